@@ -1,0 +1,244 @@
+"""Finds the candidates of words: masked LM for single-piece words, GloVe for the others (Algorithm 1, 7-12)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from augment.candidate_table import SOURCES, Candidates
+from augment.masked_copies import CopyGroup, Masked, SpecialIds, copy_sizes, masked_copies
+from augment.proposals import Proposals
+from augment.similar import SimilarWords
+from augment.words import Word, WordedText, eligibility
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from augment.masked_lm import MaskedLM
+    from augment.presets import CandidateSettings
+    from glove import WordVectors
+
+MLM, GLOVE = (SOURCES.index(name) for name in SOURCES)
+
+
+class Slot(NamedTuple):
+    """An eligible word of one of several texts.
+
+    Attributes:
+        text: number of the text.
+        place: number of the word in its text.
+        word: its span and first token.
+    """
+
+    text: int
+    place: int
+    word: Word
+
+
+class CandidateFinder:
+    """Finds candidates of texts; deterministic for a given list of texts.
+
+    Args:
+        model: the masked LM.
+        vectors: GloVe vectors for words of several pieces, or None to leave such words as they are.
+        settings: what decides the candidates.
+        batch_tokens: tokens in one forward pass.
+    """
+
+    def __init__(
+        self,
+        model: MaskedLM,
+        vectors: WordVectors | None,
+        settings: CandidateSettings,
+        batch_tokens: int = 4096,
+    ) -> None:
+        self.model, self.settings, self.batch_tokens = model, settings, batch_tokens
+        self.similar = SimilarWords(vectors, model.splitter, settings.k, settings.punctuation)
+        self.special = SpecialIds(model.cls_id, model.sep_id, model.mask_id, model.window)
+        self._eligible = eligibility(settings)
+
+    def find(
+        self,
+        texts: Sequence[str],
+        partners: Sequence[str] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Candidates:
+        """Candidates of every eligible word of some texts; with context `running`, of multi-piece words only.
+
+        Args:
+            texts: T texts.
+            partners: with segment `partner`, the other text of each pair.
+            progress: called with the number of masked words done since the last call.
+
+        Returns:
+            The candidates; a text that cannot be worked on has an entry in `errors` and no words.
+        """
+        worded = self.model.splitter.split(texts)
+        errors = self._too_long(worded)
+        slots = [
+            slot for number, text in enumerate(worded) if number not in errors for slot in self.slots(number, text)
+        ]
+        groups = self._copies(worded, slots, partners)
+        proposals = Proposals(self.model, len(slots), self.settings.k, self._excluded(worded, slots))
+        proposals.run(groups, self.batch_tokens, progress)
+        errors.update(proposals.errors)
+        counts = {**_copy_counts(groups), "split_batches": proposals.split_batches}
+        return self._assemble(worded, slots, proposals, errors, counts)
+
+    def slots(self, number: int, text: WordedText) -> list[Slot]:
+        """The words of a text that may be replaced.
+
+        Args:
+            number: the text's number, to be written into the slots.
+            text: the text.
+        """
+        return [
+            Slot(number, index, word) for index, word in enumerate(text.words) if self._eligible(text.spelling(word))
+        ]
+
+    def count(self, texts: Sequence[str], partners: Sequence[str] | None = None) -> dict[str, int]:
+        """What `find` would do, without the masked LM.
+
+        Args:
+            texts: T texts.
+            partners: as for `find`.
+
+        Returns:
+            Words, masked (single-piece) words, multi-piece words, masked copies and their tokens.
+        """
+        worded = self.model.splitter.split(texts)
+        counts = dict.fromkeys(("words", "masked_words", "multi_piece_words", "masked_copies", "mlm_tokens"), 0)
+        too_long = self._too_long(worded)
+        for number, second in enumerate(self.seconds(worded, partners)):
+            slots = [] if number in too_long else self.slots(number, worded[number])
+            (masked,) = _masked_words(slots, 1, first=number)
+            copies, tokens = copy_sizes(worded[number], masked, second, self.special.window, self.settings.mask_spacing)
+            counts["words"] += len(worded[number].words)
+            counts["masked_words"] += len(masked)
+            counts["multi_piece_words"] += len(slots) - len(masked)
+            counts["masked_copies"] += copies
+            counts["mlm_tokens"] += tokens
+        return counts
+
+    def _copies(
+        self, worded: Sequence[WordedText], slots: Sequence[Slot], partners: Sequence[str] | None
+    ) -> list[CopyGroup]:
+        if self.settings.context == "running":  # masked while variants are drawn, see `running`
+            return []
+        masked = _masked_words(slots, len(worded))
+        seconds = self.seconds(worded, partners)
+        return masked_copies(worded, masked, seconds, self.special, self.settings.mask_spacing)
+
+    def _too_long(self, worded: Sequence[WordedText]) -> dict[int, str]:
+        limit = self.settings.max_words
+        return {
+            number: f"expected at most {limit:,} words (--max-words), found {len(text.words):,}"
+            for number, text in enumerate(worded)
+            if len(text.words) > limit
+        }
+
+    def seconds(self, worded: Sequence[WordedText], partners: Sequence[str] | None) -> Sequence[list[int] | None]:
+        """Ids of the second segment that each text is shown with, None for none.
+
+        Args:
+            worded: T texts.
+            partners: as for `find`.
+        """
+        if self.settings.segment == "self":
+            return [text.ids for text in worded]
+        if self.settings.segment == "partner" and partners is not None:
+            return [text.ids for text in self.model.splitter.split(partners)]
+        return [None] * len(worded)
+
+    def _excluded(self, worded: Sequence[WordedText], slots: Sequence[Slot]) -> np.ndarray | None:
+        if not self.settings.exclude_original:
+            return None
+        ids = [worded[slot.text].ids[slot.word.token] if slot.word.single_piece else -1 for slot in slots]
+        return np.array(ids, dtype=np.int64)
+
+    def _assemble(
+        self,
+        worded: Sequence[WordedText],
+        slots: Sequence[Slot],
+        proposals: Proposals,
+        errors: dict[int, str],
+        counts: dict[str, int],
+    ) -> Candidates:
+        kept = np.array([number for number, slot in enumerate(slots) if slot.text not in errors], dtype=np.int64)
+        words = [slots[number] for number in kept]
+        sources = np.array([MLM if slot.word.single_piece else GLOVE for slot in words], dtype=np.int8)
+        multi_piece = np.flatnonzero(sources == GLOVE)
+        similar = self.similar.of([worded[words[n].text].spelling(words[n].word) for n in multi_piece])
+
+        ids = proposals.ids[kept]  # (W, k)
+        sizes = (ids >= 0).sum(axis=1)
+        sizes[multi_piece] = [len(found) for found in similar]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        flat_ids = np.zeros(offsets[-1], dtype=np.int64)
+        scores = np.zeros(offsets[-1], dtype=np.float32)
+        word, rank = np.nonzero(ids >= 0)
+        flat_ids[offsets[word] + rank] = ids[word, rank]
+        scores[offsets[word] + rank] = proposals.scores[kept][word, rank]
+        spellings = _Spellings(self.model.vocabulary.tokens)
+        for row, found in zip(multi_piece, similar, strict=True):
+            for place, (spelling, score) in enumerate(found, start=offsets[row]):
+                flat_ids[place], scores[place] = spellings.number(spelling), score
+        used, codes = np.unique(flat_ids, return_inverse=True)
+        text_of_word = np.array([slot.text for slot in words], dtype=np.int64)
+        return Candidates(
+            [text.text for text in worded],
+            np.searchsorted(text_of_word, np.arange(len(worded) + 1)).astype(np.int64),
+            np.array([slot.word.start for slot in words], dtype=np.int32),
+            np.array([slot.word.end for slot in words], dtype=np.int32),
+            sources,
+            offsets,
+            codes.astype(np.int32),
+            scores,
+            [spellings.spelling(int(number)) for number in used],
+            errors,
+            {**counts, **_word_counts(sources, sizes), "texts": len(worded), "failed_texts": len(errors)},
+        )
+
+
+class _Spellings:
+    """Numbers for spellings: the vocabulary's own ids, then one for each new word."""
+
+    def __init__(self, tokens: list[str]) -> None:
+        self._tokens, self._added, self._numbers = tokens, [""][:0], dict[str, int]()
+
+    def number(self, spelling: str) -> int:
+        if spelling not in self._numbers:
+            self._numbers[spelling] = len(self._tokens) + len(self._added)
+            self._added.append(spelling)
+        return self._numbers[spelling]
+
+    def spelling(self, number: int) -> str:
+        return self._tokens[number] if number < len(self._tokens) else self._added[number - len(self._tokens)]
+
+
+def _masked_words(slots: Sequence[Slot], texts: int, first: int = 0) -> list[list[Masked]]:
+    masked: list[list[Masked]] = [[] for _ in range(texts)]
+    for place, slot in enumerate(slots):
+        if slot.word.single_piece:
+            masked[slot.text - first].append(Masked(slot.place, slot.word.token, place))
+    return masked
+
+
+def _copy_counts(groups: Sequence[CopyGroup]) -> dict[str, int]:
+    return {
+        "masked_words": sum(int((group.slots >= 0).sum()) for group in groups),
+        "masked_copies": sum(len(group.ids) for group in groups),
+        "mlm_tokens": sum(group.ids.size for group in groups),
+    }
+
+
+def _word_counts(sources: np.ndarray, sizes: np.ndarray) -> dict[str, int]:
+    return {
+        "eligible_words": len(sources),
+        "single_piece_words": int((sources == MLM).sum()),
+        "multi_piece_words": int((sources == GLOVE).sum()),
+        "words_with_mlm_candidates": int(((sources == MLM) & (sizes > 0)).sum()),
+        "words_with_glove_candidates": int(((sources == GLOVE) & (sizes > 0)).sum()),
+        "words_without_candidates": int((sizes == 0).sum()),
+    }

@@ -1,0 +1,166 @@
+"""Draws replacements from candidates, vectorised over many examples and variants (Algorithm 1, lines 13-18)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from augment.hashing import absorb, below, seeded, uniform
+from augment.sites import Sites, ragged
+
+if TYPE_CHECKING:
+    from augment.presets import DrawSettings
+
+ALL_COLUMNS = -1
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """J variants to draw of R examples with C text columns each.
+
+    Args:
+        rows: int64 (J,) the example, ascending.
+        source_idx: int64 (J,) its number in the input: a counter of the hash.
+        variants: int64 (J,) 0 is the original.
+        attempts: int64 (J,) how often the variant was drawn before.
+        columns: int64 (J,) the column that varies, or ALL_COLUMNS.
+        texts: int64 (J, C) texts of the candidate table.
+    """
+
+    rows: np.ndarray
+    source_idx: np.ndarray
+    variants: np.ndarray
+    attempts: np.ndarray
+    columns: np.ndarray
+    texts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def select(self, which: np.ndarray) -> Jobs:
+        """Some of the jobs, by index or boolean mask."""
+        return Jobs(**{name: getattr(self, name)[which] for name in self.__dataclass_fields__})
+
+    def again(self) -> Jobs:
+        """The same jobs, drawn once more."""
+        return replace(self, attempts=self.attempts + 1)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """D drawn replacements, in the order of job, column and position; identity draws included.
+
+    Args:
+        segments: int64 (D,) job x C + column.
+        sites: int64 (D,).
+        strings: int64 (D,) the replacement as it stands in the variant, a number of the sites' pool.
+        ranks: int16 (D,) place among the word's candidates.
+        scores: float32 (D,).
+        drawable: int64 (J,) sites that could have been drawn in each job.
+    """
+
+    segments: np.ndarray
+    sites: np.ndarray
+    strings: np.ndarray
+    ranks: np.ndarray
+    scores: np.ndarray
+    drawable: np.ndarray
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Sites that are to be replaced, before it is known by what.
+
+    Args:
+        segments, sites: int64 (D,).
+        states: uint64 (D,) the hash that chooses among the candidates.
+        drawable: int64 (J,).
+    """
+
+    segments: np.ndarray
+    sites: np.ndarray
+    states: np.ndarray
+    drawable: np.ndarray
+
+
+def plan_jobs(source_idx: np.ndarray, texts: np.ndarray, settings: DrawSettings) -> Jobs:
+    """The variants of some examples, the original first (N, or N for each column with pairs `each`).
+
+    Args:
+        source_idx: int64 (R,).
+        texts: int64 (R, C).
+        settings: n and pairs are read.
+
+    Returns:
+        Jobs ordered by example and variant.
+    """
+    columns = texts.shape[1]
+    varied = {
+        "joint": [ALL_COLUMNS],
+        "first": [0],
+        "second": [min(1, columns - 1)],
+        "each": list(range(columns)),
+    }[settings.pairs]
+    column = np.concatenate([[ALL_COLUMNS], np.repeat(varied, settings.n)]).astype(np.int64)
+    row = np.repeat(np.arange(len(source_idx)), len(column))
+    return Jobs(
+        row,
+        source_idx[row],
+        np.tile(np.arange(len(column)), len(source_idx)),
+        np.zeros(len(row), dtype=np.int64),
+        np.tile(column, len(source_idx)),
+        texts[row],
+    )
+
+
+def choose_sites(sites: Sites, jobs: Jobs, settings: DrawSettings) -> Chosen:
+    """Decides which words are replaced: one uniform number for each word, drawn if below p.
+
+    Args:
+        sites: where something can be drawn.
+        jobs: the variants.
+        settings: seed and p are read.
+
+    Returns:
+        The chosen sites in order.
+    """
+    columns = jobs.texts.shape[1]
+    text = jobs.texts.reshape(-1)  # (J, C) to (J C,)
+    column = np.tile(np.arange(columns), len(jobs))
+    varied = np.repeat(jobs.columns, columns)
+    active = ((varied == ALL_COLUMNS) | (varied == column)) & (np.repeat(jobs.variants, columns) > 0)
+    counts = np.where(active, sites.offsets[text + 1] - sites.offsets[text], 0)
+    state = absorb(seeded(settings.seed), jobs.source_idx)  # (J,)
+    state = absorb(np.repeat(state, columns), column)
+    state = absorb(state, np.repeat(jobs.variants, columns))
+    segment, site = ragged(sites.offsets[text], counts)
+    state = absorb(state[segment], sites.starts[site])
+    purpose = 2 * np.repeat(jobs.attempts, columns)[segment]
+    chosen = np.flatnonzero(uniform(absorb(state, purpose)) < settings.p)
+    return Chosen(
+        segment[chosen],
+        site[chosen],
+        absorb(state[chosen], purpose[chosen] + 1),
+        counts.reshape(-1, columns).sum(axis=1),
+    )
+
+
+def draw_from_table(sites: Sites, jobs: Jobs, settings: DrawSettings) -> Draws:
+    """Draws replacements from stored candidates, each equally likely.
+
+    Args:
+        sites: places with their candidates.
+        jobs: the variants.
+        settings: seed and p are read.
+
+    Returns:
+        The draws.
+    """
+    chosen = choose_sites(sites, jobs, settings)
+    rank = below(chosen.states, sites.sizes[chosen.sites])
+    candidate = sites.candidates.offsets[sites.words[chosen.sites]] + rank
+    strings = sites.cased(sites.candidates.codes[candidate], sites.patterns[chosen.sites])
+    scores = sites.candidates.scores[candidate]
+    return Draws(chosen.segments, chosen.sites, strings, rank.astype(np.int16), scores, chosen.drawable)

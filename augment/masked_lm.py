@@ -1,0 +1,205 @@
+"""The masked LM: loading, and probabilities of the words that could stand at masked positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from augment.errors import AugmentError
+from augment.last_layer import EncoderAtPositions
+from augment.top_k import top_probabilities
+from augment.vocabulary import Vocabulary, read_vocabulary
+from augment.words import WordSplitter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from augment.model_files import ModelFiles
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+HEAD_ROWS = 256  # masked positions whose logits exist at once: 256 x 30,522 x 4 bytes = 31 MB
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Masked copies of texts, all of one length before padding or padded to one.
+
+    Args:
+        ids: int64 (B, L) token ids with special tokens and masks in place; 0 where padded.
+        lengths: int64 (B,) tokens of each copy.
+        first_segment: int64 (B,) tokens of the first segment, [CLS] and its [SEP] included.
+        positions: int64 (B, Q) masked positions, -1 where a copy has fewer than Q.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    first_segment: np.ndarray
+    positions: np.ndarray
+
+
+class MaskedLM:
+    """A WordPiece masked LM ready to propose words.
+
+    Args:
+        model: a transformers masked LM whose head reads the encoder's last hidden state.
+        tokenizer: its fast tokenizer.
+        device: where to run.
+        precision: `fp32`, `bf16` or `fp16`.
+        punctuation: whether punctuation may be proposed.
+
+    Raises:
+        AugmentError: a tokenizer without mask token or Rust half, or of another kind than WordPiece.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: PreTrainedTokenizerFast,
+        device: str = "cpu",
+        precision: str = "fp32",
+        punctuation: bool = False,
+    ) -> None:
+        _check_tokenizer(tokenizer)
+        self.device = torch.device(device)
+        self.splitter = WordSplitter(tokenizer.backend_tokenizer, _token_id(tokenizer, "unk_token"))
+        config: Any = model.config
+        self.window = min(int(config.max_position_embeddings), 512)
+        self.mask_id = _token_id(tokenizer, "mask_token")
+        self.cls_id = _token_id(tokenizer, "cls_token")
+        self.sep_id = _token_id(tokenizer, "sep_token")
+        self.segments = int(getattr(config, "type_vocab_size", 0) or 0)
+        model = model.to(device=self.device, dtype=PRECISIONS[precision]).eval().requires_grad_(False)
+        self._encoder = EncoderAtPositions(model)
+        self.vocabulary: Vocabulary = read_vocabulary(tokenizer, self.splitter, int(config.vocab_size), punctuation)
+        proposable = torch.from_numpy(self.vocabulary.proposable)
+        # added to the logits before the top is taken: 0 for words, -inf for all that is never proposed
+        self._barred = torch.where(proposable, 0.0, -torch.inf).to(self.device)
+
+    @torch.inference_mode()
+    def propose(self, copies: Copies, k: int, exclude: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The most probable words at masked positions (Algorithm 1, line 9).
+
+        Args:
+            copies: masked copies of texts.
+            k: words for each position.
+            exclude: int64 (M,) one vocabulary id never proposed at each masked position; -1 for none.
+
+        Returns:
+            ids int32 (M, k) and probabilities float32 (M, k), best first, for the M masked positions in the
+            order of the copies. The probability is that of the softmax over the whole vocabulary, rounded to 3
+            significant digits; ties stand by vocabulary id. -1 and 0 fill up where there are fewer than k words.
+
+        Raises:
+            FloatingPointError: the model gave no finite logits.
+        """
+        arguments = self._arguments(copies)
+        positions = torch.from_numpy(copies.positions).to(self.device)
+        found = []
+        hidden = self._encoder.hidden(arguments, positions)  # (M, H)
+        excluded = None if exclude is None else torch.from_numpy(exclude).to(self.device)
+        for start in range(0, len(hidden), HEAD_ROWS):
+            rows = slice(start, start + HEAD_ROWS)
+            logits = self._encoder.logits(hidden[rows]).float()  # (m, V)
+            normaliser = torch.logsumexp(logits, dim=1)  # (m,)
+            if not bool(torch.isfinite(normaliser).all()):
+                raise FloatingPointError("the masked LM gave logits that are not finite")
+            logits += self._barred
+            if excluded is not None:
+                _bar(logits, excluded[rows])
+            found.append(top_probabilities(logits, normaliser, k))
+        ids, probabilities = zip(*found, strict=True)
+        return np.concatenate(ids), np.concatenate(probabilities)
+
+    def _arguments(self, copies: Copies) -> dict[str, Tensor]:
+        ids = torch.from_numpy(copies.ids)
+        width = ids.shape[1]
+        arguments = {"input_ids": ids}
+        column = torch.arange(width)
+        if int(copies.lengths.min()) < width:  # no mask where nothing is padded: the kernels are faster
+            arguments["attention_mask"] = (column < torch.from_numpy(copies.lengths)[:, None]).long()
+        if int(copies.first_segment.min()) < width and self.segments > 1:
+            arguments["token_type_ids"] = (column >= torch.from_numpy(copies.first_segment)[:, None]).long()
+        return {name: tensor.to(self.device) for name, tensor in arguments.items()}
+
+
+def load_masked_lm(
+    files: ModelFiles, device: str = "cpu", precision: str = "fp32", punctuation: bool = False
+) -> MaskedLM:
+    """Loads a masked LM from its folder.
+
+    Args:
+        files: what `find_model` found.
+        device: `cpu`, `cuda` or `cuda:N`.
+        precision: `fp32`, `bf16` or `fp16`.
+        punctuation: whether punctuation may be proposed.
+
+    Returns:
+        The masked LM, in evaluation mode.
+
+    Raises:
+        AugmentError: the folder holds no masked LM that can be used.
+    """
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files.folder)
+        model, report = AutoModelForMaskedLM.from_pretrained(
+            files.folder, dtype=torch.float32, output_loading_info=True
+        )
+    except Exception as error:  # transformers raises OSError, ValueError, KeyError, safetensors' own, …
+        reason = str(error).strip().split("\n")[0]
+        raise AugmentError(f"masked LM {files.name}: cannot be loaded: {type(error).__name__}: {reason}") from error
+    missing = sorted(key for key in report["missing_keys"] if "position_ids" not in key)
+    if missing:
+        raise AugmentError(
+            f"masked LM {files.name}: expected a model with a masked-LM head, found no weights for "
+            f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}; an encoder alone cannot propose words"
+        )
+    return MaskedLM(model, tokenizer, device, precision, punctuation)
+
+
+def resolve_device(device: str) -> str:
+    """Turns `auto` into `cuda` where there is one, else `cpu`.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Returns:
+        The device to use.
+
+    Raises:
+        AugmentError: a CUDA device was asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if available else "cpu"
+    if device.startswith("cuda") and not available:
+        raise AugmentError(f"device: expected a CUDA device for {device!r}, found none; use --device cpu or auto")
+    return device
+
+
+def _bar(logits: Tensor, excluded: Tensor) -> None:
+    rows = torch.nonzero(excluded >= 0).squeeze(1)
+    logits[rows, excluded[rows]] = -torch.inf
+
+
+def _check_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise AugmentError("tokenizer: expected a fast tokenizer, found a slow one; save it with use_fast=True")
+    kind = type(backend.model).__name__
+    if kind != "WordPiece":
+        raise AugmentError(f"tokenizer: expected WordPiece (BERT and its kin), found {kind}")
+
+
+def _token_id(tokenizer: PreTrainedTokenizerFast, role: str) -> int:
+    token = getattr(tokenizer, role, None)
+    if token is None:
+        raise AugmentError(f"tokenizer: expected a {role}, found none; Algorithm 1 needs a masked language model")
+    return int(tokenizer.convert_tokens_to_ids(token))

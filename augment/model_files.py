@@ -1,0 +1,145 @@
+"""Finds and checks a masked LM's files before torch is imported; reads the disk, loads no weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from augment.errors import AugmentError
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+HUB_PATTERNS = ["*.json", "vocab.txt", "*.safetensors"]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A masked LM on this machine.
+
+    Args:
+        name: what the user called it.
+        folder: where its files lie.
+        revision: the hub's commit, if it came from there.
+        fingerprint: sha256 over names and contents of configuration, tokenizer and weights.
+    """
+
+    name: str
+    folder: Path
+    revision: str | None
+    fingerprint: str
+
+
+def find_model(name: str, revision: str | None = None) -> ModelFiles:
+    """Finds a masked LM by folder or hub name and checks what can be checked without loading it.
+
+    Args:
+        name: a folder, or a repository on the model hub (downloaded into the hub's cache when missing there).
+        revision: branch, tag or commit on the hub.
+
+    Returns:
+        The model's files.
+
+    Raises:
+        AugmentError: no such model, no network, or a model that cannot be used as augmenter.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        folder, commit = path, None
+    elif path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise AugmentError(f"masked LM: expected a model folder or a name on the hub, found no folder {name!r}")
+    else:
+        folder, commit = _from_hub(name, revision)
+    check_folder(folder, name)
+    return ModelFiles(name, folder, commit, _fingerprint(folder))
+
+
+def check_folder(folder: Path, name: str) -> None:
+    """Refuses a folder that holds no WordPiece masked LM with a fast tokenizer.
+
+    Args:
+        folder: a Hugging Face model folder.
+        name: what to call it in messages.
+
+    Raises:
+        AugmentError: naming what is missing and what to use instead.
+    """
+    config = _read_json(folder / "config.json", name)
+    if not any((folder / file).exists() for file in WEIGHT_FILES):
+        raise AugmentError(f"masked LM {name}: expected weights ({', '.join(WEIGHT_FILES)}), found none in the folder")
+    model_type = str(config.get("model_type", "unknown"))
+    settings = folder / "tokenizer_config.json"
+    mask = _read_json(settings, name).get("mask_token", "") if settings.exists() else ""
+    if (folder / "tokenizer.json").exists():
+        tokenizer = _read_json(folder / "tokenizer.json", name)
+        kind = tokenizer.get("model", {}).get("type", "unknown")
+        if kind != "WordPiece":
+            raise AugmentError(
+                f"masked LM {name}: expected a WordPiece tokenizer (BERT and its kin), found {kind} "
+                f"(model type {model_type}); byte-level BPE models such as RoBERTa are not supported as augmenter"
+            )
+        added = {str(token.get("content")) for token in tokenizer.get("added_tokens", [])}
+        vocabulary = tokenizer["model"].get("vocab", {})
+        _require_mask(mask, name, added | set(vocabulary))
+    elif (folder / "vocab.txt").exists() and model_type in {"bert", "distilbert", "electra", "mobilebert"}:
+        _require_mask(mask, name, set((folder / "vocab.txt").read_text(encoding="utf-8").split("\n")))
+    else:
+        raise AugmentError(
+            f"masked LM {name}: expected a fast tokenizer (tokenizer.json), found none; save one with "
+            "AutoTokenizer.from_pretrained(…).save_pretrained(folder), or choose a model that has one"
+        )
+
+
+def _require_mask(configured: Any, name: str, tokens: set[str]) -> None:
+    # `mask_token` may be absent (old folders: [MASK] by convention), a string, or an AddedToken as a dictionary.
+    mask = configured.get("content") if isinstance(configured, dict) else configured
+    if mask is None or (mask or "[MASK]") not in tokens:
+        raise AugmentError(
+            f"masked LM {name}: expected a tokenizer with a mask token such as [MASK], found none; "
+            "Algorithm 1 needs a masked language model"
+        )
+
+
+def _read_json(path: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AugmentError(f"masked LM {name}: expected {path.name} in the model folder, found none") from None
+    except (OSError, ValueError) as error:
+        raise AugmentError(f"masked LM {name}: {path.name} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise AugmentError(f"masked LM {name}: expected an object in {path.name}, found {type(content).__name__}")
+    return content
+
+
+def _from_hub(name: str, revision: str | None) -> tuple[Path, str | None]:
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "4")  # seconds; read when huggingface_hub is imported
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=HUB_PATTERNS))
+        if not any((folder / file).exists() for file in WEIGHT_FILES):
+            # An old repository without safetensors: torch reads its pickle through `weights_only`.
+            patterns = [*HUB_PATTERNS, "pytorch_model.bin"]
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except Exception as error:  # the hub's client raises many kinds: HTTP, offline, bad name, disk
+        reason = str(error).strip().split("\n")[0]
+        raise AugmentError(
+            f"masked LM {name}: expected a model folder or a name on the hub; there is no such folder, and the "
+            f"hub gave {type(error).__name__}: {reason}. Check the name and the network, or pass a local folder"
+        ) from error
+    return folder, folder.name
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    named = [folder / file for file in ("config.json", *TOKENIZER_FILES) if (folder / file).exists()]
+    for path in sorted([*weights, *named], key=lambda path: path.name):
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,155 @@
+"""Settings of an augmentation and the presets that name usual sets of them (paper, appendix A).
+
+Pure and cheap to import: no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from augment.errors import AugmentError
+
+CONTEXTS = ("original", "running")
+SEGMENTS = ("none", "partner", "self")
+PAIRS = ("joint", "first", "second", "each")
+DUPLICATES = ("keep", "redraw", "drop")
+PRESETS = ("paper", "fast", "algorithm1", "official")
+MAX_K = 1000
+OFFICIAL_N = {"cola": 30, "mrpc": 30, "stsb": 30, "rte": 30, "sst2": 20, "qnli": 20, "qqp": 10, "mnli": 10}
+
+
+@dataclass(frozen=True)
+class CandidateSettings:
+    """What decides the candidates of a word: nothing here depends on a seed.
+
+    Args:
+        k: candidates kept for each word (the paper's text takes the N most likely words).
+        context: `original`: the masked LM sees the text with only the word masked; `running`: it sees the
+            replacements made earlier in the same variant, as Algorithm 1's pseudo-code says.
+        segment: what the masked LM sees as second segment: `none`, the `partner` text of a pair, or the
+            unmasked text itself (`self`, as the published code does).
+        mask_spacing: 0: one masked word in a pass; S > 0: words at least S words apart share a pass.
+        exclude_original: removes the word itself from its masked-LM candidates.
+        skip_stopwords: keeps stop words and words that are not purely of the letters a-z.
+        punctuation: makes punctuation eligible, to be replaced and to be proposed.
+        protect: words (compared without case) or `/regular expressions/` that are never replaced.
+        max_words: a text with more words is rejected.
+
+    Raises:
+        AugmentError: a value out of its range.
+    """
+
+    k: int = 20
+    context: str = "original"
+    segment: str = "none"
+    mask_spacing: int = 0
+    exclude_original: bool = False
+    skip_stopwords: bool = False
+    punctuation: bool = False
+    protect: tuple[str, ...] = ()
+    max_words: int = 5000
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.k <= MAX_K, "k", f"a number from 1 to {MAX_K}", self.k)
+        _require_choice("context", self.context, CONTEXTS)
+        _require_choice("segment", self.segment, SEGMENTS)
+        _require(self.mask_spacing >= 0, "mask_spacing", "0 (off) or a distance in words", self.mask_spacing)
+        _require(self.max_words >= 1, "max_words", "at least 1", self.max_words)
+        if self.context == "running" and self.mask_spacing:
+            raise AugmentError(
+                "mask_spacing masks several words of the original text in one pass, context running masks one "
+                "word of a changing text: use one of the two"
+            )
+        for pattern in self.protect:
+            if is_regex(pattern):
+                _check_regex(pattern)
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """What decides which variants are drawn from the candidates.
+
+    Args:
+        n: variants of each example (Algorithm 1's N).
+        p: probability of replacing a word (Algorithm 1's p_t).
+        seed: any integer from 0 to 2^64 - 1.
+        pairs: which text of a pair is varied: both in one variant (`joint`), the `first`, the `second`, or
+            `each` in turn (N variants of the first, then N of the second).
+        duplicates: variants equal to the original or to an earlier variant of the same example: `keep` (as
+            Algorithm 1 appends them), `redraw` a bounded number of times and then drop, or `drop` at once.
+
+    Raises:
+        AugmentError: a value out of its range.
+    """
+
+    n: int = 20
+    p: float = 0.4
+    seed: int = 42
+    pairs: str = "joint"
+    duplicates: str = "keep"
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.n <= 10_000, "n", "a number from 0 to 10,000", self.n)
+        _require(0.0 <= self.p <= 1.0, "p", "a probability from 0 to 1", self.p)
+        _require(0 <= self.seed < 2**64, "seed", "an integer from 0 to 2^64 - 1", self.seed)
+        _require_choice("pairs", self.pairs, PAIRS)
+        _require_choice("duplicates", self.duplicates, DUPLICATES)
+
+
+def preset(name: str, task: str | None = None, **overrides: Any) -> tuple[CandidateSettings, DrawSettings]:
+    """Settings of a preset, with single fields replaced.
+
+    Args:
+        name: `paper`, `fast` (`paper` with mask_spacing 8), `algorithm1` or `official`.
+        task: the task's name; the published code's N depends on it.
+        overrides: values for fields of either class; None leaves the preset's.
+
+    Returns:
+        The candidate and the draw settings.
+
+    Raises:
+        AugmentError: unknown preset, unknown field, or a value out of its range.
+    """
+    _require_choice("preset", name, PRESETS)
+    candidates, draw = CandidateSettings(), DrawSettings()
+    if name == "fast":
+        candidates = CandidateSettings(mask_spacing=8)
+    elif name == "algorithm1":
+        candidates = CandidateSettings(context="running")
+    elif name == "official":
+        candidates = CandidateSettings(k=15, segment="self", skip_stopwords=True)
+        draw = DrawSettings(n=OFFICIAL_N.get(task or "", 20), pairs="each", duplicates="drop")
+    given = {field: value for field, value in overrides.items() if value is not None}
+    unknown = given.keys() - {field.name for field in (*fields(CandidateSettings), *fields(DrawSettings))}
+    if unknown:
+        raise AugmentError(f"no setting is named {', '.join(sorted(unknown))}")
+    return _replaced(candidates, given), _replaced(draw, given)
+
+
+def is_regex(pattern: str) -> bool:
+    """Whether a protect entry is a `/regular expression/` and not a word."""
+    return len(pattern) > 2 and pattern[0] == pattern[-1] == "/"
+
+
+def _replaced(settings: Any, given: dict[str, Any]) -> Any:
+    own = {field.name for field in fields(settings)}
+    return replace(settings, **{name: value for name, value in given.items() if name in own})
+
+
+def _require(condition: bool, name: str, expected: str, found: object) -> None:
+    if not condition:
+        raise AugmentError(f"{name}: expected {expected}, found {found}")
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise AugmentError(f"{name}: expected one of {', '.join(choices)}, found {value!r}")
+
+
+def _check_regex(pattern: str) -> None:
+    try:
+        re.compile(pattern[1:-1])
+    except re.error as error:
+        raise AugmentError(f"protect: {pattern} is no regular expression: {error}") from error

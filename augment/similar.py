@@ -1,0 +1,53 @@
+"""GloVe neighbours that may stand for a word of several pieces (Algorithm 1, line 11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from augment.vocabulary import is_proposable
+from glove import similar_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from augment.words import WordSplitter
+    from glove import WordVectors
+
+REMEMBERED = 100_000  # words; keeps a worker's memory bounded whatever the data
+
+
+class SimilarWords:
+    """Neighbours of words, each word looked up once.
+
+    Args:
+        vectors: the vectors, or None: no word has neighbours.
+        splitter: says what is one word.
+        k: neighbours of each word.
+        punctuation: whether punctuation may be proposed.
+    """
+
+    def __init__(self, vectors: WordVectors | None, splitter: WordSplitter, k: int, punctuation: bool) -> None:
+        self._vectors, self._splitter, self._k, self._punctuation = vectors, splitter, k, punctuation
+        self._known: dict[str, list[tuple[str, float]]] = {}
+
+    def of(self, words: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """Finds neighbours.
+
+        Args:
+            words: Q words as their texts spell them.
+
+        Returns:
+            For each word its neighbours and cosines, best first; an empty list for a word without vector.
+        """
+        if self._vectors is None:
+            return [[] for _ in words]
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        missing = sorted(set(words) - self._known.keys())
+        if missing:
+            found = similar_words(self._vectors, missing, self._k, self._accept)
+            self._known.update(zip(missing, found, strict=True))
+        return [self._known[word] for word in words]
+
+    def _accept(self, word: str) -> bool:
+        return is_proposable(word, self._splitter, self._punctuation)

@@ -1,0 +1,66 @@
+"""Which entries of a WordPiece vocabulary may be proposed as replacements (design section 3)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from augment.words import WordSplitter, has_letter_or_digit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+_UNUSED = re.compile(r"\[unused\d+\]")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The vocabulary of a masked LM.
+
+    Args:
+        tokens: spelling of every id.
+        proposable: bool (V,): whole, printable words that may stand for a word.
+    """
+
+    tokens: list[str]
+    proposable: np.ndarray
+
+
+def read_vocabulary(
+    tokenizer: PreTrainedTokenizerFast, splitter: WordSplitter, size: int, punctuation: bool
+) -> Vocabulary:
+    """Reads a tokenizer's vocabulary and marks what may be proposed.
+
+    Args:
+        tokenizer: a fast WordPiece tokenizer.
+        splitter: says what is one word.
+        size: rows of the masked LM's output (V); ids the tokenizer lacks are never proposed.
+        punctuation: whether punctuation may be proposed.
+
+    Returns:
+        The vocabulary. No `##` pieces, special or added tokens, `[unused]` entries, control characters, or
+        entries the tokenizer would split.
+    """
+    tokens = [""] * size
+    for token, index in tokenizer.get_vocab().items():
+        if index < size:
+            tokens[index] = token
+    barred = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
+    proposable = np.zeros(size, dtype=bool)
+    for index, token in enumerate(tokens):
+        proposable[index] = (
+            bool(token)
+            and token not in barred
+            and not token.startswith("##")
+            and not _UNUSED.fullmatch(token)
+            and is_proposable(token, splitter, punctuation)
+        )
+    return Vocabulary(tokens, proposable)
+
+
+def is_proposable(word: str, splitter: WordSplitter, punctuation: bool) -> bool:
+    """Whether a spelling may replace a word: printable, one word, and not punctuation unless that is allowed."""
+    return word.isprintable() and (punctuation or has_letter_or_digit(word)) and splitter.is_one_word(word)

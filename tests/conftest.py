@@ -1,0 +1,45 @@
+"""Shared fixtures; every test runs offline."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fixtures import glove_text, save_tiny_masked_lm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test without a marker is a unit test."""
+    for item in items:
+        if not any(item.get_closest_marker(name) for name in ("unit", "integration", "gpu")):
+            item.add_marker(pytest.mark.unit)
+
+
+@pytest.fixture(scope="session")
+def mlm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny masked LM and its tokenizer."""
+    return save_tiny_masked_lm(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def glove_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GloVe text file of twenty words."""
+    path = tmp_path_factory.mktemp("glove") / "glove.tiny.8d.txt"
+    path.write_text(glove_text(), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps tests away from the user's cache folder; one cache for the whole session."""
+    monkeypatch.setenv("TINYAUG_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
