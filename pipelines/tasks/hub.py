@@ -1,0 +1,149 @@
+"""GLUE from the Hugging Face hub or its local cache; `datasets` is imported only here, and only when used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipelines.errors import UserError
+from pipelines.tasks.columnar import plain_type, task_batch
+from pipelines.tasks.labels import LabelReader
+from pipelines.tasks.source import Column, Plan, Request, Role
+from pipelines.tasks.split import OpenTask, Split
+from pipelines.tasks.task import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from pipelines.tasks.task import BadRow, Task
+
+REPOSITORY = "nyu-mll/glue"
+PROBE_SECONDS = 5.0
+_DIGEST_ROWS = 1024
+_REMEDY = "Pass --data FOLDER with the task's files (docs/tasks.md)"
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """One part of a `datasets` dataset, memory-mapped.
+
+    Attributes:
+        name: Repository, configuration and part.
+        data: The `datasets.Dataset`.
+    """
+
+    name: str
+    data: Any
+
+    @property
+    def place(self) -> str:
+        """Its name; the hub has no paths."""
+        return self.name
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Its columns."""
+        return pa.schema([(field.name, plain_type(field.type)) for field in self.data.features.arrow_schema])
+
+    @property
+    def rows(self) -> int | None:
+        """Its rows."""
+        return len(self.data)
+
+    def values(self, column: str) -> Iterator[object]:
+        """The values of one column."""
+        for batch in self._batches(_DIGEST_ROWS, len(self.data)):
+            yield from batch.column(column).to_pylist()
+
+    def read(self, request: Request) -> Generator[pa.RecordBatch, None, int]:
+        """Yields batches of the good rows and reports the bad; returns the number of both."""
+        stop = len(self.data) if request.limit is None else min(request.limit, len(self.data))
+        done = 0
+        for batch in self._batches(request.rows, stop):
+            result = task_batch(batch, request.start + done, self.place, request)
+            done += batch.num_rows
+            if result.num_rows:
+                yield result
+        return done
+
+    def digest(self) -> tuple[int, str]:
+        """Size and sha256 of the rows as JSON lines: cached files differ between versions of `datasets`."""
+        digest, size = hashlib.sha256(), 0
+        for batch in self._batches(_DIGEST_ROWS, len(self.data)):
+            for row in batch.to_pylist():
+                line = json.dumps(row, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+                digest.update(line)
+                size += len(line)
+        return size, digest.hexdigest()
+
+    def _batches(self, rows: int, stop: int) -> Iterator[pa.RecordBatch]:
+        arrow = self.data.with_format("arrow")
+        for start in range(0, stop, rows):
+            table = arrow[start : min(start + rows, stop)].combine_chunks()
+            yield from table.to_batches(max_chunksize=rows)
+
+
+def open_hub(task: Task, revision: str | None, on_bad: Callable[[BadRow], None]) -> OpenTask:
+    """A GLUE task from the hub, or from the local cache when HF_HUB_OFFLINE is set.
+
+    Raises:
+        UserError: If `datasets` is missing, the hub cannot be reached or does not have it.
+    """
+    loaded = _load(task.name, revision)
+    parts = {part: partial(_open_part, task, part, loaded[part], on_bad) for part in task.splits if part in loaded}
+    return OpenTask(task, parts, lambda part: f"a part {part!r}", f"{REPOSITORY}/{task.name}", revision)
+
+
+def _open_part(task: Task, part: str, data: Any, on_bad: Callable[[BadRow], None]) -> Split:
+    source = HubSource(f"{REPOSITORY}/{task.name}/{part}", data)
+    label = task.label.column or "label"
+    kind = pa.int64() if task.label.kind == "class" else pa.float32()
+    columns = [Column(name, pa.string(), Role.TEXT, name) for name in task.text_columns]
+    columns += [Column(label, kind, Role.LABEL, label), Column("idx", pa.int32(), Role.KEPT, "idx")]
+    missing = [column.name for column in columns if column.name not in source.schema.names]
+    if missing:
+        found = listed(source.schema.names)
+        raise UserError(f"{source.place}: expected columns {listed(missing)}, found {found}. {_REMEDY}.")
+    stored = tuple(getattr(data.features[label], "names", ()))
+    plan = Plan(tuple(columns), LabelReader(task.label, part.startswith("test"), stored))
+    return Split(part, task, (source,), plan, on_bad)
+
+
+def _load(config: str, revision: str | None) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError(f"expected the package `datasets`, found {error}. Install it, or: {_REMEDY}.") from error
+    if not datasets.config.HF_HUB_OFFLINE:
+        _probe(datasets.config.HF_ENDPOINT)
+    try:
+        return datasets.load_dataset(REPOSITORY, config, revision=revision)
+    except (OSError, ValueError) as error:
+        asked = f"{REPOSITORY} ({config}{f', revision {revision}' if revision else ''})"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"expected {asked} from the hub or its cache, found: {reason}. {_REMEDY}.") from error
+
+
+def _probe(endpoint: str) -> None:
+    """Fails within seconds where the hub is out of reach; the library's own retries take half a minute."""
+    import socket
+    import urllib.parse
+    import urllib.request
+
+    if urllib.request.getproxies() or os.environ.get("ALL_PROXY"):
+        return
+    parsed = urllib.parse.urlparse(endpoint)
+    port = parsed.port or (80 if parsed.scheme == "http" else 443)
+    try:
+        socket.create_connection((parsed.hostname or "", port), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise UserError(
+            f"expected to reach the hub at {endpoint}, found no way to it ({error}). {_REMEDY}, or set "
+            "HF_HUB_OFFLINE=1 if the data set is in the local cache."
+        ) from error

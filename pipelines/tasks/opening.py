@@ -1,0 +1,62 @@
+"""Opens a task by name: GLUE from files or the hub, or a user's own files."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+from pipelines.tasks.custom import open_custom
+from pipelines.tasks.glue import find_task, plain_name
+from pipelines.tasks.glue_files import glue_files, open_glue_file
+from pipelines.tasks.hub import open_hub
+from pipelines.tasks.split import OpenTask
+from pipelines.tasks.task import listed, stop_at_bad_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipelines.tasks.custom import CustomOptions
+    from pipelines.tasks.task import BadRow, Task
+
+
+def open_task(
+    name: str,
+    data: Path | None,
+    options: CustomOptions | None = None,
+    revision: str | None = None,
+    on_bad: Callable[[BadRow], None] = stop_at_bad_row,
+) -> OpenTask:
+    """Finds the parts of a task.
+
+    Args:
+        name: A GLUE task in any spelling, or "custom".
+        data: A file or folder; None: the hub (GLUE only).
+        options: Columns of a custom task; None for GLUE.
+        revision: The hub's revision; only without `data`.
+        on_bad: Is given every bad row; the default stops at the first.
+
+    Raises:
+        UserError: If the task is unknown, or its files, columns or labels are not as expected.
+    """
+    if data is not None and revision is not None:
+        raise UserError(f"--revision {revision} belongs to the hub, but --data {data} was given. Leave out one.")
+    if plain_name(name) == "custom":
+        if data is None or options is None:
+            raise UserError("--task custom: expected --data FILE and --text COLUMN, found neither or one. Pass both.")
+        return open_custom(data, options, on_bad)
+    task = find_task(name)
+    if options is not None:
+        raise UserError(
+            f"--text and --label: expected --task custom, found --task {task.name}, whose columns are "
+            f"{listed(task.text_columns)}. Leave them out, or pass --task custom."
+        )
+    return open_hub(task, revision, on_bad) if data is None else _open_files(task, data, on_bad)
+
+
+def _open_files(task: Task, data: Path, on_bad: Callable[[BadRow], None]) -> OpenTask:
+    files = glue_files(task, data)
+    parts = {part: partial(open_glue_file, task, part, path, on_bad) for part, path in files.items()}
+    place = next(iter(files.values())).parent
+    return OpenTask(task, parts, lambda part: task.splits.get(part, f"a part of {listed(task.splits)}"), str(place))

@@ -1,0 +1,147 @@
+"""One part of a task, opened for reading, and the task that it is part of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+from pipelines.tasks.source import Plan, Request, Source
+from pipelines.tasks.task import InputFile, Task, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    import pyarrow as pa
+
+    from pipelines.tasks.task import BadRow
+
+DEFAULT_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a task.
+
+    Attributes:
+        name: "train", "validation", "test", or MNLI's "validation_matched", ….
+        task: The task.
+        sources: Its files, in order.
+        plan: How their rows become batches.
+        on_bad: Is given every bad row; it stops the reading by raising.
+    """
+
+    name: str
+    task: Task
+    sources: tuple[Source, ...]
+    plan: Plan
+    on_bad: Callable[[BadRow], None]
+    _counted: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The task's own columns, without metadata; batches have source_idx int64 before them."""
+        return self.plan.schema
+
+    @property
+    def files(self) -> tuple[InputFile, ...]:
+        """The files, hashed block by block on first use; rows are known once they have all been read."""
+        rows = [self._counted.get(index, source.rows) for index, source in enumerate(self.sources)]
+        parts = zip(self.sources, self._digests, rows, strict=True)
+        return tuple(InputFile(source.name, *digest, count) for source, digest, count in parts)
+
+    @cached_property
+    def _digests(self) -> tuple[tuple[int, str], ...]:
+        return tuple(source.digest() for source in self.sources)
+
+    def batches(self, limit: int | None = None, rows: int = DEFAULT_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yields the good rows in order, in bounded memory; each call starts anew.
+
+        Args:
+            limit: Read only the first so many rows of the input (bad ones count); None: all.
+            rows: Rows of a batch at most; batches of long rows have fewer.
+
+        Raises:
+            UserError: At the first bad row unless `on_bad` says otherwise, if a file cannot be read, or if
+                there are no rows, or no good ones.
+            ValueError: If limit or rows is less than 1.
+        """
+        if rows < 1 or (limit is not None and limit < 1):
+            raise ValueError(f"rows and limit must be at least 1; found {rows} and {limit}")
+        return self._batches(limit, rows)
+
+    def _batches(self, limit: int | None, rows: int) -> Iterator[pa.RecordBatch]:
+        start = good = 0
+        for index, source in enumerate(self.sources):
+            left = None if limit is None else limit - start
+            if left == 0:
+                break
+            reading = _Counted(source.read(Request(self.plan, start, left, rows, self.on_bad)))
+            yield from reading
+            start, good = start + reading.read, good + reading.good
+            if left is None:
+                self._counted[index] = reading.read
+        if not good:
+            found = f"{start} bad ones" if start else "none"
+            raise UserError(f"{self._place}: expected rows, found {found}. Pass a file that has good ones.")
+
+    @property
+    def _place(self) -> str:
+        return ", ".join(source.place for source in self.sources)
+
+
+class _Counted:
+    """Batches of one source; afterwards `good` has the rows in them and `read` those and the bad ones."""
+
+    def __init__(self, batches: Generator[pa.RecordBatch, None, int]) -> None:
+        self._batches = batches
+        self.good = self.read = 0
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        self.read = yield from self._good()
+
+    def _good(self) -> Generator[pa.RecordBatch, None, int]:
+        while True:
+            try:
+                batch = next(self._batches)
+            except StopIteration as end:
+                return int(end.value)
+            self.good += batch.num_rows
+            yield batch
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """A task whose parts have been found.
+
+    Attributes:
+        task: The task.
+        parts: Each part that is present (hub names) and how it is opened.
+        expected: What a part would be stored as, for messages.
+        place: Where the parts were looked for.
+        revision: The hub's revision as asked for; None for local files or where none was named.
+    """
+
+    task: Task
+    parts: Mapping[str, Callable[[], Split]]
+    expected: Callable[[str], str]
+    place: str
+    revision: str | None = None
+
+    def split(self, name: str) -> Split:
+        """Opens a part: "train", "validation", ….
+
+        Raises:
+            UserError: If it is not present, or its file lacks columns.
+        """
+        if name not in self.parts:
+            raise UserError(
+                f"{self.place}: expected {self.expected(name)} for the {name!r} part of {self.task.name}, "
+                f"found parts: {listed(self.parts)}. Add the file, or name another folder with --data."
+            )
+        return self.parts[name]()
+
+    def held_out(self) -> tuple[str, ...]:
+        """The names of the dev and test parts that are present."""
+        return tuple(name for name in self.parts if name != "train")

@@ -1,0 +1,173 @@
+"""What a task is: its text columns, its label, its parts; and what is said of a row that cannot be read."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn
+
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+OUR_COLUMNS = ("source_idx", "variant", "edits")
+"""Columns that augmented rows add to a task's own."""
+
+LABEL_KINDS = ("class", "score", "none")
+UNLABELLED = -1
+"""The label of a test row that has none, as on the hub."""
+
+TEXT_SHOWN = 200
+"""Characters of a bad row that are kept."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """The label of a task.
+
+    Attributes:
+        column: Its name in the rows; None where the task has no label.
+        kind: "class", "score" or "none".
+        names: Class names; a row holds the position (0-based) of its class in them.
+        low: The least score that is valid; None: no bound.
+        high: The greatest score that is valid; None: no bound.
+
+    Raises:
+        ValueError: If the fields contradict each other.
+    """
+
+    column: str | None
+    kind: str
+    names: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in LABEL_KINDS:
+            raise ValueError(f"label kind must be one of {', '.join(LABEL_KINDS)}; found {self.kind!r}")
+        if (self.column is None) != (self.kind == "none"):
+            raise ValueError(f"a {self.kind!r} label does not go with the column {self.column!r}")
+        if bool(self.names) != (self.kind == "class"):
+            raise ValueError(f"a {self.kind!r} label does not go with the names {self.names!r}")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"label names must differ from each other; found {self.names!r}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: where its text and its label are.
+
+    Attributes:
+        name: "sst2", "mnli", … or "custom".
+        text_columns: One or two (or more, for custom tasks) columns of text, in order.
+        label: The label.
+        splits: Part (hub name) to the file that usually holds it; empty for custom tasks.
+
+    Raises:
+        ValueError: If there is no text column, or one is named twice or is also the label.
+    """
+
+    name: str
+    text_columns: tuple[str, ...]
+    label: Label
+    splits: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        named = [*self.text_columns, *([self.label.column] if self.label.column is not None else [])]
+        if not self.text_columns or len(set(named)) != len(named):
+            raise ValueError(f"text columns and label must be named, and once each; found {named}")
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that could not be read.
+
+    Attributes:
+        file: The file, as the user named it.
+        line: Physical line (1-based) where the row starts; None where the format has no lines.
+        source_idx: The row's number in the input (0-based; bad rows count).
+        column: The column at fault; None where it is the whole row.
+        error: What was expected and what was found.
+        text: The row's first 200 characters.
+    """
+
+    file: str
+    line: int | None
+    source_idx: int
+    column: str | None
+    error: str
+    text: str
+
+    @property
+    def place(self) -> str:
+        """Where the row is, in words."""
+        where = f"line {self.line}" if self.line is not None else f"row {self.source_idx}"
+        return f"{self.file}, {where}" + (f", column {self.column!r}" if self.column is not None else "")
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that was read.
+
+    Attributes:
+        name: Its name inside the data folder, without machine paths.
+        bytes: Its size.
+        sha256: The digest of its bytes, hexadecimal.
+        rows: Its rows, bad ones included; None until they have been counted.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    rows: int | None
+
+
+class RowError(ValueError):
+    """A value of a row is not what its column holds.
+
+    Attributes:
+        column: The column at fault; None where it is the whole row.
+    """
+
+    def __init__(self, column: str | None, message: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+def stop_at_bad_row(bad: BadRow) -> NoReturn:
+    """The default policy for bad rows: the first one stops the job.
+
+    Raises:
+        UserError: Always; it names file, line and column, and the way round.
+    """
+    raise UserError(
+        f"{bad.place}: {bad.error}. Correct the row, or pass --on-bad-row skip, which moves such rows to "
+        "rejected.parquet and goes on."
+    )
+
+
+def shown(value: object, width: int = 60) -> str:
+    """A value of the input as it stands in a message: quoted, and cut to `width` characters."""
+    text = value if isinstance(value, str) else str(value)
+    return repr(text if len(text) <= width else text[:width] + "…")
+
+
+def listed(names: Iterable[str], most: int = 30) -> str:
+    """Names as they stand in a message; the first `most` of them."""
+    every = list(names)
+    tail = f", … ({len(every)} in all)" if len(every) > most else ""
+    return (", ".join(every[:most]) or "none") + tail
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """A sentence that offers the name closest to `name`, or nothing; case and punctuation are ignored."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"[\W_]+", "", text).lower()
+
+    by_plain = {plain(candidate): candidate for candidate in names}
+    close = difflib.get_close_matches(plain(name), by_plain, n=1)
+    return f" Did you mean {by_plain[close[0]]!r}?" if close else ""

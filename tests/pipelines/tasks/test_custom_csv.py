@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.errors import UserError
+from tests.pipelines.tasks.reading import custom_rows, write
+
+
+def test_quoting_lines_and_kept_columns(tmp_path):
+    path = write(
+        tmp_path / "reviews.csv",
+        '\ufeffid,review,stars\r\n007,"two\nlines, ""quoted""",5\r\n8,plain \x00 "x",1\r\n8,,5',
+    )
+    rows, bad = custom_rows(path, "review", label="stars")
+    assert rows == [
+        {"source_idx": 0, "id": "007", "review": 'two\nlines, "quoted"', "stars": 1},
+        {"source_idx": 1, "id": "8", "review": 'plain \x00 "x"', "stars": 0},
+        {"source_idx": 2, "id": "8", "review": "", "stars": 1},
+    ]
+    assert bad == []
+
+
+def test_long_fields(tmp_path):
+    text = "word " * 400_000
+    rows, _ = custom_rows(write(tmp_path / "long.csv", f'text,n\n"{text}",1\nshort,2\n'), "text")
+    assert [row["text"] for row in rows] == [text, "short"]
+
+
+def test_batches_of_long_rows_are_cut_by_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.tasks.rows.BATCH_BYTES", 100)
+    path = write(tmp_path / "long.csv", "text,n\n" + "".join(f"{'x' * 60},{n}\n" for n in range(5)))
+    from pipelines.tasks import CustomOptions, open_task
+
+    batches = open_task("custom", path, CustomOptions(("text",))).split("train").batches()
+    assert [batch.num_rows for batch in batches] == [2, 2, 1]
+
+
+def test_bad_rows_have_their_physical_line(tmp_path):
+    path = write(
+        tmp_path / "r.csv",
+        b'text,y\n"two\nlines",a\nonly\na,b,c\n\n"bad \n\xff",a\n"x"y,a\ngood,b\n"open,a\nto the end,b\n\n',
+    )
+    rows, bad = custom_rows(path, "text", label="y")
+    assert [(row["source_idx"], row["text"], row["y"]) for row in rows] == [(0, "two\nlines", 0), (6, "good", 1)]
+    assert [(row.line, row.source_idx) for row in bad] == [(4, 1), (5, 2), (6, 3), (7, 4), (9, 5), (11, 7)]
+    assert [row.error for row in bad] == [
+        "expected 2 comma-separated fields, found 1",
+        "expected 2 comma-separated fields, found 3",
+        "expected 2 comma-separated fields, found a blank line",
+        "expected UTF-8, found byte 0xff at byte 1 of the line (line 8)",
+        "expected a CSV row, found a fault: ',' expected after '\"'",
+        "expected a CSV row, found a fault: unexpected end of data; the quoted field may lack its closing quote",
+    ]
+    assert bad[0].text == "only"
+
+
+def test_blank_lines_of_a_single_column(tmp_path):
+    csv_rows, bad = custom_rows(write(tmp_path / "one.csv", 'text\na\n\n""\nb\n\n'), "text")
+    assert [row["text"] for row in csv_rows] == ["a", "", "", "b"]
+    tsv_rows, more = custom_rows(write(tmp_path / "one.tsv", "text\na\n\nb\n\n"), "text")
+    assert [row["text"] for row in tsv_rows] == ["a", "", "b", ""]
+    assert bad == more == []
+
+
+def test_tsv_has_no_quoting(tmp_path):
+    rows, _ = custom_rows(write(tmp_path / "r.tsv", 'text\ty\n"open\tb\nx"y\ta\n'), "text", label="y")
+    assert [(row["text"], row["y"]) for row in rows] == [('"open', 1), ('x"y', 0)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "found no bytes"),
+        ("\n", "expected a header line"),
+        ("text,text\na,b\n", "found twice: text"),
+        ("text,variant\na,b\n", "no column named source_idx, variant, edits"),
+        ("Text,y\na,b\n", r"expected the text column 'text', found columns Text, y\. Did you mean 'Text'"),
+        ("text,y\n", "expected rows, found none"),
+        ("te\ufffdxt\r1,2\r", "header must be readable"),
+        (b"te\xffxt,y\n1,2\n", "line 1: expected UTF-8"),
+        ("text,y\n1,2\n".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_unusable_files_are_refused(tmp_path, content, message):
+    with pytest.raises(UserError, match=message):
+        custom_rows(write(tmp_path / "r.csv", content), "text")
+
+
+@given(
+    rows=st.lists(
+        st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]), max_size=20)] * 2), min_size=1, max_size=10
+    )
+)
+def test_what_the_csv_module_writes_comes_back(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("any") / "r.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("one", "two"), *rows])
+    found, bad = custom_rows(path, "one", "two")
+    assert [(row["one"], row["two"]) for row in found] == rows
+    assert bad == []

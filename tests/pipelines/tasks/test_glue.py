@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.errors import UserError
+from pipelines.tasks import GLUE, Label, Task, find_task
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [("SST-2", "sst2"), ("sst2", "sst2"), ("STS-B", "stsb"), ("sts_b", "stsb"), ("MNLI", "mnli"), ("CoLA", "cola")],
+)
+def test_spellings(spelling, name):
+    assert find_task(spelling).name == name
+
+
+def test_unknown_task_names_all_and_the_nearest():
+    with pytest.raises(UserError, match=r"cola, sst2, .* or custom; found 'qqqp'\. Did you mean 'qqp'"):
+        find_task("qqqp")
+
+
+def test_columns_and_labels_are_the_hubs():
+    assert {name: task.text_columns for name, task in GLUE.items()} == {
+        "cola": ("sentence",),
+        "sst2": ("sentence",),
+        "mrpc": ("sentence1", "sentence2"),
+        "stsb": ("sentence1", "sentence2"),
+        "qqp": ("question1", "question2"),
+        "mnli": ("premise", "hypothesis"),
+        "qnli": ("question", "sentence"),
+        "rte": ("sentence1", "sentence2"),
+        "wnli": ("sentence1", "sentence2"),
+    }
+    assert {name: task.label.names for name, task in GLUE.items()} == {
+        "cola": ("unacceptable", "acceptable"),
+        "sst2": ("negative", "positive"),
+        "mrpc": ("not_equivalent", "equivalent"),
+        "stsb": (),
+        "qqp": ("not_duplicate", "duplicate"),
+        "mnli": ("entailment", "neutral", "contradiction"),
+        "qnli": ("entailment", "not_entailment"),
+        "rte": ("entailment", "not_entailment"),
+        "wnli": ("not_entailment", "entailment"),
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("label", "kind"), (None, "class", ("a",)), ("label", "class"), ("label", "score", ("a",)), ("l", "none")],
+)
+def test_contradicting_labels_are_refused(arguments):
+    with pytest.raises(ValueError, match="label"):
+        Label(*arguments)
+
+
+def test_a_task_names_each_column_once():
+    with pytest.raises(ValueError, match="once each"):
+        Task("custom", ("a", "a"), Label(None, "none"))
+
+
+def test_nothing_heavy_is_imported():
+    heavy = "{'torch', 'transformers', 'ray', 'typer', 'datasets', 'gensim', 'pyarrow.parquet'}"
+    code = f"import pipelines.tasks, sys; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

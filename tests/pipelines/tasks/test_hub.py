@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import hashlib
+import time
+
+import datasets
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+from pipelines.errors import UserError
+from pipelines.tasks import BadRow, open_task
+from tests.pipelines.tasks.reading import rows_of
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A stand-in for the hub; returns what was asked for."""
+    features = Features(
+        {"sentence": Value("string"), "label": ClassLabel(names=["negative", "positive"]), "idx": Value("int32")}
+    )
+    train = {"sentence": ["dull", "fine", "odd", "late"], "label": [0, 1, -1, 1], "idx": [0, 1, 2, 3]}
+    test = {"sentence": ["what"], "label": [-1], "idx": [0]}
+    parts = {name: Dataset.from_dict(rows, features=features) for name, rows in (("train", train), ("test", test))}
+    asked = []
+
+    def load_dataset(*arguments, **options):
+        asked.append((*arguments, options))
+        return DatasetDict(parts)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    return asked
+
+
+def test_rows_of_the_hub(hub):
+    bad: list[BadRow] = []
+    task = open_task("SST-2", None, revision="abc", on_bad=bad.append)
+    assert hub == [("nyu-mll/glue", "sst2", {"revision": "abc"})]
+    assert (task.revision, task.held_out()) == ("abc", ("test",))
+    split = task.split("train")
+    assert rows_of(split, rows=2) == [
+        {"source_idx": 0, "sentence": "dull", "label": 0, "idx": 0},
+        {"source_idx": 1, "sentence": "fine", "label": 1, "idx": 1},
+        {"source_idx": 3, "sentence": "late", "label": 1, "idx": 3},
+    ]
+    assert [(row.file, row.source_idx, row.column) for row in bad] == [("nyu-mll/glue/sst2/train", 2, "label")]
+    assert [row["label"] for row in rows_of(task.split("test"))] == [-1]
+    assert [row["source_idx"] for row in rows_of(split, limit=1)] == [0]
+    (file,) = split.files
+    assert (file.name, file.rows) == ("nyu-mll/glue/sst2/train", 4)
+    lines = b"".join(
+        b'{"idx":%d,"label":%d,"sentence":"%s"}\n' % row
+        for row in [(0, 0, b"dull"), (1, 1, b"fine"), (2, -1, b"odd"), (3, 1, b"late")]
+    )
+    assert (file.bytes, file.sha256) == (len(lines), hashlib.sha256(lines).hexdigest())
+    with pytest.raises(UserError, match="'validation' part"):
+        task.split("validation")
+
+
+def test_offline_is_quick_and_clear():
+    begin = time.monotonic()
+    with pytest.raises(UserError, match=r"expected nyu-mll/glue \(rte\) from the hub or its cache, found: .*--data"):
+        open_task("rte", None)
+    assert time.monotonic() - begin < 20
+
+
+def test_no_network_is_told_before_the_library_retries(monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.delenv("ALL_PROXY", raising=False)
+    with pytest.raises(UserError, match=r"expected to reach the hub .* set HF_HUB_OFFLINE=1"):
+        open_task("rte", None)
