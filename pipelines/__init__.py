@@ -1,0 +1,1 @@
+"""The job: tasks, storage, engines, stages and the command line."""

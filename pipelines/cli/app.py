@@ -1,0 +1,94 @@
+"""The app, and what its exit codes mean: 0 done, 1 failed, 2 a mistake of the user's, 130/143 stopped."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+import typer
+
+from pipelines.cli.augment import augment
+from pipelines.cli.resample import resample
+from pipelines.cli.runs import inspect, status, verify
+from pipelines.errors import JobError, UserError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+app = typer.Typer(
+    name="tinyaug",
+    help="Data augmentation by TinyBERT's Algorithm 1, as a resumable job that writes sharded Parquet.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (augment, resample, status, verify, inspect):
+    app.command()(verb)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, handled as Ctrl-C is."""
+
+
+def main() -> None:
+    """Runs the command line and exits."""
+    signal.signal(signal.SIGTERM, _terminate)
+    # Tokenizers warn, on stderr and in every worker, when a process is forked after they were used.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false" if os.cpu_count() == 1 else "true")
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        _stopped(130)
+    except KeyboardInterrupt as stop:
+        _stopped(143 if isinstance(stop, Terminated) else 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)
+    except Exception as error:
+        sys.exit(_explain(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def _stopped(code: int) -> NoReturn:
+    command = shlex.join(["tinyaug", *(argument for argument in sys.argv[1:] if argument != "--overwrite")])
+    _say(f"stopped; what was finished is kept. To go on: {command}")
+    sys.exit(code)
+
+
+def _explain(error: Exception) -> int:
+    """Says what went wrong, without a traceback where the message is meant for the user."""
+    from augment.errors import AugmentError
+    from glove.errors import VectorsError
+
+    if isinstance(error, (UserError, AugmentError, VectorsError)):
+        _say(f"error: {error}")
+        return 2
+    if isinstance(error, JobError):
+        _say(f"failed: {error}")
+        return 1
+    if os.environ.get("TINYAUG_DEBUG"):
+        traceback.print_exc()
+    reason = str(error).strip().splitlines()
+    _say(
+        f"failed: {type(error).__name__}: {reason[0] if reason else ''}; this is a defect of tinyaug or of this "
+        "machine: set TINYAUG_DEBUG=1 for the traceback"
+    )
+    return 1
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"tinyaug: {text}\n")
+    sys.stderr.flush()

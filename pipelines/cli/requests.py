@@ -1,0 +1,136 @@
+"""Turns options as typed into a request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from augment.presets import preset
+from pipelines.augment_job import AugmentRequest
+from pipelines.engines import EngineSettings
+from pipelines.errors import UserError
+from pipelines.settings import Compute, JobSettings
+from pipelines.tasks import CustomOptions
+
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 4096, 65_536
+SAME_NAME = (
+    "n", "p", "k", "seed", "context", "mask_spacing", "exclude_original", "skip_stopwords", "punctuation", "pairs",
+    "max_words",
+)  # fmt: skip
+
+
+def augment_request(options: dict[str, Any]) -> AugmentRequest:
+    """The request behind the options of `augment`.
+
+    Args:
+        options: by name, as typed.
+
+    Returns:
+        The request.
+
+    Raises:
+        UserError, AugmentError: a value that cannot be used.
+    """
+    demo = options["demo"]
+    if demo:
+        from pipelines.demo import demo_options
+
+        options = demo_options(options)
+    device = _device(options["device"])
+    return AugmentRequest(
+        task=options["task"],
+        out=options["out"] or f"runs/{options['task'].lower()}",
+        mlm=options["mlm"],
+        glove=None if options["glove"] == "none" else options["glove"],
+        data=options["data"],
+        custom=_custom(options),
+        settings=_settings(options, device),
+        engine=EngineSettings(
+            options["engine"], options["workers"], options["threads"], device.startswith("cuda"), options["address"]
+        ),
+        mlm_revision=options["revision"],
+        data_revision=options["data_revision"],
+        overwrite=options["overwrite"],
+        verify=options["verify"],
+        allow_rejects=options["allow_rejects"],
+    )
+
+
+def _settings(options: dict[str, Any], device: str) -> JobSettings:
+    overrides = {name: options[name] for name in SAME_NAME}
+    overrides["protect"] = protected(options["protect"]) if options["protect"] else None
+    if options["pair_context"] is not None:
+        overrides["segment"] = "partner" if options["pair_context"] else "none"
+    if options["unique"] is not None:
+        overrides["duplicates"] = "redraw" if options["unique"] else "keep"
+    from pipelines.tasks.glue import plain_name
+
+    candidates, draw = preset(options["preset"], plain_name(options["task"]), **overrides)
+    tokens = options["batch_tokens"] or (GPU_BATCH_TOKENS if device.startswith("cuda") else CPU_BATCH_TOKENS)
+    compute = Compute(device, options["precision"], tokens, options["threads"])
+    return JobSettings(
+        candidates, draw, compute, options["shard_rows"], options["limit"], options["on_bad_row"], options["drop_leaks"]
+    )
+
+
+def protected(entries: list[str]) -> tuple[str, ...]:
+    """Words and patterns that are never replaced; a file's lines in its place.
+
+    Args:
+        entries: words, `/regular expressions/`, or names of files with one of them a line.
+
+    Raises:
+        UserError: a file that is no text.
+    """
+    found: list[str] = []
+    for entry in entries:
+        path = Path(entry).expanduser()
+        if not path.is_file():
+            found.append(entry)
+            continue
+        try:
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--protect {entry}: expected a UTF-8 file with one word a line: {error}") from error
+        found += [line.strip() for line in lines if line.strip()]
+    return tuple(dict.fromkeys(found))
+
+
+def _custom(options: dict[str, Any]) -> CustomOptions | None:
+    given = [name for name in ("text", "label", "label_type", "label_names") if options[name]]
+    if not given:
+        return None
+    if not options["text"]:
+        raise UserError("--text: expected the name of a text column beside --label, found none")
+    names = options["label_names"]
+    return CustomOptions(
+        tuple(options["text"]),
+        options["label"],
+        options["label_type"],
+        tuple(name.strip() for name in names.split(",")) if names else None,
+    )
+
+
+def _device(device: str) -> str:
+    """`auto` stays `auto` only where torch has to be asked; a machine without the driver is a CPU machine."""
+    if device not in ("auto", "cpu") and not device.startswith("cuda"):
+        raise UserError(f"--device: expected auto, cpu or cuda, found {device!r}")
+    if device == "auto":
+        return "cuda" if _has_gpu() else "cpu"
+    return device
+
+
+def _has_gpu() -> bool:
+    import ctypes.util
+
+    if ctypes.util.find_library("cuda") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def with_out(request: AugmentRequest, out: str) -> AugmentRequest:
+    """The same request into another directory."""
+    return replace(request, out=out)

@@ -1,0 +1,81 @@
+"""`tinyaug status`, `verify` and `inspect`: looking at a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from pipelines.storage import Storage
+
+Run = Annotated[str, Argument(help="Run directory.")]
+
+
+def status(run: Run) -> int:
+    """Say how far a run is."""
+    from rich.console import Console
+
+    from pipelines.run_state import stage_states
+
+    console = Console(highlight=False)
+    complete = True
+    for state in stage_states(_open(run)):
+        complete &= state.finished == state.parts
+        console.print(
+            f"{state.name:<11} {state.finished:>5} of {state.parts} shards, {state.rows:,} rows, "
+            f"{state.bytes / 1e6:,.1f} MB"
+        )
+    console.print("complete" if complete else "not complete: run its command again to go on")
+    return 0 if complete else 1
+
+
+def verify(run: Run) -> int:
+    """Read every shard again and compare its sha256 with its record; exit 1 if one differs."""
+    from rich.console import Console
+
+    from pipelines.run_state import stage_states
+
+    console = Console(highlight=False)
+    bad: list[str] = []
+    for state in stage_states(_open(run), verify=True):
+        bad += state.missing
+        console.print(f"{state.name:<11} {state.finished:>5} of {state.parts} shards are intact")
+    for name in bad:
+        console.print(f"missing or damaged: {name}", soft_wrap=True)
+    if bad:
+        console.print("run the command of this run again with --verify to have them redone")
+    return 1 if bad else 0
+
+
+def inspect(
+    run: Run,
+    examples: Annotated[int, Option(help="Examples to show.", min=1)] = 5,
+    variants: Annotated[int, Option(help="Variants of each.", min=1)] = 5,
+) -> int:
+    """Show examples and their variants, replaced words highlighted: masked LM green, GloVe magenta."""
+    from rich.console import Console
+
+    from pipelines.cli.summary import show_variants
+    from pipelines.errors import UserError
+    from pipelines.job import task_from
+    from pipelines.run_file import read_run
+
+    storage = _open(run)
+    found = read_run(storage)
+    if found is None or not storage.names("augmented/data"):
+        raise UserError(f"{storage.display()}: expected augmented shards, found none yet")
+    columns = list(task_from(found.identity.task).text_columns)
+    show_variants(Console(highlight=False), storage, columns, examples, variants)
+    return 0
+
+
+def _open(run: str) -> Storage:
+    from pipelines.errors import UserError
+    from pipelines.run_file import read_run
+    from pipelines.storage import Storage
+
+    storage = Storage(run)
+    if read_run(storage) is None:
+        raise UserError(f"{run}: expected a run directory, found no run.json there")
+    return storage

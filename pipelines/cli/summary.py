@@ -1,0 +1,136 @@
+"""What is shown when a job is done: counts, where everything lies, and some variants to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.parquet import RowReader
+
+if TYPE_CHECKING:
+    from pipelines.augment_job import Outcome
+    from pipelines.storage import Storage
+
+SHOWN_EXAMPLES, SHOWN_VARIANTS = 3, 3
+
+
+def show_outcome(outcome: Outcome, name: str) -> None:
+    """Prints the summary of a finished job.
+
+    Args:
+        outcome: what came of it.
+        name: of the run.
+    """
+    console = Console(highlight=False)
+    if not outcome.fresh:
+        console.print(f"{name}: everything was done already; nothing was run")
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for label, value in summary_rows(outcome):
+        table.add_row(label, value)
+    console.print(table)
+    show_variants(console, outcome.storage, list(outcome.job.task.text_columns), SHOWN_EXAMPLES, SHOWN_VARIANTS)
+    console.print(f"\nshards:   {outcome.storage.display('augmented/data')}", soft_wrap=True)
+    console.print(f"manifest: {outcome.storage.display('augmented/manifest.json')}", soft_wrap=True)
+    if outcome.rejected:
+        console.print(
+            f"[yellow]{outcome.rejected:,} rows were rejected:[/] {outcome.storage.display('rejected.parquet')}",
+            soft_wrap=True,
+        )
+
+
+def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
+    """Labels and values of the summary.
+
+    Args:
+        outcome: what came of it.
+    """
+    counts, found = outcome.augmented, outcome.candidates
+    drawable = counts.get("drawable_words", 0)
+    share = counts.get("draws", 0) / drawable if drawable else 0.0
+    edits = max(counts.get("edits", 0), 1)
+    rows = [
+        ("examples", f"{counts.get('source_rows', 0):,} ({outcome.snapshot.texts:,} unique texts)"),
+        ("rows", f"{outcome.rows:,} with the originals, {outcome.bytes / 1e6:,.1f} MB"),
+    ]
+    if found:
+        rows.append(
+            (
+                "eligible words",
+                f"{found['single_piece_words']:,} single-piece, {found['multi_piece_words']:,} multi-piece, "
+                f"{found['words_without_candidates']:,} without candidates",
+            )
+        )
+        rows.append(("masked LM", f"{found['masked_words']:,} masked words, {found['mlm_tokens']:,} tokens"))
+    rows += [
+        ("replaced", f"{share:.4f} of the words with candidates (p = {outcome.job.identity.settings.draw.p})"),
+        (
+            "edits",
+            f"{counts.get('edits', 0):,}: {counts.get('edits_mlm', 0) / edits:.1%} masked LM, "
+            f"{counts.get('edits_glove', 0) / edits:.1%} GloVe; "
+            f"{counts.get('identity_draws', 0):,} draws gave the word itself",
+        ),
+        (
+            "variants",
+            f"{counts.get('duplicate_variants', 0):,} equal to another of the same example, "
+            f"{counts.get('leaked_variants', 0):,} equal to a dev or test example",
+        ),
+    ]
+    return rows
+
+
+def show_variants(console: Console, storage: Storage, columns: list[str], examples: int, variants: int) -> None:
+    """Prints some examples and their variants with the replaced words highlighted.
+
+    Args:
+        console: where to.
+        storage: the run directory.
+        columns: text columns.
+        examples: how many.
+        variants: how many of each.
+    """
+    names = [name for name in storage.names("augmented/data") if name.endswith(".parquet")]
+    if not names:
+        return
+    reader = RowReader(storage, f"augmented/data/{names[0]}")
+    rows = reader.range(0, min(reader.rows, 4000)).to_pylist()
+    reader.close()
+    shown: dict[int, int] = {}
+    for row in rows:
+        source = row["source_idx"]
+        if row["variant"] == 0 and len(shown) < examples:
+            shown[source] = 0
+            console.print()
+            console.print(Text(_joined(row, columns), style="bold"))
+        elif source in shown and shown[source] < variants and row["edits"]:
+            shown[source] += 1
+            console.print(Text("  ") + highlighted(row, columns))
+
+
+def highlighted(row: dict[str, Any], columns: list[str]) -> Text:
+    """A variant with its replacements coloured: green from the masked LM, magenta from GloVe.
+
+    Args:
+        row: of an augmented shard.
+        columns: text columns.
+    """
+    text = Text()
+    for number, column in enumerate(columns):
+        if number:
+            text.append(" | ", style="dim")
+        variant, cursor, shift = row[column], 0, 0
+        for edit in (edit for edit in row["edits"] if edit["column"] == column):
+            start = edit["start"] + shift
+            text.append(variant[cursor:start])
+            end = start + len(edit["replacement"])
+            text.append(variant[start:end], style="bold green" if edit["source"] == "mlm" else "bold magenta")
+            shift += len(edit["replacement"]) - (edit["end"] - edit["start"])
+            cursor = end
+        text.append(variant[cursor:])
+    return text
+
+
+def _joined(row: dict[str, Any], columns: list[str]) -> str:
+    return " | ".join(row[column] for column in columns)

@@ -1,0 +1,99 @@
+"""Progress in a terminal: bars with rates and time left; a line now and then where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pipelines.records import Record
+
+TITLES = {"candidates": "finding candidates", "augmented": "drawing variants"}
+LINE_EVERY = 20.0  # seconds between lines where there is no terminal
+
+
+class TerminalReporter:
+    """Shows progress on stderr."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[rates]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._cost: dict[int, float] = {}
+        self._total = self._done = 0.0
+        self._counts = {"rows": 0, "masked_words": 0}
+        self._start = self._said = time.monotonic()
+
+    def __enter__(self) -> TerminalReporter:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def message(self, text: str) -> None:
+        """Prints a line above the bars."""
+        self._console.print(text, style="dim", markup=False)
+
+    def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:
+        """Opens a bar."""
+        self._cost, self._total = cost, sum(cost.values())
+        self._done = sum(cost[record.part] for record in finished)
+        self._counts = {"rows": 0, "masked_words": 0}
+        self._start = self._said = time.monotonic()
+        title = TITLES.get(stage, stage)
+        if finished:
+            self.message(f"{title}: {len(finished)} of {parts} shards are done already")
+        if self._console.is_terminal:
+            self._task = self._progress.add_task(title, total=self._total, completed=self._done, rates="")
+        else:
+            self.message(f"{title}: {parts - len(finished)} shards")
+
+    def advanced(self, record: Record) -> None:
+        """Moves the bar by one part."""
+        self._done += self._cost[record.part]
+        for name in self._counts:
+            self._counts[name] += record.counts.get(name, record.rows if name == "rows" else 0)
+        if self._task is not None:
+            self._progress.update(self._task, completed=self._done, rates=self._rates())
+        elif time.monotonic() - self._said >= LINE_EVERY:
+            self._said = time.monotonic()
+            self.message(f"  {100 * self._done / max(self._total, 1):.0f}%, {self._rates()}, {self._left()} left")
+
+    def ended(self, stage: str) -> None:
+        """Closes the bar."""
+        if self._task is None:
+            seconds = time.monotonic() - self._start
+            self.message(f"{TITLES.get(stage, stage)}: {self._rates()}, {seconds:.0f} s")
+        self._task = None
+        sys.stderr.flush()
+
+    def _rates(self) -> str:
+        seconds = max(time.monotonic() - self._start, 1e-3)
+        rates = [f"{self._counts['rows'] / seconds:,.0f} rows/s"]
+        if self._counts["masked_words"]:
+            rates.append(f"{self._counts['masked_words'] / seconds:,.0f} masked words/s")
+        return ", ".join(rates)
+
+    def _left(self) -> str:
+        seconds = time.monotonic() - self._start
+        left = seconds * (self._total - self._done) / max(self._done, 1)
+        return f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"

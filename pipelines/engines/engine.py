@@ -1,0 +1,159 @@
+"""What every engine does: takes a stage and part numbers, reports each part done or failed."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pipelines.job import Stage, Worker
+    from pipelines.records import Record
+
+ENGINES = ("auto", "ray", "local")
+ATTEMPTS = 3
+WORKER_BYTES = 1_500_000_000  # what a worker with a BERT-base takes: sets how many start on a small machine
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How parts are run; nothing here changes a byte of the output.
+
+    Args:
+        engine: `auto` is Ray unless a single part is left.
+        workers: how many at once; None for as many as cores, threads and memory allow.
+        threads: CPU threads of each.
+        gpu: whether each worker takes a GPU.
+        address: of a Ray cluster; None joins RAY_ADDRESS or starts one on this machine.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    engine: str = "auto"
+    workers: int | None = None
+    threads: int = 1
+    gpu: bool = False
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UserError(f"--engine: expected one of {', '.join(ENGINES)}, found {self.engine!r}")
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"--workers: expected at least 1, found {self.workers}")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A part that could not be made.
+
+    Args:
+        part: its number.
+        reason: why, in a line.
+    """
+
+    part: int
+    reason: str
+
+
+Done = "Record | Failure"
+OnDone = Callable[["Record | Failure"], None]
+
+
+def run_parts(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
+    """Runs the parts of a stage.
+
+    Args:
+        stage: what to run.
+        parts: numbers of the parts that are left; no engine starts if there are none.
+        settings: how.
+        on_done: called in this process with each part's record or failure, in order of completion.
+
+    Raises:
+        UserError: models that cannot be used, a Ray cluster that cannot be reached.
+    """
+    if not parts:
+        return
+    if settings.engine == "ray" or (settings.engine == "auto" and len(parts) > 1):
+        from pipelines.engines.on_ray import run_on_ray
+
+        run_on_ray(stage, parts, settings, on_done)
+    elif worker_count(settings, len(parts)) > 1:
+        from pipelines.engines.processes import run_in_processes
+
+        run_in_processes(stage, parts, settings, on_done)
+    else:
+        worker = stage.make_worker()
+        for part in parts:
+            on_done(attempt(worker, stage, part))
+
+
+def attempt(worker: Worker, stage: Stage, part: int) -> Record | Failure:
+    """Makes one part, more than once if it fails; every failure leaves its own log.
+
+    Args:
+        worker: of the stage.
+        stage: the stage.
+        part: the part's number.
+
+    Returns:
+        Its record, or why there is none. A user's mistake and a full disk are not tried again.
+    """
+    reason = ""
+    for number in range(1, ATTEMPTS + 1):
+        try:
+            return worker.work(part)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            write_log(stage, part, number, traceback.format_exc())
+            if "no space left" in str(error).lower():
+                break
+    return Failure(part, reason)
+
+
+def write_log(stage: Stage, part: int, number: int, text: str) -> None:
+    """Keeps the traceback of a failed attempt under logs/; a log that cannot be written is no reason to stop."""
+    import socket
+    import time
+
+    from pipelines.errors import JobError
+    from pipelines.storage import Storage
+
+    name = f"logs/{stage.name}-{part:05d}-{time.time_ns()}-{socket.gethostname()}-{os.getpid()}-try{number}.txt"
+    try:
+        Storage(stage.job.root).write_bytes(name, text.encode())
+    except (JobError, OSError):
+        return
+
+
+def worker_count(settings: EngineSettings, parts: int) -> int:
+    """How many workers to run on this machine.
+
+    Args:
+        settings: workers, threads and gpu are read.
+        parts: parts that are left.
+    """
+    if settings.workers is not None:
+        return min(settings.workers, parts)
+    if settings.gpu:
+        import torch
+
+        return max(1, min(torch.cuda.device_count(), parts))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    by_memory = max(1, _free_memory() // WORKER_BYTES)
+    return max(1, min(cores // settings.threads, by_memory, parts))
+
+
+def _free_memory() -> int:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as stream:
+            for line in stream:
+                if line.startswith("MemAvailable"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 8 * WORKER_BYTES

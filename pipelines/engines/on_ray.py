@@ -1,0 +1,163 @@
+"""The Ray engine: Ray Data over part numbers, with actors that write their own shards.
+
+Only numbers go in and only records come out, so Ray's own durability and output naming are not needed; a part is a
+block, Ray's unit of retry. What is missing at the end is reported as failed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempt, worker_count
+from pipelines.errors import UserError
+from pipelines.records import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipelines.job import Stage
+
+OBJECT_STORE_BYTES = 100_000_000  # numbers and records only
+TASK_RETRIES = 2
+
+
+class RayWorker:
+    """The actor: builds the stage's worker once, then does one part a call.
+
+    Args:
+        stage: what to run.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._mistake: str | None = None
+        try:
+            self._worker = stage.make_worker()
+        except (UserError, ValueError) as error:
+            # An actor that dies while it is built is built again for ever; a mistake is handed to the driver.
+            self._mistake = str(error)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
+        """Makes the parts of a batch and returns their records as JSON."""
+        return {"result": [json.dumps(self._one(int(part))) for part in batch["part"]]}
+
+    def _one(self, part: int) -> dict[str, Any]:
+        if self._mistake is not None:
+            return {"mistake": self._mistake}
+        done = attempt(self._worker, self._stage, part)
+        return {"failure": done.reason, "part": part} if isinstance(done, Failure) else {"record": asdict(done)}
+
+
+def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
+    """Runs parts on a Ray cluster, joined or started here.
+
+    Args:
+        stage: what to run.
+        parts: numbers of the parts.
+        settings: workers, threads, gpu and address are read.
+        on_done: called with each part's record or failure.
+
+    Raises:
+        UserError: Ray is not installed, the cluster cannot be reached, or the models cannot be used there.
+    """
+    ray = _start(settings, len(parts))
+    left = set(parts)
+    try:
+        for row in _dataset(ray, stage, parts, settings).iter_rows():
+            result = json.loads(row["result"])
+            if "mistake" in result:
+                raise UserError(result["mistake"])
+            done = Failure(result["part"], result["failure"]) if "failure" in result else Record(**result["record"])
+            left.discard(done.part)
+            on_done(done)
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        for part in sorted(left):
+            on_done(Failure(part, f"Ray: {reason}"))
+        left.clear()
+    finally:
+        ray.shutdown()
+    for part in sorted(left):
+        on_done(Failure(part, f"its worker died {TASK_RETRIES + 1} times; see Ray's log of that node"))
+
+
+def _dataset(ray: Any, stage: Stage, parts: list[int], settings: EngineSettings) -> Any:
+    context = ray.data.DataContext.get_current()
+    context.max_errored_blocks = -1
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    workers = _cluster_workers(ray, settings, len(parts))
+    return ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts)).map_batches(
+        RayWorker,
+        fn_constructor_args=[stage],
+        batch_size=1,
+        num_cpus=settings.threads,
+        num_gpus=1 if settings.gpu else 0,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=2),
+        max_restarts=-1,
+        max_task_retries=TASK_RETRIES,
+    )
+
+
+def _cluster_workers(ray: Any, settings: EngineSettings, parts: int) -> int:
+    if settings.workers is not None:
+        return min(settings.workers, parts)
+    resources = ray.cluster_resources()
+    slots = resources.get("GPU", 0) if settings.gpu else resources.get("CPU", 1) // settings.threads
+    return max(1, min(int(slots), parts))
+
+
+def _start(settings: EngineSettings, parts: int) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UserError(
+            "--engine ray: expected Ray, found none; pip install 'ray[data]', or use --engine local"
+        ) from error
+    for name in ("ray.data", "ray"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    address = settings.address or os.environ.get("RAY_ADDRESS")
+    try:
+        if address:
+            ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+        else:
+            _own_token()
+            ray.init(
+                num_cpus=worker_count(settings, parts) * settings.threads,
+                include_dashboard=False,
+                logging_level="ERROR",
+                log_to_driver=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"--address {address or '(none)'}: expected a Ray cluster that can be joined, found: "
+            f"{str(error).strip().splitlines()[0]}; check the address, or use --engine local"
+        ) from error
+    return ray
+
+
+def _own_token() -> None:
+    """Gives a cluster of our own its own token: Ray's default would put one into the user's home for all clusters."""
+    if "RAY_AUTH_MODE" in os.environ or "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        return
+    from glove.cache import default_cache_folder
+
+    path = Path(default_cache_folder()) / "ray-token"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.touch(mode=0o600)
+        partial.write_text(secrets.token_hex(32), encoding="ascii")
+        os.replace(partial, path)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)

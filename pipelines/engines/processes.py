@@ -1,0 +1,116 @@
+"""The local engine with several workers: spawned processes, replaced when one is killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING
+
+from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, attempt, worker_count
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pipelines.job import Stage, Worker
+    from pipelines.records import Record
+
+_stage: Stage | None = None
+_worker: Worker | None = None
+
+
+def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
+    """Runs parts in several processes of this machine.
+
+    A killed process breaks the pool: finished parts stand, those in flight are tried again in a new pool, and a
+    part in flight at ATTEMPTS breaks is given up.
+
+    Args:
+        stage: what to run.
+        parts: numbers of the parts.
+        settings: workers and threads are read.
+        on_done: called with each part's record or failure.
+    """
+    left, breaks = list(parts), dict.fromkeys(parts, 0)
+    while left:
+        pool = ProcessPoolExecutor(
+            worker_count(settings, len(left)), multiprocessing.get_context("spawn"), _start, (stage, os.getpid())
+        )
+        try:
+            in_flight = _run_pool(pool, left, on_done)
+        except BaseException:
+            _kill(pool)
+            raise
+        pool.shutdown(wait=not in_flight)
+        for part in in_flight:
+            breaks[part] += 1
+            if breaks[part] == ATTEMPTS:
+                left.remove(part)
+                on_done(Failure(part, f"its worker died {ATTEMPTS} times; see the machine's log for what killed it"))
+
+
+def _run_pool(pool: ProcessPoolExecutor, left: list[int], on_done: OnDone) -> list[int]:
+    """Runs until all is done or a process dies; returns the parts that were in flight then."""
+    waiting = iter(list(left))
+    running: dict[Future[Record | Failure | UserError], int] = {}
+    workers = pool._max_workers
+    broken: list[int] = []
+    try:
+        while True:
+            while len(running) < workers and (part := next(waiting, None)) is not None:
+                running[pool.submit(_work, part)] = part
+            if not running:
+                return broken
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                part = running.pop(future)
+                error = future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    broken.append(part)
+                elif error is not None:
+                    raise error
+                else:
+                    left.remove(part)
+                    result = future.result()
+                    if isinstance(result, UserError):
+                        raise result
+                    on_done(result)
+            if broken:
+                return [*broken, *running.values()]
+    except BrokenProcessPool:  # raised by submit
+        return [*broken, *running.values()]
+
+
+def _start(stage: Stage, parent: int) -> None:
+    """In a new process: remembers the stage, leaves Ctrl-C to the parent, and ends when the parent is gone."""
+    global _stage
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _stage = stage
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _work(part: int) -> Record | Failure | UserError:
+    global _worker
+    assert _stage is not None
+    if _worker is None:
+        try:
+            _worker = _stage.make_worker()
+        except (UserError, ValueError) as error:
+            return UserError(str(error))
+    return attempt(_worker, _stage, part)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown(wait=False, cancel_futures=True)

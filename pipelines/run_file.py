@@ -1,0 +1,120 @@
+"""run.json: what a run directory is, and whether a command may go on in it (design section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import UserError
+from pipelines.lock import LOCK
+from pipelines.records import FORMAT_VERSION
+from pipelines.settings import Identity, differences, identity_from
+from pipelines.storage import PARTIAL
+
+if TYPE_CHECKING:
+    from pipelines.storage import Storage
+
+RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What run.json says.
+
+    Args:
+        identity: settings and what they apply to.
+        sources: names of masked LM, vectors and data as the user gave them, to replay the run.
+        candidates_hash: hash of what the candidates were made with.
+        resampled_from: the run whose candidates were drawn from; None for a run of its own.
+    """
+
+    identity: Identity
+    sources: dict[str, Any]
+    candidates_hash: str
+    resampled_from: str | None = None
+
+
+def read_run(storage: Storage) -> RunFile | None:
+    """The run of a directory.
+
+    Args:
+        storage: the directory.
+
+    Returns:
+        The run, or None where nothing has been started.
+
+    Raises:
+        UserError: the directory holds something else, or a run of another format.
+    """
+    content = storage.read_json(RUN)
+    if content is None:
+        others = [name for name in storage.names() if name not in (LOCK, PARTIAL)]
+        if others:
+            raise UserError(
+                f"{storage.display()}: expected an empty directory or a run of tinyaug, found {', '.join(others[:3])}"
+                f"{' …' if len(others) > 3 else ''} and no readable run.json; choose another --out"
+            )
+        return None
+    if "tinyaug" not in content or content.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{storage.display(RUN)}: expected a run of tinyaug, format version {FORMAT_VERSION}, found "
+            f"{content.get('format_version', 'something else')!r}; choose another --out"
+        )
+    identity = identity_from(content["identity"])
+    return RunFile(identity, content["sources"], content["candidates_hash"], content.get("resampled_from"))
+
+
+def write_run(storage: Storage, run: RunFile) -> None:
+    """Writes run.json, the first file of a run."""
+    storage.write_json(
+        RUN,
+        {
+            "tinyaug": run.identity.versions["tinyaug"],
+            "format_version": FORMAT_VERSION,
+            "identity": run.identity.fields(),
+            "candidates_hash": run.candidates_hash,
+            "sources": run.sources,
+            "resampled_from": run.resampled_from,
+        },
+    )
+
+
+def refuse_other_settings(storage: Storage, old: Identity, new: Identity, unfinished: bool) -> None:
+    """Refuses to go on with other settings than the run was started with.
+
+    Args:
+        storage: the run directory.
+        old: as recorded.
+        new: as asked for.
+        unfinished: whether shards are left to make: only then do software versions matter.
+
+    Raises:
+        UserError: naming the fields that differ.
+    """
+    before, now = old.fields(), new.fields()
+    if not unfinished:
+        before = {name: value for name, value in before.items() if name != "versions"}
+        now = {name: value for name, value in now.items() if name != "versions"}
+    found = differences(before, now)
+    if found:
+        raise UserError(
+            f"{storage.display()}: expected the settings this run was started with, found other "
+            f"{'; '.join(found)}. Use the same settings, another --out, or --overwrite; for another n, p or seed over "
+            "the same candidates use `tinyaug resample`"
+        )
+
+
+def overwrite(storage: Storage) -> None:
+    """Empties a directory that carries a run of ours.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    content = storage.read_json(RUN)
+    if content is None or "tinyaug" not in content:
+        if [name for name in storage.names() if name not in (LOCK, PARTIAL)]:
+            raise UserError(
+                f"--overwrite {storage.display()}: expected a run of tinyaug, found something else; it is not deleted"
+            )
+        return
+    storage.remove_all()

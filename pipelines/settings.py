@@ -1,0 +1,216 @@
+"""What determines a run's bytes, in one place: recorded in run.json, hashed, and compared on resume."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from augment.presets import CandidateSettings, DrawSettings
+from pipelines.errors import UserError
+from pipelines.records import FORMAT_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipelines.tasks import InputFile, Task
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How the masked LM runs; each field can change scores in their last bits.
+
+    Args:
+        device: `cpu` or `cuda`, resolved.
+        precision: `fp32`, `bf16` or `fp16`.
+        batch_tokens: tokens of a forward pass.
+        threads: CPU threads of a worker.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    batch_tokens: int = 4096
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UserError(f"--precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
+        if self.batch_tokens < 1 or self.threads < 1:
+            raise UserError(
+                f"--batch-tokens and --threads: expected at least 1, found {self.batch_tokens} and {self.threads}"
+            )
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """Everything a user can set that determines the output.
+
+    Args:
+        candidates: how candidates are found.
+        draw: how variants are drawn.
+        compute: how the masked LM runs.
+        shard_rows: source rows of an output shard.
+        limit: first rows of the input to read; None for all.
+        on_bad_row: `stop` or `skip`.
+        drop_leaks: leave out variants that equal an example of the dev or test part.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    candidates: CandidateSettings = field(default_factory=CandidateSettings)
+    draw: DrawSettings = field(default_factory=DrawSettings)
+    compute: Compute = field(default_factory=Compute)
+    shard_rows: int = 4096
+    limit: int | None = None
+    on_bad_row: str = "stop"
+    drop_leaks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.shard_rows < 1:
+            raise UserError(f"--shard-rows: expected at least 1, found {self.shard_rows}")
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"--limit: expected at least 1 row, found {self.limit}")
+        if self.on_bad_row not in ("stop", "skip"):
+            raise UserError(f"--on-bad-row: expected stop or skip, found {self.on_bad_row!r}")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A run's settings together with what they were applied to.
+
+    Args:
+        task: name, text columns and label, as plain data.
+        inputs: name, bytes and sha256 of each input file.
+        settings: what the user set.
+        models: role (`mlm`, `glove`) -> fingerprint; empty where none is used.
+        versions: software -> version.
+    """
+
+    task: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    settings: JobSettings
+    models: dict[str, str]
+    versions: dict[str, str]
+
+    def fields(self) -> dict[str, Any]:
+        """Plain data, as run.json holds it."""
+        return {
+            "task": self.task,
+            "inputs": self.inputs,
+            "settings": _plain(asdict(self.settings)),
+            "models": self.models,
+            "versions": self.versions,
+        }
+
+    @property
+    def candidates_hash(self) -> str:
+        """Hash of what determines the candidates: nothing of the draw."""
+        content = self.fields()
+        settings = dict(content["settings"])
+        for name in ("draw", "shard_rows", "drop_leaks"):
+            del settings[name]
+        return content_hash({**content, "settings": settings})
+
+    @property
+    def augmented_hash(self) -> str:
+        """Hash of everything."""
+        return content_hash(self.fields())
+
+
+def make_identity(task: Task, inputs: Sequence[InputFile], settings: JobSettings, models: dict[str, str]) -> Identity:
+    """Collects a run's identity.
+
+    Args:
+        task: the task.
+        inputs: files that were read.
+        settings: what the user set.
+        models: fingerprints by role.
+    """
+    described = _plain({"name": task.name, "text_columns": task.text_columns, "label": asdict(task.label)})
+    files = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in inputs]
+    return Identity(described, files, settings, models, software_versions())
+
+
+def identity_from(content: Mapping[str, Any]) -> Identity:
+    """Reads an identity back from run.json.
+
+    Args:
+        content: what `Identity.fields` gave.
+
+    Raises:
+        UserError: it was written by another version of tinyaug.
+    """
+    try:
+        given = dict(content["settings"])
+        candidates = {**given.pop("candidates")}
+        candidates["protect"] = tuple(candidates["protect"])
+        settings = JobSettings(
+            CandidateSettings(**candidates), DrawSettings(**given.pop("draw")), Compute(**given.pop("compute")), **given
+        )
+        known = {name: content[name] for name in ("task", "inputs", "models", "versions")}
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"run.json: expected the fields of format version {FORMAT_VERSION}, found others ({error}); it was "
+            "written by another version of tinyaug: use that one, or start afresh with --overwrite"
+        ) from error
+    return Identity(settings=settings, **known)
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of the software that determines the output."""
+    return {name: _version(name) for name in VERSIONED}
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Names of the fields in which two identities differ, with both values.
+
+    Args:
+        old: as recorded.
+        new: as asked for.
+        prefix: name of the enclosing field.
+    """
+    found: list[str] = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            found.append(f"{prefix}{name}: {_short(before)} there, {_short(after)} now")
+    return found
+
+
+def content_hash(content: Mapping[str, Any]) -> str:
+    """Hexadecimal sha256 of plain data in canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def setting_names() -> list[str]:
+    """Names of the settings, for messages and documentation."""
+    return [one.name for one in (*fields(CandidateSettings), *fields(DrawSettings), *fields(Compute))]
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "source tree"
+
+
+def _plain(content: Any) -> Any:
+    """Tuples as lists, as JSON gives them back."""
+    return json.loads(json.dumps(content))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"

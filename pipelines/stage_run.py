@@ -1,0 +1,147 @@
+"""Runs one stage of a job to its end: what is left is run, what is finished is merged (design section 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipelines.engines import EngineSettings, Failure, run_parts
+from pipelines.errors import JobError
+from pipelines.parquet import open_writer
+from pipelines.records import FORMAT_VERSION, Record, merge_counts, read_record
+
+if TYPE_CHECKING:
+    from pipelines.job import Stage
+    from pipelines.reporting import Reporter
+    from pipelines.storage import Storage
+
+REJECTED = "rejected.parquet"
+REJECT_SCHEMA = pa.schema(
+    [
+        ("source_idx", pa.int64()),
+        ("file", pa.string()),
+        ("line", pa.int64()),
+        ("column", pa.string()),
+        ("stage", pa.string()),
+        ("error", pa.string()),
+        ("text", pa.string()),
+    ]
+)
+
+
+def finished_records(storage: Storage, stage: Stage, verify: bool = False) -> dict[int, Record]:
+    """Records of the parts that are finished and intact.
+
+    Args:
+        storage: the run directory.
+        stage: the stage.
+        verify: also compares hashes.
+    """
+    found: dict[int, Record] = {}
+    for part in range(stage.names.parts):
+        record = read_record(storage, stage.names, part, stage.settings_hash, verify)
+        if record is not None:
+            found[part] = record
+    return found
+
+
+def run_stage(
+    storage: Storage,
+    stage: Stage,
+    finished: dict[int, Record],
+    engine: EngineSettings,
+    cost: dict[int, float],
+    reporter: Reporter,
+) -> list[Record]:
+    """Runs what is left of a stage and writes its manifest.
+
+    Args:
+        storage: the run directory.
+        stage: the stage.
+        finished: records of parts that need not be run.
+        engine: how to run the others.
+        cost: of each part, for progress.
+        reporter: is told of it.
+
+    Returns:
+        All records, in order.
+
+    Raises:
+        JobError: parts failed; they are named, the others are kept.
+    """
+    records = dict(finished)
+    failures: list[Failure] = []
+
+    def on_done(done: Record | Failure) -> None:
+        if isinstance(done, Failure):
+            if "no space left" in done.reason:
+                raise JobError(f"{done.reason}; free some space and run the same command again")
+            failures.append(done)
+            reporter.message(f"{stage.names.data(done.part)} failed: {done.reason}")
+        else:
+            records[done.part] = done
+            reporter.advanced(done)
+
+    left = [part for part in range(stage.names.parts) if part not in finished]
+    if left:
+        storage.remove(stage.names.manifest)
+        reporter.started(stage.name, stage.names.parts, list(finished.values()), cost)
+        try:
+            run_parts(stage, left, engine, on_done)
+        finally:
+            reporter.ended(stage.name)
+    if failures:
+        named = ", ".join(stage.names.data(failure.part) for failure in failures[:3])
+        more = f" and {len(failures) - 3} more" if len(failures) > 3 else ""
+        raise JobError(
+            f"{len(failures)} of {stage.names.parts} shards failed: {named}{more} ({failures[0].reason}); logs lie in "
+            f"{storage.display('logs')}, what was finished is kept: run the same command again"
+        )
+    ordered = [records[part] for part in range(stage.names.parts)]
+    if left or storage.size(stage.names.manifest) is None:
+        storage.write_json(stage.names.manifest, manifest(stage, ordered))
+    return ordered
+
+
+def manifest(stage: Stage, records: list[Record]) -> dict[str, Any]:
+    """The manifest of a finished stage.
+
+    Args:
+        stage: the stage.
+        records: of all its parts, in order.
+    """
+    content = stage.job.identity.fields()
+    return {
+        "format_version": FORMAT_VERSION,
+        "stage": stage.name,
+        "settings_hash": stage.settings_hash,
+        "seed": content["settings"]["draw"]["seed"],
+        **content,
+        "rows": sum(record.rows for record in records),
+        "bytes": sum(record.bytes for record in records),
+        "counts": merge_counts(records),
+        "rejected_rows": sum(len(record.rejects) for record in records),
+        "shards": [
+            {
+                "file": stage.names.data(record.part).split("/", 1)[1],
+                "first": record.first,
+                "last": record.last,
+                "rows": record.rows,
+                "bytes": record.bytes,
+                "sha256": record.sha256,
+                "counts": record.counts,
+            }
+            for record in records
+        ],
+    }
+
+
+def write_rejected(storage: Storage, rejects: list[dict[str, Any]]) -> None:
+    """Writes rejected.parquet, or removes one that no longer holds; rows by source_idx."""
+    if not rejects:
+        storage.remove(REJECTED)
+        return
+    ordered = sorted(rejects, key=lambda reject: (reject["source_idx"], reject["stage"]))
+    with storage.writing(REJECTED) as sink, open_writer(sink, REJECT_SCHEMA) as writer:
+        writer.write_table(pa.Table.from_pylist(ordered, schema=REJECT_SCHEMA))

@@ -1,0 +1,231 @@
+"""A run directory on a local disk or in an object store; the only module that writes into it (design section 4).
+
+A file appears under its name complete or not at all: on a local disk it is written beside, synced and renamed; in
+an object store it is one upload of bytes that are already complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import JobError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+    import pyarrow.fs as pafs
+
+PARTIAL = ".partial"
+NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
+
+
+class Storage:
+    """Reads and writes the files of one run directory.
+
+    Args:
+        root: a local path, or a URI such as `s3://bucket/run` that pyarrow can open.
+
+    Raises:
+        UserError: a URI that cannot be opened.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.is_local = "://" not in root or root.startswith("file://")
+        if self.is_local:
+            self._folder = Path(root.removeprefix("file://")).expanduser().absolute()
+            self.root = str(self._folder)
+        else:
+            self._fs, self._prefix = _open_filesystem(root)
+
+    def local_folder(self) -> Path:
+        """The directory on this machine; only for a local run."""
+        return self._folder
+
+    def display(self, name: str = "") -> str:
+        """How a file is named to the user."""
+        return f"{self.root.split('?')[0].rstrip('/')}/{name}".rstrip("/")
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None if there is none."""
+        if self.is_local:
+            path = self._folder / name
+            return path.stat().st_size if path.is_file() else None
+        info = self._fs.get_file_info(self._key(name))
+        return int(info.size) if info.is_file else None
+
+    def names(self, folder: str = "") -> list[str]:
+        """Names of the entries directly in a folder, sorted; empty if there is no such folder."""
+        if self.is_local:
+            path = self._folder / folder
+            return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        import pyarrow.fs as pafs
+
+        selector = pafs.FileSelector(self._key(folder), allow_not_found=True)
+        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+
+    def read_bytes(self, name: str) -> bytes:
+        """Contents of a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with self.open_input(name) as stream:
+            return bytes(stream.read())
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A JSON object; None if the file is missing or is no JSON object."""
+        try:
+            content = json.loads(self.read_bytes(name))
+        except (FileNotFoundError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def open_input(self, name: str) -> pa.NativeFile:
+        """Opens a file for random access.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        import pyarrow as pa
+
+        if self.is_local:
+            return pa.OSFile(str(self._folder / name), "rb")
+        return self._fs.open_input_file(self._key(name))
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Writes a whole file; it replaces one of the same name at once.
+
+        Raises:
+            JobError: the disk is full or the file cannot be written; nothing is left under its name.
+        """
+        with self.writing(name) as sink:
+            sink.write(content)
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Writes a JSON object, readable by eye.
+
+        Raises:
+            JobError: as for `write_bytes`.
+        """
+        text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=False)
+        self.write_bytes(name, (text + "\n").encode())
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Any]:
+        """A binary sink whose content becomes the file when the block ends without an exception.
+
+        Raises:
+            JobError: the disk is full or the file cannot be written; nothing is left under its name.
+        """
+        try:
+            if self.is_local:
+                with self._writing_locally(name) as sink:
+                    yield sink
+            else:
+                with self._uploading(name) as sink:
+                    yield sink
+        except OSError as error:
+            reason = "no space left" if error.errno in NO_SPACE else (error.strerror or str(error))
+            raise JobError(f"{self.display(name)}: cannot be written: {reason}; what was finished is kept") from error
+
+    def remove(self, name: str) -> None:
+        """Removes a file if it is there."""
+        if self.is_local:
+            (self._folder / name).unlink(missing_ok=True)
+        elif self.size(name) is not None:
+            self._fs.delete_file(self._key(name))
+
+    def remove_all(self) -> None:
+        """Removes everything in the run directory but the lock that protects it."""
+        if self.is_local:
+            for entry in self._folder.iterdir() if self._folder.is_dir() else []:
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                elif entry.name != ".lock":
+                    entry.unlink()
+        else:
+            self._fs.delete_dir_contents(self._prefix, missing_dir_ok=True)
+
+    def clear_partial(self) -> None:
+        """Removes what a killed writer left behind."""
+        if self.is_local:
+            shutil.rmtree(self._folder / PARTIAL, ignore_errors=True)
+
+    def create(self) -> None:
+        """Makes the directory.
+
+        Raises:
+            UserError: it cannot be made or written to.
+        """
+        if not self.is_local:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            probe = self._folder / f".probe-{uuid.uuid4().hex}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"--out {self.root}: expected a directory that can be written to, found: {error.strerror or error}; "
+                "choose another one"
+            ) from error
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}".rstrip("/")
+
+    @contextmanager
+    def _writing_locally(self, name: str) -> Iterator[Any]:
+        partial = self._folder / PARTIAL / f"{name.replace('/', '-')}.{uuid.uuid4().hex}"
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            target = self._folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(partial, target)
+            _sync_folder(target.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # another writer's file lies in it
+                partial.parent.rmdir()
+
+    @contextmanager
+    def _uploading(self, name: str) -> Iterator[Any]:
+        import pyarrow as pa
+
+        # An exception inside a pyarrow upload still publishes what was written, so nothing is sent before the end.
+        buffer = pa.BufferOutputStream()
+        yield buffer
+        with self._fs.open_output_stream(self._key(name)) as upload:
+            upload.write(buffer.getvalue())
+
+
+def _open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    import pyarrow as pa
+    import pyarrow.fs as pafs
+
+    try:
+        filesystem, prefix = pafs.FileSystem.from_uri(uri)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise UserError(
+            f"{uri}: expected a local path or a URI that pyarrow opens (s3://, gs://, …): {error}"
+        ) from error
+    return filesystem, prefix.rstrip("/")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

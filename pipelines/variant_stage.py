@@ -1,0 +1,184 @@
+"""The stage that draws variants: a run of source rows in, one augmented shard out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from augment.running import FailedExamplesError, RunningDrawer
+from augment.sites import find_sites
+from augment.variants import VariantBatch, draw_variants
+from pipelines.candidate_reader import CandidateReader
+from pipelines.job import augmented_schema
+from pipelines.leaks import HeldOut
+from pipelines.parquet import ROW_GROUP_ROWS, CountingSink, RowReader, open_writer
+from pipelines.plan import shard_bounds
+from pipelines.records import Record, merge_count_maps, write_record
+from pipelines.snapshot import ROWS, TEXT_NUMBERS, read_snapshot
+from pipelines.storage import Storage
+
+if TYPE_CHECKING:
+    from augment.candidate_table import Candidates
+    from augment.candidates import CandidateFinder
+    from pipelines.job import Stage
+
+CHUNK_ROWS = 4096
+CHUNK_BYTES = 32 << 20  # of variants' text held at once; their pieces and edits take about ten times that
+SHOWN = 200  # code points of a rejected example's text
+
+Rejects = list[dict[str, Any]]
+
+
+class VariantWorker:
+    """Draws the variants of shards.
+
+    Args:
+        stage: the stage.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        job = stage.job
+        self._stage, self._job, self._task = stage, job, job.task
+        self._names = list(self._task.text_columns)
+        self._storage, source = Storage(job.root), Storage(job.source)
+        snapshot = read_snapshot(source)
+        if snapshot is None:
+            raise FileNotFoundError(f"{source.display('input')}: expected the input snapshot, found none")
+        self._rows = RowReader(source, ROWS)
+        self._bounds = shard_bounds(snapshot.rows, job.identity.settings.shard_rows)
+        self._held_out = HeldOut(source, self._names)
+        self._finder: CandidateFinder | None = None
+        if job.running:
+            from pipelines.models import load_finder
+
+            self._finder = load_finder(job)
+        self._candidates = CandidateReader(source, snapshot.text_bounds, job.candidates_hash, job.with_partner)
+
+    def work(self, part: int) -> Record:
+        """Draws the variants of one shard and writes them.
+
+        Args:
+            part: its number.
+
+        Returns:
+            The completion record.
+        """
+        stage = self._stage
+        first, last = self._bounds[part], self._bounds[part + 1]
+        rows = self._rows.range(first, last)
+        columns = pa.schema([field for field in rows.schema if field.name not in ("source_idx", TEXT_NUMBERS)])
+        schema = augmented_schema(columns.remove_metadata(), self._job)
+        counts: list[dict[str, int]] = []
+        rejects: Rejects = []
+        written = 0
+        with self._storage.writing(stage.names.data(part)) as raw:
+            sink = CountingSink(raw)
+            with open_writer(sink, schema) as writer:
+                for chunk in self._chunks(rows):
+                    table, counted = self._augment(chunk, schema, rejects)
+                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+                    counts.append(counted)
+                    written += table.num_rows
+        record = Record(
+            stage.name,
+            part,
+            stage.names.parts,
+            first,
+            last,
+            written,
+            sink.bytes,
+            sink.sha256,
+            stage.settings_hash,
+            merge_count_maps(counts),
+            rejects,
+        )
+        write_record(self._storage, stage.names, record)
+        return record
+
+    def _chunks(self, rows: pa.Table) -> list[pa.Table]:
+        """Rows in runs whose variants fit into memory together."""
+        settings = self._job.identity.settings.draw
+        sizes = sum(np.asarray(pc.binary_length(rows.column(name))).astype(np.int64) for name in self._names)
+        cost = np.cumsum(sizes * (settings.n + 1))
+        chunks, first = [], 0
+        while first < rows.num_rows:
+            spent = int(cost[first - 1]) if first else 0
+            last = int(np.searchsorted(cost, spent + CHUNK_BYTES, side="right"))
+            last = min(max(last, first + 1), first + CHUNK_ROWS, rows.num_rows)
+            chunks.append(rows.slice(first, last - first))
+            first = last
+        return chunks
+
+    def _augment(self, rows: pa.Table, schema: pa.Schema, rejects: Rejects) -> tuple[pa.Table, dict[str, int]]:
+        """One chunk; examples that cannot be worked on are taken out until the rest can."""
+        candidates, texts = self._find(rows)
+        rows, texts = self._without(rows, texts, _failed_rows(texts, candidates.errors), rejects, "candidates")
+        while True:
+            try:
+                batch = self._draw(rows, candidates, texts)
+                break
+            except FailedExamplesError as failed:
+                errors = {row: (0, error) for row, error in failed.errors.items()}
+                rows, texts = self._without(rows, texts, errors, rejects, "augmented")
+        taken = rows.take(pa.array(batch.rows))
+        columns: dict[str, Any] = {name: taken.column(name) for name in schema.names if name in rows.schema.names}
+        columns.update(zip(self._names, batch.texts, strict=True))
+        columns.update(variant=pa.array(batch.variants.astype(np.int32)), edits=batch.edits)
+        return pa.table([columns[name] for name in schema.names], schema=schema), batch.counts
+
+    def _find(self, rows: pa.Table) -> tuple[Candidates, np.ndarray]:
+        """Candidates of a chunk's texts, and for each row its texts among them, (R, C)."""
+        numbers = rows.column(TEXT_NUMBERS).combine_chunks().flatten().to_numpy().reshape(-1, len(self._names))
+        unique, places = np.unique(numbers, return_inverse=True)
+        places = places.reshape(numbers.shape)
+        if self._finder is None:
+            return self._candidates.read(unique), places
+        texts, partners = self._candidates.texts(unique)
+        self._partners = partners
+        return self._finder.find(texts, partners), places
+
+    def _draw(self, rows: pa.Table, candidates: Candidates, texts: np.ndarray) -> VariantBatch:
+        settings = self._job.identity.settings
+        source_idx = rows.column("source_idx").to_numpy()
+        arguments = (find_sites(candidates, self._job.running), source_idx, texts, self._names, settings.draw)
+        leaks = self._held_out.contains
+        if self._finder is None:
+            return draw_variants(*arguments, leaks, settings.drop_leaks)
+        drawer = RunningDrawer(self._finder, candidates, self._partners)
+        return draw_variants(*arguments, leaks, settings.drop_leaks, drawer)
+
+    def _without(
+        self, rows: pa.Table, texts: np.ndarray, errors: dict[int, tuple[int, str]], rejects: Rejects, stage: str
+    ) -> tuple[pa.Table, np.ndarray]:
+        """The rows without those that failed, which are written down."""
+        if not errors:
+            return rows, texts
+        for row, (column, error) in sorted(errors.items()):
+            name = self._names[column]
+            rejects.append(
+                {
+                    "source_idx": rows.column("source_idx")[row].as_py(),
+                    "file": None,
+                    "line": None,
+                    "column": name,
+                    "stage": stage,
+                    "error": error,
+                    "text": rows.column(name)[row].as_py()[:SHOWN],
+                }
+            )
+        kept = np.array([row for row in range(rows.num_rows) if row not in errors], dtype=np.int64)
+        return rows.take(pa.array(kept)), texts[kept]
+
+
+def _failed_rows(texts: np.ndarray, errors: dict[int, str]) -> dict[int, tuple[int, str]]:
+    """Rows with a text that failed: row -> its first such column and the reason."""
+    if not errors:
+        return {}
+    rows, columns = np.nonzero(np.isin(texts, list(errors)))
+    found: dict[int, tuple[int, str]] = {}
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        found.setdefault(row, (column, errors[int(texts[row, column])]))
+    return found
