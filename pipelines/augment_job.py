@@ -144,7 +144,7 @@ def run_augment(request: AugmentRequest, reporter: Reporter) -> Outcome:
     checked = check_inputs(request, reporter)
     if request.overwrite:
         read_run_or_nothing(storage)
-    identity = _identity(request, checked, started)
+    identity = identity_of(request, checked, started)
     with only_writer(storage):
         if request.overwrite:
             overwrite(storage)
@@ -235,7 +235,14 @@ def _costs(bounds: list[int]) -> dict[int, float]:
     return {part: float(bounds[part + 1] - bounds[part]) for part in range(len(bounds) - 1)}
 
 
-def _identity(request: AugmentRequest, checked: Checked, started: RunFile | None) -> Identity:
+def identity_of(request: AugmentRequest, checked: Checked, started: RunFile | None = None) -> Identity:
+    """What a request amounts to: its settings and fingerprints of all it reads.
+
+    Args:
+        request: what the user asked for.
+        checked: its inputs.
+        started: the run that stands in its directory; None for none.
+    """
     files = list(checked.opened.split("train").files)
     for name in checked.opened.held_out():
         files += checked.opened.split(name).files

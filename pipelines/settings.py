@@ -37,7 +37,7 @@ class Compute:
 
     device: str = "cpu"
     precision: str = "fp32"
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
     threads: int = 1
 
     def __post_init__(self) -> None:

@@ -98,7 +98,7 @@ Address = Annotated[str | None, Option(help="Ray cluster to join; RAY_ADDRESS wo
 Device = Annotated[str, Option(help="auto, cpu or cuda.", rich_help_panel=HOW)]
 Precision = Annotated[str, Option(help="fp32, bf16 or fp16.", rich_help_panel=HOW)]
 BatchTokens = Annotated[
-    int | None, Option(help="Tokens of a forward pass [4096; 65536 on a GPU].", rich_help_panel=HOW)
+    int | None, Option(help="Tokens of a forward pass [2048; 65536 on a GPU].", rich_help_panel=HOW)
 ]
 
 Out = Annotated[str | None, Option(help="Run directory: a path or s3://… [runs/TASK].", rich_help_panel=FILES)]

@@ -13,7 +13,7 @@ from pipelines.errors import UserError
 from pipelines.settings import Compute, JobSettings
 from pipelines.tasks import CustomOptions
 
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 4096, 65_536
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 65_536
 SAME_NAME = (
     "n", "p", "k", "seed", "context", "mask_spacing", "exclude_original", "skip_stopwords", "punctuation", "pairs",
     "max_words",

@@ -116,6 +116,9 @@ def _cluster_workers(ray: Any, settings: EngineSettings, parts: int) -> int:
 def _start(settings: EngineSettings, parts: int) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    address = settings.address or os.environ.get("RAY_ADDRESS")
+    if not address:
+        _own_token()  # Ray reads it when it is imported, not when it starts
     try:
         import ray
         import ray.data
@@ -125,12 +128,10 @@ def _start(settings: EngineSettings, parts: int) -> Any:
         ) from error
     for name in ("ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    address = settings.address or os.environ.get("RAY_ADDRESS")
     try:
         if address:
             ray.init(address=address, logging_level="ERROR", log_to_driver=False)
         else:
-            _own_token()
             ray.init(
                 num_cpus=worker_count(settings, parts) * settings.threads,
                 include_dashboard=False,

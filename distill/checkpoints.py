@@ -1,0 +1,145 @@
+"""Checkpoints of a training stage, and its loss curve: what a killed run goes on from."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from distill.errors import DistillError
+from distill.shards import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+STATE_FILE, WEIGHTS_FILE, OPTIMISER_FILE = "state.json", "weights.safetensors", "optimiser.pt"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands between two steps.
+
+    Attributes:
+        step: steps done.
+        examples: examples seen.
+        position: the next batch.
+        best_value: best value of the selecting metric so far.
+        best_step: step it was reached at.
+        cache: bytes of unfinished cache segments, all ranks.
+        metrics: the last evaluation.
+    """
+
+    step: int = 0
+    examples: int = 0
+    position: Position = field(default_factory=Position)
+    best_value: float | None = None
+    best_step: int | None = None
+    cache: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    folder: Path, run: Mapping[str, object], state: RunState, weights: Mapping[str, Tensor], optimiser: object
+) -> None:
+    """Writes a checkpoint under a temporary name, publishes it by a rename, then drops older ones.
+
+    Args:
+        folder: of the stage.
+        run: settings that a resumed run must share.
+        state: where the run stands.
+        weights: of everything trained, frozen parts included.
+        optimiser: states of optimiser and loss scaler.
+    """
+    name = f"step-{state.step:09d}"
+    temporary = folder / f"{name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_file({key: value.contiguous() for key, value in weights.items()}, temporary / WEIGHTS_FILE)
+    torch.save(optimiser, temporary / OPTIMISER_FILE)
+    (temporary / STATE_FILE).write_text(json.dumps({"run": run, "state": asdict(state)}, indent=1))
+    for path in (*temporary.iterdir(), temporary):
+        _sync(path)
+    final = folder / name
+    shutil.rmtree(final, ignore_errors=True)
+    temporary.rename(final)
+    _sync(folder)
+    for old in folder.glob("step-*"):
+        if old.name != name:
+            shutil.rmtree(old)
+
+
+def load_checkpoint(
+    folder: Path, run: Mapping[str, object]
+) -> tuple[RunState, dict[str, Tensor], dict[str, Any]] | None:
+    """The newest checkpoint: state, weights, optimiser; None when there is none.
+
+    Raises:
+        DistillError: it belongs to a run with other settings, or cannot be read.
+    """
+    found = sorted(path for path in folder.glob("step-*") if path.suffix != ".tmp")
+    if not found:
+        return None
+    try:
+        stored = json.loads((found[-1] / STATE_FILE).read_text())
+        weights = load_file(found[-1] / WEIGHTS_FILE)
+        optimiser = torch.load(found[-1] / OPTIMISER_FILE, weights_only=True, map_location="cpu")
+    except Exception as error:  # three formats, each with its own errors
+        raise DistillError(
+            f"expected a checkpoint in {found[-1]}; it cannot be read ({error}). Delete it and start anew."
+        ) from error
+    for name, value in json.loads(json.dumps(run)).items():
+        if stored["run"].get(name) != value:
+            raise DistillError(
+                f"expected {name} {value!r} as this run has; the checkpoint in {folder} was made with "
+                f"{stored['run'].get(name)!r}. Resume with the same settings, or choose another folder."
+            )
+    state = stored["state"]
+    return RunState(**{**state, "position": Position(**state["position"])}), weights, optimiser
+
+
+class LossCurve:
+    """losses.csv: one line a step, nothing in it that differs between equal runs.
+
+    Args:
+        path: of the file.
+        step: lines after this step are dropped: they are of a run that was killed after its checkpoint.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        if path.exists():
+            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text("".join(f"{line}\n" for line in kept))
+            temporary.replace(path)
+
+    def write(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Appends steps; the first ones bring the header."""
+        new = not self.path.exists() or self.path.stat().st_size == 0
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerows(rows)
+
+
+def _step_of(line: str) -> int:
+    first = line.split(",", 1)[0]
+    return int(first) if first.isdigit() else 0
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,67 @@
+"""Predictions of a model on a data set, in the order of its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from distill.errors import DistillError
+from distill.metrics import compute_metrics
+from distill.outputs import model_logits
+from distill.shards import Position
+from distill.teacher import Precision, autocast, model_inputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel
+
+    from distill.metrics import Metric
+    from distill.shards import ShardStream
+
+
+def predict(
+    model: PreTrainedModel, stream: ShardStream, precision: Precision = Precision.FP32
+) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+    """Logits (rows, C) and labels (rows,), or None without a label column; the model's mode is kept.
+
+    Args:
+        model: with its task head.
+        stream: its order does not matter, rows come back as they lie in the shards.
+        precision: of matrix products.
+    """
+    sizes = [stream.files.shard_rows(shard) for shard in range(len(stream.files.paths))]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    logits = np.zeros((len(stream), int(model.config.num_labels or 1)), np.float32)
+    labels = None if stream.columns.label is None else np.zeros(len(stream), np.float64)
+    training = model.training
+    model.eval()
+    try:
+        for batch in stream.batches(Position()):
+            with torch.no_grad(), autocast(precision, model.device):
+                found = model_logits(model, model_inputs(batch, model))
+            places = starts[batch.shard] + batch.row
+            logits[places] = found.float().cpu().numpy()
+            if labels is not None and batch.labels is not None:
+                labels[places] = batch.labels
+    finally:
+        model.train(training)
+    return logits, labels
+
+
+def evaluate(
+    model: PreTrainedModel,
+    stream: ShardStream,
+    wanted: tuple[Metric, ...],
+    precision: Precision = Precision.FP32,
+) -> dict[str, float]:
+    """Metrics of a model on labelled data.
+
+    Raises:
+        DistillError: the stream reads no labels, or metrics do not suit the task.
+    """
+    logits, labels = predict(model, stream, precision)
+    if labels is None:
+        raise DistillError("expected labelled data to evaluate on; found no label column. Name it.")
+    return compute_metrics(wanted, logits, labels)

@@ -1,0 +1,77 @@
+"""Which teacher layer each student layer learns from: n = g(m), section 3.1 and Table 7 of the paper."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from distill.errors import DistillError
+
+
+class LayerMap(StrEnum):
+    """The strategies of Table 7; anything else is given as numbers."""
+
+    UNIFORM = "uniform"
+    TOP = "top"
+    BOTTOM = "bottom"
+
+
+def resolve_layer_map(
+    choice: LayerMap | str | tuple[int, ...], student_layers: int, teacher_layers: int
+) -> tuple[int, ...]:
+    """The teacher layers g(1) … g(M); g(0) = 0, the embedding layer, goes without saying.
+
+    Args:
+        choice: uniform g(m) = ⌊m·N/M⌋, top g(m) = m + N - M, bottom g(m) = m, or the numbers themselves, as a
+            tuple or as in "3,6,9,12".
+        student_layers: M.
+        teacher_layers: N.
+
+    Returns:
+        M layer numbers between 1 and N.
+
+    Raises:
+        DistillError: unknown choice, more student than teacher layers, wrong count or number.
+    """
+    layers = _custom(choice)
+    if layers is not None:
+        return _checked(layers, student_layers, teacher_layers)
+    if not 1 <= student_layers <= teacher_layers:
+        raise DistillError(
+            f"expected a student of 1 to {teacher_layers} layers, as the teacher has; found {student_layers}. "
+            "Give the map as numbers: a custom map may name a layer twice."
+        )
+    steps = range(1, student_layers + 1)
+    if choice == LayerMap.UNIFORM:
+        return tuple(m * teacher_layers // student_layers for m in steps)
+    if choice == LayerMap.TOP:
+        return tuple(m + teacher_layers - student_layers for m in steps)
+    return tuple(steps)
+
+
+def _custom(choice: LayerMap | str | tuple[int, ...]) -> tuple[int, ...] | None:
+    """The numbers of a custom map, or None for a named one."""
+    if not isinstance(choice, str):
+        return tuple(choice)
+    if choice in {*LayerMap}:
+        return None
+    try:
+        return tuple(int(part) for part in choice.split(","))
+    except ValueError:
+        raise DistillError(
+            f"expected a layer map {', '.join(LayerMap)} or numbers such as 3,6,9,12; found {choice!r}. "
+            "Choose one of them."
+        ) from None
+
+
+def _checked(layers: tuple[int, ...], student_layers: int, teacher_layers: int) -> tuple[int, ...]:
+    if len(layers) != student_layers:
+        raise DistillError(
+            f"expected {student_layers} layers, one a student layer; found {len(layers)} in {layers}. "
+            "Name one teacher layer for each student layer."
+        )
+    if any(not 1 <= layer <= teacher_layers for layer in layers):
+        raise DistillError(
+            f"expected teacher layers between 1 and {teacher_layers}; found {layers}. "
+            "Count from 1; 0 is the embedding layer and is always mapped."
+        )
+    return layers

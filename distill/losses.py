@@ -1,0 +1,224 @@
+"""The losses of Eqs. 7-11 as pure functions of tensors and a mask.
+
+Every function returns one loss an example, (B,). The loss of an example is the mean over its own unpadded
+positions (both axes for attention), heads and features, so padding and batch order change nothing. The loss
+of a batch is the mean over its examples, taken where the number of examples of a whole step is known.
+Padded entries may hold anything, NaN included: they reach neither the value nor the gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import torch
+
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+
+class HeadReduction(StrEnum):
+    """How attention scores are compared: head by head, or by their mean over heads (where counts differ)."""
+
+    NONE = "none"
+    MEAN = "mean"
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Which parts of Eq. 11 count, and by how much.
+
+    Attributes:
+        embedding: Eq. 9, m = 0.
+        attention: Eq. 7, for 1 ≤ m ≤ M.
+        hidden: Eq. 8, for 1 ≤ m ≤ M.
+        layer_weights: λ_0 … λ_{M+1} of Eq. 6 (embedding, M layers, prediction); None means 1 for each.
+        temperature: t of Eq. 10, applied to both logits.
+        heads: how to compare scores; NONE demands equal head counts.
+    """
+
+    embedding: bool = True
+    attention: bool = True
+    hidden: bool = True
+    layer_weights: tuple[float, ...] | None = None
+    temperature: float = 1.0
+    heads: HeadReduction = HeadReduction.NONE
+
+    def __post_init__(self) -> None:
+        if not (self.embedding or self.attention or self.hidden):
+            raise DistillError(
+                "expected at least one of embedding, attention and hidden loss; found all switched off. "
+                "Leave the intermediate stage out instead."
+            )
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise DistillError(f"expected a temperature above 0; found {self.temperature}. The paper uses 1.")
+        weights = self.layer_weights or ()
+        if any(not math.isfinite(weight) or weight < 0 for weight in weights):
+            raise DistillError(f"expected layer weights of 0 or more; found {weights}. The paper uses 1 for each.")
+
+    def weights(self, layers: int) -> tuple[float, ...]:
+        """λ_0 … λ_{M+1} for a student of M = `layers` layers.
+
+        Raises:
+            DistillError: the stored weights are not M + 2.
+        """
+        if self.layer_weights is None:
+            return (1.0,) * (layers + 2)
+        if len(self.layer_weights) != layers + 2:
+            raise DistillError(
+                f"expected {layers + 2} layer weights (embedding, {layers} layers, prediction); found "
+                f"{len(self.layer_weights)}. Give one for each."
+            )
+        return self.layer_weights
+
+
+@dataclass(frozen=True)
+class LayerStates:
+    """What Eqs. 7-9 compare, for the student or (at mapped layers) the teacher.
+
+    Attributes:
+        embedding: output of the embedding layer (B, T, d); None when its loss is off.
+        hidden: hidden states (B, T, d) of student layers 1 … M or of teacher layers g(1) … g(M).
+        scores: raw attention scores (B, h, T, T) of the same layers.
+    """
+
+    embedding: Tensor | None
+    hidden: Sequence[Tensor]
+    scores: Sequence[Tensor]
+
+
+def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Eq. 7: mean over heads of the MSE between raw scores.
+
+    Args:
+        student: raw scores (B, h, T, T), before softmax, after 1/√d_k.
+        teacher: likewise.
+        mask: (B, T), true (or 1) at an example's own positions.
+
+    Returns:
+        (B,): sum of squared differences over own rows and columns / (h · l²) for an example of l tokens.
+
+    Raises:
+        DistillError: the shapes differ, as they do for other head counts.
+    """
+    _same_shape("attention scores", student, teacher)
+    own = mask.bool()
+    pairs = (own[:, :, None] & own[:, None, :])[:, None]  # (B, 1, T, T)
+    squares = torch.where(pairs, _wide(student) - _wide(teacher), 0.0).square()
+    lengths = own.sum(-1).to(squares.dtype)
+    return squares.sum((1, 2, 3)) / (student.shape[1] * lengths.square())
+
+
+def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Eqs. 8 and 9: MSE between projected student states and teacher states.
+
+    Args:
+        student: H^S W_h or E^S W_e, (B, T, d).
+        teacher: H^T or E^T, (B, T, d).
+        mask: (B, T), true (or 1) at an example's own positions.
+
+    Returns:
+        (B,): mean over own positions and features.
+
+    Raises:
+        DistillError: the shapes differ.
+    """
+    _same_shape("hidden states", student, teacher)
+    own = mask.bool()
+    squares = torch.where(own[:, :, None], _wide(student) - _wide(teacher), 0.0).square()
+    return squares.sum((1, 2)) / (student.shape[2] * own.sum(-1).to(squares.dtype))
+
+
+def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Eq. 10: cross-entropy of the student's distribution under the teacher's, summed over classes.
+
+    The temperature divides both logits (Eq. 10 divides the student's alone; the same at its t = 1).
+
+    Args:
+        student: logits z^S (B, C).
+        teacher: logits z^T (B, C).
+        temperature: t.
+
+    Returns:
+        (B,), in nats.
+
+    Raises:
+        DistillError: the shapes differ.
+    """
+    _same_shape("logits", student, teacher)
+    target = torch.softmax(_wide(teacher) / temperature, dim=-1)
+    return -(target * torch.log_softmax(_wide(student) / temperature, dim=-1)).sum(-1)
+
+
+def score_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """The prediction loss of regression tasks: squared difference to the teacher's score, (B, 1) to (B,)."""
+    _same_shape("scores", student, teacher)
+    return (_wide(student) - _wide(teacher)).square().mean(-1)
+
+
+def intermediate_losses(
+    student: LayerStates, teacher: LayerStates, mask: Tensor, settings: LossSettings
+) -> dict[str, Tensor]:
+    """The sums over m = 0 … M of Eq. 6, by kind and already weighted with λ_m.
+
+    Args:
+        student: states of layers 1 … M, hidden states and embedding already projected by W_h and W_e.
+        teacher: states of layers g(1) … g(M).
+        mask: (B, T).
+        settings: which kinds count, and λ_m.
+
+    Returns:
+        For each kind that is switched on ("embedding", "attention", "hidden") its loss (B,).
+
+    Raises:
+        DistillError: shapes or counts of layers differ.
+    """
+    weights = settings.weights(max(len(student.hidden), len(student.scores)))
+    losses: dict[str, Tensor] = {}
+    if settings.embedding and student.embedding is not None and teacher.embedding is not None:
+        losses["embedding"] = weights[0] * hidden_loss(student.embedding, teacher.embedding, mask)
+    if settings.attention:
+        pairs = [
+            (_reduce_heads(mine, settings.heads), _reduce_heads(theirs, settings.heads))
+            for mine, theirs in zip(student.scores, teacher.scores, strict=True)
+        ]
+        terms = [attention_loss(mine, theirs, mask) for mine, theirs in pairs]
+        losses["attention"] = _weighted(terms, weights[1:])
+    if settings.hidden:
+        terms = [hidden_loss(s, t, mask) for s, t in zip(student.hidden, teacher.hidden, strict=True)]
+        losses["hidden"] = _weighted(terms, weights[1:])
+    return losses
+
+
+def total_loss(losses: Mapping[str, Tensor]) -> Tensor:
+    """Eq. 11: the sum over the kinds, (B,)."""
+    return torch.stack(tuple(losses.values())).sum(0)
+
+
+def _weighted(terms: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    return torch.stack([weight * term for weight, term in zip(weights, terms, strict=False)]).sum(0)
+
+
+def _reduce_heads(scores: Tensor, reduction: HeadReduction) -> Tensor:
+    """(B, h, T, T) as it is, or (B, 1, T, T)."""
+    return scores.mean(1, keepdim=True) if reduction is HeadReduction.MEAN else scores
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Half precisions become float32: squares of raw scores overflow or lose their digits otherwise."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _same_shape(what: str, student: Tensor, teacher: Tensor) -> None:
+    if student.shape != teacher.shape:
+        raise DistillError(
+            f"expected {what} of one shape; found {tuple(student.shape)} for the student and "
+            f"{tuple(teacher.shape)} for the teacher. Check head counts, widths, labels and projections "
+            "(heads: HeadReduction.MEAN compares means over heads)."
+        )

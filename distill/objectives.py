@@ -1,0 +1,209 @@
+"""What each stage trains and on which losses; the loop in distill.training knows none of this.
+
+A stage is a module whose forward gives one loss an example and kind. It says which targets it wants, and building
+it freezes exactly the parameters that its losses do not reach.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from distill.errors import DistillError
+from distill.losses import (
+    HeadReduction,
+    LayerStates,
+    LossSettings,
+    intermediate_losses,
+    score_loss,
+    soft_cross_entropy,
+)
+from distill.outputs import encoder_outputs, model_logits, record_scores
+from distill.student import HEADS
+from distill.teacher import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from distill.student import Student
+    from distill.teacher import Teacher, TeacherTargets
+
+
+class Stage(nn.Module):
+    """A model with its losses.
+
+    Attributes:
+        name: for logs and checkpoints.
+        wanted: the teacher's outputs it needs.
+        model: the model that is trained and saved.
+        reaches_all: whether its losses reach every trainable parameter (what DDP needs to know).
+    """
+
+    name = "stage"
+    wanted = Wanted()
+    model: PreTrainedModel
+    reaches_all = True
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Losses by kind, each (B,).
+
+        Args:
+            inputs: what the model takes, (B, T) each.
+            targets: the teacher's outputs that `wanted` asks for.
+            labels: (B,) or None.
+        """
+        raise NotImplementedError
+
+
+class IntermediateStage(Stage):
+    """Eqs. 7-9: all layers of the student learn from the mapped layers; pooler and classifier rest.
+
+    Args:
+        student: model and projections.
+        teacher: checked against the student: layers, heads, widths.
+        settings: which losses, and their weights.
+
+    Raises:
+        DistillError: head counts, layer map, weights or projections do not fit.
+    """
+
+    name = "intermediate"
+
+    def __init__(self, student: Student, teacher: Teacher, settings: LossSettings) -> None:
+        super().__init__()
+        layers = student.model.config.num_hidden_layers
+        _check_fit(student, teacher, settings)
+        settings.weights(layers)
+        self.model = student.model
+        self.projections = student.projections
+        self.settings = settings
+        self.wanted = Wanted(states=settings.attention or settings.hidden, embedding=settings.embedding)
+        # Without the hidden loss nothing reaches the last layer's values and feed-forward.
+        self.reaches_all = settings.hidden
+        record_scores(self.model, range(1, layers + 1) if settings.attention else ())
+        self.requires_grad_(True)
+        _freeze(self.model, HEADS)
+        self.projections.W_h.requires_grad_(settings.hidden)
+        self.projections.W_e.requires_grad_(settings.embedding)
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor],
+        targets: TeacherTargets,
+        labels: Tensor | None,  # noqa: ARG002 (the loop's contract)
+    ) -> dict[str, Tensor]:
+        """Losses "embedding", "attention" and "hidden", those that are switched on; labels go unused."""
+        found = encoder_outputs(self.model, inputs, head=False)
+        settings = self.settings
+        student = LayerStates(
+            self.projections.embedding(found.hidden[0]) if settings.embedding else None,
+            [self.projections.hidden(states) for states in found.hidden[1:]] if settings.hidden else (),
+            tuple(found.scores.values()),
+        )
+        teacher = LayerStates(targets.embedding, targets.hidden, targets.scores)
+        return intermediate_losses(student, teacher, inputs["attention_mask"], settings)
+
+
+class PredictionStage(Stage):
+    """Eq. 10, or the squared difference to the teacher's score for regression; trains the whole model.
+
+    Args:
+        student: its projections are not part of this stage.
+        teacher: the number of labels is checked.
+        settings: temperature and λ_{M+1}.
+
+    Raises:
+        DistillError: numbers of labels differ.
+    """
+
+    name = "prediction"
+    wanted = Wanted(logits=True)
+
+    def __init__(self, student: Student, teacher: Teacher, settings: LossSettings) -> None:
+        super().__init__()
+        mine, theirs = student.model.config.num_labels, teacher.model.config.num_labels
+        if mine != theirs:
+            raise DistillError(
+                f"expected {theirs} labels as the teacher has; found {mine} in the student. Build the student "
+                "for this teacher."
+            )
+        self.model = student.model
+        self.temperature = settings.temperature
+        self.weight = settings.weights(student.model.config.num_hidden_layers)[-1]
+        record_scores(self.model, ())
+        self.requires_grad_(True)
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor],
+        targets: TeacherTargets,
+        labels: Tensor | None,  # noqa: ARG002 (the loop's contract)
+    ) -> dict[str, Tensor]:
+        """The loss "prediction"; labels go unused, augmented texts have none of their own."""
+        logits = model_logits(self.model, inputs)
+        teacher = targets.logits
+        if teacher is None:
+            raise DistillError("expected teacher logits; found none. Give the loop a source of targets.")
+        if logits.shape[-1] == 1:
+            return {"prediction": self.weight * score_loss(logits, teacher)}
+        return {"prediction": self.weight * soft_cross_entropy(logits, teacher, self.temperature)}
+
+
+class LabelStage(Stage):
+    """Ordinary fine-tuning on labels: cross-entropy, or squared difference for regression."""
+
+    name = "labels"
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+        record_scores(model, ())
+        self.requires_grad_(True)
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor],
+        targets: TeacherTargets,  # noqa: ARG002 (the loop's contract)
+        labels: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """The loss "labels"; there are no teacher targets."""
+        if labels is None:
+            raise DistillError("expected labels; found none. Name the label column of the data.")
+        logits = model_logits(self.model, inputs).float()
+        if logits.shape[-1] == 1:
+            return {"labels": (logits[:, 0] - labels.float()).square()}
+        return {"labels": nn.functional.cross_entropy(logits, labels.long(), reduction="none")}
+
+
+def _freeze(model: PreTrainedModel, parts: Sequence[str]) -> None:
+    for name, parameter in model.named_parameters():
+        if any(part in parts for part in name.split(".")):
+            parameter.requires_grad_(False)
+
+
+def _check_fit(student: Student, teacher: Teacher, settings: LossSettings) -> None:
+    mine, theirs = student.model.config, teacher.model.config
+    if len(teacher.layer_map) != mine.num_hidden_layers:
+        raise DistillError(
+            f"expected one mapped teacher layer for each of the student's {mine.num_hidden_layers}; found "
+            f"{teacher.layer_map}. Resolve the layer map for this student."
+        )
+    heads = mine.num_attention_heads, theirs.num_attention_heads
+    if settings.attention and heads[0] != heads[1] and settings.heads is HeadReduction.NONE:
+        raise DistillError(
+            f"expected {heads[1]} attention heads as the teacher has; found {heads[0]} in the student. Give the "
+            "student as many, or compare means over heads (heads: mean)."
+        )
+    shape = mine.hidden_size, theirs.hidden_size
+    if student.projections.W_h.shape != torch.Size(shape):
+        raise DistillError(
+            f"expected projections {shape}; found {tuple(student.projections.W_h.shape)}. Make them for this "
+            "student and teacher."
+        )

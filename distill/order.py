@@ -1,0 +1,119 @@
+"""In which order rows are seen: pure functions of seed, epoch and sizes; no generator state, no I/O.
+
+Row groups are cut into chunks; an epoch permutes the chunks and cuts their rows into pools; a pool's rows are
+permuted again. A pool is what is held in memory, tokenised at once and batched by length.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # constants of SplitMix64 (Steele, Lea and Flood, 2014)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+@dataclass(frozen=True, order=True)
+class Chunk:
+    """Consecutive rows of one row group.
+
+    Attributes:
+        shard: index of the shard.
+        row_group: index of the row group in the shard.
+        skip: rows of the row group before the chunk.
+        row: row of the shard that the chunk starts at.
+        rows: how many.
+    """
+
+    shard: int
+    row_group: int
+    skip: int
+    row: int
+    rows: int
+
+
+def permutation(size: int, *key: int) -> NDArray[np.int64]:
+    """A permutation of range(size) that depends on the key alone, the same under every version of numpy."""
+    counters = np.arange(size, dtype=np.uint64)
+    state = np.zeros(1, np.uint64)
+    with np.errstate(over="ignore"):
+        for part in key:
+            state = _mix(state ^ np.uint64(part % 2**64))
+        return np.argsort(_mix(state + counters * _GOLDEN), kind="stable")
+
+
+def cut_chunks(row_groups: Sequence[Sequence[int]], chunk_rows: int) -> list[Chunk]:
+    """Cuts row groups (rows by shard and row group) into chunks of at most `chunk_rows` rows."""
+    chunks = []
+    for shard, sizes in enumerate(row_groups):
+        start = 0
+        for group, size in enumerate(sizes):
+            for skip in range(0, size, chunk_rows):
+                chunks.append(Chunk(shard, group, skip, start + skip, min(chunk_rows, size - skip)))
+            start += size
+    return chunks
+
+
+def epoch_pools(chunks: Sequence[Chunk], pool_rows: int, seed: int, epoch: int) -> list[tuple[Chunk, ...]]:
+    """The pools of one epoch: every row once, `pool_rows` to a pool but for the last.
+
+    Args:
+        chunks: all chunks of the data set.
+        pool_rows: rows of a pool, a multiple of the batch size so that only an epoch's last batch is short.
+        seed: of the run.
+        epoch: from 0.
+    """
+    pools: list[tuple[Chunk, ...]] = []
+    current: list[Chunk] = []
+    room = pool_rows
+    for index in permutation(len(chunks), seed, epoch):
+        left = chunks[int(index)]
+        while left.rows:
+            taken = min(room, left.rows)
+            current.append(Chunk(left.shard, left.row_group, left.skip, left.row, taken))
+            left = Chunk(left.shard, left.row_group, left.skip + taken, left.row + taken, left.rows - taken)
+            room -= taken
+            if room == 0:
+                pools.append(tuple(current))
+                current, room = [], pool_rows
+    if current:
+        pools.append(tuple(current))
+    return pools
+
+
+def cut_by_rows(lengths: NDArray[np.int32], rows: int) -> list[tuple[int, int]]:
+    """Bounds of batches of `rows` rows over rows sorted by length; the last one may be short."""
+    return [(start, min(start + rows, len(lengths))) for start in range(0, len(lengths), rows)]
+
+
+def cut_by_tokens(lengths: NDArray[np.int32], tokens: int) -> list[tuple[int, int]]:
+    """Bounds of batches of at most `tokens` tokens, padding included, over rows sorted by length; ≥ 1 row each."""
+    bounds = []
+    start = 0
+    for stop in range(1, len(lengths) + 1):
+        if stop == len(lengths) or (stop + 1 - start) * int(lengths[stop]) > tokens:
+            bounds.append((start, stop))
+            start = stop
+    return bounds
+
+
+def split_evenly(size: int, parts: int) -> list[tuple[int, int]]:
+    """Bounds of `parts` consecutive runs of range(size) whose sizes differ by at most one; some may be empty."""
+    edges = [size * part // parts for part in range(parts + 1)]
+    return list(itertools.pairwise(edges))
+
+
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    mixed = values + _GOLDEN
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX_1
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX_2
+    return mixed ^ (mixed >> np.uint64(31))

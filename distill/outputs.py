@@ -1,0 +1,204 @@
+"""What a model shows to distillation: logits, raw attention scores and hidden states.
+
+Raw scores (QKᵀ/√d, before mask and softmax: the A_i of Eq. 7) come back through a registered attention
+function of transformers, only from the layers asked for; every other layer keeps the fused sdpa kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from transformers import PreTrainedModel
+
+RAW_SCORES = "tinyaug_raw_scores"
+FAMILIES = (
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "electra",
+    "distilbert",
+)  # each tested against eager attention
+
+
+def raw_scores_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention that also returns its raw scores where the module is marked, and is plain sdpa elsewhere.
+
+    Args:
+        module: the attention module; its `record_raw_scores` says whether scores are wanted.
+        query: (B, h, T, d_k).
+        key: (B, h, T, d_k).
+        value: (B, h, T, d_k).
+        attention_mask: bool (B, 1, T, T), True where attention is allowed, or None for no padding.
+        dropout: probability of dropping an attention weight.
+        scaling: the factor on the scores; None means 1/√d_k.
+        kwargs: further arguments for sdpa.
+
+    Returns:
+        The attention output (B, T, h, d_k), and the raw scores (B, h, T, T) or None.
+    """
+    kwargs.pop("output_attentions", None)  # sdpa would warn that it has none: here that is meant
+    if not getattr(module, "record_raw_scores", False):
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = torch.matmul(query, key.transpose(2, 3)) * scaling  # (B, h, T, d_k) x (B, h, d_k, T) -> (B, h, T, T)
+    allowed = scores
+    if attention_mask is not None:
+        allowed = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    weights = nn.functional.dropout(torch.softmax(allowed, dim=-1), p=dropout, training=module.training)
+    output = torch.matmul(weights.to(value.dtype), value)
+    return output.transpose(1, 2).contiguous(), scores  # (B, h, T, d_k) -> (B, T, h, d_k)
+
+
+AttentionInterface.register(RAW_SCORES, raw_scores_attention)
+AttentionMaskInterface.register(RAW_SCORES, sdpa_mask)
+
+
+@dataclass(frozen=True)
+class EncoderOutputs:
+    """What one forward pass shows.
+
+    Attributes:
+        hidden: hidden states (B, T, d) of the embedding (first) and of every layer.
+        scores: layer number (from 1) to raw attention scores (B, h, T, T).
+        logits: (B, C), or None when the head was not run.
+    """
+
+    hidden: tuple[Tensor, ...]
+    scores: Mapping[int, Tensor]
+    logits: Tensor | None
+
+
+def check_family(model: PreTrainedModel) -> None:
+    """Refuses models whose outputs were never verified here.
+
+    Raises:
+        DistillError: the model is not an encoder of FAMILIES with absolute positions.
+    """
+    config = model.config
+    if config.model_type not in FAMILIES:
+        raise DistillError(
+            f"expected an encoder of the families {', '.join(FAMILIES)}; found {type(model).__name__} of "
+            f"type {config.model_type!r}. Use a model of one of these families."
+        )
+    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
+        raise DistillError(
+            f"expected an encoder; found {type(model).__name__} configured as a decoder. "
+            "Load it with is_decoder=False and add_cross_attention=False."
+        )
+    positions = getattr(config, "position_embedding_type", "absolute") or "absolute"
+    if positions != "absolute":
+        raise DistillError(
+            f"expected absolute position embeddings; found {positions!r} in {type(model).__name__}: its "
+            "extra term in the scores is not computed by transformers 5. Use a model with absolute positions."
+        )
+
+
+def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
+    """The self-attention modules of the encoder, in layer order; N of them for N layers."""
+    check_family(model)
+    encoder = model.base_model
+    # The class that transformers itself hooks to collect attentions.
+    kind = cast("dict[str, type[nn.Module]]", encoder._can_record_outputs)["attentions"]
+    modules = [module for module in encoder.modules() if isinstance(module, kind)]
+    if len(modules) != model.config.num_hidden_layers:
+        raise DistillError(
+            f"expected {model.config.num_hidden_layers} attention modules; found {len(modules)} in "
+            f"{type(model).__name__}. This release of transformers builds it otherwise: report its version."
+        )
+    return modules
+
+
+def record_scores(model: PreTrainedModel, layers: Iterable[int]) -> None:
+    """Makes `model` return raw scores at `layers` from now on, and use fused attention at all others.
+
+    Args:
+        model: an encoder of FAMILIES, with or without a head; changed in place, weights untouched.
+        layers: layer numbers from 1; an empty one means fused attention everywhere.
+
+    Raises:
+        DistillError: unsupported model, or a layer that it does not have.
+    """
+    wanted = set(layers)
+    modules = attention_modules(model)
+    outside = sorted(wanted - set(range(1, len(modules) + 1)))
+    if outside:
+        raise DistillError(
+            f"expected layers between 1 and {len(modules)}; found {outside}. Choose layers the model has."
+        )
+    for number, module in enumerate(modules, start=1):
+        module.record_raw_scores = number in wanted  # type: ignore[assignment]
+    model.set_attn_implementation(RAW_SCORES)
+
+
+def recorded_layers(model: PreTrainedModel) -> tuple[int, ...]:
+    """The layer numbers (from 1) that record_scores chose, ascending."""
+    modules = attention_modules(model)
+    return tuple(n for n, module in enumerate(modules, 1) if getattr(module, "record_raw_scores", False))
+
+
+def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, head: bool = True) -> EncoderOutputs:
+    """Runs the model once and returns what distillation needs.
+
+    Args:
+        model: an encoder prepared by record_scores.
+        inputs: `input_ids` and `attention_mask` (B, T), and `token_type_ids` where the model has them.
+        head: whether to run the task head; without it the encoder alone runs and logits are None.
+
+    Returns:
+        Logits, hidden states of embedding and all layers, and raw scores of the recorded layers.
+
+    Raises:
+        DistillError: the model was not prepared by record_scores.
+    """
+    layers = recorded_layers(model)
+    if model.config._attn_implementation != RAW_SCORES:
+        raise DistillError(
+            f"expected attention {RAW_SCORES!r}; found {model.config._attn_implementation!r}. "
+            "Call record_scores(model, layers) first."
+        )
+    runner = model if head else model.base_model
+    found = runner(**inputs, output_hidden_states=True, output_attentions=bool(layers))
+    scores = dict(zip(layers, found.attentions or (), strict=True))
+    return EncoderOutputs(tuple(found.hidden_states), scores, getattr(found, "logits", None))
+
+
+def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
+    """The logits (B, C) alone: no hidden state or score is kept."""
+    return cast("Tensor", model(**inputs).logits)
+
+
+def embedding_output(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
+    """The embedding layer's output alone, `hidden_states[0]`: (B, T, d), E of Eq. 9.
+
+    Cheap, so a teacher cache leaves it out and recomputes it.
+    """
+    check_family(model)
+    encoder = cast("Any", model.base_model)
+    accepted = {name: value for name, value in inputs.items() if name in ("input_ids", "token_type_ids")}
+    output: Tensor = encoder.embeddings(**accepted)
+    if hasattr(encoder, "embeddings_project"):  # ELECTRA with embeddings narrower than its layers
+        output = encoder.embeddings_project(output)
+    return output

@@ -1,0 +1,88 @@
+"""W_h and W_e of Eqs. 8 and 9, and their file beside the student; no part of the exported model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROJECTIONS_FILE = "projections.safetensors"
+INITIAL_STD = 0.02  # BERT's own initialiser for linear maps
+
+
+class Projections(nn.Module):
+    """The learnable maps from the student's width d' to the teacher's width d, without bias.
+
+    Attributes:
+        W_h: (d', d), one for the hidden states of all mapped layers.
+        W_e: (d', d), for the embedding output.
+    """
+
+    def __init__(self, student_width: int, teacher_width: int, seed: int = 0) -> None:
+        super().__init__()
+        self.W_h = nn.Parameter(_initial(student_width, teacher_width, seed))
+        self.W_e = nn.Parameter(_initial(student_width, teacher_width, seed + 1))
+
+    def hidden(self, states: Tensor) -> Tensor:
+        """H^S W_h: (B, T, d') to (B, T, d)."""
+        return states @ self.W_h
+
+    def embedding(self, states: Tensor) -> Tensor:
+        """E^S W_e: (B, T, d') to (B, T, d)."""
+        return states @ self.W_e
+
+
+def save_projections(projections: Projections, folder: Path) -> None:
+    """Writes projections.safetensors (tensors `W_h`, `W_e`) into the student's folder."""
+    save_file({name: value.contiguous() for name, value in projections.state_dict().items()},
+              folder / PROJECTIONS_FILE)  # fmt: skip
+
+
+def load_projections(folder: Path, student_width: int, teacher_width: int) -> Projections | None:
+    """The projections that an earlier stage left in `folder`.
+
+    Args:
+        folder: a student's folder.
+        student_width: d'.
+        teacher_width: d.
+
+    Returns:
+        The projections, or None when there is no file or it was made for a teacher of another width.
+
+    Raises:
+        DistillError: the file is damaged or has other tensors.
+    """
+    path = folder / PROJECTIONS_FILE
+    if not path.is_file():
+        return None
+    try:
+        found = load_file(path)
+    except SafetensorError as error:
+        raise DistillError(
+            f"expected projections in {path}; it cannot be read ({error}). Delete it to start them afresh."
+        ) from error
+    if set(found) != {"W_h", "W_e"}:
+        raise DistillError(
+            f"expected tensors W_h and W_e in {path}; found {sorted(found)}. Delete it to start them afresh."
+        )
+    projections = Projections(student_width, teacher_width)
+    if any(found[name].shape != value.shape for name, value in projections.state_dict().items()):
+        return None
+    projections.load_state_dict(found)
+    return projections
+
+
+def _initial(student_width: int, teacher_width: int, seed: int) -> Tensor:
+    """The identity where widths agree, so a student made of teacher layers starts at its teacher's states."""
+    if student_width == teacher_width:
+        return torch.eye(student_width)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(student_width, teacher_width, generator=generator) * INITIAL_STD

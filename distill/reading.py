@@ -1,0 +1,281 @@
+"""Reads and tokenises rows of Parquet shards.
+
+Runs in worker processes, so it imports neither torch nor transformers. This module and teacher_cache are the
+ones that touch the disk for data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs
+from tokenizers import Tokenizer
+
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from distill.order import Chunk
+
+HASH_BLOCK = 8 << 20  # bytes read at a time
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What to read of a shard.
+
+    Attributes:
+        texts: one text column, or two for pairs, in order.
+        label: label column, or None to read no labels.
+        classes: number of classes, for integer labels 0 … classes - 1; None for a real-valued score.
+    """
+
+    texts: tuple[str, ...]
+    label: str | None = None
+    classes: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.texts) not in (1, 2) or len(set(self.texts)) != len(self.texts):
+            raise DistillError(
+                f"expected one text column or two different ones; found {self.texts}. Name the task's columns."
+            )
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that are read, and no others."""
+        return [*self.texts, *([self.label] if self.label else [])]
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """The shards of a data set, in order, on any pyarrow file system.
+
+    Attributes:
+        filesystem: where they are; workers get a copy of it.
+        paths: one a shard.
+        row_groups: rows of each row group of each shard, from the footers.
+    """
+
+    filesystem: fs.FileSystem
+    paths: tuple[str, ...]
+    row_groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the whole data set."""
+        return sum(sum(sizes) for sizes in self.row_groups)
+
+    def shard_rows(self, shard: int) -> int:
+        """Rows of one shard."""
+        return sum(self.row_groups[shard])
+
+    def sha256(self, shard: int) -> str:
+        """The shard's digest, read in blocks."""
+        digest = hashlib.sha256()
+        with self.filesystem.open_input_stream(self.paths[shard]) as stream:
+            while block := stream.read(HASH_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """Tokenised rows, flat: row i owns tokens offsets[i] to offsets[i + 1].
+
+    Attributes:
+        ids: token ids int32.
+        types: segment ids uint8.
+        offsets: int64, one more than rows.
+        shard: index of each row's shard, int32.
+        row: each row's number in its shard, int64.
+        labels: float64, or None.
+    """
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    shard: NDArray[np.int32]
+    row: NDArray[np.int64]
+    labels: NDArray[np.float64] | None
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """Tokens of each row."""
+        return np.diff(self.offsets).astype(np.int32)
+
+
+def open_shards(location: str, columns: Columns, filesystem: fs.FileSystem | None = None) -> ShardFiles:
+    """Lists a folder's Parquet files (or one file) and reads their footers.
+
+    Args:
+        location: a path, or a URI such as s3://bucket/folder when no file system is given.
+        columns: what will be read; checked against every shard.
+        filesystem: a pyarrow file system that `location` is a path of.
+
+    Returns:
+        The shards in the order of their names.
+
+    Raises:
+        DistillError: nothing there, an unreadable shard, a missing column, no rows.
+    """
+    if filesystem is None:
+        filesystem, location = _resolve(location)
+    paths = _parquet_paths(filesystem, location)
+    groups = tuple(_read_footer(filesystem, path, columns) for path in paths)
+    files = ShardFiles(filesystem, tuple(paths), groups)
+    if files.rows == 0:
+        raise DistillError(f"expected rows in {location}; its {len(paths)} shards have none. Check the folder.")
+    return files
+
+
+def truncating(tokenizer_json: str, max_length: int) -> Tokenizer:
+    """A tokenizer of its own that cuts at `max_length` tokens (longest text first, as transformers does)."""
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    return tokenizer
+
+
+def tokenizer_fingerprint(tokenizer_json: str) -> str:
+    """Digest of everything that decides how a text becomes ids, whatever was last called on the tokenizer."""
+    settings = json.loads(tokenizer_json)
+    settings.pop("padding", None)
+    settings.pop("truncation", None)
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def read_rows(files: ShardFiles, chunks: Sequence[Chunk], columns: Columns, tokenizer: Tokenizer) -> TokenRows:
+    """Reads chunks, row group by row group, and tokenises their rows, in the order of `chunks`.
+
+    Raises:
+        DistillError: unreadable row group, missing text, bad label; the message names shard and row.
+    """
+    tables = [_read_chunk(files, chunk, columns) for chunk in chunks]
+    for chunk, table in zip(chunks, tables, strict=True):
+        _check_rows(files.paths[chunk.shard], chunk, table, columns)
+    table = pa.concat_tables(tables)
+    texts = [table.column(name).to_pylist() for name in columns.texts]
+    encoded = tokenizer.encode_batch_fast(texts[0] if len(texts) == 1 else list(zip(*texts, strict=True)))
+    lengths = np.fromiter((len(one) for one in encoded), np.int64, len(encoded))
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    total = int(offsets[-1])
+    return TokenRows(
+        ids=np.fromiter(itertools.chain.from_iterable(one.ids for one in encoded), np.int32, total),
+        types=np.fromiter(itertools.chain.from_iterable(one.type_ids for one in encoded), np.uint8, total),
+        offsets=offsets,
+        shard=np.repeat(np.array([c.shard for c in chunks], np.int32), [c.rows for c in chunks]),
+        row=np.concatenate([np.arange(c.row, c.row + c.rows, dtype=np.int64) for c in chunks]),
+        labels=_labels(table, columns),
+    )
+
+
+def _resolve(location: str) -> tuple[fs.FileSystem, str]:
+    if "://" in location:
+        found = fs.FileSystem.from_uri(location)
+        return found[0], found[1]
+    return fs.LocalFileSystem(), location
+
+
+def _parquet_paths(filesystem: fs.FileSystem, location: str) -> list[str]:
+    info = filesystem.get_file_info(location)
+    if info.type == fs.FileType.File:
+        return [location]
+    found = []
+    if info.type == fs.FileType.Directory:
+        entries = filesystem.get_file_info(fs.FileSelector(location))
+        found = sorted(
+            entry.path
+            for entry in entries
+            if entry.path.endswith(".parquet") and not entry.base_name.startswith((".", "_"))
+        )
+    if not found:
+        raise DistillError(
+            f"expected Parquet shards in {location}; found none. Give the folder they lie in, such as "
+            "runs/sst2/augmented/data."
+        )
+    return found
+
+
+def _read_footer(filesystem: fs.FileSystem, path: str, columns: Columns) -> tuple[int, ...]:
+    try:
+        metadata = pq.read_metadata(path, filesystem=filesystem)
+    except (pa.ArrowException, OSError) as error:
+        raise DistillError(
+            f"expected a whole Parquet file at {path}; it cannot be read ({error}). It was cut off or damaged: "
+            "make it again."
+        ) from error
+    found = metadata.schema.to_arrow_schema().names
+    missing = [name for name in columns.names if name not in found]
+    if missing:
+        raise DistillError(
+            f"expected columns {', '.join(columns.names)} in {path}; {', '.join(missing)} missing, found "
+            f"{', '.join(found)}. Name the columns that the data has."
+        )
+    _check_texts(path, metadata.schema.to_arrow_schema(), columns)
+    return tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+
+
+def _check_texts(path: str, schema: pa.Schema, columns: Columns) -> None:
+    for name in columns.texts:
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise DistillError(f"expected text in column {name} of {path}; found {kind}. Name a text column.")
+
+
+def _read_chunk(files: ShardFiles, chunk: Chunk, columns: Columns) -> pa.Table:
+    """One row group's needed columns, cut to the chunk by a copy that lets the rest of the group go."""
+    path = files.paths[chunk.shard]
+    try:
+        with pq.ParquetFile(path, filesystem=files.filesystem) as file:
+            table = file.read_row_group(chunk.row_group, columns=columns.names, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise DistillError(
+            f"expected row group {chunk.row_group} of {path}; it cannot be read ({error}). The shard is damaged: "
+            "make it again."
+        ) from error
+    wanted = table.take(pa.array(np.arange(chunk.skip, chunk.skip + chunk.rows)))
+    for index, name in enumerate(wanted.column_names):
+        if name in columns.texts and wanted.schema.field(index).type != pa.string():
+            wanted = wanted.set_column(index, name, wanted.column(index).cast(pa.string()))
+    return wanted
+
+
+def _check_rows(path: str, chunk: Chunk, table: pa.Table, columns: Columns) -> None:
+    for name in columns.names:
+        if table.column(name).null_count:
+            row = chunk.row + table.column(name).is_null().to_pylist().index(True)
+            raise DistillError(f"expected a value in column {name}; found none in {path}, row {row}. Fill it.")
+    if columns.label is None:
+        return
+    labels = _labels(table, columns)
+    assert labels is not None  # narrows the type: there is a label column
+    bad = ~np.isfinite(labels)
+    allowed = "a finite number"
+    if columns.classes is not None:
+        bad = ~((labels >= 0) & (labels < columns.classes) & (labels == np.floor(labels)))
+        allowed = f"an integer from 0 to {columns.classes - 1}"
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise DistillError(
+            f"expected {allowed} in column {columns.label}; found {labels[at]:g} in {path}, row "
+            f"{chunk.row + at}. Check the labels, or the number of classes of the model."
+        )
+
+
+def _labels(table: pa.Table, columns: Columns) -> NDArray[np.float64] | None:
+    if columns.label is None:
+        return None
+    values: Any = pc.cast(table.column(columns.label), pa.float64())
+    return np.asarray(values.to_numpy())

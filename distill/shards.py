@@ -1,0 +1,272 @@
+"""The streaming data set: shuffled, tokenised, length-bucketed batches of Parquet shards of any size.
+
+Held in memory are a few pools of rows, never the data set. Pools are read and tokenised by worker processes and
+arrive in order, so batches depend on neither the number of workers nor the number of ranks: every rank sees the
+same batches and takes its own part of each (`Batch.part`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distill.errors import DistillError
+from distill.order import cut_by_rows, cut_by_tokens, cut_chunks, epoch_pools, permutation, split_evenly
+from distill.reading import Columns, ShardFiles, TokenRows, read_rows, truncating
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+
+    from distill.order import Chunk
+
+_POOL_ROWS, _POOL_BATCHES = 1, 2  # purposes of the draws within a pool
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How rows become batches.
+
+    Attributes:
+        max_length: tokens of an example, special ones included; longer ones are cut.
+        batch_rows: examples of a step, over all ranks and accumulation parts; or
+        batch_tokens: tokens of a step, padding included. Exactly one of the two is set.
+        seed: of the order.
+        pool_rows: rows shuffled and bucketed together; memory grows with it.
+        chunk_rows: consecutive rows that stay in one pool.
+        workers: processes that read and tokenise; 0 does it in this one.
+    """
+
+    max_length: int = 128
+    batch_rows: int | None = 32
+    batch_tokens: int | None = None
+    seed: int = 0
+    pool_rows: int = 32_768
+    chunk_rows: int = 4_096
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if (self.batch_rows is None) == (self.batch_tokens is None):
+            raise DistillError(
+                f"expected either batch_rows or batch_tokens; found {self.batch_rows} and {self.batch_tokens}. "
+                "Set one of them to None."
+            )
+        smallest = {"max_length": 2, "batch_rows": 1, "batch_tokens": 1, "pool_rows": 1, "chunk_rows": 1}
+        for name, least in (smallest | {"workers": 0}).items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise DistillError(f"expected {name} of at least {least}; found {value}. Raise it.")
+
+    @property
+    def whole_pool(self) -> int:
+        """Rows of a pool: `pool_rows`, made a multiple of the batch so that no pool ends in a short batch."""
+        rows = self.batch_rows or 1
+        return max(1, self.pool_rows // rows) * rows
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands in its data: the next batch to be seen."""
+
+    epoch: int = 0
+    pool: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A step's examples, padded to the longest among them.
+
+    Attributes:
+        ids: token ids (B, T) int64.
+        types: segment ids (B, T) int64.
+        mask: (B, T) int64, 1 at an example's own positions.
+        shard: index of each example's shard (B,).
+        row: each example's row in its shard (B,).
+        labels: (B,) float64, or None.
+        after: position of the batch that follows.
+    """
+
+    ids: NDArray[np.int64]
+    types: NDArray[np.int64]
+    mask: NDArray[np.int64]
+    shard: NDArray[np.int32]
+    row: NDArray[np.int64]
+    labels: NDArray[np.float64] | None
+    after: Position
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def part(self, index: int, parts: int) -> Batch:
+        """The `index`-th of `parts` consecutive parts, trimmed to its own longest example; may be empty."""
+        start, stop = split_evenly(len(self), parts)[index]
+        width = int(self.mask[start:stop].sum(-1).max(initial=0))
+        labels = self.labels
+        return Batch(
+            self.ids[start:stop, :width],
+            self.types[start:stop, :width],
+            self.mask[start:stop, :width],
+            self.shard[start:stop],
+            self.row[start:stop],
+            None if labels is None else labels[start:stop],
+            self.after,
+        )
+
+
+class ShardStream:
+    """Batches of a data set, epoch after epoch, from any position.
+
+    Args:
+        files: the shards.
+        columns: what to read of them.
+        tokenizer_json: `tokenizer.backend_tokenizer.to_str()` of the fast tokenizer.
+        pad_id: id that fills up short examples.
+        settings: how rows become batches.
+    """
+
+    def __init__(
+        self,
+        files: ShardFiles,
+        columns: Columns,
+        tokenizer_json: str,
+        pad_id: int,
+        settings: StreamSettings,
+    ) -> None:
+        self.files = files
+        self.columns = columns
+        self.tokenizer_json = tokenizer_json
+        self.pad_id = pad_id
+        self.settings = settings
+        self.chunks = cut_chunks(files.row_groups, settings.chunk_rows)
+        self._executor: ProcessPoolExecutor | None = None
+
+    def __len__(self) -> int:
+        """Examples of an epoch."""
+        return self.files.rows
+
+    def steps(self) -> int | None:
+        """Steps of an epoch; None with a token budget, where they are known only when all is tokenised."""
+        rows = self.settings.batch_rows
+        return None if rows is None else -(-len(self) // rows)
+
+    def batches(self, start: Position) -> Iterator[Batch]:
+        """The batches of epoch `start.epoch` from `start` on.
+
+        Raises:
+            DistillError: data that cannot be read, or a worker that died.
+        """
+        pools = epoch_pools(self.chunks, self.settings.whole_pool, self.settings.seed, start.epoch)
+        for number, rows in enumerate(self._token_pools(pools[start.pool :]), start=start.pool):
+            first = start.batch if number == start.pool else 0
+            last = number == len(pools) - 1
+            yield from self._pool_batches(rows, start.epoch, number, first, last)
+
+    def _token_pools(self, pools: list[tuple[Chunk, ...]]) -> Iterator[TokenRows]:
+        """Tokenised pools in order, a bounded number of them ahead of use."""
+        workers = self.settings.workers
+        if workers == 0:
+            tokenizer = truncating(self.tokenizer_json, self.settings.max_length)
+            for pool in pools:
+                yield read_rows(self.files, pool, self.columns, tokenizer)
+            return
+        executor = self._started()
+        coming = iter(pools)
+        waiting = deque(executor.submit(_tokenise, pool) for pool in itertools.islice(coming, workers + 1))
+        try:
+            while waiting:
+                rows = waiting.popleft().result()
+                waiting.extend(executor.submit(_tokenise, pool) for pool in itertools.islice(coming, 1))
+                yield rows
+        except BrokenProcessPool as error:
+            self.close()
+            raise DistillError(
+                "expected the reading workers to live; one was killed, most likely for want of memory. Lower "
+                "workers or pool_rows, then run again: it resumes."
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _started(self) -> ProcessPoolExecutor:
+        """The workers, kept from epoch to epoch."""
+        if self._executor is None:
+            # Spawned, not forked: a fork copies the locks of tokenizer, Arrow and torch threads as they are.
+            self._executor = ProcessPoolExecutor(
+                self.settings.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(self.files, self.columns, self.tokenizer_json, self.settings.max_length),
+            )
+        return self._executor
+
+    def places(self, batch: Batch, most: int = 8) -> str:
+        """Where a batch's first rows lie, as file:row, for messages."""
+        names = [f"{PurePath(self.files.paths[s]).name}:{r}" for s, r in zip(batch.shard, batch.row, strict=True)]
+        return ", ".join(names[:most]) + (" …" if len(names) > most else "")
+
+    def close(self) -> None:
+        """Stops the workers; a later epoch starts them again."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def _pool_batches(self, rows: TokenRows, epoch: int, pool: int, first: int, last_pool: bool) -> Iterator[Batch]:
+        """Rows by length, equal lengths in random order, cut into batches that come in random order."""
+        key = (self.settings.seed, epoch, pool)
+        drawn = permutation(len(rows.row), *key, _POOL_ROWS)
+        lengths = rows.lengths
+        order = drawn[np.argsort(lengths[drawn], kind="stable")]
+        if self.settings.batch_tokens is not None:
+            bounds = cut_by_tokens(lengths[order], self.settings.batch_tokens)
+        else:
+            bounds = cut_by_rows(lengths[order], self.settings.batch_rows or 1)
+        turns = permutation(len(bounds), *key, _POOL_BATCHES)
+        for turn in range(first, len(turns)):
+            start, stop = bounds[int(turns[turn])]
+            after = Position(epoch, pool, turn + 1)
+            if turn + 1 == len(turns):
+                after = Position(epoch + 1) if last_pool else Position(epoch, pool + 1)
+            yield replace(pad_rows(rows, order[start:stop], self.pad_id), after=after)
+
+
+def pad_rows(rows: TokenRows, chosen: NDArray[np.int64], pad_id: int) -> Batch:
+    """A batch of the chosen rows, padded on the right; its position is the start."""
+    lengths = rows.lengths[chosen]
+    columns = np.arange(int(lengths.max()))
+    own = columns[None, :] < lengths[:, None]  # (B, T)
+    places = np.where(own, rows.offsets[chosen][:, None] + columns[None, :], 0)
+    return Batch(
+        ids=np.where(own, rows.ids[places], pad_id).astype(np.int64),
+        types=np.where(own, rows.types[places], 0).astype(np.int64),
+        mask=own.astype(np.int64),
+        shard=rows.shard[chosen],
+        row=rows.row[chosen],
+        labels=None if rows.labels is None else rows.labels[chosen],
+        after=Position(),
+    )
+
+
+_worker: tuple[ShardFiles, Columns, Tokenizer] | None = None  # of one worker process, set once
+
+
+def _start_worker(files: ShardFiles, columns: Columns, tokenizer_json: str, max_length: int) -> None:
+    global _worker
+    _worker = (files, columns, truncating(tokenizer_json, max_length))
+
+
+def _tokenise(pool: tuple[Chunk, ...]) -> TokenRows:
+    if _worker is None:
+        raise RuntimeError("a reading worker was used before it was started")
+    files, columns, tokenizer = _worker
+    return read_rows(files, pool, columns, tokenizer)

@@ -1,0 +1,240 @@
+"""The student: its shape, its start and the projections to its teacher's widths."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from distill.errors import DistillError
+from distill.outputs import check_family
+from distill.projections import Projections, load_projections
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+LAYER_NUMBER = re.compile(r"(?<=\.layer\.)\d+(?=\.)")  # of every family that distill.outputs supports
+HEADS = ("pooler", "pre_classifier", "classifier")  # what a general student has to learn anew
+
+
+class StudentStart(StrEnum):
+    """Where the weights come from; any other value is a folder or a name on the hub."""
+
+    GENERAL = "general"
+    TEACHER_LAYERS = "teacher-layers"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A student of section 4.1: M layers, width d', feed-forward width d'_i, h heads, and its general start."""
+
+    layers: int
+    width: int
+    feed_forward: int
+    heads: int
+    general: str
+
+
+SHAPES = {
+    "tinybert4": Shape(4, 312, 1200, 12, "huawei-noah/TinyBERT_General_4L_312D"),
+    "tinybert6": Shape(6, 768, 3072, 12, "huawei-noah/TinyBERT_General_6L_768D"),
+}
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student ready to be distilled into.
+
+    Attributes:
+        model: the encoder with its task head.
+        projections: W_h and W_e.
+        origin: where its weights came from, for the record.
+    """
+
+    model: PreTrainedModel
+    projections: Projections
+    origin: str
+
+
+def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
+    """The configuration of a student of `shape` for this teacher.
+
+    Args:
+        shape: tinybert4, tinybert6, or a config.json or folder with one.
+        teacher: the teacher's configuration: a preset takes its family, vocabulary and positions from it, and
+            every student takes its labels.
+
+    Returns:
+        A new configuration.
+
+    Raises:
+        DistillError: unknown shape, unreadable file.
+    """
+    if shape in SHAPES:
+        preset = SHAPES[shape]
+        settings = teacher.to_dict()
+        for name in ("architectures", "_name_or_path", "dtype", "torch_dtype"):
+            settings.pop(name, None)
+        config = type(teacher)(**settings)
+        config.num_hidden_layers = preset.layers
+        config.hidden_size = preset.width
+        config.num_attention_heads = preset.heads
+        setattr(config, _feed_forward_name(config), preset.feed_forward)
+        if hasattr(config, "embedding_size"):
+            config.embedding_size = preset.width
+    else:
+        config = _read_config(shape)
+    _take_labels(config, teacher)
+    return config
+
+
+def build_student(shape: str, start: str, teacher: PreTrainedModel, layer_map: Sequence[int], seed: int = 0) -> Student:
+    """Makes the student and its projections.
+
+    Args:
+        shape: see student_config; ignored in favour of the folder's own where `start` is a folder or name.
+        start: a StudentStart, or a folder (of distill-general, of an earlier stage) or name on the hub.
+        teacher: the teacher with its task head.
+        layer_map: g(1) … g(M), for teacher-layers.
+        seed: of everything that is drawn.
+
+    Returns:
+        The student, in training mode, in float32.
+
+    Raises:
+        DistillError: unsupported family, weights that cannot be had or do not fit.
+    """
+    check_family(teacher)
+    folder = None
+    if start == StudentStart.RANDOM:
+        model = _random_model(student_config(shape, teacher.config), seed)
+    elif start == StudentStart.TEACHER_LAYERS:
+        model = _from_teacher_layers(student_config(shape, teacher.config), teacher, layer_map, seed)
+    else:
+        source = general_name(shape) if start == StudentStart.GENERAL else start
+        model = _load(source, student_config(shape, teacher.config), seed)
+        folder = Path(source)
+    check_family(model)
+    widths = model.config.hidden_size, teacher.config.hidden_size
+    projections = (load_projections(folder, *widths) if folder else None) or Projections(*widths, seed=seed)
+    return Student(model.train(), projections, str(folder or start))
+
+
+def general_name(shape: str) -> str:
+    """The published general TinyBERT of a preset.
+
+    Raises:
+        DistillError: there is none of that shape.
+    """
+    if shape not in SHAPES:
+        raise DistillError(
+            f"expected a start for the student {shape}; found 'general', which is published only for "
+            f"{', '.join(SHAPES)}. Give the folder that general distillation made, or teacher-layers or random."
+        )
+    return SHAPES[shape].general
+
+
+def _read_config(shape: str) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(shape)
+    except (OSError, ValueError) as error:
+        raise DistillError(
+            f"expected a student {', '.join(SHAPES)} or a config.json; found {shape!r} ({_first_line(error)}). "
+            "Give the path of a Hugging Face configuration with its model_type."
+        ) from error
+
+
+def _random_model(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+    """Drawn weights; the caller's random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+    return model.float()
+
+
+def _from_teacher_layers(
+    config: PreTrainedConfig, teacher: PreTrainedModel, layer_map: Sequence[int], seed: int
+) -> PreTrainedModel:
+    """Embeddings, head and the layers g(m) of the teacher."""
+    for name in ("hidden_size", "num_attention_heads", _feed_forward_name(config), "vocab_size"):
+        mine, theirs = getattr(config, name), getattr(teacher.config, name, None)
+        if mine != theirs:
+            raise DistillError(
+                f"expected the teacher's {name} ({theirs}) to start from its layers; found {mine}. "
+                "Use a student of equal widths, or start from general weights."
+            )
+    model = _random_model(config, seed)
+    source = teacher.state_dict()
+    chosen: dict[str, Tensor] = {}
+    for name in model.state_dict():
+        taken = LAYER_NUMBER.sub(lambda found: str(layer_map[int(found[0])] - 1), name)
+        if taken not in source:
+            raise DistillError(
+                f"expected tensor {taken} in the teacher for the student's {name}; found none. "
+                "Student and teacher must be of one family."
+            )
+        chosen[name] = source[taken].detach().float().clone()
+    model.load_state_dict(chosen)
+    return model
+
+
+def _load(source: str, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+    """Loads a general or earlier student; only its head may be missing, and is then drawn from `seed`."""
+    try:
+        found = AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise DistillError(_cannot_load(source, error)) from error
+    _take_labels(found, config)
+    for name in ("num_hidden_layers", "hidden_size", "num_attention_heads"):
+        if getattr(found, name) != getattr(config, name):
+            raise DistillError(
+                f"expected {name} {getattr(config, name)} as the chosen student has; found "
+                f"{getattr(found, name)} in {source}. Choose the student's shape by that folder's config.json."
+            )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                source, config=found, output_loading_info=True, ignore_mismatched_sizes=True, dtype=torch.float32
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DistillError(_cannot_load(source, error)) from error
+    drawn = [*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])]
+    missing = sorted(name for name in drawn if not any(part in HEADS for part in name.split(".")))
+    if missing:
+        raise DistillError(
+            f"expected a whole encoder in {source}; {len(missing)} tensors are missing, {missing[0]} first. "
+            "They would be drawn at random: give a complete checkpoint."
+        )
+    result: PreTrainedModel = model
+    return result
+
+
+def _take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
+    for name in ("num_labels", "id2label", "label2id", "problem_type"):
+        setattr(config, name, getattr(source, name))
+
+
+def _cannot_load(source: str, error: Exception) -> str:
+    return (
+        f"expected student weights at {source!r}; they cannot be had ({_first_line(error)}). With a network: "
+        f"`hf download {source} --local-dir general` and give that folder; or make a general student with "
+        "`tinyaug distill-general`; or start with teacher-layers (equal widths) or random (learns far worse)."
+    )
+
+
+def _feed_forward_name(config: PreTrainedConfig) -> str:
+    return "hidden_dim" if config.model_type == "distilbert" else "intermediate_size"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200]

@@ -1,0 +1,184 @@
+"""Teacher targets for a batch: from the cache where it has them, from the teacher otherwise.
+
+With a cache every value takes the round trip through its dtype, in the first epoch too, so that cold, warm and
+resumed runs see the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from distill.cache_format import CacheKey, pack, unpack
+from distill.errors import DistillError
+from distill.reading import read_rows, tokenizer_fingerprint, truncating
+from distill.shards import Position
+from distill.teacher import Teacher, TeacherTargets, Wanted, weights_fingerprint
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from distill.cache_format import CacheMode
+    from distill.shards import Batch, ShardStream
+    from distill.teacher_cache import TeacherCache
+
+
+def cache_key(teacher: Teacher, stream: ShardStream, content: CacheMode, dtype: str = "float16") -> CacheKey:
+    """The key of a cache of this teacher's outputs on this data."""
+    config = teacher.model.config
+    return CacheKey(
+        teacher=weights_fingerprint(teacher.model),
+        tokenizer=tokenizer_fingerprint(stream.tokenizer_json),
+        layers=teacher.layer_map,
+        texts=stream.columns.texts,
+        precision=str(teacher.precision),
+        dtype=dtype,
+        max_length=stream.settings.max_length,
+        content=str(content),
+        classes=int(config.num_labels or 1),
+        heads=config.num_attention_heads,
+        width=config.hidden_size,
+    )
+
+
+class Targets:
+    """Where a stage gets its targets from.
+
+    Args:
+        teacher: runs where the cache has nothing.
+        cache: its records, or None.
+    """
+
+    def __init__(self, teacher: Teacher, cache: TeacherCache | None = None) -> None:
+        self.teacher = teacher
+        self.cache = cache
+
+    def __call__(self, batch: Batch, wanted: Wanted, keep: bool = True) -> TeacherTargets:
+        """The targets of a batch; rows that the cache lacks are appended to it.
+
+        Args:
+            batch: examples.
+            wanted: which targets.
+            keep: false leaves the cache as it is, for rows that are another rank's to write.
+
+        Raises:
+            DistillError: the teacher gives numbers that are not finite or do not fit the cache's dtype.
+        """
+        if self.cache is None:
+            return self.teacher.targets(batch, wanted)
+        key = self.cache.key
+        missing = [i for i in range(len(batch)) if not self.cache.has(int(batch.shard[i]))]
+        live_states = wanted.states and not key.full
+        computed = TeacherTargets()
+        if missing or live_states:
+            everything = Wanted(bool(missing), live_states or (key.full and bool(missing)), wanted.embedding)
+            computed = self.teacher.targets(batch, everything)
+        elif wanted.embedding:
+            computed = self.teacher.targets(batch, Wanted(embedding=True))
+        records = self._records(batch, missing, computed, keep)
+        stored = self._padded(batch, records)
+        result = TeacherTargets(embedding=computed.embedding)
+        if wanted.logits:
+            result = replace(result, logits=self._tensor(stored["logits"]))
+        if wanted.states and key.full:
+            scores, hidden = self._tensor(stored["scores"]), self._tensor(stored["hidden"])
+            result = replace(result, scores=tuple(scores.unbind()), hidden=tuple(hidden.unbind()))
+        elif wanted.states:
+            result = replace(result, scores=computed.scores, hidden=computed.hidden)
+        return result
+
+    def _records(
+        self, batch: Batch, missing: list[int], computed: TeacherTargets, keep: bool
+    ) -> list[NDArray[np.generic]]:
+        """The record of every row of the batch, new ones appended to the cache."""
+        cache = self.cache
+        if cache is None:
+            return []
+        new = dict(zip(missing, self._packed(batch, missing, computed), strict=True))
+        records = []
+        for i, (shard, row) in enumerate(zip(batch.shard.tolist(), batch.row.tolist(), strict=True)):
+            tokens = int(batch.mask[i].sum())
+            if i in new:
+                records.append(new[i])
+                if keep:
+                    cache.append(shard, row, tokens, new[i])
+                continue
+            stored_tokens, record = cache.read(shard, row)
+            if stored_tokens != tokens:
+                raise DistillError(
+                    f"expected {tokens} tokens in the cache for shard {shard}, row {row}; found {stored_tokens}. "
+                    "The tokenizer changed under the cache: rebuild it."
+                )
+            records.append(record)
+        return records
+
+    def _packed(self, batch: Batch, missing: list[int], computed: TeacherTargets) -> list[NDArray[np.generic]]:
+        if not missing or computed.logits is None or self.cache is None:
+            return []
+        key = self.cache.key
+        arrays = {"logits": computed.logits.float().cpu().numpy()}
+        if key.full:
+            arrays["scores"] = torch.stack(computed.scores, 1).float().cpu().numpy()  # (B, L, h, T, T)
+            arrays["hidden"] = torch.stack(computed.hidden, 1).float().cpu().numpy()  # (B, L, T, d)
+        packed = []
+        for i in missing:
+            parts = {name: array[i] for name, array in arrays.items()}
+            record = pack(key, int(batch.mask[i].sum()), parts)
+            if not np.isfinite(record.astype(np.float32)).all():
+                raise DistillError(
+                    f"expected teacher outputs that fit {key.dtype}; found NaN or more than it holds for shard "
+                    f"{batch.shard[i]}, row {batch.row[i]}. Check the teacher, or use a float32 cache."
+                )
+            packed.append(record)
+        return packed
+
+    def _padded(self, batch: Batch, records: list[NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Logits (B, C), scores (L, B, h, T, T) and hidden states (L, B, T, d), zero where padded."""
+        if self.cache is None:
+            return {}
+        key, size, width = self.cache.key, len(batch), batch.ids.shape[1]
+        layers = len(key.layers)
+        padded = {"logits": np.zeros((size, key.classes), key.dtype)}
+        if key.full:
+            padded["scores"] = np.zeros((layers, size, key.heads, width, width), key.dtype)
+            padded["hidden"] = np.zeros((layers, size, width, key.width), key.dtype)
+        for i, record in enumerate(records):
+            tokens = int(batch.mask[i].sum())
+            parts = unpack(key, tokens, record)
+            padded["logits"][i] = parts["logits"]
+            if key.full:
+                padded["scores"][:, i, :, :tokens, :tokens] = parts["scores"]
+                padded["hidden"][:, i, :tokens] = parts["hidden"]
+        return padded
+
+    def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
+        """On the teacher's device, in float32: half precision travels, the loss is computed in full."""
+        return torch.from_numpy(array).to(self.teacher.model.device).float()
+
+
+def fill_cache(targets: Targets, stream: ShardStream) -> None:
+    """Makes the whole cache ahead of training, in the batches that the first epoch would have.
+
+    Raises:
+        DistillError: there is no cache to fill, or the teacher's outputs do not fit it.
+    """
+    cache = targets.cache
+    if cache is None:
+        raise DistillError("expected a cache to fill; found none. Open one and give it to Targets.")
+    cache.rewind({})
+    for batch in stream.batches(Position()):
+        targets(batch, Wanted(logits=True))
+    cache.flush()
+    cache.finish()
+    cache.refresh()
+
+
+def sample_lengths(stream: ShardStream, chunks: int = 8) -> NDArray[np.int64]:
+    """Tokens of the rows of a few chunks spread over the data set, for size estimates."""
+    tokenizer = truncating(stream.tokenizer_json, stream.settings.max_length)
+    step = max(1, len(stream.chunks) // chunks)
+    rows = read_rows(stream.files, stream.chunks[::step], stream.columns, tokenizer)
+    return rows.lengths.astype(np.int64)

@@ -1,0 +1,144 @@
+"""The teacher: always in eval mode, without gradients, and what of its outputs distillation wants."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import torch
+
+from distill.errors import DistillError
+from distill.outputs import embedding_output, encoder_outputs, model_logits, record_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from distill.shards import Batch
+
+
+class Precision(StrEnum):
+    """What the matrix products are computed in."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+@dataclass(frozen=True)
+class TeacherTargets:
+    """What a student learns from, for one batch.
+
+    Attributes:
+        logits: (B, C), or None.
+        hidden: hidden states (B, T, d) of teacher layers g(1) … g(M); empty when not wanted.
+        scores: raw attention scores (B, h, T, T) of the same layers; empty when not wanted.
+        embedding: output of the embedding layer (B, T, d), or None.
+    """
+
+    logits: Tensor | None = None
+    hidden: tuple[Tensor, ...] = ()
+    scores: tuple[Tensor, ...] = ()
+    embedding: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which targets a stage uses.
+
+    Attributes:
+        logits: the prediction (Eq. 10).
+        states: hidden states and scores of the mapped layers (Eqs. 7 and 8).
+        embedding: the embedding output (Eq. 9).
+    """
+
+    logits: bool = False
+    states: bool = False
+    embedding: bool = False
+
+
+def model_inputs(batch: Batch, model: PreTrainedModel) -> dict[str, Tensor]:
+    """The tensors (B, T) that the model takes, on its device."""
+    arrays = {"input_ids": batch.ids, "attention_mask": batch.mask}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        arrays["token_type_ids"] = batch.types
+    return {name: torch.from_numpy(array).to(model.device) for name, array in arrays.items()}
+
+
+class Teacher:
+    """A frozen model and the layers that are learnt from.
+
+    Args:
+        model: an encoder with its task head; changed in place (eval mode, no gradients, attention function).
+        layer_map: teacher layers g(1) … g(M); empty for the prediction alone.
+        precision: of its matrix products.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, layer_map: Sequence[int] = (), precision: Precision = Precision.FP32
+    ) -> None:
+        record_scores(model, layer_map)
+        self.model = model.eval().requires_grad_(False)
+        self.layer_map = tuple(layer_map)
+        self.precision = precision
+
+    def targets(self, batch: Batch, wanted: Wanted) -> TeacherTargets:
+        """Runs the teacher on a batch.
+
+        Raises:
+            DistillError: a logit is not a finite number; the message names the row.
+        """
+        self.model.eval()  # whoever lent us the model may have changed it since
+        inputs = model_inputs(batch, self.model)
+        with torch.no_grad(), autocast(self.precision, self.model.device):
+            if wanted.states:
+                found = encoder_outputs(self.model, inputs, head=wanted.logits)
+                targets = TeacherTargets(
+                    logits=found.logits if wanted.logits else None,
+                    hidden=tuple(found.hidden[layer] for layer in self.layer_map),
+                    scores=tuple(found.scores[layer] for layer in self.layer_map),
+                    embedding=found.hidden[0] if wanted.embedding else None,
+                )
+            else:
+                targets = TeacherTargets(
+                    logits=model_logits(self.model, inputs) if wanted.logits else None,
+                    embedding=embedding_output(self.model, inputs) if wanted.embedding else None,
+                )
+        if targets.logits is not None:
+            _check_finite(targets.logits, batch)
+        return targets
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Lower precision for matrix products, or nothing for fp32."""
+    if precision is Precision.FP32:
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision is Precision.BF16 else torch.float16)
+
+
+def weights_fingerprint(model: PreTrainedModel) -> str:
+    """Digest of every weight, by name, type, shape and bytes, and of the configuration that decides outputs."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    config = model.config
+    for name in ("model_type", "num_attention_heads", "hidden_act", "layer_norm_eps", "problem_type"):
+        digest.update(f"{name}={getattr(config, name, None)}\n".encode())
+    return digest.hexdigest()
+
+
+def _check_finite(logits: Tensor, batch: Batch) -> None:
+    finite = torch.isfinite(logits).all(-1)
+    if not bool(finite.all()):
+        at = int(torch.nonzero(~finite)[0])
+        raise DistillError(
+            f"expected finite teacher logits; found {logits[at].tolist()} for shard {batch.shard[at]}, row "
+            f"{batch.row[at]}. The teacher is broken, or overflows in its precision: check it, or use fp32."
+        )

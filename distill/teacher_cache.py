@@ -1,0 +1,278 @@
+"""The teacher cache on disk: written while the first epoch runs, memory-mapped afterwards, never trusted blindly.
+
+Each shard has, named by the first 16 digits of its sha256, one segment for each writing rank (`.bin`, records in
+order of arrival, and `.idx`, one INDEX entry a record) and, once every row is there, a completion record (`.json`)
+with sizes and digests. Only completed shards are read. `cache.json` holds the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distill.cache_format import INDEX, CacheKey
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+KEY_FILE = "cache.json"
+BUFFER_BYTES = 32 << 20  # records held back before they are appended
+OPEN_MAPS = 256  # memory maps kept; each holds a file descriptor
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CachedShard:
+    """A completed shard: where each of its rows lies.
+
+    Attributes:
+        segments: paths of the records' files.
+        segment: index into `segments` for each row.
+        offset: first value of each row's record.
+        tokens: tokens of each row.
+    """
+
+    segments: tuple[Path, ...]
+    segment: NDArray[np.int16]
+    offset: NDArray[np.int64]
+    tokens: NDArray[np.int32]
+
+
+class TeacherCache:
+    """Records of teacher outputs, by shard and row.
+
+    Args:
+        folder: made if needed.
+        key: what decides the numbers.
+        shard_hashes: sha256 of each shard of the data set.
+        shard_rows: rows of each shard.
+        rank: of this process; each rank appends to segments of its own.
+        rebuild: empty a cache of another key instead of refusing it.
+
+    Raises:
+        DistillError: the folder holds something else, or a cache of another key.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        key: CacheKey,
+        shard_hashes: Sequence[str],
+        shard_rows: Sequence[int],
+        rank: int = 0,
+        rebuild: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.key = key
+        self.names = [digest[:16] for digest in shard_hashes]
+        self.hashes = tuple(shard_hashes)
+        self.rows = tuple(shard_rows)
+        self.rank = rank
+        self._claim(rebuild)
+        self._pending: dict[int, list[tuple[int, int, NDArray[np.generic]]]] = defaultdict(list)
+        self._pending_bytes = 0
+        self._maps: OrderedDict[Path, NDArray[np.generic]] = OrderedDict()
+        self._shards: dict[int, CachedShard] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Takes in the shards that were completed meanwhile, checking sizes and digests; drops damaged ones."""
+        for shard in range(len(self.names)):
+            if shard not in self._shards and (found := self._load(shard)) is not None:
+                self._shards[shard] = found
+
+    def has(self, shard: int) -> bool:
+        """Whether every row of the shard can be read."""
+        return shard in self._shards
+
+    @property
+    def complete(self) -> bool:
+        """Whether every shard can be read."""
+        return len(self._shards) == len(self.names)
+
+    def read(self, shard: int, row: int) -> tuple[int, NDArray[np.generic]]:
+        """Tokens and record of a row of a completed shard."""
+        found = self._shards[shard]
+        tokens, offset = int(found.tokens[row]), int(found.offset[row])
+        values = self._map(found.segments[found.segment[row]])
+        return tokens, values[offset : offset + int(self.key.values(tokens))]
+
+    def append(self, shard: int, row: int, tokens: int, record: NDArray[np.generic]) -> None:
+        """Adds a row of a shard that is not complete; call flush before counting on it."""
+        self._pending[shard].append((row, tokens, record))
+        self._pending_bytes += record.nbytes
+        if self._pending_bytes > BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Appends what is held back and syncs it; records first, so that no index entry outruns its record."""
+        for shard, rows in self._pending.items():
+            records, index = self._segment(shard)
+            width = np.dtype(self.key.dtype).itemsize
+            start = records.stat().st_size // width if records.exists() else 0
+            sizes = [record.size for _, _, record in rows]
+            entries = np.empty(len(rows), INDEX)
+            entries["row"] = [row for row, _, _ in rows]
+            entries["tokens"] = [tokens for _, tokens, _ in rows]
+            entries["offset"] = start + np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
+            _append(records, b"".join(record.tobytes() for _, _, record in rows))
+            _append(index, entries.tobytes())
+        self._pending.clear()
+        self._pending_bytes = 0
+
+    def state(self) -> dict[str, int]:
+        """Bytes of this rank's unfinished segments, for a checkpoint; flushes first."""
+        self.flush()
+        paths = [p for shard in self._unfinished() for p in self._segment(shard) if p.exists()]
+        return {path.name: path.stat().st_size for path in paths}
+
+    def rewind(self, state: Mapping[str, int]) -> None:
+        """Takes unfinished segments of all ranks back to a checkpoint; an empty state drops them.
+
+        To be called by one rank, before any appends.
+
+        Raises:
+            DistillError: a segment is shorter than at the checkpoint.
+        """
+        for shard in self._unfinished():
+            for path in self._segment_files(shard):
+                size = state.get(path.name, 0)
+                if size == 0:
+                    path.unlink()
+                elif path.stat().st_size < size:
+                    raise DistillError(
+                        f"expected {size} bytes in {path} as at the checkpoint; found {path.stat().st_size}. "
+                        "Delete the cache folder and start this stage anew."
+                    )
+                else:
+                    os.truncate(path, size)
+
+    def finish(self) -> None:
+        """Writes completion records for shards whose rows are all there; by one rank, when all have flushed."""
+        for shard in self._unfinished():
+            indexes = [path for path in self._segment_files(shard) if path.suffix == ".idx"]
+            rows = np.concatenate([np.fromfile(p, INDEX)["row"] for p in indexes] or [np.empty(0, np.int64)])
+            if len(np.unique(rows)) < self.rows[shard]:
+                continue
+            files = sorted(self._segment_files(shard))
+            record = {
+                "sha256": self.hashes[shard],
+                "rows": self.rows[shard],
+                "files": [{"name": p.name, "bytes": p.stat().st_size, "sha256": _sha256(p)} for p in files],
+            }
+            _write_json(self.folder / f"{self.names[shard]}.json", record)
+
+    def _unfinished(self) -> list[int]:
+        return [s for s, name in enumerate(self.names) if not (self.folder / f"{name}.json").exists()]
+
+    def _segment(self, shard: int) -> tuple[Path, Path]:
+        stem = f"{self.names[shard]}.r{self.rank}"
+        return self.folder / f"{stem}.bin", self.folder / f"{stem}.idx"
+
+    def _segment_files(self, shard: int) -> list[Path]:
+        name = self.names[shard]
+        return [*self.folder.glob(f"{name}.r*.bin"), *self.folder.glob(f"{name}.r*.idx")]
+
+    def _claim(self, rebuild: bool) -> None:
+        """Makes the folder ours, or checks that it already is."""
+        path = self.folder / KEY_FILE
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            if any(self.folder.iterdir()):
+                raise DistillError(
+                    f"expected an empty folder or a teacher cache at {self.folder}; found other files. Choose "
+                    "another cache folder."
+                )
+            _write_json(path, self.key.as_json())
+            return
+        try:
+            difference = self.key.first_difference(json.loads(path.read_text()))
+        except (ValueError, AttributeError):
+            difference = "an unreadable key"
+        if difference is None:
+            return
+        if not rebuild:
+            raise DistillError(
+                f"expected the cache of this run in {self.folder}; found one with {difference}. Choose another "
+                "cache folder, or rebuild it."
+            )
+        for suffix in ("*.bin", "*.idx", "*.json"):
+            for stale in self.folder.glob(suffix):
+                stale.unlink()
+        _write_json(path, self.key.as_json())
+
+    def _load(self, shard: int) -> CachedShard | None:
+        path = self.folder / f"{self.names[shard]}.json"
+        if not path.exists():
+            return None
+        try:
+            return self._checked(shard, json.loads(path.read_text()))
+        except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
+            log.warning("teacher cache: shard %s is damaged (%s); it is made again", self.names[shard], error)
+            path.unlink(missing_ok=True)  # another rank may have come to the same verdict first
+            for segment in self._segment_files(shard):
+                segment.unlink(missing_ok=True)
+            return None
+
+    def _checked(self, shard: int, record: dict[str, object]) -> CachedShard:
+        """The shard behind a completion record, every byte of it hashed."""
+        if record["sha256"] != self.hashes[shard] or record["rows"] != self.rows[shard]:
+            raise ValueError("made for another shard")
+        listed: list[dict[str, object]] = record["files"]  # type: ignore[assignment]
+        for entry in listed:
+            path = self.folder / str(entry["name"])
+            if path.stat().st_size != entry["bytes"] or _sha256(path) != entry["sha256"]:
+                raise ValueError(f"{path.name} has other bytes than recorded")
+        rows = self.rows[shard]
+        segment, offset = np.full(rows, -1, np.int16), np.zeros(rows, np.int64)
+        tokens = np.zeros(rows, np.int32)
+        indexes = [self.folder / str(e["name"]) for e in listed if str(e["name"]).endswith(".idx")]
+        for number, path in enumerate(indexes):
+            entries = np.fromfile(path, INDEX)
+            segment[entries["row"]] = number
+            offset[entries["row"]] = entries["offset"]
+            tokens[entries["row"]] = entries["tokens"]
+        if (segment < 0).any():
+            raise ValueError("rows are missing")
+        return CachedShard(tuple(p.with_suffix(".bin") for p in indexes), segment, offset, tokens)
+
+    def _map(self, path: Path) -> NDArray[np.generic]:
+        if path not in self._maps:
+            self._maps[path] = np.memmap(path, self.key.dtype, mode="r")
+            if len(self._maps) > OPEN_MAPS:
+                self._maps.popitem(last=False)
+        self._maps.move_to_end(path)
+        return self._maps[path]
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Under a temporary name, synced, renamed: there is never half a record."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w") as file:
+        json.dump(value, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

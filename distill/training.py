@@ -1,0 +1,299 @@
+"""The one training loop, on accelerate: CPU, one GPU, several processes (torchrun).
+
+Stages differ in what they pass in (distill.objectives). A step is one batch of the stream; each rank and
+accumulation part takes its share, and losses are weighted by the number of examples of the whole batch, so any
+split gives the single-process gradient. Dropout is seeded anew for every part of every step: nothing but step,
+position, weights and optimiser has to be kept to resume exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+from accelerate.utils import gather_object
+from safetensors.torch import load_file, save_file
+
+from distill.checkpoints import LossCurve, RunState, load_checkpoint, save_checkpoint
+from distill.errors import DistillError
+from distill.folder_lock import folder_lock
+from distill.losses import total_loss
+from distill.optimiser import learning_rate_factor, make_optimiser
+from distill.teacher import Precision, TeacherTargets, model_inputs
+from distill.training_settings import Hooks, Progress, TrainSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from distill.objectives import Stage
+    from distill.shards import Batch, ShardStream
+    from distill.targets import Targets
+
+PRECISION = {Precision.FP32: "no", Precision.BF16: "bf16", Precision.FP16: "fp16"}
+BEST_FILE = "best.safetensors"
+
+
+@dataclass
+class _Pending:
+    """Steps whose losses were not looked at yet."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[dict[str, Tensor]] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+
+
+def train(
+    stage: Stage,
+    stream: ShardStream,
+    targets: Targets | None,
+    folder: Path,
+    settings: TrainSettings,
+    hooks: Hooks | None = None,
+    accelerator: Accelerator | None = None,
+) -> RunState:
+    """Trains a stage from where its folder stands to the end.
+
+    Args:
+        stage: what to train, changed in place.
+        stream: its data.
+        targets: the teacher's outputs; None for a stage that wants none.
+        folder: for checkpoints and losses.csv; one run at a time.
+        settings: of the loop.
+        hooks: progress, evaluation, selection.
+        accelerator: to share one between stages; made from `settings` otherwise.
+
+    Returns:
+        The final state; a finished run comes back at once.
+
+    Raises:
+        DistillError: folder in use or of other settings, a loss that is not finite, unreadable data.
+    """
+    accelerator = accelerator or _own_accelerator(stage, settings)
+    lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
+    with lock, torch.random.fork_rng():
+        loop = _Loop(stage, stream, targets, folder, settings, hooks or Hooks(), accelerator)
+        return loop.run()
+
+
+class _Loop:
+    """One run of `train`."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        stream: ShardStream,
+        targets: Targets | None,
+        folder: Path,
+        settings: TrainSettings,
+        hooks: Hooks,
+        accelerator: Accelerator,
+    ) -> None:
+        self.stage, self.stream, self.targets, self.folder = stage, stream, targets, folder
+        self.settings, self.hooks, self.accelerator = settings, hooks, accelerator
+        self.state = RunState()
+        self.pending = _Pending()
+        self.started = time.perf_counter(), 0
+        stage.to(accelerator.device).train()
+        optimiser = make_optimiser(stage, settings)
+        found = load_checkpoint(folder, self._run())
+        if found:
+            self.state, weights, _ = found
+            stage.load_state_dict(weights)
+        self.model, self.optimiser = accelerator.prepare(stage, optimiser)
+        if found:
+            self._load_optimiser(found[2])
+        if accelerator.is_main_process:
+            self.curve = LossCurve(folder / "losses.csv", self.state.step)
+            if targets and targets.cache:
+                targets.cache.rewind(self.state.cache)
+        accelerator.wait_for_everyone()
+
+    def run(self) -> RunState:
+        """Epoch after epoch, from wherever the folder stands."""
+        while not self._finished():
+            epoch = self.state.position.epoch
+            for batch in self.stream.batches(self.state.position):
+                self._step(batch)
+                if self._finished() or self.state.position.epoch > epoch:
+                    break
+                if len(self.pending.rows) >= self.settings.log_every:
+                    self._look()
+                if self.state.step % self.settings.checkpoint_every == 0:
+                    self._checkpoint()
+            self._end_of_epoch()
+        if self.hooks.select and (self.folder / BEST_FILE).exists():
+            self.stage.load_state_dict(load_file(self.folder / BEST_FILE))
+        return self.state
+
+    def _finished(self) -> bool:
+        most = self.settings.max_steps
+        return self.state.position.epoch >= self.settings.epochs or (most is not None and self.state.step >= most)
+
+    def _step(self, batch: Batch) -> None:
+        rate = self._set_rate(len(batch))
+        parts = self.accelerator.num_processes * self.settings.accumulation
+        first = self.accelerator.process_index * self.settings.accumulation
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.accelerator.device))
+        for number in range(self.settings.accumulation):
+            torch.manual_seed(_dropout_seed(self.settings.seed, self.state.step, first + number))
+            part = batch.part(first + number, parts)
+            last = number == self.settings.accumulation - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                losses = self._backward(part, batch)
+            for kind, value in losses.items():
+                sums[kind] += value
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        row = {"step": self.state.step + 1, "epoch": self.state.position.epoch, "examples": len(batch)}
+        self.pending.rows.append(row | {"learning_rate": rate})
+        self.pending.losses.append(dict(sums))
+        self.pending.batches.append(batch)
+        self.state = replace(
+            self.state,
+            step=self.state.step + 1,
+            examples=self.state.examples + len(batch),
+            position=batch.after,
+        )
+
+    def _backward(self, part: Batch, batch: Batch) -> dict[str, Tensor]:
+        """Gradients of a part of the batch; its share of the batch's mean losses, by kind."""
+        # DDP needs every rank in every step: one whose part is empty runs a row that counts for nothing.
+        weight = 1.0 if len(part) else 0.0
+        part = part if len(part) else batch.part(0, len(batch))
+        given = TeacherTargets()
+        if self.targets is not None:
+            given = self.targets(part, self.stage.wanted, keep=bool(weight))
+        labels = None if part.labels is None else torch.from_numpy(part.labels).to(self.accelerator.device)
+        losses = self.model(model_inputs(part, self.stage.model), given, labels)
+        share = weight / len(batch)
+        # DDP averages over ranks; the loss of the batch is the sum of the ranks' shares.
+        loss = total_loss(losses).sum() * (share * self.accelerator.num_processes)
+        self.accelerator.backward(loss)
+        return {kind: value.detach().float().sum() * share for kind, value in losses.items()}
+
+    def _set_rate(self, size: int) -> float:
+        """The rate at the middle of the coming step."""
+        total = len(self.stream) * self.settings.epochs
+        done = (self.state.examples + size / 2) / total
+        if self.settings.max_steps:
+            done = max(done, (self.state.step + 0.5) / self.settings.max_steps)
+        factor = learning_rate_factor(self.settings, min(done, 1.0), self.state.step + 0.5)
+        rate = self.settings.learning_rate * factor
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _look(self) -> None:
+        """Fetches the losses of the steps since the last look, checks and logs them."""
+        pending, self.pending = self.pending, _Pending()
+        if not pending.rows:
+            return
+        kinds = list(pending.losses[0])
+        table = torch.stack([torch.stack([losses[kind] for kind in kinds]) for losses in pending.losses])
+        values = self.accelerator.reduce(table, "sum").double().cpu().tolist()  # (steps, kinds)
+        for row, numbers, batch in zip(pending.rows, values, pending.batches, strict=True):
+            row |= {"loss": math.fsum(numbers), **dict(zip(kinds, numbers, strict=True))}
+            if not math.isfinite(row["loss"]):
+                raise DistillError(_not_finite(row, batch, self.stream))
+        if not self.accelerator.is_main_process:
+            return
+        self.curve.write(pending.rows)
+        if self.hooks.progress:
+            then, before = self.started
+            self.started = time.perf_counter(), self.state.examples
+            pace = (self.state.examples - before) / max(1e-9, self.started[0] - then)
+            losses = {kind: pending.rows[-1][kind] for kind in ("loss", *kinds)}
+            total = len(self.stream) * self.settings.epochs
+            epoch = pending.rows[-1]["epoch"]
+            self.hooks.progress(Progress(self.state.step, epoch, self.state.examples, total, losses, pace))
+
+    def _end_of_epoch(self) -> None:
+        self._look()
+        cache = self.targets.cache if self.targets else None
+        if cache:
+            cache.flush()
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                cache.finish()
+            self.accelerator.wait_for_everyone()
+            cache.refresh()
+        if self.hooks.evaluate and self.accelerator.is_main_process:
+            self.stage.eval()
+            self._judge(self.hooks.evaluate(self.stage))
+            self.stage.train()
+        self._checkpoint()
+
+    def _judge(self, metrics: dict[str, float]) -> None:
+        """Keeps the weights when they are the best so far."""
+        self.state = replace(self.state, metrics=metrics)
+        if self.hooks.select is None:
+            return
+        value, best = metrics[self.hooks.select], self.state.best_value
+        if best is None or value > best:
+            temporary = self.folder / f"{BEST_FILE}.tmp"
+            save_file(_weights(self.stage), temporary)
+            temporary.replace(self.folder / BEST_FILE)
+            self.state = replace(self.state, best_value=value, best_step=self.state.step)
+
+    def _checkpoint(self) -> None:
+        self._look()  # nothing is kept that was not looked at
+        cache = self.targets.cache if self.targets else None
+        sizes: list[dict[str, int]] = gather_object([cache.state() if cache else {}])
+        self.state = replace(self.state, cache={name: n for part in sizes for name, n in part.items()})
+        if self.accelerator.is_main_process:
+            states = {"optimiser": self.optimiser.state_dict()}
+            if self.accelerator.scaler is not None:
+                states["scaler"] = self.accelerator.scaler.state_dict()
+            save_checkpoint(self.folder, self._run(), self.state, _weights(self.stage), states)
+        self.accelerator.wait_for_everyone()
+
+    def _load_optimiser(self, states: dict[str, Any]) -> None:
+        self.optimiser.load_state_dict(states["optimiser"])
+        if self.accelerator.scaler is not None and "scaler" in states:
+            self.accelerator.scaler.load_state_dict(states["scaler"])
+
+    def _run(self) -> dict[str, object]:
+        """What a resumed run must share: all that decides the losses."""
+        loop, data = asdict(self.settings), asdict(self.stream.settings)
+        for name in ("log_every", "checkpoint_every", "cpu"):
+            loop.pop(name)
+        data.pop("workers")
+        rows = [sum(sizes) for sizes in self.stream.files.row_groups]
+        names = [Path(path).name for path in self.stream.files.paths]
+        stored = self.targets.cache.key.as_json() if self.targets and self.targets.cache else None
+        return {"stage": self.stage.name, **loop, "data": data, "shards": names, "rows": rows, "cache": stored}
+
+
+def _own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:
+    # Accelerate keeps one precision a process; stages may differ in theirs. The process group stays.
+    AcceleratorState._reset_state(reset_partial_state=False)
+    unused = DistributedDataParallelKwargs(find_unused_parameters=not stage.reaches_all)
+    precision = PRECISION[settings.precision]
+    return Accelerator(mixed_precision=precision, cpu=settings.cpu, kwargs_handlers=[unused])
+
+
+def _weights(stage: Stage) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in stage.state_dict().items()}
+
+
+def _dropout_seed(seed: int, step: int, part: int) -> int:
+    return (seed * 1_000_003 + step) * 4_099 + part  # distinct for up to 4,099 parts of a step
+
+
+def _not_finite(row: Mapping[str, Any], batch: Batch, stream: ShardStream) -> str:
+    return (
+        f"expected finite losses; found {row['loss']} in step {row['step']}, whose batch of {len(batch)} has the "
+        f"rows (shard:row) {stream.places(batch)}. The last checkpoint is from before it: lower the learning "
+        "rate, or use bf16 or fp32, and run again."
+    )

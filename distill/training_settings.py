@@ -1,0 +1,99 @@
+"""What the training loop is told: settings, schedule, callbacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from distill.errors import DistillError
+from distill.teacher import Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from distill.objectives import Stage
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of one stage; defaults where the paper is silent are listed in docs/distillation.md.
+
+    Attributes:
+        epochs: passes over the data.
+        learning_rate: at its peak.
+        max_steps: stop after as many steps, and let the schedule end there.
+        accumulation: parts a rank cuts its share of a batch into.
+        weight_decay: on matrices; biases and norms are left alone.
+        warmup: share of the run during which the rate rises.
+        warmup_steps: rises in at most as many steps.
+        clip: largest norm of the gradient.
+        precision: of matrix products.
+        seed: of dropout.
+        log_every: steps between looks at the losses (each one waits for the device).
+        checkpoint_every: steps between checkpoints; one is made at every epoch's end, too.
+        cpu: leave an accelerator alone.
+    """
+
+    epochs: int
+    learning_rate: float
+    max_steps: int | None = None
+    accumulation: int = 1
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    warmup_steps: int | None = None
+    clip: float = 1.0
+    precision: Precision = Precision.FP32
+    seed: int = 0
+    log_every: int = 10
+    checkpoint_every: int = 1000
+    cpu: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "accumulation", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise DistillError(f"expected {name} of at least 1; found {getattr(self, name)}. Raise it.")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise DistillError(f"expected max_steps of at least 1; found {self.max_steps}. Raise it.")
+        if not (self.learning_rate > 0 and self.clip > 0 and self.weight_decay >= 0):
+            raise DistillError(
+                f"expected learning_rate and clip above 0 and weight_decay of 0 or more; found "
+                f"{self.learning_rate}, {self.clip}, {self.weight_decay}. Correct them."
+            )
+        if not 0 <= self.warmup < 1:
+            raise DistillError(f"expected warmup from 0 to below 1; found {self.warmup}. It is a share.")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress callback is told.
+
+    Attributes:
+        step: steps done.
+        epoch: current epoch, from 0.
+        examples: examples seen.
+        total: examples of the whole run (fewer are seen with max_steps).
+        losses: of the last step, by kind, and "loss", their sum.
+        examples_per_s: since the last call.
+    """
+
+    step: int
+    epoch: int
+    examples: int
+    total: int
+    losses: Mapping[str, float]
+    examples_per_s: float
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a caller may plug in.
+
+    Attributes:
+        progress: called on the main process every `log_every` steps.
+        evaluate: dev metrics of the stage's model, called at every epoch's end on the main process.
+        select: metric whose best epoch's weights the stage ends with; None keeps the last state.
+    """
+
+    progress: Callable[[Progress], None] | None = None
+    evaluate: Callable[[Stage], dict[str, float]] | None = None
+    select: str | None = None

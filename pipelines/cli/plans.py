@@ -1,0 +1,61 @@
+"""`--dry-run`: the plan of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.cli.terminal import TerminalReporter
+from pipelines.estimate import estimate
+
+if TYPE_CHECKING:
+    from pipelines.augment_job import AugmentRequest
+
+
+def show_plan(request: AugmentRequest) -> int:
+    """Prints what a job would cost.
+
+    Args:
+        request: what the user asked for.
+
+    Returns:
+        The exit code.
+    """
+    with TerminalReporter() as reporter:
+        plan = estimate(request, reporter)
+    counts = plan.counts
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_row("rows", f"{plan.rows:,}" + (f", {plan.rejected:,} rejected" if plan.rejected else ""))
+    table.add_row("unique texts", f"{plan.texts:,}")
+    table.add_row("masked words", f"{counts['masked_words']:,} in {counts['masked_copies']:,} copies")
+    table.add_row("multi-piece words", f"{counts['multi_piece_words']:,} for GloVe")
+    table.add_row("masked-LM tokens", f"{counts['mlm_tokens']:,}")
+    table.add_row("output rows", f"{plan.output_rows:,} with the originals")
+    table.add_row("output", f"{_size(plan.output_bytes)}, candidates {_size(plan.candidate_bytes)}")
+    table.add_row(
+        "time here",
+        f"{_duration(plan.seconds)} with {plan.workers} worker{'s' if plan.workers > 1 else ''} "
+        f"({plan.tokens_per_second:,.0f} tokens/s each, from a short measurement)",
+    )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("nothing was written")
+    return 0
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:,.0f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} TB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"about {seconds:.0f} s"
+    if seconds < 7200:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h" if seconds < 172_800 else f"about {seconds / 86_400:.1f} days"

@@ -1,0 +1,182 @@
+"""What a job would cost: rows, unique texts, masked words, bytes, and time from a short measurement. Writes nothing."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from augment.candidate_table import to_arrow
+from augment.running import RunningDrawer
+from augment.sites import find_sites
+from augment.variants import draw_variants
+from pipelines.augment_job import AugmentRequest, check_inputs, identity_of
+from pipelines.engines import worker_count
+from pipelines.job import Job
+from pipelines.models import load_finder
+from pipelines.parquet import open_writer
+from pipelines.plan import MOST_PARTS, PART_COST, number_texts, text_id
+from pipelines.snapshot import ids_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from augment.candidates import CandidateFinder
+    from pipelines.reporting import Reporter
+    from pipelines.tasks import OpenTask
+
+SAMPLED_TEXTS, MEASURED_SECONDS = 192, 6.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job would cost.
+
+    Args:
+        rows: good rows of the input, at most the limit.
+        rejected: bad rows, with `--on-bad-row skip`.
+        texts: unique texts.
+        counts: words, masked words, masked copies and their tokens.
+        output_rows: rows with the originals.
+        output_bytes: of the augmented shards.
+        candidate_bytes: of the stored candidates.
+        workers: that would run at once here.
+        seconds: of the whole job with that many workers.
+        tokens_per_second: measured, of one worker.
+    """
+
+    rows: int
+    rejected: int
+    texts: int
+    counts: dict[str, int]
+    output_rows: int
+    output_bytes: float
+    candidate_bytes: float
+    workers: int
+    seconds: float
+    tokens_per_second: float
+
+
+def estimate(request: AugmentRequest, reporter: Reporter) -> Estimate:
+    """Counts the work exactly and measures its speed on a sample.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told what is being done.
+
+    Returns:
+        The estimate.
+
+    Raises:
+        UserError, AugmentError, VectorsError: something that cannot be used.
+    """
+    checked = check_inputs(request, reporter)
+    identity = identity_of(request, checked)
+    job = Job(request.out, request.out, identity, request.mlm, checked.model.revision, request.glove, "")
+    reporter.message("loading the masked LM")
+    finder = load_finder(job)
+    reporter.message("counting words")
+    rows, texts, counts, sample = _count(checked.opened, request, finder, job.with_partner)
+    reporter.message("measuring on a few texts")
+    measured = _measure(finder, job, sample)
+    draw = request.settings.draw
+    width = len(job.task.text_columns)
+    variants = draw.n * (width if draw.pairs == "each" else 1)
+    parts = max(1, min(MOST_PARTS, counts["mlm_tokens"] // PART_COST))
+    workers = worker_count(request.engine, parts)
+    tokens = counts["mlm_tokens"] * (draw.n * draw.p if job.running else 1.0)
+    output_rows = rows * (variants + 1)
+    return Estimate(
+        rows,
+        len(checked.rejects),
+        texts,
+        counts,
+        output_rows,
+        output_rows * width * measured.bytes_per_row,
+        0.0 if job.running else texts * measured.bytes_per_text,
+        workers,
+        (tokens / measured.tokens_per_second + output_rows * width * measured.seconds_per_row) / workers,
+        measured.tokens_per_second,
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    tokens_per_second: float
+    seconds_per_row: float
+    bytes_per_row: float
+    bytes_per_text: float
+
+
+def _count(
+    opened: OpenTask, request: AugmentRequest, finder: CandidateFinder, with_partner: bool
+) -> tuple[int, int, dict[str, int], list[tuple[str, str]]]:
+    """Rows, unique texts, counts over these, and a sample of texts and partners spread over the input."""
+    task, split, limit = opened.task, opened.split("train"), request.settings.limit
+    ids = [ids_of(batch, task, with_partner) for batch in split.batches(limit=limit)]
+    rows = sum(len(one) for one in ids) // len(task.text_columns)
+    _, firsts = number_texts(np.concatenate(ids))
+    texts = int(firsts.sum())
+    every = max(1, texts // SAMPLED_TEXTS)
+    counts: dict[str, int] = {}
+    sample: list[tuple[str, str]] = []
+    seen = 0
+    for new in _first_texts(opened, request, firsts):
+        for name, count in finder.count([text for text, _ in new], [other for _, other in new]).items():
+            counts[name] = counts.get(name, 0) + count
+        sample += [pair for place, pair in enumerate(new, start=seen) if place % every == 0]
+        seen += len(new)
+    return rows, texts, counts, sample[:SAMPLED_TEXTS]
+
+
+def _first_texts(opened: OpenTask, request: AugmentRequest, firsts: np.ndarray) -> Iterator[list[tuple[str, str]]]:
+    """Unique texts with their partners, batch by batch."""
+    names, place = opened.task.text_columns, 0
+    for batch in opened.split("train").batches(limit=request.settings.limit):
+        columns = [batch.column(name).to_pylist() for name in names]
+        new = []
+        for texts in zip(*columns, strict=True):
+            for column, text in enumerate(texts):
+                if firsts[place]:
+                    new.append((text, texts[(column + 1) % len(texts)]))
+                place += 1
+        yield new
+
+
+def _measure(finder: CandidateFinder, job: Job, sample: list[tuple[str, str]]) -> _Measured:
+    texts, partners = [text for text, _ in sample], [other for _, other in sample]
+    settings = job.identity.settings
+    size, seconds, tokens = 4, 0.0, 0
+    while seconds < MEASURED_SECONDS / 3 and size // 2 < len(texts):  # ever more texts, until the time tells
+        part, others = texts[:size], partners[:size]
+        start = time.perf_counter()
+        candidates = finder.find(part, others)
+        sites = find_sites(candidates, job.running)
+        drawing = time.perf_counter()
+        numbers = np.arange(len(part))
+        drawn = (sites, numbers, numbers[:, None], ["text"], settings.draw)
+        if job.running:
+            batch = draw_variants(*drawn, drawer=RunningDrawer(finder, candidates, others))
+            seconds = time.perf_counter() - start
+            tokens = round(finder.count(part, others)["mlm_tokens"] * settings.draw.n * settings.draw.p)
+        else:
+            batch = draw_variants(*drawn)
+            seconds, tokens = drawing - start, candidates.counts["mlm_tokens"]
+        written = pa.table({"text": batch.texts[0], "edits": batch.edits})
+        output = _bytes(written)
+        drawing = time.perf_counter() - drawing
+        size *= 2
+    stored = _bytes(to_arrow(candidates, [text_id(text) for text in part]))
+    rows = max(written.num_rows, 1)
+    return _Measured(max(tokens, 1) / max(seconds, 1e-6), drawing / rows, output / rows, stored / len(part))
+
+
+def _bytes(table: pa.Table) -> int:
+    sink = io.BytesIO()
+    with open_writer(sink, table.schema) as writer:
+        writer.write_table(table)
+    return len(sink.getvalue())

@@ -1,0 +1,81 @@
+"""A tiny distillation run, as a library call and as a process that can be killed or started twice for DDP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from distill.cache_format import CacheMode
+from distill.layer_maps import resolve_layer_map
+from distill.losses import LossSettings
+from distill.objectives import IntermediateStage, PredictionStage
+from distill.projections import Projections
+from distill.student import Student
+from distill.targets import Targets, cache_key
+from distill.teacher import Teacher
+from distill.teacher_cache import TeacherCache
+from distill.training import train
+from distill.training_settings import Hooks, TrainSettings
+from tests.distill.data import open_stream
+from tests.distill.models import tiny_encoder, tiny_student
+
+LAYERS = resolve_layer_map("uniform", 2, 4)
+
+
+def tiny_pair(**student_changes) -> tuple[Student, Teacher]:
+    """A two-layer student of width 16 and a four-layer teacher of width 32."""
+    student = Student(tiny_student(**student_changes), Projections(16, 32), "random")
+    return student, Teacher(tiny_encoder(), LAYERS)
+
+
+def tiny_targets(teacher: Teacher, stream, cache_folder: Path | None, rank: int = 0) -> Targets:
+    """Targets with a full cache in `cache_folder`, or without."""
+    if cache_folder is None:
+        return Targets(teacher)
+    shards = range(len(stream.files.paths))
+    cache = TeacherCache(
+        cache_folder,
+        cache_key(teacher, stream, CacheMode.FULL),
+        [stream.files.sha256(shard) for shard in shards],
+        [stream.files.shard_rows(shard) for shard in shards],
+        rank=rank,
+    )
+    return Targets(teacher, cache)
+
+
+def tiny_run(
+    data: Path, folder: Path, cache: Path | None = None, stage="intermediate", kill_at=None, dropout=0.1, **changes
+):
+    """Trains two epochs; with `kill_at`, dies by SIGKILL when the loop reports that step."""
+    torch.set_num_threads(1)
+    student, teacher = tiny_pair(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+    stream = open_stream(data)
+    kind = IntermediateStage if stage == "intermediate" else PredictionStage
+    module = kind(student, teacher, LossSettings())
+    targets = tiny_targets(teacher, stream, cache, int(os.environ.get("RANK", "0")))
+
+    def progress(now) -> None:
+        if kill_at is not None and now.step >= kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    settings = {"epochs": 2, "learning_rate": 1e-2, "log_every": 1, "checkpoint_every": 4, "cpu": True}
+    state = train(module, stream, targets, folder, TrainSettings(**(settings | changes)), Hooks(progress=progress))
+    return module, state
+
+
+if __name__ == "__main__":
+    data, folder, cache, kill_at, dropout, max_steps = sys.argv[1:]
+    tiny_run(
+        Path(data),
+        Path(folder),
+        Path(cache) if cache else None,
+        kill_at=int(kill_at) if kill_at else None,
+        dropout=float(dropout),
+        max_steps=int(max_steps) if max_steps else None,
+    )
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # else gloo's threads may abort the interpreter's exit

@@ -1,0 +1,216 @@
+"""The teacher and its cache: same values cold and warm, sizes as computed, nothing damaged is trusted."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from distill.cache_format import INDEX, CacheMode, plan_cache
+from distill.errors import DistillError
+from distill.outputs import encoder_outputs
+from distill.shards import Position
+from distill.targets import Targets, cache_key, fill_cache, sample_lengths
+from distill.teacher import Precision, Teacher, Wanted, model_inputs, weights_fingerprint
+from distill.teacher_cache import TeacherCache
+from tests.distill.data import open_stream, write_shards
+from tests.distill.models import tiny_encoder
+
+ALL = Wanted(logits=True, states=True, embedding=True)
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory):
+    return open_stream(write_shards(tmp_path_factory.mktemp("data") / "shards"))
+
+
+@pytest.fixture
+def teacher():
+    return Teacher(tiny_encoder(), (2, 4))
+
+
+def open_cache(folder, teacher, stream, content=CacheMode.FULL, dtype="float16", **options):
+    hashes = [stream.files.sha256(shard) for shard in range(3)]
+    return TeacherCache(folder, cache_key(teacher, stream, content, dtype), hashes, (37, 50, 13), **options)
+
+
+def tensors(targets) -> list[torch.Tensor]:
+    found = [targets.logits, *targets.hidden, *targets.scores, targets.embedding]
+    return [tensor for tensor in found if tensor is not None]
+
+
+def test_teacher_is_frozen_and_in_eval_mode(stream, teacher):
+    batch = next(stream.batches(Position()))
+    teacher.model.train()
+    targets = teacher.targets(batch, ALL)
+    assert not teacher.model.training
+    assert not any(p.requires_grad for p in teacher.model.parameters())
+    assert not any(tensor.requires_grad for tensor in tensors(targets))
+    direct = encoder_outputs(teacher.model, model_inputs(batch, teacher.model))
+    assert torch.equal(targets.hidden[1], direct.hidden[4])
+    assert torch.equal(targets.scores[0], direct.scores[2])
+    assert torch.equal(targets.logits, direct.logits)
+
+
+@pytest.mark.parametrize("content", [CacheMode.FULL, CacheMode.LOGITS])
+def test_cold_and_warm_give_the_same_numbers(stream, teacher, tmp_path, content):
+    cache = open_cache(tmp_path, teacher, stream, content)
+    targets = Targets(teacher, cache)
+    batches = list(stream.batches(Position()))
+    cold = [targets(batch, ALL) for batch in batches]
+    assert not cache.complete
+    cache.flush()
+    cache.finish()
+    again = open_cache(tmp_path, teacher, stream, content)
+    assert again.complete
+    warm = Targets(teacher, again)
+    for batch, before in zip(batches, cold, strict=True):
+        after = warm(batch, ALL)
+        direct = teacher.targets(batch, ALL)
+        own = torch.from_numpy(batch.mask).bool()
+        assert all(torch.equal(a, b) for a, b in zip(tensors(before), tensors(after), strict=True))
+        for mine, exact in zip(after.hidden, direct.hidden, strict=True):
+            assert torch.allclose(mine[own], exact[own], rtol=2e-3, atol=1e-3)
+        pairs = (own[:, :, None] & own[:, None, :])[:, None].expand(-1, 4, -1, -1)
+        for mine, exact in zip(after.scores, direct.scores, strict=True):
+            assert torch.allclose(mine[pairs], exact[pairs], rtol=2e-3, atol=1e-3)
+
+
+def test_a_warm_cache_spares_the_teacher(stream, teacher, tmp_path, monkeypatch):
+    cache = open_cache(tmp_path, teacher, stream)
+    fill_cache(Targets(teacher, cache), stream)
+    monkeypatch.setattr(teacher.model, "forward", None)
+    monkeypatch.setattr(teacher.model.bert.encoder, "forward", None)
+    batch = next(stream.batches(Position(1)))
+    found = Targets(teacher, cache)(batch, ALL)
+    assert found.embedding.shape == found.hidden[0].shape
+
+
+def test_bytes_are_what_theory_says(stream, teacher, tmp_path):
+    cache = open_cache(tmp_path, teacher, stream)
+    fill_cache(Targets(teacher, cache), stream)
+    lengths = np.concatenate([batch.mask.sum(-1) for batch in stream.batches(Position())])
+    # 2 classes; 2 layers of 4 heads of l², and of l positions of 32 features; 2 bytes each.
+    theory = int((2 * (2 + 2 * 4 * lengths**2 + 2 * 32 * lengths)).sum()) + 100 * INDEX.itemsize
+    written = sum(p.stat().st_size for p in tmp_path.iterdir() if p.suffix in (".bin", ".idx"))
+    assert written == theory
+    plan = plan_cache(CacheMode.AUTO, sample_lengths(stream), 100, cache.key, 10**9)
+    assert abs(plan.full_bytes / theory - 1) < 0.1
+    assert plan.content is CacheMode.FULL
+    assert "budget 1,000.0 MB" in str(plan)
+    assert plan_cache(CacheMode.AUTO, lengths, 100, cache.key, theory - 1).content is CacheMode.LOGITS
+    assert plan_cache(CacheMode.OFF, lengths, 100, cache.key, 0).content is CacheMode.OFF
+    with pytest.raises(DistillError, match="Raise the budget"):
+        plan_cache(CacheMode.FULL, lengths, 100, cache.key, theory - 1)
+
+
+def test_rewind_takes_a_killed_epoch_back(stream, teacher, tmp_path):
+    batches = list(stream.batches(Position()))
+    first = open_cache(tmp_path / "a", teacher, stream)
+    for batch in batches[:5]:
+        Targets(teacher, first)(batch, ALL)
+    state = first.state()
+    for batch in batches[5:8]:  # lost with the process
+        Targets(teacher, first)(batch, ALL)
+    first.flush()
+    second = open_cache(tmp_path / "a", teacher, stream)
+    second.rewind(state)
+    for batch in batches[5:]:
+        Targets(teacher, second)(batch, ALL)
+    second.flush()
+    second.finish()
+    whole = open_cache(tmp_path / "b", teacher, stream)
+    for batch in batches:
+        Targets(teacher, whole)(batch, ALL)
+    whole.flush()
+    whole.finish()
+    names = sorted(p.name for p in (tmp_path / "b").iterdir())
+    assert names == sorted(p.name for p in (tmp_path / "a").iterdir())
+    assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in names)
+    second.rewind({})  # complete shards are left alone
+    assert open_cache(tmp_path / "a", teacher, stream).complete
+
+
+def test_ranks_write_side_by_side(stream, teacher, tmp_path):
+    caches = [open_cache(tmp_path, teacher, stream, rank=rank) for rank in (0, 1)]
+    for batch in stream.batches(Position()):
+        for rank, cache in enumerate(caches):
+            Targets(teacher, cache)(batch.part(rank, 2), ALL)
+    for cache in caches:
+        cache.flush()
+    caches[0].finish()
+    caches[1].refresh()
+    assert caches[1].complete
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "index", "record"])
+def test_a_damaged_shard_is_made_again(stream, teacher, tmp_path, damage):
+    fill_cache(Targets(teacher, open_cache(tmp_path, teacher, stream)), stream)
+    suffix = {"index": ".idx", "record": ".json"}.get(damage, ".bin")
+    path = next(p for p in sorted(tmp_path.iterdir()) if p.suffix == suffix and p.name != "cache.json")
+    data = bytearray(path.read_bytes())
+    if damage == "truncate":
+        data = data[:-2]
+    else:
+        data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    cache = open_cache(tmp_path, teacher, stream)
+    assert [cache.has(shard) for shard in range(3)].count(False) == 1
+    fill_cache(Targets(teacher, cache), stream)
+    assert cache.complete
+
+
+def test_stale_and_foreign_caches_are_refused(stream, teacher, tmp_path):
+    fill_cache(Targets(teacher, open_cache(tmp_path, teacher, stream)), stream)
+    other = Teacher(tiny_encoder(seed=9), (2, 4))
+    with pytest.raises(DistillError, match="found one with teacher"):
+        open_cache(tmp_path, other, stream)
+    with pytest.raises(DistillError, match="found one with layers"):
+        open_cache(tmp_path, Teacher(tiny_encoder(), (1, 2)), stream)
+    with pytest.raises(DistillError, match="found one with precision"):
+        open_cache(tmp_path, Teacher(tiny_encoder(), (2, 4), Precision.BF16), stream)
+    assert not open_cache(tmp_path, other, stream, rebuild=True).complete
+    (tmp_path / "cache.json").write_text("{")
+    with pytest.raises(DistillError, match="unreadable key"):
+        open_cache(tmp_path, other, stream)
+    foreign = tmp_path / "mine"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("precious")
+    with pytest.raises(DistillError, match="other files"):
+        open_cache(foreign, teacher, stream, rebuild=True)
+    assert (foreign / "thesis.txt").exists()
+
+
+def test_a_changed_shard_is_not_found_in_the_cache(stream, teacher, tmp_path):
+    fill_cache(Targets(teacher, open_cache(tmp_path, teacher, stream)), stream)
+    hashes = ["0" * 64, *(stream.files.sha256(shard) for shard in (1, 2))]
+    changed = TeacherCache(tmp_path, cache_key(teacher, stream, CacheMode.FULL), hashes, (37, 50, 13))
+    assert [changed.has(shard) for shard in range(3)] == [False, True, True]
+
+
+def test_numbers_that_do_not_fit_are_named(stream, tmp_path):
+    teacher = Teacher(tiny_encoder(), (2,))
+    batch = next(stream.batches(Position()))
+    with torch.no_grad():
+        teacher.model.classifier.bias[0] = 1e6
+    cache = open_cache(tmp_path / "a", teacher, stream)
+    with pytest.raises(DistillError, match=r"fit float16.*shard \d, row \d+.*float32 cache"):
+        Targets(teacher, cache)(batch, ALL)
+    wide = open_cache(tmp_path / "b", teacher, stream, dtype="float32")
+    Targets(teacher, wide)(batch, ALL)
+    with torch.no_grad():
+        teacher.model.classifier.bias[0] = torch.nan
+    with pytest.raises(DistillError, match=r"finite teacher logits; found \[nan"):
+        Targets(teacher)(batch, ALL)
+
+
+def test_fingerprint():
+    assert weights_fingerprint(tiny_encoder()) == weights_fingerprint(tiny_encoder())
+    assert weights_fingerprint(tiny_encoder()) != weights_fingerprint(tiny_encoder(seed=1))
+
+
+def test_key_file_is_readable(stream, teacher, tmp_path):
+    open_cache(tmp_path, teacher, stream)
+    assert json.loads((tmp_path / "cache.json").read_text())["layers"] == [2, 4]

@@ -1,0 +1,223 @@
+"""The loop: exact resume, any split gives the same gradient, NaN stops with a name, best epoch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from distill.errors import DistillError
+from distill.folder_lock import folder_lock
+from distill.losses import LossSettings
+from distill.objectives import LabelStage, PredictionStage
+from distill.optimiser import learning_rate_factor
+from distill.teacher import Precision
+from distill.training import train
+from distill.training_settings import Hooks, TrainSettings
+from tests.distill.data import open_stream, write_shards
+from tests.distill.models import tiny_student
+from tests.distill.runs import tiny_pair, tiny_run, tiny_targets
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_shards(tmp_path_factory.mktemp("data") / "shards")
+
+
+def losses(folder: Path) -> list[float]:
+    return [float(row["loss"]) for row in csv.DictReader((folder / "losses.csv").open())]
+
+
+def weights(stage) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in stage.state_dict().items()}
+
+
+def start(data, folder, cache="", kill_at="", dropout=0.1, max_steps="", **environment) -> subprocess.Popen:
+    """The tiny run in a process of its own."""
+    command = [sys.executable, "-m", "tests.distill.runs", data, folder, cache, kill_at, dropout, max_steps]
+    variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    return subprocess.Popen([str(part) for part in command], cwd=ROOT, env=variables)
+
+
+def test_losses_fall_and_are_logged(data, tmp_path):
+    _, state = tiny_run(data, tmp_path, epochs=3)
+    found = losses(tmp_path)
+    assert len(found) == state.step == 39
+    assert state.examples == 300
+    assert sum(found[-5:]) < 0.8 * sum(found[:5])
+    rows = list(csv.DictReader((tmp_path / "losses.csv").open()))
+    assert list(rows[0]) == [
+        "step", "epoch", "examples", "learning_rate", "loss", "embedding", "attention", "hidden"
+    ]  # fmt: skip
+    assert [row["epoch"] for row in rows] == ["0"] * 13 + ["1"] * 13 + ["2"] * 13
+    assert sorted(int(row["examples"]) for row in rows)[:3] == [4, 4, 4]
+
+
+def test_cold_warm_and_resumed_losses_are_equal(data, tmp_path):
+    tiny_run(data, tmp_path / "cold", tmp_path / "cache")
+    tiny_run(data, tmp_path / "warm", tmp_path / "cache")
+    assert (tmp_path / "cold" / "losses.csv").read_bytes() == (tmp_path / "warm" / "losses.csv").read_bytes()
+    tiny_run(data, tmp_path / "off")
+    assert losses(tmp_path / "off")[0] == pytest.approx(losses(tmp_path / "cold")[0], rel=2e-3)
+
+
+@pytest.mark.integration
+# The first epoch of 13 steps fills the cache, the second one reads it.
+@pytest.mark.parametrize(("cached", "kill_at"), [(False, 6), (True, 6), (True, 17)])
+def test_kill_and_resume_gives_the_same_curve(data, tmp_path, cached, kill_at):
+    caches = (tmp_path / "cache-a", tmp_path / "cache-b") if cached else ("", "")
+    killed = start(data, tmp_path / "killed", caches[0], kill_at)
+    assert killed.wait(60) == -signal.SIGKILL
+    assert len(losses(tmp_path / "killed")) == kill_at
+    resumed, state = tiny_run(data, tmp_path / "killed", caches[0] or None)
+    whole, _ = tiny_run(data, tmp_path / "whole", caches[1] or None)
+    curve = (tmp_path / "killed" / "losses.csv").read_bytes()
+    assert curve == (tmp_path / "whole" / "losses.csv").read_bytes()
+    assert state.step == 26
+    assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(resumed).items())
+    if cached:
+        names = sorted(path.name for path in caches[0].iterdir())
+        assert all((caches[0] / n).read_bytes() == (caches[1] / n).read_bytes() for n in names)
+
+
+def two_ranks(*arguments, **options) -> list[int]:
+    """Exit codes of the tiny run as two processes over gloo."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
+    ranks = [start(*arguments, **options, dropout=0.0, RANK=rank, LOCAL_RANK=rank, **shared) for rank in ("0", "1")]
+    return [rank.wait(100) for rank in ranks]
+
+
+def first_moments(folder: Path) -> list[torch.Tensor]:
+    """After one step of Adam: a tenth of the gradient, by parameter."""
+    states = torch.load(next(folder.glob("step-*")) / "optimiser.pt", weights_only=True)
+    return [state["exp_avg"] for state in states["optimiser"]["state"].values()]
+
+
+@pytest.mark.integration
+def test_two_processes_give_the_single_process_gradient(data, tmp_path):
+    assert two_ranks(data, tmp_path / "two", max_steps=1) == [0, 0]
+    tiny_run(data, tmp_path / "one", dropout=0.0, max_steps=1)
+    ours, single = first_moments(tmp_path / "two"), first_moments(tmp_path / "one")
+    assert len(ours) == len(single) > 30
+    for mine, theirs in zip(ours, single, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.integration
+def test_two_processes_fill_one_cache(data, tmp_path):
+    assert two_ranks(data, tmp_path / "two", tmp_path / "cache-a") == [0, 0]
+    tiny_run(data, tmp_path / "one", tmp_path / "cache-b", dropout=0.0)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=2e-4)
+    assert len(list((tmp_path / "cache-a").glob("*.json"))) == 4
+
+
+def test_accumulation_changes_nothing(data, tmp_path):
+    tiny_run(data, tmp_path / "one", dropout=0.0, max_steps=8)
+    tiny_run(data, tmp_path / "three", dropout=0.0, max_steps=8, accumulation=3)
+    tiny_run(data, tmp_path / "nine", dropout=0.0, max_steps=8, accumulation=9)  # more parts than examples
+    expected = losses(tmp_path / "one")
+    assert losses(tmp_path / "three") == pytest.approx(expected, rel=2e-4)
+    assert losses(tmp_path / "nine") == pytest.approx(expected, rel=2e-4)
+
+
+def test_bf16_trains_and_stays_near(data, tmp_path):
+    tiny_run(data, tmp_path / "full", dropout=0.0, max_steps=3)
+    stage, _ = tiny_run(data, tmp_path / "half", dropout=0.0, max_steps=3, precision=Precision.BF16)
+    assert losses(tmp_path / "half") == pytest.approx(losses(tmp_path / "full"), rel=0.05)
+    assert losses(tmp_path / "half") != losses(tmp_path / "full")
+    assert all(value.dtype == torch.float32 for value in stage.state_dict().values())
+
+
+def test_max_steps_end_the_run_and_it_comes_back_at_once(data, tmp_path):
+    _, state = tiny_run(data, tmp_path, max_steps=7, epochs=5)
+    assert state.step == len(losses(tmp_path)) == 7
+    last = list(csv.DictReader((tmp_path / "losses.csv").open()))[-1]
+    assert 0 < float(last["learning_rate"]) < 1e-3
+    before = (tmp_path / "losses.csv").read_bytes()
+    _, again = tiny_run(data, tmp_path, max_steps=7, epochs=5)
+    assert again == state
+    assert (tmp_path / "losses.csv").read_bytes() == before
+
+
+def test_best_epoch_is_kept(data, tmp_path):
+    student, teacher = tiny_pair()
+    stream, seen = open_stream(data), []
+
+    def evaluate(stage) -> dict[str, float]:
+        assert not stage.training
+        seen.append(weights(stage))
+        return {"accuracy": [0.5, 0.9, 0.7][len(seen) - 1]}
+
+    stage = PredictionStage(student, teacher, LossSettings())
+    settings = TrainSettings(epochs=3, learning_rate=1e-3, cpu=True)
+    hooks = Hooks(evaluate=evaluate, select="accuracy")
+    state = train(stage, stream, tiny_targets(teacher, stream, None), tmp_path, settings, hooks)
+    assert (state.best_value, state.best_step, state.metrics) == (0.9, 26, {"accuracy": 0.7})
+    assert all(torch.equal(value, seen[1][name]) for name, value in stage.state_dict().items())
+
+
+def test_fine_tuning_is_the_same_loop(data, tmp_path):
+    stage = LabelStage(tiny_student())
+    train(stage, open_stream(data), None, tmp_path, TrainSettings(epochs=1, learning_rate=1e-2, cpu=True))
+    assert len(losses(tmp_path)) == 13
+
+
+def test_nan_stops_and_names_the_batch(data, tmp_path):
+    tiny_run(data, tmp_path, max_steps=4, epochs=1)
+    student, teacher = tiny_pair()
+    with torch.no_grad():
+        student.model.classifier.bias[0] = torch.nan
+    stream = open_stream(data)
+    stage = PredictionStage(student, teacher, LossSettings())
+    with pytest.raises(DistillError, match=r"nan in step 1, whose batch of 8 has the rows .*train-0000\d"):
+        train(
+            stage,
+            stream,
+            tiny_targets(teacher, stream, None),
+            tmp_path / "b",
+            TrainSettings(epochs=1, learning_rate=1e-3, cpu=True),
+        )
+    assert not list((tmp_path / "b").glob("step-*"))
+
+
+def test_other_settings_and_folders_in_use_are_refused(data, tmp_path):
+    tiny_run(data, tmp_path, epochs=1)
+    with pytest.raises(DistillError, match=r"expected learning_rate 0\.5"):
+        tiny_run(data, tmp_path, epochs=1, learning_rate=0.5)
+    with folder_lock(tmp_path), pytest.raises(DistillError, match=f"in use by process {os.getpid()} on"):
+        tiny_run(data, tmp_path, epochs=1)
+    state = next(tmp_path.glob("step-*")) / "state.json"
+    state.write_text(json.dumps({})[:1])
+    with pytest.raises(DistillError, match="cannot be read"):
+        tiny_run(data, tmp_path, epochs=1)
+
+
+def test_schedule():
+    settings = TrainSettings(epochs=1, learning_rate=1.0)
+    factors = [learning_rate_factor(settings, progress / 100, 0) for progress in (0, 5, 10, 55, 100)]
+    assert factors == pytest.approx([0.0, 0.5, 1.0, 0.5, 0.0])
+    capped = TrainSettings(epochs=1, learning_rate=1.0, warmup_steps=10)
+    assert learning_rate_factor(capped, 0.01, 10) == pytest.approx(1.0)
+    assert learning_rate_factor(TrainSettings(epochs=1, learning_rate=1.0, warmup=0.0), 0.0, 0) == 1.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epochs": 0}, {"learning_rate": 0.0}, {"warmup": 1.0}, {"max_steps": 0}, {"accumulation": 0}],
+)
+def test_settings_are_checked(changes):
+    with pytest.raises(DistillError):
+        TrainSettings(**({"epochs": 1, "learning_rate": 1e-3} | changes))
