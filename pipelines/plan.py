@@ -36,27 +36,35 @@ def number_texts(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ids: uint64 (T, 2) digests of T texts.
 
     Returns:
-        int64 (T,) the number of each text, and bool (T,) whether it occurs there for the first time.
+        The number of each text, int32 (int64 from 2^31 texts on) (T,), and bool (T,) whether it occurs there for
+        the first time. At its peak it takes less than 64 bytes a text, the digests included.
     """
     if not len(ids):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
+        return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=bool)
+    small = np.int32 if len(ids) < 2**31 else np.int64
+    order, new = _sorted_digests(ids)
+    firsts = np.empty(len(ids), dtype=bool)
+    firsts[order] = new
+    rank_of_first = np.cumsum(firsts, dtype=small) - small(1)  # by position in the input
+    number_of_group = rank_of_first[order[new]]
+    del rank_of_first
+    group = np.cumsum(new, dtype=small) - small(1)  # of each sorted text
+    numbers = np.empty(len(ids), dtype=small)
+    numbers[order] = number_of_group[group]
+    return numbers, firsts
+
+
+def _sorted_digests(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An order in which equal digests stand together, earlier occurrences first, and where each group begins."""
     order = np.argsort(ids[:, 0], kind="stable")
-    new = np.empty(len(ids), dtype=bool)
-    new[0] = True
+    new = np.ones(len(ids), dtype=bool)
     np.not_equal(ids[order[1:], 0], ids[order[:-1], 0], out=new[1:])
-    same_half = ~new[1:]
-    if np.any(ids[order[1:], 1][same_half] != ids[order[:-1], 1][same_half]):
+    repeated = np.flatnonzero(~new)
+    if np.any(ids[order[repeated], 1] != ids[order[repeated - 1], 1]):
         # Two digests share their first half: sort by both. Never seen; kept so that the result is always right.
         order = np.lexsort((ids[:, 1], ids[:, 0]))
         new[1:] = np.any(ids[order[1:]] != ids[order[:-1]], axis=1)
-    firsts = np.empty(len(ids), dtype=bool)
-    firsts[order] = new
-    rank_of_first = np.cumsum(firsts) - 1  # by position in the input
-    group = np.cumsum(new) - 1  # of each sorted text
-    number_of_group = rank_of_first[order[new]]
-    numbers = np.empty(len(ids), dtype=np.int64)
-    numbers[order] = number_of_group[group]
-    return numbers, firsts
+    return order, new
 
 
 def text_costs(sizes: np.ndarray, spacing: int) -> np.ndarray:

@@ -156,7 +156,7 @@ def _link_rows(
         for first in range(0, reader.rows, ROWS_AT_ONCE):
             batch = reader.range(first, min(first + ROWS_AT_ONCE, reader.rows)).combine_chunks()
             place = slice(first * width, first * width + batch.num_rows * width)
-            linked = pa.FixedSizeListArray.from_arrays(pa.array(numbers[place]), width)
+            linked = pa.FixedSizeListArray.from_arrays(pa.array(numbers[place].astype(np.int64)), width)
             rows_writer.write_table(batch.append_column(link, linked))
             texts = _unique_texts(batch, task, firsts[place], with_partner, text_schema)
             cutter.add(text_costs(_sizes(texts.column("text")), spacing))

@@ -1,0 +1,53 @@
+"""The embedded demo pack: a small masked LM, a subset of GloVe, and review sentences, so that no network is needed.
+
+Only the folders' names are known here; README.md says what lies in them and under which licences.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import UserError
+from pipelines.tasks.glue import plain_name
+
+FOLDER = Path(__file__).resolve().parent
+MLM, GLOVE, DATA = FOLDER / "mlm", FOLDER / "glove" / "glove.demo.50d.txt.gz", FOLDER / "sst2"
+OUT = "runs/demo"
+HUB_MLM, HUB_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"  # what the options say when nothing was typed
+
+
+def demo_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of `augment` with the embedded pack wherever the user named nothing else.
+
+    Args:
+        options: by name, as typed; `mlm` and `glove` hold their defaults where nothing was typed.
+
+    Returns:
+        The same options with data, mlm, glove and out filled in. What the user named himself stays.
+
+    Raises:
+        UserError: another task than sst2, or a revision of something embedded.
+    """
+    task = str(options["task"])
+    if plain_name(task) != "sst2":
+        raise UserError(
+            f"--demo: expected --task sst2, whose sentences are embedded, found {task}; leave --demo out, or give "
+            f"--mlm {MLM} and --glove {GLOVE} to use the embedded models with --data of your own"
+        )
+    embedded = {
+        "data": options["data"] is None,
+        "mlm": options["mlm"] in (None, HUB_MLM),
+        "glove": options["glove"] in (None, HUB_GLOVE),
+    }
+    for option, of in (("revision", "mlm"), ("data_revision", "data")):
+        if options.get(option) and embedded[of]:
+            name = option.replace("_", "-")
+            raise UserError(f"--{name}: expected --{of} beside it, found --demo, whose {of} is embedded; leave it out")
+    return {
+        **options,
+        "data": DATA if embedded["data"] else options["data"],
+        "mlm": str(MLM) if embedded["mlm"] else options["mlm"],
+        "glove": str(GLOVE) if embedded["glove"] else options["glove"],
+        "out": options["out"] or OUT,
+    }

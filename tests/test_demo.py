@@ -1,0 +1,183 @@
+"""The embedded demo pack: its sentences, its models, its licences, and the command that shows them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tokenizers import Tokenizer
+
+from augment.augmenter import Augmenter
+from augment.model_files import check_folder
+from augment.words import WordSplitter
+from glove import load_vectors
+from pipelines.demo import DATA, FOLDER, GLOVE, MLM, OUT, demo_options
+from pipelines.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def read(part: str) -> list[tuple[str, int]]:
+    header, *lines = (DATA / f"{part}.tsv").read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    assert header == "sentence\tlabel"
+    rows = [line.split("\t") for line in lines]
+    assert all(len(row) == 2 for row in rows)
+    return [(sentence, int(label)) for sentence, label in rows]
+
+
+@pytest.fixture(scope="module")
+def train() -> list[tuple[str, int]]:
+    return read("train")
+
+
+@pytest.fixture(scope="module")
+def dev() -> list[tuple[str, int]]:
+    return read("dev")
+
+
+def phrases(rows: list[tuple[str, int]], words: int) -> set[tuple[str, ...]]:
+    found = set()
+    for sentence, _ in rows:
+        plain = "".join(letter if letter.isalnum() else " " for letter in sentence.lower()).split()
+        found.update(tuple(plain[start : start + words]) for start in range(len(plain) - words + 1))
+    return found
+
+
+def typed(**given) -> dict:
+    """Options as the command line hands them over when only `given` was typed."""
+    defaults = {
+        "task": "sst2", "data": None, "mlm": "bert-base-uncased", "glove": "glove-wiki-gigaword-300", "out": None,
+        "revision": None, "data_revision": None, "limit": None,
+    }  # fmt: skip
+    return {**defaults, **given}
+
+
+def test_sentences_are_clean_and_balanced(train, dev):
+    assert len(train) >= 1000
+    assert len(dev) >= 500
+    for rows in (train, dev):
+        assert sum(label for _, label in rows) * 2 == len(rows)
+        assert {label for _, label in rows} == {0, 1}
+        for sentence, _ in rows:
+            assert sentence == " ".join(sentence.split())
+            assert '"' not in sentence
+            assert sentence.isprintable()
+            assert len(sentence.split()) >= 3
+
+
+def test_train_and_dev_share_no_sentence_and_no_phrase(train, dev):
+    sentences = [sentence.casefold() for sentence, _ in train + dev]
+    assert len(set(sentences)) == len(sentences)
+    assert not phrases(train, 8) & phrases(dev, 8)
+
+
+def test_rare_words_are_in_several_pieces_and_have_vectors(train):
+    splitter = WordSplitter(Tokenizer.from_file(str(MLM / "tokenizer.json")), 100)
+    vectors = load_vectors(GLOVE)
+    words = {
+        text.spelling(word).lower()
+        for text in splitter.split([sentence for sentence, _ in train])
+        for word in text.words
+        if not word.single_piece
+    }
+    assert len(words) > 500
+    assert sum(vectors.row(word) is not None for word in words) > 0.9 * len(words)
+
+
+def test_models_load_and_propose_words():
+    check_folder(MLM, "demo")
+    vectors = load_vectors(GLOVE)
+    assert len(vectors) >= 30_000
+    assert vectors.dimensions == 50
+    assert vectors.row("the") == 0
+    augmenter = Augmenter.from_pretrained(MLM, GLOVE, device="cpu", k=20)
+    found = augmenter.candidates(["The film is good, if a little overlong."])
+    by_word = {
+        found.texts[0][found.starts[word] : found.ends[word]]: [spelling for spelling, _ in found.of_word(word)]
+        for word in range(len(found.starts))
+    }
+    assert "movie" in by_word["film"]
+    assert "great" in by_word["good"]
+    assert len(by_word["overlong"]) == 20
+    (variants,) = augmenter.augment(["The film is good, if a little overlong."], n=30, seed=1)
+    assert {edit.source for variant in variants for edit in variant.edits} == {"mlm", "glove"}
+
+
+def test_pack_is_small_and_says_under_which_licences():
+    files = [path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert sum(path.stat().st_size for path in files) < 16_000_000
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for word in ("`mlm/`", "`glove/`", "`sst2/`", "Apache-2.0", "PDDL", "CC0"):
+        assert word in readme
+    assert "CC0" in (DATA / "README.md").read_text(encoding="utf-8")
+    assert "Apache License" in (REPOSITORY / "LICENSE").read_text(encoding="utf-8")
+    assert "pipelines/demo" in (REPOSITORY / "NOTICE").read_text(encoding="utf-8")
+
+
+def test_demo_fills_in_what_was_not_typed():
+    options = demo_options(typed())
+    assert (options["data"], options["mlm"], options["glove"], options["out"]) == (DATA, str(MLM), str(GLOVE), OUT)
+    assert options["limit"] is None
+
+
+def test_demo_leaves_what_was_typed():
+    mine = {"data": Path("mine"), "mlm": "my-mlm", "glove": "none", "out": "runs/mine"}
+    assert demo_options(typed(**mine)) == typed(**mine)
+    assert demo_options(typed(task="SST-2"))["data"] == DATA
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [({"task": "cola"}, "--task sst2"), ({"revision": "main"}, "--revision"), ({"data_revision": "x"}, "--data-rev")],
+)
+def test_demo_refuses_what_it_cannot_do(given, named):
+    with pytest.raises(UserError, match=named):
+        demo_options(typed(**given))
+
+
+def test_script_makes_the_same_subset_twice(tmp_path):
+    source = tmp_path / "glove.txt"
+    frequent = [f"word{number}" for number in range(30_000)]
+    rare = ["cannibalism", "nowhere-in-the-demo"]
+    source.write_text("".join(f"{word} 0.41800 -0.12349\n" for word in frequent + rare), encoding="utf-8")
+    results = []
+    for name in ("one", "two"):
+        pack = tmp_path / name
+        (pack / "mlm").mkdir(parents=True)
+        (pack / "mlm" / "tokenizer.json").symlink_to(MLM / "tokenizer.json")
+        (pack / "sst2").symlink_to(DATA)
+        script = REPOSITORY / "scripts" / "build_demo_pack.py"
+        subprocess.run([sys.executable, script, "--glove", source, "--pack", pack], check=True, capture_output=True)
+        results.append((pack / "glove" / GLOVE.name).read_bytes())
+    assert results[0] == results[1]
+    lines = gzip.decompress(results[0]).decode().splitlines()
+    assert len(lines) == 30_001
+    assert lines[-1] == "cannibalism .418 -.123"
+
+
+@pytest.mark.integration
+def test_demo_on_the_command_line(tmp_path):
+    def run() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pipelines", "augment", "--task", "sst2", "--demo", "--limit", "40"]
+        command += ["--engine", "local", "--workers", "1", "--device", "cpu", "--n", "5"]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    first = run()
+    assert first.returncode == 0, first.stderr
+    assert "40 (40 unique texts)" in first.stdout
+    rows = pq.read_table(tmp_path / OUT / "augmented" / "data").to_pylist()
+    assert len(rows) == 40 * 6
+    assert rows[0]["sentence"] == read("train")[0][0]
+    assert {edit["source"] for row in rows for edit in row["edits"]} == {"mlm", "glove"}
+    manifest = json.loads((tmp_path / OUT / "augmented" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["rows"] == len(rows)
+    second = run()
+    assert second.returncode == 0, second.stderr
+    assert "nothing was run" in second.stdout
