@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +70,10 @@ class Augmenter:
         vectors: GloVe vectors for words of several pieces; None leaves such words as they are.
         settings: what decides the candidates.
         batch_tokens: tokens in one forward pass.
+        draw: how variants are drawn where `augment` is not told.
+
+    Raises:
+        AugmentError: settings that single texts cannot have.
 
     Example:
         >>> augmenter = Augmenter.from_pretrained("bert-base-uncased", glove="glove-wiki-gigaword-300")
@@ -80,9 +85,12 @@ class Augmenter:
         model: MaskedLM,
         vectors: WordVectors | None = None,
         settings: CandidateSettings | None = None,
-        batch_tokens: int = 4096,
+        batch_tokens: int = 2048,
+        draw: DrawSettings | None = None,
     ) -> None:
-        self.settings = settings or CandidateSettings()
+        self.settings, self._draw = settings or CandidateSettings(), draw or DrawSettings()
+        if self.settings.segment == "partner":
+            raise AugmentError("segment: expected none or self, found 'partner': single texts have no partner")
         self._finder = CandidateFinder(model, vectors, self.settings, batch_tokens)
 
     @classmethod
@@ -94,7 +102,7 @@ class Augmenter:
         preset_name: str = "paper",
         device: str = "auto",
         precision: str = "fp32",
-        batch_tokens: int = 4096,
+        batch_tokens: int = 2048,
         revision: str | None = None,
         **settings: Any,
     ) -> Augmenter:
@@ -119,11 +127,15 @@ class Augmenter:
         """
         if precision not in PRECISIONS:
             raise AugmentError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
-        candidate_settings, _ = preset(preset_name, **settings)
+        if given := settings.keys() & {field.name for field in fields(DrawSettings)}:
+            raise AugmentError(
+                f"{', '.join(sorted(given))}: expected as argument of augment(), found in from_pretrained()"
+            )
+        candidate_settings, draw_settings = preset(preset_name, **settings)
         vectors = load_vectors(glove) if glove is not None else None
         files = find_model(str(model), revision)
         masked_lm = load_masked_lm(files, resolve_device(device), precision, candidate_settings.punctuation)
-        return cls(masked_lm, vectors, candidate_settings, batch_tokens)
+        return cls(masked_lm, vectors, candidate_settings, batch_tokens, draw_settings)
 
     def candidates(self, texts: Sequence[str]) -> Candidates:
         """Candidates of every eligible word, to be looked at or drawn from elsewhere.
@@ -131,19 +143,25 @@ class Augmenter:
         Args:
             texts: any texts.
         """
-        return self._finder.find(list(texts))
+        return self._finder.find(_checked(texts))
 
     def augment(
-        self, texts: Sequence[str], n: int = 20, p: float = 0.4, seed: int = 42, unique: bool = False
+        self,
+        texts: Sequence[str],
+        n: int | None = None,
+        p: float | None = None,
+        seed: int = 42,
+        unique: bool | None = None,
     ) -> list[list[Variant]]:
         """Draws variants.
 
         Args:
             texts: T texts.
-            n: variants of each.
-            p: probability of replacing a word.
+            n: variants of each; None for the preset's, 20.
+            p: probability of replacing a word; None for the preset's, 0.4.
             seed: same seed, same texts in the same order, same variants.
-            unique: redraws variants equal to the original or to one another, and drops what stays equal.
+            unique: redraws variants equal to the original or to one another, and drops what stays equal; None
+                for what the preset does.
 
         Returns:
             T lists of n variants (fewer with `unique` where a text has no more), originals not included.
@@ -151,12 +169,12 @@ class Augmenter:
         Raises:
             AugmentError: a setting out of range, something that is no text, or a text that cannot be worked on.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise AugmentError("texts: expected a list of strings, found something else; wrap a single text in [ ]")
-        settings = DrawSettings(n=n, p=p, seed=seed, duplicates="redraw" if unique else "keep")
+        texts = _checked(texts)
+        given: dict[str, Any] = {"n": n, "p": p, "duplicates": {True: "redraw", False: "keep", None: None}[unique]}
+        settings = replace(self._draw, seed=seed, **{name: value for name, value in given.items() if value is not None})
         found: list[list[Variant]] = []
         for start in range(0, len(texts), TEXTS_AT_ONCE):
-            found += self._augment(list(texts[start : start + TEXTS_AT_ONCE]), start, settings)
+            found += self._augment(texts[start : start + TEXTS_AT_ONCE], start, settings)
         return found
 
     def _augment(self, texts: list[str], start: int, settings: DrawSettings) -> list[list[Variant]]:
@@ -177,6 +195,16 @@ class Augmenter:
             number, reason = next(iter(failed.errors.items()))
             raise AugmentError(f"text {start + number}: {reason}") from failed
         return _by_text(batch, len(texts))
+
+
+def _checked(texts: Iterable[str]) -> list[str]:
+    listed = list(texts) if isinstance(texts, Iterable) and not isinstance(texts, str) else [None]
+    for text in listed:
+        if not isinstance(text, str):
+            raise AugmentError("texts: expected a list of strings, found something else; wrap a single text in [ ]")
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise AugmentError(f"texts: expected Unicode text, found half a surrogate pair in {text[:40]!r}")
+    return [str(text) for text in listed]
 
 
 def _by_text(batch: VariantBatch, texts: int) -> list[list[Variant]]:

@@ -51,7 +51,7 @@ class CandidateFinder:
         model: MaskedLM,
         vectors: WordVectors | None,
         settings: CandidateSettings,
-        batch_tokens: int = 4096,
+        batch_tokens: int = 2048,
     ) -> None:
         self.model, self.settings, self.batch_tokens = model, settings, batch_tokens
         self.similar = SimilarWords(vectors, model.splitter, settings.k, settings.punctuation)

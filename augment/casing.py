@@ -40,5 +40,5 @@ def apply_case(replacement: str, pattern: int) -> str:
     if pattern == UPPER:
         return replacement.upper()
     if pattern == TITLE:
-        return replacement[:1].upper() + replacement[1:].lower()
+        return replacement.capitalize()
     return replacement

@@ -6,10 +6,14 @@ output projection and feed-forward of one: 10 of its 12 H² multiplications per 
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class EncoderAtPositions:
@@ -20,14 +24,10 @@ class EncoderAtPositions:
             (DistilBERT, ELECTRA, MobileBERT, MPNet) the whole encoder runs and the head sees the positions only.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model: Any = model
-        self._base: Any = model.base_model
-        self._last: Any = None
-        if model.config.model_type == "bert":
-            layers = self._base.encoder.layer
-            self._last = layers[-1]
-            self._base.encoder.layer = layers[:-1]
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._base = model.base_model
+        self._last: Any = self._base.encoder.layer[-1] if model.config.model_type == "bert" else None
 
     def hidden(self, arguments: dict[str, Tensor], positions: Tensor) -> Tensor:
         """Last hidden states at positions.
@@ -39,7 +39,8 @@ class EncoderAtPositions:
         Returns:
             (M, H): one row for each position that is not -1, in row-major order.
         """
-        states = self._base(**arguments).last_hidden_state  # (B, L, H)
+        with self._without_last_layer():
+            states = self._base(**arguments).last_hidden_state  # (B, L, H)
         rows, width = states.shape[0], states.shape[2]
         wanted = positions >= 0
         index = positions.clamp(min=0)[:, :, None].expand(-1, -1, width)  # (B, Q, H)
@@ -73,6 +74,19 @@ class EncoderAtPositions:
             return model(input_ids=one_token).logits[0]
         finally:
             handle.remove()
+
+    @contextmanager
+    def _without_last_layer(self) -> Iterator[None]:
+        """Takes the last layer out for one pass; the caller's model is as it was afterwards."""
+        if self._last is None:
+            yield
+            return
+        layers = self._base.encoder.layer
+        self._base.encoder.layer = layers[:-1]
+        try:
+            yield
+        finally:
+            self._base.encoder.layer = layers
 
     def _last_layer(self, states: Tensor, at_positions: Tensor, attention_mask: Tensor | None) -> Tensor:
         """BERT's layer with queries at the positions only: (B, L, H) and (B, Q, H) to (B, Q, H)."""

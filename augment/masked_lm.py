@@ -67,7 +67,7 @@ class MaskedLM:
         self.device = torch.device(device)
         self.splitter = WordSplitter(tokenizer.backend_tokenizer, _token_id(tokenizer, "unk_token"))
         config: Any = model.config
-        self.window = min(int(config.max_position_embeddings), 512)
+        self.window = min(_positions(config), 512)
         self.mask_id = _token_id(tokenizer, "mask_token")
         self.cls_id = _token_id(tokenizer, "cls_token")
         self.sep_id = _token_id(tokenizer, "sep_token")
@@ -148,7 +148,7 @@ def load_masked_lm(
 
     logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(files.folder)
+        tokenizer: Any = AutoTokenizer.from_pretrained(files.folder)
         model, report = AutoModelForMaskedLM.from_pretrained(
             files.folder, dtype=torch.float32, output_loading_info=True
         )
@@ -184,6 +184,12 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def _positions(config: Any) -> int:
+    """Tokens a model has positions for; MPNet's start after the padding's own."""
+    positions = int(config.max_position_embeddings)
+    return positions - int(config.pad_token_id) - 1 if config.model_type == "mpnet" else positions
+
+
 def _bar(logits: Tensor, excluded: Tensor) -> None:
     rows = torch.nonzero(excluded >= 0).squeeze(1)
     logits[rows, excluded[rows]] = -torch.inf
@@ -198,7 +204,7 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
         raise AugmentError(f"tokenizer: expected WordPiece (BERT and its kin), found {kind}")
 
 
-def _token_id(tokenizer: PreTrainedTokenizerFast, role: str) -> int:
+def _token_id(tokenizer: Any, role: str) -> int:
     token = getattr(tokenizer, role, None)
     if token is None:
         raise AugmentError(f"tokenizer: expected a {role}, found none; Algorithm 1 needs a masked language model")

@@ -75,13 +75,13 @@ def check_folder(folder: Path, name: str) -> None:
     mask = _read_json(settings, name).get("mask_token", "") if settings.exists() else ""
     if (folder / "tokenizer.json").exists():
         tokenizer = _read_json(folder / "tokenizer.json", name)
-        kind = tokenizer.get("model", {}).get("type", "unknown")
+        kind = _tokenizer_kind(tokenizer)
         if kind != "WordPiece":
             raise AugmentError(
                 f"masked LM {name}: expected a WordPiece tokenizer (BERT and its kin), found {kind} "
                 f"(model type {model_type}); byte-level BPE models such as RoBERTa are not supported as augmenter"
             )
-        added = {str(token.get("content")) for token in tokenizer.get("added_tokens", [])}
+        added = {str(token.get("content")) for token in tokenizer.get("added_tokens") or []}
         vocabulary = tokenizer["model"].get("vocab", {})
         _require_mask(mask, name, added | set(vocabulary))
     elif (folder / "vocab.txt").exists() and model_type in {"bert", "distilbert", "electra", "mobilebert"}:
@@ -91,6 +91,15 @@ def check_folder(folder: Path, name: str) -> None:
             f"masked LM {name}: expected a fast tokenizer (tokenizer.json), found none; save one with "
             "AutoTokenizer.from_pretrained(…).save_pretrained(folder), or choose a model that has one"
         )
+
+
+def _tokenizer_kind(tokenizer: dict[str, Any]) -> str:
+    model = tokenizer.get("model")
+    if not isinstance(model, dict):
+        return "no model in tokenizer.json"
+    if "type" not in model and "max_input_chars_per_word" in model:
+        return "WordPiece"  # files of 2020, bert-base-uncased's among them, do not name the type
+    return str(model.get("type", "unknown"))
 
 
 def _require_mask(configured: Any, name: str, tokens: set[str]) -> None:

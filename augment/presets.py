@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields, replace
+from math import inf
+from numbers import Integral, Real
 from typing import Any
 
 from augment.errors import AugmentError
@@ -52,11 +54,12 @@ class CandidateSettings:
     max_words: int = 5000
 
     def __post_init__(self) -> None:
-        _require(1 <= self.k <= MAX_K, "k", f"a number from 1 to {MAX_K}", self.k)
+        _require(_integer(self.k, 1, MAX_K), "k", f"an integer from 1 to {MAX_K}", self.k)
         _require_choice("context", self.context, CONTEXTS)
         _require_choice("segment", self.segment, SEGMENTS)
-        _require(self.mask_spacing >= 0, "mask_spacing", "0 (off) or a distance in words", self.mask_spacing)
-        _require(self.max_words >= 1, "max_words", "at least 1", self.max_words)
+        _require(_integer(self.mask_spacing, 0), "mask_spacing", "0 (off) or a distance in words", self.mask_spacing)
+        _require(_integer(self.max_words, 1), "max_words", "an integer of at least 1", self.max_words)
+        _require(not isinstance(self.protect, str), "protect", "a tuple of words", repr(self.protect))
         if self.context == "running" and self.mask_spacing:
             raise AugmentError(
                 "mask_spacing masks several words of the original text in one pass, context running masks one "
@@ -91,9 +94,9 @@ class DrawSettings:
     duplicates: str = "keep"
 
     def __post_init__(self) -> None:
-        _require(0 <= self.n <= 10_000, "n", "a number from 0 to 10,000", self.n)
-        _require(0.0 <= self.p <= 1.0, "p", "a probability from 0 to 1", self.p)
-        _require(0 <= self.seed < 2**64, "seed", "an integer from 0 to 2^64 - 1", self.seed)
+        _require(_integer(self.n, 0, 10_000), "n", "an integer from 0 to 10,000", self.n)
+        _require(_number(self.p, 0, 1), "p", "a probability from 0 to 1", repr(self.p))
+        _require(_integer(self.seed, 0, 2**64 - 1), "seed", "an integer from 0 to 2^64 - 1", self.seed)
         _require_choice("pairs", self.pairs, PAIRS)
         _require_choice("duplicates", self.duplicates, DUPLICATES)
 
@@ -136,6 +139,16 @@ def is_regex(pattern: str) -> bool:
 def _replaced(settings: Any, given: dict[str, Any]) -> Any:
     own = {field.name for field in fields(settings)}
     return replace(settings, **{name: value for name, value in given.items() if name in own})
+
+
+def _integer(value: Any, lowest: int, highest: float = inf) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, Integral) and lowest <= int(value) <= highest
+
+
+def _number(value: Any, lowest: float, highest: float) -> bool:
+    return isinstance(value, Real) and lowest <= float(value) <= highest
 
 
 def _require(condition: bool, name: str, expected: str, found: object) -> None:

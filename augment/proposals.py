@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from augment.masked_copies import CopyGroup
     from augment.masked_lm import Copies, MaskedLM
 
-FAILURES = (RuntimeError, FloatingPointError, IndexError, ValueError)
+FAILURES = (RuntimeError, MemoryError, FloatingPointError, IndexError, ValueError)
 
 
 class Proposals:
@@ -90,4 +90,6 @@ def _rows(copies: Copies, rows: slice) -> Copies:
 
 
 def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
     return "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower()

@@ -115,7 +115,7 @@ class RunningDrawer:
         texts = jobs.texts.reshape(-1)
         columns = jobs.texts.shape[1]
         segments, first = np.unique(chosen.segments, return_index=True)
-        last = np.append(first[1:], len(chosen.segments))
+        last = np.append(first, len(chosen.segments))[1:]  # empty where nothing was drawn
         active = [
             _Variant(int(texts[segment]), list(range(start, stop)))
             for segment, start, stop in zip(segments, first.tolist(), last.tolist(), strict=True)

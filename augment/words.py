@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import category
 
 from augment.presets import CandidateSettings, is_regex
 from augment.stop_words import STOP_WORDS
@@ -78,7 +79,7 @@ class WordSplitter:
         """
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
         return [
-            WordedText(text, encoding.ids, self._words(encoding))
+            WordedText(text, encoding.ids, _with_accents(text, self._words(encoding)))
             for text, encoding in zip(texts, encodings, strict=True)
         ]
 
@@ -86,12 +87,14 @@ class WordSplitter:
         """Whether the tokenizer takes a text as exactly one pre-token, none of its characters left out."""
         normalised = self._backend.normalizer.normalize_str(text) if self._backend.normalizer else text
         pieces = self._backend.pre_tokenizer.pre_tokenize_str(normalised)
-        return len(pieces) == 1 and pieces[0][1] == (0, len(normalised)) and text.strip() == text
+        # Chinese characters are normalised to ones with spaces around them.
+        return len(pieces) == 1 and pieces[0][0] == normalised.strip() and text.strip() == text
 
     def _words(self, encoding: Encoding) -> list[Word]:
         words: list[Word] = []
         ids = encoding.ids
-        current, last_end = -1, 0
+        current: int | None = -1
+        last_end = 0
         for token, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
             if word == current and words:
                 previous = words[-1]
@@ -101,6 +104,19 @@ class WordSplitter:
                 words.append(Word(start, end, token, 1, ids[token] != self._unknown_id))
                 current, last_end = word, end
         return words
+
+
+def _with_accents(text: str, words: list[Word]) -> list[Word]:
+    """Words with the combining marks that follow them, which an uncased tokenizer strips together with the offset."""
+    if text.isascii():
+        return words
+    found = []
+    for word in words:
+        end = word.end
+        while end < len(text) and category(text[end]) == "Mn":
+            end += 1
+        found.append(word._replace(end=end) if end > word.end else word)
+    return found
 
 
 def eligibility(settings: CandidateSettings) -> Callable[[str], bool]:

@@ -1,6 +1,6 @@
 """Finding candidates: ours beside the published way, a batched way and the bare encoder, in one run.
 
-    python -m benchmarks.augment --task sst2 --data GLUE/SST-2 --mlm MODEL --glove FILE --limit 150 --json out.json
+python -m benchmarks.augment --task sst2 --data GLUE/SST-2 --mlm MODEL --glove FILE --limit 150 --json out.json
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,15 +19,19 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from augment.candidate_table import Candidates
 from augment.candidates import CandidateFinder
 from augment.masked_lm import load_masked_lm
 from augment.model_files import find_model
 from augment.presets import CandidateSettings
-from augment.words import WordedText
-from benchmarks.baselines import Batched, BareEncoder, Sequential
+from benchmarks.baselines import BareEncoder, Batched, Sequential
 from glove import load_vectors
 from pipelines.tasks import open_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from augment.candidate_table import Candidates
+    from augment.words import WordedText
 
 FLOOR_BATCHES = (512, 1024, 2048, 4096)
 
@@ -139,9 +142,7 @@ def _rounds(runs: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, 
     return results, seconds
 
 
-def _copies(
-    finder: CandidateFinder, texts: list[WordedText], special: tuple[int, int, int]
-) -> list[list[int]]:
+def _copies(finder: CandidateFinder, texts: list[WordedText], special: tuple[int, int, int]) -> list[list[int]]:
     cls, sep, _ = special
     return [
         [cls, *text.ids, sep]

@@ -217,6 +217,7 @@ def finish_job(
         write_rejected(storage, rejects)
     if fresh or storage.size("augmented/README.md") is None:
         write_card(storage, job, second, drawn)
+    storage.clear_partial()  # of workers that were killed
     return Outcome(
         storage,
         job,

@@ -55,7 +55,13 @@ class CandidateReader:
         tables = []
         for part in np.unique(parts).tolist():
             inside = numbers[parts == part] - self._bounds[part]
-            tables.append(self._reader(part).take(inside, COLUMNS))
+            try:
+                tables.append(self._reader(part).take(inside, COLUMNS))
+            except (OSError, pa.ArrowException) as error:
+                raise JobError(
+                    f"{self._storage.display(self._names.data(part))}: expected candidates, found a damaged file "
+                    f"({error}); run the command again with --verify to have it redone"
+                ) from error
         return from_arrow(pa.concat_tables(tables) if tables else SCHEMA.empty_table())
 
     def texts(self, numbers: np.ndarray) -> tuple[list[str], list[str] | None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-PART_COST = 300_000  # estimated masked-LM tokens of a part: about 40 s of two CPU cores with a 6 x 384 model
+PART_COST = 150_000  # estimated masked-LM tokens of a part at most: 40 s of a CPU core with a 6 x 384 model
 MOST_PARTS = 5_000  # huge inputs get larger parts instead of more
 WINDOW = 512
 
@@ -45,10 +46,10 @@ def number_texts(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order, new = _sorted_digests(ids)
     firsts = np.empty(len(ids), dtype=bool)
     firsts[order] = new
-    rank_of_first = np.cumsum(firsts, dtype=small) - small(1)  # by position in the input
+    rank_of_first = np.cumsum(firsts, dtype=small) - 1  # by position in the input
     number_of_group = rank_of_first[order[new]]
     del rank_of_first
-    group = np.cumsum(new, dtype=small) - small(1)  # of each sorted text
+    group = np.cumsum(new, dtype=small) - 1  # of each sorted text
     numbers = np.empty(len(ids), dtype=small)
     numbers[order] = number_of_group[group]
     return numbers, firsts
@@ -102,7 +103,7 @@ class PartCutter:
         for cost in costs.tolist():
             self.cost += cost
             self.texts += 1
-            if self.cost >= self.target:
+            if self.cost >= self.target * (1 - 1e-9):  # sums of floats
                 self.bounds.append(self.texts)
                 self.cost = 0.0
 
@@ -114,8 +115,9 @@ class PartCutter:
 
 
 def part_target(total_cost: float) -> float:
-    """Cost of a part for a job of some total cost."""
-    return max(float(PART_COST), total_cost / MOST_PARTS)
+    """Cost of a part for a job of some total cost: as many equal parts as PART_COST asks for."""
+    parts = min(max(math.ceil(total_cost / PART_COST), 1), MOST_PARTS)
+    return total_cost / parts
 
 
 def shard_bounds(rows: int, shard_rows: int) -> list[int]:

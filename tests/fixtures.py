@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WHOLE_WORDS = (
@@ -21,9 +24,7 @@ PIECES = ["##" + piece for piece in "s ed ing ly er est ish un ness ment able fu
     "##" + letter for letter in "abcdefghijklmnopqrstuvwxyz0123456789"
 ]
 LETTERS = list("abcdefghijklmnopqrstuvwxyz3456789")
-VOCABULARY = list(
-    dict.fromkeys([*SPECIAL, "[unused0]", "[unused1]", *WHOLE_WORDS, *PUNCTUATION, *LETTERS, *PIECES])
-)
+VOCABULARY = list(dict.fromkeys([*SPECIAL, "[unused0]", "[unused1]", *WHOLE_WORDS, *PUNCTUATION, *LETTERS, *PIECES]))
 
 GLOVE_WORDS = (
     "film films movie movies cinema gripping absorbing riveting dazzling glowing shining sparkling tedious "
@@ -62,8 +63,7 @@ def tiny_config(**changes: int) -> BertConfig:
 def tiny_masked_lm(seed: int = 0, **changes: int) -> BertForMaskedLM:
     """A seeded random BERT with a masked-LM head, weights spread enough that predictions differ."""
     torch.manual_seed(seed)
-    model = BertForMaskedLM(tiny_config(initializer_range=0.4, **changes)).eval()
-    return model
+    return BertForMaskedLM(tiny_config(initializer_range=0.4, **changes)).eval()
 
 
 def save_tiny_masked_lm(folder: Path, seed: int = 0, **changes: int) -> Path:
@@ -78,6 +78,5 @@ def glove_text(words: list[str] | None = None, dimensions: int = 8, seed: int = 
     words = GLOVE_WORDS if words is None else words
     matrix = np.random.default_rng(seed).normal(size=(len(words), dimensions))
     return "".join(
-        word + " " + " ".join(f"{number:.5f}" for number in row) + "\n"
-        for word, row in zip(words, matrix, strict=True)
+        word + " " + " ".join(f"{number:.5f}" for number in row) + "\n" for word, row in zip(words, matrix, strict=True)
     )

@@ -52,7 +52,7 @@ def phrases(rows: list[tuple[str, int]], words: int) -> set[tuple[str, ...]]:
 def typed(**given) -> dict:
     """Options as the command line hands them over when only `given` was typed."""
     defaults = {
-        "task": "sst2", "data": None, "mlm": "bert-base-uncased", "glove": "glove-wiki-gigaword-300", "out": None,
+        "task": "sst2", "data": None, "mlm": None, "glove": None, "out": None,
         "revision": None, "data_revision": None, "limit": None,
     }  # fmt: skip
     return {**defaults, **given}

@@ -33,21 +33,29 @@ for verb in (augment, resample, status, verify, inspect):
     app.command()(verb)
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, handled as Ctrl-C is."""
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM; no KeyboardInterrupt, which typer would turn into an exit code without a word.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
 
 
 def main() -> None:
     """Runs the command line and exits."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     # Tokenizers warn, on stderr and in every worker, when a process is forked after they were used.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false" if os.cpu_count() == 1 else "true")
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        _stopped(130)
-    except KeyboardInterrupt as stop:
-        _stopped(143 if isinstance(stop, Terminated) else 130)
+    except Stopped as stop:
+        _say_how_to_go_on()
+        sys.exit(stop.code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -58,14 +66,13 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Stopped(number)
 
 
-def _stopped(code: int) -> NoReturn:
+def _say_how_to_go_on() -> None:
     command = shlex.join(["tinyaug", *(argument for argument in sys.argv[1:] if argument != "--overwrite")])
     _say(f"stopped; what was finished is kept. To go on: {command}")
-    sys.exit(code)
 
 
 def _explain(error: Exception) -> int:

@@ -10,8 +10,6 @@ from pipelines.cli import options as opt
 if TYPE_CHECKING:
     from pipelines.augment_job import AugmentRequest
 
-DEFAULT_MLM, DEFAULT_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"
-
 
 def augment(
     task: opt.Task,
@@ -25,9 +23,9 @@ def augment(
     on_bad_row: opt.OnBadRow = "stop",
     allow_rejects: opt.AllowRejects = False,
     demo: opt.Demo = False,
-    mlm: opt.Mlm = DEFAULT_MLM,
+    mlm: opt.Mlm = None,
     revision: opt.Revision = None,
-    glove: opt.Glove = DEFAULT_GLOVE,
+    glove: opt.Glove = None,
     preset: opt.Preset = "paper",
     n: opt.N = None,
     p: opt.P = None,

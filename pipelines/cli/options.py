@@ -39,12 +39,14 @@ Demo = Annotated[
     Option("--demo", help="The embedded model, vectors and sentences: needs no network.", rich_help_panel=DATA),
 ]
 
-Mlm = Annotated[str, Option(help="Masked LM: a folder or a name on the hub.", rich_help_panel=MODELS)]
+Mlm = Annotated[
+    str | None, Option(help="Masked LM: a folder or a name on the hub [bert-base-uncased].", rich_help_panel=MODELS)
+]
 Revision = Annotated[str | None, Option(help="Revision of the masked LM on the hub.", rich_help_panel=MODELS)]
 Glove = Annotated[
-    str,
+    str | None,
     Option(
-        help="Vectors: a GloVe or word2vec file, a gensim-downloader name, kumo-6b-50d, or none.",
+        help="A GloVe or word2vec file, a gensim-downloader name [glove-wiki-gigaword-300], kumo-6b-50d or none.",
         rich_help_panel=MODELS,
     ),
 ]

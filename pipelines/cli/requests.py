@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pipelines.errors import UserError
 from pipelines.settings import Compute, JobSettings
 from pipelines.tasks import CustomOptions
 
+DEFAULT_MLM, DEFAULT_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 65_536
 SAME_NAME = (
     "n", "p", "k", "seed", "context", "mask_spacing", "exclude_original", "skip_stopwords", "punctuation", "pairs",
@@ -41,8 +41,8 @@ def augment_request(options: dict[str, Any]) -> AugmentRequest:
     return AugmentRequest(
         task=options["task"],
         out=options["out"] or f"runs/{options['task'].lower()}",
-        mlm=options["mlm"],
-        glove=None if options["glove"] == "none" else options["glove"],
+        mlm=options["mlm"] or DEFAULT_MLM,
+        glove=None if options["glove"] == "none" else options["glove"] or DEFAULT_GLOVE,
         data=options["data"],
         custom=_custom(options),
         settings=_settings(options, device),
@@ -129,8 +129,3 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def with_out(request: AugmentRequest, out: str) -> AugmentRequest:
-    """The same request into another directory."""
-    return replace(request, out=out)

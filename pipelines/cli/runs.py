@@ -19,9 +19,9 @@ def status(run: Run) -> int:
     from pipelines.run_state import stage_states
 
     console = Console(highlight=False)
-    complete = True
-    for state in stage_states(_open(run)):
-        complete &= state.finished == state.parts
+    states = list(stage_states(_open(run)))
+    complete = bool(states) and all(state.finished == state.parts for state in states)
+    for state in states:
         console.print(
             f"{state.name:<11} {state.finished:>5} of {state.parts} shards, {state.rows:,} rows, "
             f"{state.bytes / 1e6:,.1f} MB"
@@ -37,9 +37,12 @@ def verify(run: Run) -> int:
     from pipelines.run_state import stage_states
 
     console = Console(highlight=False)
-    bad: list[str] = []
-    for state in stage_states(_open(run), verify=True):
-        bad += state.missing
+    states = list(stage_states(_open(run), verify=True))
+    if not states:
+        console.print("not complete: its input is missing or damaged; run its command again to go on")
+        return 1
+    bad = [name for state in states for name in state.missing]
+    for state in states:
         console.print(f"{state.name:<11} {state.finished:>5} of {state.parts} shards are intact")
     for name in bad:
         console.print(f"missing or damaged: {name}", soft_wrap=True)

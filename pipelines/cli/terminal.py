@@ -63,7 +63,7 @@ class TerminalReporter:
         if finished:
             self.message(f"{title}: {len(finished)} of {parts} shards are done already")
         if self._console.is_terminal:
-            self._task = self._progress.add_task(title, total=self._total, completed=self._done, rates="")
+            self._task = self._progress.add_task(title, total=self._total, completed=int(self._done), rates="")
         else:
             self.message(f"{title}: {parts - len(finished)} shards")
 

@@ -14,14 +14,13 @@ from pipelines.tasks.glue import plain_name
 FOLDER = Path(__file__).resolve().parent
 MLM, GLOVE, DATA = FOLDER / "mlm", FOLDER / "glove" / "glove.demo.50d.txt.gz", FOLDER / "sst2"
 OUT = "runs/demo"
-HUB_MLM, HUB_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"  # what the options say when nothing was typed
 
 
 def demo_options(options: dict[str, Any]) -> dict[str, Any]:
     """Options of `augment` with the embedded pack wherever the user named nothing else.
 
     Args:
-        options: by name, as typed; `mlm` and `glove` hold their defaults where nothing was typed.
+        options: by name, as typed; None where nothing was typed.
 
     Returns:
         The same options with data, mlm, glove and out filled in. What the user named himself stays.
@@ -37,8 +36,8 @@ def demo_options(options: dict[str, Any]) -> dict[str, Any]:
         )
     embedded = {
         "data": options["data"] is None,
-        "mlm": options["mlm"] in (None, HUB_MLM),
-        "glove": options["glove"] in (None, HUB_GLOVE),
+        "mlm": options["mlm"] is None,
+        "glove": options["glove"] is None,
     }
     for option, of in (("revision", "mlm"), ("data_revision", "data")):
         if options.get(option) and embedded[of]:

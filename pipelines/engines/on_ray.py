@@ -10,11 +10,15 @@ import json
 import logging
 import os
 import secrets
+import signal
+import threading
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempt, worker_count
+from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempt, worker_count, write_log
+from pipelines.engines.quiet import native_stderr_to
 from pipelines.errors import UserError
 from pipelines.records import Record
 
@@ -66,6 +70,11 @@ def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done
     Raises:
         UserError: Ray is not installed, the cluster cannot be reached, or the models cannot be used there.
     """
+    with native_stderr_to(lambda text: write_log(stage, parts[0], 0, text)):
+        _run(stage, parts, settings, on_done)
+
+
+def _run(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
     ray = _start(settings, len(parts))
     left = set(parts)
     try:
@@ -93,16 +102,20 @@ def _dataset(ray: Any, stage: Stage, parts: list[int], settings: EngineSettings)
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     workers = _cluster_workers(ray, settings, len(parts))
-    return ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts)).map_batches(
-        RayWorker,
-        fn_constructor_args=[stage],
-        batch_size=1,
-        num_cpus=settings.threads,
-        num_gpus=1 if settings.gpu else 0,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=2),
-        max_restarts=-1,
-        max_task_retries=TASK_RETRIES,
-    )
+    blocks = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
+    with warnings.catch_warnings():
+        # 2.60 has no other way to bound retries than these two arguments, which 2.64 will take away.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return blocks.map_batches(
+            RayWorker,
+            fn_constructor_args=[stage],
+            batch_size=1,
+            num_cpus=settings.threads,
+            num_gpus=1 if settings.gpu else 0,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=2),
+            max_restarts=-1,
+            max_task_retries=TASK_RETRIES,
+        )
 
 
 def _cluster_workers(ray: Any, settings: EngineSettings, parts: int) -> int:
@@ -128,14 +141,15 @@ def _start(settings: EngineSettings, parts: int) -> Any:
         ) from error
     for name in ("ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    on_term = signal.getsignal(signal.SIGTERM)
     try:
         if address:
-            ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         else:
             ray.init(
                 num_cpus=worker_count(settings, parts) * settings.threads,
                 include_dashboard=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 log_to_driver=False,
                 object_store_memory=OBJECT_STORE_BYTES,
             )
@@ -144,6 +158,8 @@ def _start(settings: EngineSettings, parts: int) -> Any:
             f"--address {address or '(none)'}: expected a Ray cluster that can be joined, found: "
             f"{str(error).strip().splitlines()[0]}; check the address, or use --engine local"
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_term)  # Ray puts its own there, which aborts the process
     return ray
 
 

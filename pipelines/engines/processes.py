@@ -36,11 +36,10 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
     """
     left, breaks = list(parts), dict.fromkeys(parts, 0)
     while left:
-        pool = ProcessPoolExecutor(
-            worker_count(settings, len(left)), multiprocessing.get_context("spawn"), _start, (stage, os.getpid())
-        )
+        workers = worker_count(settings, len(left))
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, (stage, os.getpid()))
         try:
-            in_flight = _run_pool(pool, left, on_done)
+            in_flight = _run_pool(pool, workers, left, on_done)
         except BaseException:
             _kill(pool)
             raise
@@ -52,11 +51,10 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
                 on_done(Failure(part, f"its worker died {ATTEMPTS} times; see the machine's log for what killed it"))
 
 
-def _run_pool(pool: ProcessPoolExecutor, left: list[int], on_done: OnDone) -> list[int]:
+def _run_pool(pool: ProcessPoolExecutor, workers: int, left: list[int], on_done: OnDone) -> list[int]:
     """Runs until all is done or a process dies; returns the parts that were in flight then."""
     waiting = iter(list(left))
     running: dict[Future[Record | Failure | UserError], int] = {}
-    workers = pool._max_workers
     broken: list[int] = []
     try:
         while True:

@@ -1,0 +1,173 @@
+"""Models that are found, and models that are refused with one clear message."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from tokenizers import Tokenizer, models
+from transformers import BertModel, PreTrainedTokenizerFast
+
+from augment.errors import AugmentError
+from augment.masked_lm import load_masked_lm
+from augment.model_files import find_model
+from tests.fixtures import VOCABULARY, save_tiny_masked_lm, tiny_config, tiny_tokenizer
+
+
+@pytest.fixture
+def folder(mlm_folder, tmp_path):
+    return shutil.copytree(mlm_folder, tmp_path / "model")
+
+
+def change_json(path, change):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def refused(folder, message):
+    with pytest.raises(AugmentError, match=message) as error:
+        find_model(str(folder))
+    assert "\n" not in str(error.value)
+
+
+def test_a_good_folder(folder):
+    files = find_model(str(folder))
+    assert (files.folder, files.name, files.revision) == (folder, str(folder), None)
+    lm = load_masked_lm(files)
+    assert lm.window == 64
+    assert lm.vocabulary.tokens == VOCABULARY
+
+
+def test_the_fingerprint_is_that_of_the_contents(folder, mlm_folder, tmp_path):
+    before = find_model(str(folder)).fingerprint
+    assert before == find_model(str(mlm_folder)).fingerprint
+    (folder / "README.md").write_text("about this model")
+    assert find_model(str(folder)).fingerprint == before
+    other = save_tiny_masked_lm(tmp_path / "other", seed=1)
+    assert find_model(str(other)).fingerprint != before
+    change_json(folder / "config.json", lambda config: config.update(layer_norm_eps=1e-5))
+    assert find_model(str(folder)).fingerprint != before
+
+
+@pytest.mark.parametrize("name", ["./none", "/none/at/all", "~/none-of-this", "a/b/c"])
+def test_no_folder(name):
+    refused(name, "found no folder")
+
+
+def test_a_file_is_no_folder(folder):
+    refused(folder / "config.json", "found no folder")
+
+
+def test_no_such_name_and_no_network():
+    refused("no-such-model", r"no-such-model: .*no such folder.*the network")
+
+
+def test_no_configuration(folder):
+    (folder / "config.json").unlink()
+    refused(folder, r"expected config\.json in the model folder, found none")
+
+
+def test_an_empty_folder(tmp_path):
+    refused(tmp_path, r"config\.json")
+
+
+def test_no_weights(folder):
+    (folder / "model.safetensors").unlink()
+    refused(folder, r"expected weights .*found none")
+
+
+def test_no_tokenizer(folder):
+    (folder / "tokenizer.json").unlink()
+    refused(folder, "expected a fast tokenizer")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", ['{"model": ', "", "[1, 2]", "\ud800".encode("utf-8", "surrogatepass"), "null"])
+def test_corrupt_json(folder, name, content):
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    refused(folder, name.replace(".", r"\."))
+
+
+@pytest.mark.parametrize("model", [None, {}, [], "WordPiece"])
+def test_a_tokenizer_of_odd_shape(folder, model):
+    change_json(folder / "tokenizer.json", lambda content: content.update(model=model))
+    refused(folder, "expected a WordPiece tokenizer")
+
+
+def test_a_byte_level_bpe_tokenizer(folder):
+    shape = {"type": "BPE", "vocab": {"a": 0}, "merges": [], "continuing_subword_prefix": ""}
+    change_json(folder / "tokenizer.json", lambda content: content.update(model=shape))
+    refused(folder, "found BPE .*byte-level BPE models such as RoBERTa are not supported")
+
+
+def test_an_old_tokenizer_file_does_not_name_its_kind(folder):
+    # bert-base-uncased's own was written in 2020 by a version that left the type out.
+    change_json(folder / "tokenizer.json", lambda content: content["model"].pop("type"))
+    assert load_masked_lm(find_model(str(folder))).vocabulary.tokens == VOCABULARY
+
+
+def test_an_old_bpe_file_is_still_refused(folder):
+    shape = {"vocab": {"a": 0}, "merges": [], "continuing_subword_prefix": "", "unk_token": None}
+    change_json(folder / "tokenizer.json", lambda content: content.update(model=shape))
+    refused(folder, "expected a WordPiece tokenizer")
+
+
+def test_only_a_vocabulary_as_old_folders_have(folder):
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    lm = load_masked_lm(find_model(str(folder)))
+    assert lm.vocabulary.tokens == VOCABULARY
+    assert lm.splitter.split(["The gripping FILM"])[0].words[2].single_piece
+
+
+def test_no_mask_token(folder):
+    change_json(folder / "tokenizer_config.json", lambda content: content.update(mask_token=None))
+    refused(folder, "expected a tokenizer with a mask token")
+
+
+def test_a_mask_token_that_is_not_in_the_vocabulary(folder):
+    change_json(folder / "tokenizer_config.json", lambda content: content.update(mask_token="<mask>"))
+    refused(folder, "expected a tokenizer with a mask token")
+
+
+def test_a_mask_token_as_a_dictionary(folder):
+    mask = {"content": "[MASK]", "special": True, "__type": "AddedToken"}
+    change_json(folder / "tokenizer_config.json", lambda content: content.update(mask_token=mask))
+    assert find_model(str(folder)).folder == folder
+
+
+def test_an_encoder_without_a_head(folder):
+    BertModel(tiny_config()).save_pretrained(folder)
+    with pytest.raises(AugmentError, match=r"masked-LM head, found no weights for cls\.predictions"):
+        load_masked_lm(find_model(str(folder)))
+
+
+def test_broken_weights(folder):
+    (folder / "model.safetensors").write_bytes(b"not a tensor in sight")
+    with pytest.raises(AugmentError, match=r"cannot be loaded: "):
+        load_masked_lm(find_model(str(folder)))
+
+
+def test_weights_of_another_shape(folder):
+    change_json(folder / "config.json", lambda config: config.update(hidden_size=48))
+    with pytest.raises(AugmentError, match=r"cannot be loaded: |found no weights"):
+        load_masked_lm(find_model(str(folder)))
+
+
+def test_an_unknown_model_type(folder):
+    change_json(folder / "config.json", lambda config: config.update(model_type="madeup", architectures=[]))
+    with pytest.raises(AugmentError, match="cannot be loaded"):
+        load_masked_lm(find_model(str(folder)))
+
+
+def test_a_tokenizer_of_another_kind_given_as_an_object():
+    from augment.masked_lm import MaskedLM
+    from tests.fixtures import tiny_masked_lm
+
+    word_level = Tokenizer(models.WordLevel({"[UNK]": 0, "[MASK]": 1}, unk_token="[UNK]"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=word_level, mask_token="[MASK]")
+    with pytest.raises(AugmentError, match=r"expected WordPiece .*found WordLevel"):
+        MaskedLM(tiny_masked_lm(), tokenizer)
+    assert MaskedLM(tiny_masked_lm(), tiny_tokenizer()).mask_id == VOCABULARY.index("[MASK]")

@@ -1,0 +1,155 @@
+"""Batches that fail: a poisoned copy stays alone, memory that does not suffice halves the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from augment.presets import DrawSettings
+from augment.running import FailedExamplesError, RunningDrawer
+from augment.sites import find_sites
+from augment.variants import draw_variants
+from tests.augment.helpers import TEXTS, tiny_finder
+from tests.augment.test_candidate_table import plain
+from tests.fixtures import VOCABULARY
+
+POISON = VOCABULARY.index("fish")
+
+
+def failing(finder, trouble):
+    """The finder with a model that fails where trouble(copies) gives an error; records the shapes it was given."""
+    propose, shapes = finder.model.propose, []
+
+    def instead(copies, k, exclude=None):
+        shapes.append(copies.ids.shape)
+        error = trouble(copies)
+        if error is not None:
+            raise error
+        return propose(copies, k, exclude)
+
+    finder.model.propose = instead
+    return shapes
+
+
+def poisoned(copies):
+    return FloatingPointError("the masked LM gave\nno numbers") if (copies.ids == POISON).any() else None
+
+
+def memory_for(tokens):
+    def trouble(copies):
+        if copies.ids.size > tokens:
+            return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return None
+
+    return trouble
+
+
+@pytest.mark.parametrize("spacing", [0, 3])
+def test_a_poisoned_copy_isolates_its_text(spacing):
+    texts = [*TEXTS[:6], "a red fish and a cat", *TEXTS[6:9], "fish"]
+    clean = tiny_finder(0, k=3, mask_spacing=spacing).find(texts)
+    finder = tiny_finder(0, k=3, mask_spacing=spacing)
+    failing(finder, poisoned)
+    found = finder.find(texts)
+    # With a single mask on it, the fish is not seen: a text that is nothing else has no other copy.
+    assert set(found.errors) == {6}
+    assert found.errors[6] == "FloatingPointError: the masked LM gave"
+    assert plain(found, 6) == (texts[6], [])
+    for number in set(range(len(texts))) - {6}:
+        same_up_to_rounding(plain(found, number), plain(clean, number))
+    assert found.counts["failed_texts"] == 1
+    assert found.counts["split_batches"] == 0
+    assert found.counts["eligible_words"] == len(found.starts)
+
+
+def same_up_to_rounding(found, expected):
+    """Batches of another shape may change the last bits: the same words but for near ties."""
+    assert found[0] == expected[0]
+    assert [word[:3] for word in found[1]] == [word[:3] for word in expected[1]]
+    for left, right in zip(found[1], expected[1], strict=True):
+        np.testing.assert_allclose([score for _, score in left[3]], [score for _, score in right[3]], rtol=0.011)
+
+
+@pytest.mark.parametrize("options", [{}, {"mask_spacing": 2}, {"exclude_original": True}])
+def test_a_batch_that_does_not_fit_is_halved(options):
+    whole = tiny_finder(0, k=3, batch_tokens=400, **options)
+    shapes = failing(whole, lambda _: None)
+    expected = whole.find(TEXTS)
+    assert max(rows * width for rows, width in shapes) > 150
+    finder = tiny_finder(0, k=3, batch_tokens=400, **options)
+    shapes = failing(finder, memory_for(150))
+    found = finder.find(TEXTS)
+    assert found.errors == {}
+    assert found.counts["split_batches"] == sum(rows * width > 150 for rows, width in shapes) > 3
+    assert expected.counts["split_batches"] == 0
+    for number in range(len(TEXTS)):
+        same_up_to_rounding(plain(found, number), plain(expected, number))
+    shared = sum(plain(found, number) == plain(expected, number) for number in range(len(TEXTS)))
+    assert shared >= len(TEXTS) - 2
+    ignored = {"split_batches"}
+    assert {name: value for name, value in found.counts.items() if name not in ignored} == {
+        name: value for name, value in expected.counts.items() if name not in ignored
+    }
+
+
+def test_a_single_copy_that_does_not_fit_stops_the_job():
+    finder = tiny_finder(0)
+    failing(finder, memory_for(5))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        finder.find(["the film is very good"])
+
+
+def test_memory_and_poison_at_once():
+    finder = tiny_finder(0, k=2)
+    failing(finder, lambda copies: memory_for(60)(copies) or poisoned(copies))
+    found = finder.find(["the film is good", "red fish and blue bird", "a bad plot"])
+    assert set(found.errors) == {1}
+    assert found.counts["split_batches"] > 0
+    assert np.diff(found.text_offsets).tolist() == [4, 0, 3]
+
+
+def test_errors_without_a_reason_and_bugs():
+    finder = tiny_finder(0)
+    failing(finder, lambda _: RuntimeError())
+    assert finder.find(["good"]).errors == {0: "RuntimeError: no reason given"}
+    finder = tiny_finder(0)
+    failing(finder, lambda _: KeyError("a mistake of ours"))
+    with pytest.raises(KeyError):  # not blamed on the text
+        finder.find(["good"])
+
+
+def test_progress_counts_every_masked_word_once():
+    done = []
+    finder = tiny_finder(0, k=2)
+    found = finder.find(TEXTS, progress=done.append)
+    assert sum(done) == found.counts["masked_words"] == found.counts["single_piece_words"]
+    assert len(done) > 5
+
+
+def test_count_says_what_find_does():
+    for options in ({}, {"mask_spacing": 3}, {"segment": "self"}, {"max_words": 10}):
+        finder = tiny_finder(0, k=2, **options)
+        found, counted = finder.find(TEXTS).counts, finder.count(TEXTS)
+        for name in ("masked_words", "masked_copies", "mlm_tokens"):
+            assert counted[name] == found[name], (options, name)
+        assert counted["multi_piece_words"] == found["multi_piece_words"]
+
+
+def test_the_running_context_names_the_examples_that_fail():
+    finder = tiny_finder(0, k=3, context="running")
+    texts = ["the film is good", "red fish and blue bird", "a bad plot"]
+    candidates = finder.find(texts)
+    failing(finder, poisoned)
+    rows = np.array([2, 1, 0])
+    drawer = RunningDrawer(finder, candidates)
+    with pytest.raises(FailedExamplesError) as failed:
+        draw_variants(
+            find_sites(candidates, True),
+            rows + 50,
+            rows[:, None],
+            ["text"],
+            DrawSettings(n=3, p=0.9, seed=1),
+            drawer=drawer,
+        )
+    assert failed.value.errors == {1: "FloatingPointError: the masked LM gave"}
