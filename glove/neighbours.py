@@ -8,20 +8,22 @@ depend on which words share a block (a product's last bits do).
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from glove.errors import VectorsError
+from glove.selection import GroupMaxima
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from glove.vectors import WordVectors
 
-SCORE_BYTES = 256 << 20  # room for the scores of one block of words
-BLOCK_WORDS = 128
-GROUP = 64  # scores that share one maximum
+BLOCK_WORDS = 256  # with tiles of 2,048 words: 2 MB of scores at once, and 26 MB of maxima for 400,000 words
 MARGIN = 12  # survivors beyond k: enough, for real vectors, that few words need a second look
 PAIRS_AT_ONCE = 1 << 16
 LOWEST, HIGHEST = -45, 60  # powers of ten that rounding may need: float32's own and what lifts them to integers
@@ -59,11 +61,11 @@ def nearest_neighbours(vectors: WordVectors, rows: np.ndarray, k: int) -> tuple[
     scores = np.full((len(rows), k), np.nan, dtype=np.float32)
     found = min(k, len(vectors) - 1)
     if found:
-        buffer = _score_buffer(len(rows), len(vectors))
-        for start in range(0, len(rows), len(buffer)):
-            block = rows[start : start + len(buffer)].astype(np.int64)
-            part = slice(start, start + len(block))
-            ids[part, :found], scores[part, :found] = _nearest(vectors.unit_rows, block, found, buffer)
+
+        def work(part: slice) -> None:
+            ids[part, :found], scores[part, :found] = _nearest(vectors.unit_rows, rows[part].astype(np.int64), found)
+
+        _in_threads(work, [slice(start, start + BLOCK_WORDS) for start in range(0, len(rows), BLOCK_WORDS)])
     return ids, scores
 
 
@@ -153,50 +155,37 @@ def _filtered(
     return kept
 
 
-def _score_buffer(queries: int, vocabulary: int) -> np.ndarray:
-    """Room for the scores of a block, padded to whole groups; made once, as fresh memory is slow to touch."""
-    columns = GROUP * -(-vocabulary // GROUP)
-    block = max(1, min(BLOCK_WORDS, queries, SCORE_BYTES // (4 * columns)))
-    return np.full((block, columns), -np.inf, dtype=np.float32)
+def _in_threads(work: Callable[[slice], None], blocks: list[slice]) -> None:
+    """Works on blocks side by side, one core each: the steps around the product use one core alone."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(cores, len(blocks))
+    if threads < 2 or importlib.util.find_spec("threadpoolctl") is None:
+        for block in blocks:
+            work(block)
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, blocks))
 
 
-def _nearest(unit: np.ndarray, rows: np.ndarray, k: int, buffer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(unit: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Neighbours of one block of rows: ids (B, k) and rounded scores (B, k); k is below V."""
-    scores, width = buffer[: len(rows)], buffer.shape[1] // GROUP
-    np.matmul(unit[rows], unit.T, out=scores[:, : len(unit)])  # (B, V); the padding stays -inf
-    scores[np.arange(len(rows)), rows] = -np.inf
+    maxima = GroupMaxima(unit, rows)
     ids = np.empty((len(rows), k), dtype=np.int64)
     best = np.empty((len(rows), k), dtype=np.float32)
     waiting, keep = np.arange(len(rows)), k + MARGIN
     while len(waiting):
-        if keep >= width:  # so many that groups no longer help
+        if keep > maxima.most:  # so many that groups no longer help
             for one in waiting:
                 ids[one], best[one] = _nearest_of_all(unit, int(rows[one]), k)
             break
-        part = scores if len(waiting) == len(rows) else scores[waiting]
-        survivors, bound = _survivors(part, keep)
+        survivors, bound = maxima.survivors(waiting, keep)
         ids[waiting], best[waiting] = _rescored(unit, rows[waiting], survivors, k)
         # No other word can reach the last place, not even by the product's error or a tie.
         sure = best[waiting, -1] > round_significant(bound + _product_error(unit.shape[1]))
         waiting, keep = waiting[~sure], keep * 4
     return ids, best
-
-
-def _survivors(scores: np.ndarray, keep: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best columns of each row: (B, keep) columns and (B,) float64, an upper bound on all others' scores.
-
-    In two exact steps: a column among the best `keep` lies in one of the `keep` groups with the highest
-    maxima. Group j holds the columns j, j + width, j + 2 width, …, so that maxima are taken along memory.
-    """
-    width = scores.shape[1] // GROUP
-    groups = scores.reshape(len(scores), GROUP, width).max(axis=1)  # (B, width)
-    chosen = np.argpartition(groups, width - keep, axis=1)[:, width - keep :]  # (B, keep)
-    columns = (chosen[:, :, None] + np.arange(GROUP) * width).reshape(len(scores), -1)  # (B, keep * GROUP)
-    members = np.take_along_axis(scores, columns, axis=1)
-    last = members.shape[1] - keep
-    order = np.argpartition(members, last, axis=1)[:, last:]
-    bound = np.take_along_axis(members, order[:, :1], axis=1)[:, 0]  # argpartition puts the smallest kept first
-    return np.take_along_axis(columns, order, axis=1), bound.astype(np.float64)
 
 
 def _product_error(dimensions: int) -> float:

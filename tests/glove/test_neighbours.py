@@ -68,10 +68,11 @@ def test_blocks_grouping_and_margin_do_not_matter(monkeypatch, block, margin):
         assert np.array_equal(np.concatenate([part[index] for part in parts]), whole[index])
 
 
-def test_a_small_score_budget_changes_nothing(monkeypatch):
+def test_block_and_tile_sizes_change_nothing(monkeypatch):
     vectors = made(3000, 10)
     expected = nearest_neighbours(vectors, np.arange(50), 5)
-    monkeypatch.setattr(module, "SCORE_BYTES", 1)
+    monkeypatch.setattr(module, "BLOCK_WORDS", 7)
+    monkeypatch.setattr("glove.selection.TILE_WORDS", 512)
     for got, wanted in zip(nearest_neighbours(vectors, np.arange(50), 5), expected, strict=True):
         assert np.array_equal(got, wanted)
 
