@@ -1,18 +1,21 @@
 """How others find candidates, written after their public code, to be measured beside ours.
 
-`Sequential` works as the TinyBERT authors' data_augmentation.py does: one word at a time, masked text paired with
-the original, logits of every position and a full sort of the vocabulary, gradients tracked, a full sort of 100,000
-GloVe vectors for a multi-piece word. `Batched` works as haystack 1.x's script does: the words of one text in a
-batch, logits of every position.
+`Sequential` works as the TinyBERT authors' data_augmentation.py does: one word at a time (no stop words), the text
+tokenised anew in Python for each, masked text paired with the original, logits of every position and a full sort of
+the vocabulary, gradients tracked, a full sort of 100,000 GloVe vectors for a multi-piece word. `Batched` works as
+haystack 1.x's script does: the words of one text in a batch, logits of every position.
 """
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+from augment.stop_words import STOP_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from augment.words import WordedText
     from glove import WordVectors
 
+_ALPHABETIC = re.compile("[a-z]+")
 VECTORS = 100_000
 PUBLISHED_M, HAYSTACK_K = 15, 20
 
@@ -39,6 +43,7 @@ class Sequential:
         self._vectors = vectors
         self._matrix = None if vectors is None else np.array(vectors.unit_rows[:VECTORS])
         self._model.requires_grad_(gradients)
+        self._vocabulary = tokenizer.get_vocab()
 
     def run(self, texts: Sequence[WordedText]) -> tuple[int, int]:
         """Finds candidates; returns the number of masked words and of tokens passed through the encoder."""
@@ -47,7 +52,7 @@ class Sequential:
             for text in texts:
                 for word in text.words:
                     spelling = text.spelling(word)
-                    if not any(character.isalnum() for character in spelling):
+                    if spelling.lower() in STOP_WORDS or not _ALPHABETIC.fullmatch(spelling.lower()):
                         continue
                     if word.single_piece:
                         tokens += self._masked(text.text, word.token)
@@ -57,11 +62,11 @@ class Sequential:
         return words, tokens
 
     def _masked(self, text: str, position: int) -> int:
-        pieces = self._tokenizer.tokenize(text)
-        masked = ["[CLS]", *pieces, "[SEP]"]
+        masked = ["[CLS]", *word_pieces(text, self._vocabulary), "[SEP]"]
         masked[position + 1] = "[MASK]"
-        ids = self._tokenizer.convert_tokens_to_ids([*masked, *self._tokenizer.tokenize(text), "[SEP]"])
+        ids = [self._vocabulary[piece] for piece in [*masked, *word_pieces(text, self._vocabulary), "[SEP]"]]
         segments = [0] * len(masked) + [1] * (len(ids) - len(masked))
+        self._model.to("cpu")
         logits = self._model(
             input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([segments])
         ).logits  # (1, L, V): every position
@@ -76,6 +81,25 @@ class Sequential:
         cosines = self._matrix @ self._vectors.unit_rows[row]
         for neighbour in np.argsort(-cosines)[1 : PUBLISHED_M + 1]:
             self._vectors.word(int(neighbour))
+
+
+def word_pieces(text: str, vocabulary: dict[str, int]) -> list[str]:
+    """BERT's tokenisation as a loop in Python: lower case, punctuation apart, longest piece first."""
+    spaced = "".join(f" {one} " if not (one.isalnum() or one.isspace()) else one for one in text.lower())
+    pieces: list[str] = []
+    for word in spaced.split():
+        start, found = 0, []
+        while start < len(word):
+            end = len(word)
+            while end > start and ("##" * (start > 0) + word[start:end]) not in vocabulary:
+                end -= 1
+            if end == start:
+                found = ["[UNK]"]
+                break
+            found.append("##" * (start > 0) + word[start:end])
+            start = end
+        pieces += found
+    return pieces
 
 
 class Batched:

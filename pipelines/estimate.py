@@ -14,12 +14,12 @@ from augment.candidate_table import to_arrow
 from augment.running import RunningDrawer
 from augment.sites import find_sites
 from augment.variants import draw_variants
-from pipelines.augment_job import AugmentRequest, check_inputs, identity_of
 from pipelines.engines import worker_count
 from pipelines.job import Job
 from pipelines.models import load_finder
 from pipelines.parquet import open_writer
 from pipelines.plan import MOST_PARTS, PART_COST, number_texts, text_id
+from pipelines.request import AugmentRequest, check_inputs, identity_of
 from pipelines.snapshot import ids_of
 
 if TYPE_CHECKING:

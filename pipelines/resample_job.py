@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pipelines.augment_job import Outcome, finish_job, stages
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
-from pipelines.job import CANDIDATES, Job, Stage
+from pipelines.job import CANDIDATES, Job, Stage, task_from
 from pipelines.lock import only_writer
 from pipelines.records import ShardNames
-from pipelines.run_file import RunFile, overwrite, read_run, refuse_other_settings, write_run
+from pipelines.request import check_pairs
+from pipelines.run_file import RunFile, read_run, refuse_other_settings, refuse_to_overwrite_others, write_run
 from pipelines.settings import Identity, software_versions
 from pipelines.snapshot import Snapshot, read_snapshot
 from pipelines.stage_run import finished_records
@@ -66,10 +67,13 @@ def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
         raise UserError(f"--out {request.out}: expected another directory than --candidates, found the same one")
     run, snapshot = _drawable(source)
     identity = _identity(run, request)
+    check_pairs(identity.settings, task_from(identity.task))
+    if request.overwrite:
+        refuse_to_overwrite_others(storage)
     started = None if request.overwrite else read_run(storage)
     with only_writer(storage):
         if request.overwrite:
-            overwrite(storage)
+            storage.remove_all()
         storage.clear_partial()
         kept = started.identity if started else identity
         job = Job(storage.root, source.root, kept, None, None, None, run.candidates_hash)

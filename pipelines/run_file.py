@@ -104,17 +104,15 @@ def refuse_other_settings(storage: Storage, old: Identity, new: Identity, unfini
         )
 
 
-def overwrite(storage: Storage) -> None:
-    """Empties a directory that carries a run of ours.
+def refuse_to_overwrite_others(storage: Storage) -> None:
+    """Refuses `--overwrite` of a directory that is not ours, before so much as a lock is written into it.
 
     Raises:
         UserError: it holds something else.
     """
-    content = storage.read_json(RUN)
-    if content is None or "tinyaug" not in content:
-        if [name for name in storage.names() if name not in (LOCK, PARTIAL)]:
-            raise UserError(
-                f"--overwrite {storage.display()}: expected a run of tinyaug, found something else; it is not deleted"
-            )
+    if "tinyaug" in (storage.read_json(RUN) or {}):
         return
-    storage.remove_all()
+    if [name for name in storage.names() if name not in (LOCK, PARTIAL)]:
+        raise UserError(
+            f"--overwrite {storage.display()}: expected a run of tinyaug, found something else; it is not deleted"
+        )

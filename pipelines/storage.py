@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from contextlib import contextmanager, suppress
@@ -51,7 +52,8 @@ class Storage:
 
     def display(self, name: str = "") -> str:
         """How a file is named to the user."""
-        return f"{self.root.split('?')[0].rstrip('/')}/{name}".rstrip("/")
+        address = re.sub(r"://[^/@]*@", "://", self.root.split("?")[0])  # without credentials
+        return f"{address.rstrip('/')}/{name}".rstrip("/")
 
     def size(self, name: str) -> int | None:
         """Bytes of a file; None if there is none."""
@@ -84,7 +86,7 @@ class Storage:
         """A JSON object; None if the file is missing or is no JSON object."""
         try:
             content = json.loads(self.read_bytes(name))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         return content if isinstance(content, dict) else None
 
@@ -146,13 +148,18 @@ class Storage:
     def remove_all(self) -> None:
         """Removes everything in the run directory but the lock that protects it."""
         if self.is_local:
-            for entry in self._folder.iterdir() if self._folder.is_dir() else []:
+            entries = self._folder.iterdir() if self._folder.is_dir() else ()
+            for entry in sorted(entries, key=lambda entry: entry.name == "run.json"):  # last: till then it is a run
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)
                 elif entry.name != ".lock":
                     entry.unlink()
         else:
-            self._fs.delete_dir_contents(self._prefix, missing_dir_ok=True)
+            import pyarrow.fs as pafs
+
+            for info in self._fs.get_file_info(pafs.FileSelector(self._prefix, recursive=True, allow_not_found=True)):
+                if info.is_file and info.base_name != ".lock":
+                    self._fs.delete_file(info.path)
 
     def clear_partial(self) -> None:
         """Removes what a killed writer left behind."""

@@ -7,9 +7,8 @@ import shlex
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
 import typer
 
 from pipelines.cli.augment import augment
@@ -31,6 +30,8 @@ app = typer.Typer(
 )
 for verb in (augment, resample, status, verify, inspect):
     app.command()(verb)
+
+ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry
 
 
 class Stopped(BaseException):
@@ -56,7 +57,7 @@ def main() -> None:
     except Stopped as stop:
         _say_how_to_go_on()
         sys.exit(stop.code)
-    except click.ClickException as error:
+    except ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except BrokenPipeError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.cli import options as opt
 
 if TYPE_CHECKING:
-    from pipelines.augment_job import AugmentRequest
+    from pipelines.request import AugmentRequest
 
 
 def augment(

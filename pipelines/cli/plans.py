@@ -11,7 +11,7 @@ from pipelines.cli.terminal import TerminalReporter
 from pipelines.estimate import estimate
 
 if TYPE_CHECKING:
-    from pipelines.augment_job import AugmentRequest
+    from pipelines.request import AugmentRequest
 
 
 def show_plan(request: AugmentRequest) -> int:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from augment.presets import preset
-from pipelines.augment_job import AugmentRequest
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
+from pipelines.request import AugmentRequest
 from pipelines.settings import Compute, JobSettings
 from pipelines.tasks import CustomOptions
 

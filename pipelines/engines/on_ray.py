@@ -41,11 +41,14 @@ class RayWorker:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._mistake: str | None = None
+        self._failure: str | None = None
+        # An actor that dies while it is built is built again for ever: what went wrong is handed to the driver.
         try:
             self._worker = stage.make_worker()
         except (UserError, ValueError) as error:
-            # An actor that dies while it is built is built again for ever; a mistake is handed to the driver.
             self._mistake = str(error)
+        except Exception as error:
+            self._failure = f"{type(error).__name__}: {error}"
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
         """Makes the parts of a batch and returns their records as JSON."""
@@ -54,6 +57,8 @@ class RayWorker:
     def _one(self, part: int) -> dict[str, Any]:
         if self._mistake is not None:
             return {"mistake": self._mistake}
+        if self._failure is not None:
+            return {"failure": self._failure, "part": part}
         done = attempt(self._worker, self._stage, part)
         return {"failure": done.reason, "part": part} if isinstance(done, Failure) else {"record": asdict(done)}
 

@@ -25,8 +25,8 @@ _worker: Worker | None = None
 def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
     """Runs parts in several processes of this machine.
 
-    A killed process breaks the pool: finished parts stand, those in flight are tried again in a new pool, and a
-    part in flight at ATTEMPTS breaks is given up.
+    A killed process breaks the pool: finished parts stand, those in flight are tried again in a new pool. Before
+    its last attempt a part is run by one worker alone, so that one which kills its worker takes no other with it.
 
     Args:
         stage: what to run.
@@ -36,10 +36,11 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
     """
     left, breaks = list(parts), dict.fromkeys(parts, 0)
     while left:
-        workers = worker_count(settings, len(left))
+        suspects = [part for part in left if breaks[part] == ATTEMPTS - 1]
+        workers = 1 if suspects else worker_count(settings, len(left))
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, (stage, os.getpid()))
         try:
-            in_flight = _run_pool(pool, workers, left, on_done)
+            in_flight = _run_pool(pool, workers, suspects or list(left), left, on_done)
         except BaseException:
             _kill(pool)
             raise
@@ -51,9 +52,9 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
                 on_done(Failure(part, f"its worker died {ATTEMPTS} times; see the machine's log for what killed it"))
 
 
-def _run_pool(pool: ProcessPoolExecutor, workers: int, left: list[int], on_done: OnDone) -> list[int]:
-    """Runs until all is done or a process dies; returns the parts that were in flight then."""
-    waiting = iter(list(left))
+def _run_pool(pool: ProcessPoolExecutor, workers: int, parts: list[int], left: list[int], on_done: OnDone) -> list[int]:
+    """Runs until all is done or a process dies; takes what is done out of `left`, returns what was in flight."""
+    waiting = iter(parts)
     running: dict[Future[Record | Failure | UserError], int] = {}
     broken: list[int] = []
     try:

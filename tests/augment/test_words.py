@@ -65,8 +65,11 @@ def test_words_are_those_of_the_plain_tokenizer(text):
 
 
 # Python and the Rust crate know different Unicode versions: only characters both have known for long.
+LONG_KNOWN = st.characters(max_codepoint=0x6FF, exclude_categories=["Cn", "Cs", "Mn"], exclude_characters="\u061d")
+
+
 @settings(deadline=None)
-@given(st.text(st.characters(max_codepoint=0x6FF, exclude_categories=["Cn", "Cs", "Mn"]), max_size=20))
+@given(st.text(LONG_KNOWN, max_size=20))
 def test_words_of_european_and_near_eastern_scripts_are_those_of_the_plain_tokenizer(text):
     (worded,) = SPLITTER.split([text])
     assert [(word.start, word.end) for word in worded.words] == [span[:2] for span in oracle.basic_words(text)]

@@ -1,0 +1,151 @@
+"""What a user asks of `tinyaug augment`, and the checks before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from augment.model_files import ModelFiles, find_model
+from glove import load_vectors
+from pipelines.engines import EngineSettings
+from pipelines.errors import UserError
+from pipelines.settings import Identity, JobSettings, make_identity
+from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_at_bad_row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from glove import WordVectors
+    from pipelines.reporting import Reporter
+    from pipelines.run_file import RunFile
+    from pipelines.tasks import Task
+
+
+@dataclass(frozen=True)
+class AugmentRequest:
+    """What the user asked for.
+
+    Args:
+        task: name of the task.
+        out: the run directory, a path or a URI.
+        mlm: folder or hub name of the masked LM.
+        glove: vectors file or name; None leaves multi-piece words as they are.
+        data: the user's files; None for the hub.
+        custom: columns of a custom task.
+        settings: what determines the output; `compute.device` may still be `auto`.
+        engine: how it is run.
+        mlm_revision: of the masked LM on the hub.
+        data_revision: of the data set on the hub.
+        overwrite: start afresh in a directory that holds a run.
+        verify: compare hashes of finished shards, not their sizes alone.
+        allow_rejects: rejected rows are no failure.
+    """
+
+    task: str
+    out: str
+    mlm: str
+    glove: str | None
+    data: Path | None = None
+    custom: CustomOptions | None = None
+    settings: JobSettings = field(default_factory=JobSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    mlm_revision: str | None = None
+    data_revision: str | None = None
+    overwrite: bool = False
+    verify: bool = False
+    allow_rejects: bool = False
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A request whose inputs were found.
+
+    Args:
+        opened: the task's files.
+        rejects: filled with bad rows while the task is read.
+        model: the masked LM's files.
+        vectors: the vectors, or None.
+    """
+
+    opened: OpenTask
+    rejects: list[dict[str, Any]]
+    model: ModelFiles
+    vectors: WordVectors | None
+
+
+def check_inputs(request: AugmentRequest, reporter: Reporter) -> Checked:
+    """Finds everything a request names before anything is written, cheapest first.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told while vectors are converted.
+
+    Raises:
+        UserError, AugmentError, VectorsError: something cannot be used.
+    """
+    rejects: list[dict[str, Any]] = []
+    on_bad = stop_at_bad_row if request.settings.on_bad_row == "stop" else _collector(rejects)
+    opened = open_task(request.task, request.data, request.custom, request.data_revision, on_bad)
+    check_pairs(request.settings, opened.task)
+    opened.split("train")
+    model = find_model(request.mlm, request.mlm_revision)
+    vectors = load_vectors(request.glove, progress=reporter.message) if request.glove is not None else None
+    return Checked(opened, rejects, model, vectors)
+
+
+def check_pairs(settings: JobSettings, task: Task) -> None:
+    """Refuses settings for pairs of texts where a task has one.
+
+    Raises:
+        UserError: naming the task's column.
+    """
+    columns = task.text_columns
+    if len(columns) == 1 and (settings.candidates.segment == "partner" or settings.draw.pairs == "second"):
+        raise UserError(
+            f"--pairs second and --pair-context: expected a task with two texts, found {task.name} with "
+            f"{columns[0]} alone; leave them out"
+        )
+
+
+def identity_of(request: AugmentRequest, checked: Checked, started: RunFile | None = None) -> Identity:
+    """What a request amounts to: its settings and fingerprints of all it reads.
+
+    Args:
+        request: what the user asked for.
+        checked: its inputs.
+        started: the run that stands in its directory; None for none.
+    """
+    files = list(checked.opened.split("train").files)
+    for name in checked.opened.held_out():
+        files += checked.opened.split(name).files
+    models = {"mlm": checked.model.fingerprint, "glove": checked.vectors.fingerprint if checked.vectors else ""}
+    return make_identity(checked.opened.task, files, _resolved(request.settings, started), models)
+
+
+def _resolved(settings: JobSettings, started: RunFile | None) -> JobSettings:
+    """Settings with `--device auto` decided: as the run was started, else by what this machine has."""
+    device = settings.compute.device
+    if device == "auto" and started is not None:
+        device = started.identity.settings.compute.device
+    elif device != "cpu":
+        from augment.masked_lm import resolve_device
+
+        device = resolve_device(device)
+    return replace(settings, compute=replace(settings.compute, device=device))
+
+
+def _collector(rejects: list[dict[str, Any]]) -> Any:
+    def collect(row: BadRow) -> None:
+        rejects.append(
+            {
+                "source_idx": row.source_idx,
+                "file": row.file,
+                "line": row.line,
+                "column": row.column,
+                "stage": "read",
+                "error": row.error,
+                "text": row.text,
+            }
+        )
+
+    return collect

@@ -1,0 +1,117 @@
+"""Workers and drivers that are killed: the job goes on, redoes nothing that was finished, ends with the same bytes."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import psutil
+import pytest
+
+from tests.faults.conftest import PART_COST, PARTS, job
+from tests.pipelines.jobs import (
+    contents,
+    done,
+    finish,
+    identities,
+    intact,
+    kill,
+    records,
+    start,
+    tinyaug,
+    wait_for,
+)
+
+TWO_WORKERS = ("--engine", "local", "--workers", "2")
+ON_RAY = ("--engine", "ray", "--workers", "2")
+WORKER = {"local": "spawn_main", "ray": "ray::MapWorker"}
+
+pytestmark = pytest.mark.integration
+
+
+def workers(process, engine: str = "local") -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            found += [child] if WORKER[engine] in " ".join(child.cmdline()) else []
+        except psutil.Error:  # gone meanwhile
+            continue
+    return found
+
+
+def test_the_job_has_many_parts(reference):
+    assert min(len(records(reference, stage)) for stage in ("candidates", "augmented")) >= PARTS
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_more_workers_give_the_same_bytes(command, run, reference, count):
+    done(*command("--workers", count))
+    assert contents(run) == contents(reference)
+
+
+def test_driver_killed_again_and_again(command, run, reference):
+    """Kills at random moments of both stages, with one worker and with two."""
+    seed = random.randrange(1000)
+    chance, finished = random.Random(seed), {}
+    print("seed", seed)  # shown if the test fails
+    for workers_now in (1, 2, 1):
+        goal = len(records(run)) + chance.randint(1, PARTS // 2)
+        process = start(*command("--workers", workers_now))
+        wait_for(lambda goal=goal: len(records(run)) >= goal, process)
+        kill(process)
+        assert len(records(run)) < len(records(reference))
+        assert identities(set(finished)) == finished
+        finished = identities(intact(run))
+    done(*command())
+    assert identities(set(finished)) == finished
+    assert contents(run) == contents(reference)
+    assert not (run / ".partial").exists()
+
+
+def test_killed_workers_are_replaced(command, run, reference):
+    process = start(*command(*TWO_WORKERS))
+    for stage in ("candidates", "augmented"):
+        wait_for(lambda stage=stage: records(run, stage), process)
+        wait_for(lambda: workers(process), process)[0].kill()
+    assert finish(process).code == 0
+    assert contents(run) == contents(reference)
+    assert not (run / ".partial").exists()
+
+
+def test_workers_end_with_their_driver(command, run):
+    process = start(*command(*TWO_WORKERS))
+    wait_for(lambda: records(run), process)
+    found = workers(process)
+    kill(process)
+    assert found
+    assert not psutil.wait_procs(found, timeout=30)[1]
+
+
+def test_ray_gives_the_same_bytes_though_a_worker_is_killed(command, run, reference):
+    process = start(*command(*ON_RAY))
+    wait_for(lambda: records(run, "candidates"), process)
+    wait_for(lambda: workers(process, "ray"), process)[0].kill()
+    ran = finish(process)
+    assert ran.code == 0, ran.err
+    assert contents(run) == contents(reference)
+    assert not (run / ".partial").exists()
+
+
+def test_finished_job_starts_no_engine(command, run, reference, monkeypatch):
+    done(*command())
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != ".lock"}
+    monkeypatch.setattr("pipelines.stage_run.run_parts", lambda *_: pytest.fail("an engine was started"))
+    ran = done(*command(*ON_RAY))
+    assert "everything was done already" in ran.out
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != ".lock"} == before
+
+
+def test_a_job_stopped_while_reading_its_input_goes_on(many, tmp_path, reference, monkeypatch):
+    out = tmp_path / "run"
+    monkeypatch.setattr("pipelines.plan.PART_COST", PART_COST)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.snapshot._write_held_out", lambda *_: signal.raise_signal(signal.SIGINT))
+        assert tinyaug(*job(many, out)).code == 130
+    assert not records(out)
+    done(*job(many, out))
+    assert contents(out) == contents(reference)

@@ -1,0 +1,223 @@
+"""Helpers: write small inputs, run jobs in this process or another one, read what came of them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from pipelines.cli import main
+from tests.fixtures import GLOVE_WORDS, WHOLE_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REPOSITORY = Path(__file__).parents[2]
+ONE_WORKER = ("--engine", "local", "--workers", "1")
+PATIENCE = 120  # seconds until a process that hangs fails its test
+OURS = ("candidates", "augmented", "rejected.parquet")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """An SST-2 folder, a tiny masked LM and tiny vectors."""
+
+    data: Path
+    mlm: Path
+    glove: Path
+
+    def augment(self, out: Path | str, *more: object) -> list[str]:
+        """Arguments of `tinyaug augment` that write into `out`; later ones win."""
+        return augment(self, self.data, out, "--task", "sst2", *more)
+
+    def custom(self, data: Path, out: Path | str, *more: object) -> list[str]:
+        """The same for a file of the user's own with texts in the column `text`."""
+        return augment(self, data, out, "--task", "custom", "--text", "text", *more)
+
+
+def augment(inputs: Inputs, data: Path, out: Path | str, *more: object) -> list[str]:
+    given = ["--data", data, "--mlm", inputs.mlm, "--glove", inputs.glove, "--out", out, "--n", 3, *ONE_WORKER]
+    return ["augment", *map(str, [*given, *more])]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def tinyaug(*arguments: object) -> Ran:
+    """Runs the command line in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    argv = sys.argv
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    sys.argv = ["tinyaug", *map(str, arguments)]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as stop:
+        return Ran(int(stop.code or 0), out.getvalue(), err.getvalue())
+    finally:
+        sys.argv = argv
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    raise AssertionError("the command line did not exit")
+
+
+def done(*arguments: object) -> Ran:
+    """The same, and it must succeed."""
+    ran = tinyaug(*arguments)
+    assert ran.code == 0, ran.err
+    return ran
+
+
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """Starts the command line in a process group of its own, as a shell does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines", *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Ran:
+    """Waits for a process that was started."""
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return Ran(process.returncode, out, err)
+
+
+def in_a_process(*arguments: object, **environment: str) -> Ran:
+    """Runs the command line as a user does."""
+    return finish(start(*arguments, **environment))
+
+
+def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
+    """Waits until something holds, which must happen while the process lives; gives what the condition gave."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        assert process.poll() is None, f"ended with {process.returncode}: {process.communicate()[1]}"
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    raise AssertionError("waited in vain")
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL of the driver alone."""
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+
+
+def records(run: Path, stage: str = "*") -> list[Path]:
+    """Completion records that are there."""
+    return sorted(run.glob(f"{stage}/records/*.json"))
+
+
+def intact(run: Path) -> set[Path]:
+    """Shards whose completion record tells their size and sha256."""
+    found = set()
+    for path in records(run):
+        record = json.loads(path.read_text())
+        data = path.parents[1] / "data" / f"{path.stem}.parquet"
+        if record["bytes"] == data.stat().st_size and record["sha256"] == sha256(data):
+            found.add(data)
+    return found
+
+
+def identities(paths: set[Path]) -> dict[Path, tuple[int, int]]:
+    """Inode and time of writing of some files: another pair if a file was made again."""
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}
+
+
+def contents(run: Path) -> dict[str, str]:
+    """Name -> sha256 of all a job makes: shards, records, manifests, card, rejected rows."""
+    files = [path for name in OURS for path in [run / name, *(run / name).rglob("*")] if path.is_file()]
+    assert files, f"nothing in {run}"
+    return {str(path.relative_to(run)): sha256(path) for path in files}
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """All files of a folder, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    """All augmented rows, shard by shard."""
+    return [row for path in sorted(run.glob("augmented/data/*")) for row in pq.read_table(path).to_pylist()]
+
+
+def variants(run: Path, column: str = "sentence") -> dict[int, list[str]]:
+    """The texts of each example, the original first."""
+    found: dict[int, list[str]] = {}
+    for row in rows(run):
+        found.setdefault(row["source_idx"], []).append(row[column])
+    return found
+
+
+def rejected(run: Path) -> list[dict[str, Any]]:
+    return pq.read_table(run / "rejected.parquet").to_pylist()
+
+
+def manifest(run: Path, stage: str = "augmented") -> dict[str, Any]:
+    return json.loads((run / stage / "manifest.json").read_text())
+
+
+def rebuilt(row: dict[str, Any], original: dict[str, Any], column: str) -> str:
+    """The text that a row's edits make of the original."""
+    text, cursor, pieces = original[column], 0, []
+    for edit in (edit for edit in row["edits"] if edit["column"] == column):
+        assert text[edit["start"] : edit["end"]] == edit["original"] != edit["replacement"]
+        pieces += [text[cursor : edit["start"]], edit["replacement"]]
+        cursor = edit["end"]
+    return "".join([*pieces, text[cursor:]])
+
+
+def sentences(count: int, seed: int = 0) -> Iterator[str]:
+    """Sentences of 4 to 14 words, one in eight of several pieces; some occur again."""
+    chance = random.Random(seed)
+    written: list[str] = []
+    for _ in range(count):
+        words = (
+            chance.choice(GLOVE_WORDS if chance.random() < 1 / 8 else WHOLE_WORDS) for _ in range(chance.randint(4, 14))
+        )
+        written.append(chance.choice(written) if written and chance.random() < 0.05 else " ".join(words) + " .")
+        yield written[-1]
+
+
+def write_sst2(folder: Path, train: list[str], dev: list[str], test: list[str] | None = None) -> Path:
+    """GLUE's own layout."""
+    folder.mkdir(parents=True)
+    for name, texts in (("train", train), ("dev", dev)):
+        lines = [f"{text}\t{number % 2}" for number, text in enumerate(texts)]
+        (folder / f"{name}.tsv").write_text("\n".join(["sentence\tlabel", *lines, ""]), encoding="utf-8")
+    lines = [f"{number}\t{text}" for number, text in enumerate(test or ["a test"])]
+    (folder / "test.tsv").write_text("\n".join(["index\tsentence", *lines, ""]), encoding="utf-8")
+    return folder

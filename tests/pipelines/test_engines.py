@@ -1,0 +1,109 @@
+"""Engines with workers that fail in every way: what can be done is done, what cannot is named."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipelines.engines import EngineSettings, Failure, run_parts, worker_count
+from pipelines.engines.on_ray import RayWorker
+from pipelines.errors import UserError
+from pipelines.records import Record, ShardNames
+
+
+@dataclass(frozen=True)
+class Work:
+    """A stage whose parts are told what to do: `kill`, `fail`, anything else is done."""
+
+    folder: str
+    orders: tuple[str, ...]
+    mistake: str = ""
+    name: str = "candidates"
+
+    @property
+    def job(self) -> Work:
+        return self
+
+    @property
+    def root(self) -> str:
+        return self.folder
+
+    @property
+    def names(self) -> ShardNames:
+        return ShardNames(self.name, "part", len(self.orders))
+
+    def make_worker(self) -> Work:
+        if self.mistake == "user":
+            raise UserError("no such model")
+        if self.mistake:
+            raise OSError(self.mistake)
+        return self
+
+    def work(self, part: int) -> Record:
+        with (Path(self.folder) / f"tries-{part}").open("a") as stream:
+            stream.write("x")
+        order = self.orders[part]
+        if order == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if order == "fail" or (order == "fail once" and self.tries(part) == 1):
+            raise ValueError("failed as told")
+        return Record("candidates", part, len(self.orders), 0, 1, 1, 1, "", "", {})
+
+    def tries(self, part: int) -> int:
+        return len((Path(self.folder) / f"tries-{part}").read_text())
+
+
+def run(work: Work, workers: int) -> tuple[set[int], dict[int, str]]:
+    """Parts that were done, and why the others were not."""
+    found: list[Record | Failure] = []
+    run_parts(work, list(range(len(work.orders))), EngineSettings("local", workers), found.append)
+    assert sorted(one.part for one in found) == list(range(len(work.orders)))
+    failed = {one.part: one.reason for one in found if isinstance(one, Failure)}
+    return {one.part for one in found} - failed.keys(), failed
+
+
+def test_failures_are_tried_again_and_named(tmp_path):
+    work = Work(str(tmp_path), ("", "fail", "fail once", ""))
+    done, failed = run(work, 1)
+    assert done == {0, 2, 3}
+    assert failed == {1: "ValueError: failed as told"}
+    assert [work.tries(part) for part in range(4)] == [1, 3, 2, 1]
+    logs = sorted(path.name for path in (tmp_path / "logs").iterdir())
+    assert sum("00001" in name for name in logs) == 3
+    assert len(logs) == 4
+    assert "failed as told" in (tmp_path / "logs" / logs[0]).read_text()
+
+
+@pytest.mark.integration
+def test_a_part_that_kills_its_worker_is_given_up_and_the_others_are_done(tmp_path):
+    done, failed = run(Work(str(tmp_path), ("kill", *[""] * 6, "fail")), 2)
+    assert done == {1, 2, 3, 4, 5, 6}
+    assert set(failed) == {0, 7}
+    assert "its worker died 3 times" in failed[0]
+
+
+@pytest.mark.integration
+def test_a_mistake_that_workers_find_stops_the_job(tmp_path):
+    with pytest.raises(UserError, match="no such model"):
+        run(Work(str(tmp_path), ("", "", ""), "user"), 2)
+
+
+@pytest.mark.parametrize("mistake", ["user", "the disk is gone"])
+def test_a_ray_worker_that_cannot_be_built_says_so_and_lives(tmp_path, mistake):
+    """An actor that dies while it is built is built again for ever."""
+    worker = RayWorker(Work(str(tmp_path), ("",), mistake))
+    (result,) = worker({"part": [0]})["result"]
+    assert ("no such model" if mistake == "user" else mistake) in result
+
+
+def test_no_parts_start_nothing(tmp_path):
+    run_parts(Work(str(tmp_path), (), "user"), [], EngineSettings("ray"), lambda _: pytest.fail("called"))
+
+
+def test_never_more_workers_than_parts():
+    assert worker_count(EngineSettings("local", 8), 3) == 3
+    assert worker_count(EngineSettings("local"), 1) == 1

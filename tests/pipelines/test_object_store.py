@@ -1,0 +1,159 @@
+"""A run directory in an object store: a server of our own that speaks S3 (moto)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pyarrow.fs as pafs
+import pytest
+
+from pipelines.lock import only_writer
+from pipelines.storage import Storage
+from tests.pipelines.jobs import PATIENCE, contents, done, everything, finish, start, tinyaug, wait_for
+
+pytestmark = pytest.mark.integration
+TEN = ("--shard-rows", 10)
+LOCAL = ("--engine", "local", "--workers", "1")
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory):
+    """Address of the server, with a bucket in it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("s3") / "log").open("w")
+    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stdout=log, stderr=log)
+    try:
+        _make_bucket(f"http://127.0.0.1:{port}/bucket", server)
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+        log.close()
+
+
+def _make_bucket(address: str, server: subprocess.Popen) -> None:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            urllib.request.urlopen(urllib.request.Request(address, method="PUT")).close()
+            return
+        except OSError:
+            assert server.poll() is None
+            assert time.monotonic() < end, "the server does not answer"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def store(endpoint, monkeypatch):
+    """Gives the URI of a run by its name; credentials come from the environment, as they should."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return lambda name: f"s3://bucket/{name}?endpoint_override={endpoint}&scheme=http&region=us-east-1"
+
+
+def names(uri: str) -> set[str]:
+    """Names of all objects of a run."""
+    filesystem, prefix = pafs.FileSystem.from_uri(uri)
+    found = filesystem.get_file_info(pafs.FileSelector(prefix, recursive=True, allow_not_found=True))
+    return {info.path.removeprefix(f"{prefix}/") for info in found if info.is_file}
+
+
+def objects(uri: str) -> dict[str, bytes]:
+    """Name -> content of all objects of a run."""
+    return {name: Storage(uri).read_bytes(name) for name in names(uri)}
+
+
+def same_as(local, uri: str) -> None:
+    """What a job makes is the same there as on a disk."""
+    found = objects(uri)
+    expected = everything(local)
+    assert {name: found.get(name) for name in contents(local)} == {name: expected[name] for name in contents(local)}
+    assert ".lock" not in found
+
+
+def test_stopped_and_gone_on_with(inputs, finished, store):
+    uri = store("stopped")
+    process = start(*inputs.augment(uri, *TEN))
+    wait_for(lambda: "augmented/records/train-00000-of-00006.json" in names(uri), process)
+    process.send_signal(signal.SIGINT)
+    ran = finish(process)
+    assert ran.code in (0, 130)  # 0 if the last shards were faster
+    assert ".lock" not in objects(uri)
+    before = {name: content for name, content in objects(uri).items() if "/data/" in name}
+    assert before
+    done(*inputs.augment(uri, *TEN))
+    same_as(finished, uri)
+    assert "everything was done already" in done(*inputs.augment(uri, *TEN)).out
+
+
+def test_killed_and_gone_on_with_once_its_lock_is_removed(inputs, finished, store):
+    uri = store("killed")
+    process = start(*inputs.augment(uri, *TEN))
+    wait_for(lambda: "input/record.json" in names(uri), process)
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+    ran = tinyaug(*inputs.augment(uri, *TEN))
+    assert ran.code == 2
+    assert f"found process {process.pid} on host {socket.gethostname()}" in ran.err
+    assert "if that job is gone, delete s3://bucket/killed/.lock" in ran.err
+    Storage(uri).remove(".lock")
+    done(*inputs.augment(uri, *TEN))
+    same_as(finished, uri)
+
+
+def test_damage_status_verify_and_another_draw(inputs, finished, store, tmp_path):
+    uri = store("damaged")
+    done(*inputs.augment(uri, *TEN))
+    storage, name = Storage(uri), "augmented/data/train-00002-of-00006.parquet"
+    storage.write_bytes(name, storage.read_bytes(name)[:-1])
+    assert tinyaug("status", uri).code == 1
+    assert f"missing or damaged: {name}" in tinyaug("verify", uri).out
+    done(*inputs.augment(uri, *TEN))
+    same_as(finished, uri)
+    done("resample", "--candidates", uri, "--out", store("drawn"), "--seed", 5, *LOCAL)
+    done("resample", "--candidates", finished, "--out", tmp_path / "drawn", "--seed", 5, *LOCAL)
+    same_as(tmp_path / "drawn", store("drawn"))
+
+
+def test_one_writer_and_overwriting(inputs, store):
+    uri = store("written")
+    done(*inputs.augment(uri, *TEN))
+    with only_writer(Storage(uri)):
+        ran = tinyaug(*inputs.augment(uri, *TEN, "--overwrite"))
+        assert (ran.code, f"found process {os.getpid()}" in ran.err) == (2, True)
+        assert json.loads(objects(uri)[".lock"])["process"] == os.getpid()
+    done(*inputs.augment(uri, "--seed", 7, "--overwrite"))
+    assert json.loads(objects(uri)["run.json"])["identity"]["settings"]["draw"]["seed"] == 7
+    assert "augmented/data/train-00000-of-00006.parquet" not in objects(uri)
+
+
+def test_something_else_is_left_alone(inputs, store):
+    uri = store("other")
+    Storage(uri).write_bytes("thesis.tex", b"my life's work")
+    for more in ((), ("--overwrite",)):
+        assert tinyaug(*inputs.augment(uri, *more)).code == 2
+    assert objects(uri) == {"thesis.tex": b"my life's work"}
+
+
+def test_credentials_in_an_address_are_not_shown(inputs, store):
+    uri = store("shown").replace("s3://", "s3://key:secret@")
+    ran = done(*inputs.augment(uri, "--limit", 3))
+    assert "s3://bucket/shown/augmented/data" in ran.out
+    assert "secret" not in ran.out + ran.err
+
+
+def test_a_bucket_that_is_not_there(inputs, store):
+    ran = tinyaug(*inputs.augment(store("run").replace("bucket", "no-such-bucket"), "--limit", 3))
+    assert ran.code in (1, 2)
+    assert "no-such-bucket" in ran.err
+    assert "defect" not in ran.err

@@ -1,0 +1,118 @@
+"""A run goes on with its own settings alone, and in its own directory alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.fixtures import save_tiny_masked_lm
+from tests.pipelines.jobs import Inputs, augment, done, everything, tinyaug
+
+TEN = ("--shard-rows", 10)
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of the finished run."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def untouched(folder, before: dict[str, bytes]) -> bool:
+    """Nothing differs but the lock, which names the last process that asked for it."""
+    after = everything(folder)
+    return {**after, ".lock": b""} == {**before, ".lock": b""}
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (("--seed", 7), "settings.draw.seed: 42 there, 7 now"),
+        (("--n", 4), "settings.draw.n: 3 there, 4 now"),
+        (("--k", 5), "settings.candidates.k: 20 there, 5 now"),
+        (("--mask-spacing", 8), "settings.candidates.mask_spacing: 0 there, 8 now"),
+        (("--shard-rows", 11), "settings.shard_rows: 10 there, 11 now"),
+        (("--limit", 20), "settings.limit: null there, 20 now"),
+        (("--threads", 2), "settings.compute.threads: 1 there, 2 now"),
+        (("--drop-leaks",), "settings.drop_leaks: false there, true now"),
+        (("--glove", "none"), "models.glove: "),
+        (("--protect", "film"), 'settings.candidates.protect: [] there, ["film"] now'),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_other_settings_are_refused_by_name(inputs, run, more, named):
+    before = everything(run)
+    ran = tinyaug(*inputs.augment(run, *TEN, *more))
+    assert ran.code == 2
+    assert named in ran.err
+    assert untouched(run, before)
+
+
+def test_another_model_is_refused(inputs, run, tmp_path):
+    other = Inputs(inputs.data, save_tiny_masked_lm(tmp_path / "other", seed=1), inputs.glove)
+    ran = tinyaug(*other.augment(run, *TEN))
+    assert (ran.code, "models.mlm: " in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("part", ["train", "dev"])
+def test_changed_input_is_refused(inputs, run, tmp_path, part):
+    data = shutil.copytree(inputs.data, tmp_path / "data")
+    with (data / f"{part}.tsv").open("a") as stream:
+        stream.write("one more\t1\n")
+    ran = tinyaug(*augment(inputs, data, run, "--task", "sst2", *TEN))
+    assert (ran.code, "inputs: " in ran.err) == (2, True)
+
+
+def test_workers_and_places_are_no_settings(inputs, run, tmp_path):
+    moved = shutil.copytree(inputs.data, tmp_path / "elsewhere" / "SST-2")
+    done(*augment(inputs, moved, run, "--task", "sst2", *TEN, "--workers", 2, "--verify"))
+
+
+def test_other_software_matters_only_while_shards_are_left(inputs, run):
+    told = json.loads((run / "run.json").read_text())
+    told["identity"]["versions"]["torch"] = "1.0"
+    (run / "run.json").write_text(json.dumps(told))
+    (run / "augmented/manifest.json").unlink()
+    ran = tinyaug("status", run)  # hashes cover versions: its shards were made with others than run.json says
+    assert ran.code == 1
+    ran = tinyaug(*inputs.augment(run, *TEN))
+    assert (ran.code, 'versions.torch: "1.0" there' in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",)], ids=["plain", "overwrite"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("thesis.tex", "my life's work"), ("run.json", "{}"), ("run.json", '{"epochs": 3}'), ("run.json", "not JSON")],
+)
+def test_a_directory_of_something_else_is_left_alone(inputs, tmp_path, more, name, content):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / name).write_text(content)
+    ran = tinyaug(*inputs.augment(folder, *more))
+    assert ran.code == 2
+    assert str(folder) in ran.err
+    assert everything(folder) == {name: content.encode()}
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",)], ids=["plain", "overwrite"])
+def test_resample_leaves_it_alone_too(finished, tmp_path, more):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"epochs": 3}')
+    assert tinyaug("resample", "--candidates", finished, "--out", folder, *more).code == 2
+    assert everything(folder) == {"run.json": b'{"epochs": 3}'}
+
+
+def test_overwrite_starts_afresh(inputs, run):
+    (run / "report.html").write_text("of the old run")
+    done(*inputs.augment(run, "--seed", 7, "--overwrite"))
+    assert not (run / "report.html").exists()
+    assert json.loads((run / "run.json").read_text())["identity"]["settings"]["draw"]["seed"] == 7
+    done(*inputs.augment(run, "--seed", 7))
+
+
+def test_overwrite_with_a_mistake_deletes_nothing(inputs, run):
+    before = everything(run)
+    assert tinyaug(*inputs.augment(run, "--overwrite", "--mlm", "/nowhere")).code == 2
+    assert everything(run) == before
