@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from augment.errors import AugmentError
 from augment.last_layer import EncoderAtPositions
+from augment.packed_linear import pack_linear_layers
 from augment.top_k import top_probabilities
 from augment.vocabulary import Vocabulary, read_vocabulary
 from augment.words import WordSplitter
@@ -161,6 +162,8 @@ def load_masked_lm(
             f"masked LM {files.name}: expected a model with a masked-LM head, found no weights for "
             f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}; an encoder alone cannot propose words"
         )
+    if device == "cpu" and precision != "fp16":
+        pack_linear_layers(model.to(PRECISIONS[precision]).eval())
     return MaskedLM(model, tokenizer, device, precision, punctuation)
 
 

@@ -1,6 +1,6 @@
 """Finding candidates: ours beside the published way, a batched way and the bare encoder, in one run.
 
-python -m benchmarks.augment --task sst2 --data GLUE/SST-2 --mlm MODEL --glove FILE --limit 150 --json out.json
+python benchmarks/augment.py --task sst2 --data GLUE/SST-2 --mlm MODEL --glove FILE --limit 150 --json out.json
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+ROOT = Path(__file__).resolve().parent.parent  # run as a file, this folder's modules would hide the packages
+sys.path = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT / "benchmarks")]
 
 import numpy as np
 import torch
@@ -60,11 +64,14 @@ class Measured:
         self.texts = _texts(arguments)
         self._worded = self._model.splitter.split(self.texts)
         plain = AutoModelForMaskedLM.from_pretrained(files.folder, dtype=torch.float32).eval()
-        published = AutoModelForMaskedLM.from_pretrained(files.folder, dtype=torch.float32).eval()
+        published, without = (
+            AutoModelForMaskedLM.from_pretrained(files.folder, dtype=torch.float32, attn_implementation="eager").eval()
+            for _ in range(2)  # the first is asked for gradients, the second is not
+        )
         tokenizer = AutoTokenizer.from_pretrained(files.folder)
         self._sequential = {
             "published": Sequential(published, tokenizer, vectors),
-            "published, no gradients": Sequential(plain, tokenizer, vectors, gradients=False),
+            "published, no gradients": Sequential(without, tokenizer, vectors, gradients=False),
         }
         special = (self._model.cls_id, self._model.sep_id, self._model.mask_id)
         self._batched = Batched(plain, special)

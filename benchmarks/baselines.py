@@ -2,8 +2,8 @@
 
 `Sequential` works as the TinyBERT authors' data_augmentation.py does: one word at a time (no stop words), the text
 tokenised anew in Python for each, masked text paired with the original, logits of every position and a full sort of
-the vocabulary, gradients tracked, a full sort of 100,000 GloVe vectors for a multi-piece word. `Batched` works as
-haystack 1.x's script does: the words of one text in a batch, logits of every position.
+the vocabulary, eager attention, gradients tracked, a full sort of 100,000 GloVe vectors for a multi-piece word.
+`Batched` works as haystack 1.x's script does: the words of one text in a batch, logits of every position.
 """
 
 from __future__ import annotations

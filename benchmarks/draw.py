@@ -1,7 +1,7 @@
 """Drawing variants from a stored candidate table: variants a second and core, edits included.
 
-    python -m benchmarks.draw [--rows 4096] [--words 10] [--n 20] [--json out.json]
-    python -m benchmarks.draw --run runs/sst2        # from the candidates of a real run
+    python benchmarks/draw.py [--rows 4096] [--words 10] [--n 20] [--json out.json]
+    python benchmarks/draw.py --run runs/sst2        # from the candidates of a real run
 
 Times exactly what a worker does between reading candidates and writing Parquet: places, draws, texts, edits.
 """
@@ -12,9 +12,13 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent  # run as a file, this folder's modules would hide the packages
+sys.path = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT / "benchmarks")]
 
 import numpy as np
 import pyarrow as pa

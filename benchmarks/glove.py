@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from glove import WordVectors
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent  # run as a file, this folder's modules would hide the packages
 sys.path = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT / "benchmarks")]
 
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 LOAD = (
     "import sys, time; start = time.perf_counter(); import glove; imported = time.perf_counter(); "

@@ -1,0 +1,71 @@
+"""oneDNN's linear layers give what torch's own give."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM
+
+from augment import packed_linear
+from augment.packed_linear import PackedLinear, pack_linear_layers
+
+
+def _model(act: str = "gelu") -> BertForMaskedLM:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=60, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, hidden_act=act
+    )
+    return BertForMaskedLM(config).eval()
+
+
+@pytest.fixture
+def _packable():
+    if not packed_linear._can_pack():
+        pytest.skip("this build of torch has no oneDNN")
+
+
+@pytest.mark.usefixtures("_packable")
+@pytest.mark.parametrize("act", ["gelu", "relu", "gelu_new"])
+def test_packed_model_gives_the_same_logits(act):
+    model = _model(act)
+    packed = copy.deepcopy(model)
+    with torch.inference_mode():
+        assert pack_linear_layers(packed)
+        ids = torch.arange(1, 22).view(3, 7)
+        assert torch.allclose(packed(input_ids=ids).logits, model(input_ids=ids).logits, atol=2e-5)
+    assert not any(type(module) is torch.nn.Linear for module in packed.modules())
+
+
+@pytest.mark.usefixtures("_packable")
+def test_only_exact_gelu_is_fused():
+    for act, fused in (("gelu", True), ("gelu_new", False), ("relu", False)):
+        model = _model(act)
+        pack_linear_layers(model)
+        activation = model.bert.encoder.layer[0].intermediate.intermediate_act_fn
+        assert isinstance(activation, torch.nn.Identity) == fused
+
+
+@pytest.mark.usefixtures("_packable")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [True, False])
+def test_any_number_of_rows(dtype, bias):
+    torch.manual_seed(1)
+    linear = torch.nn.Linear(16, 48, bias=bias, dtype=dtype)
+    with torch.inference_mode():
+        packed = PackedLinear(linear)
+        for shape in ((1, 16), (5, 3, 16), (4096, 16)):
+            states = torch.randn(shape, dtype=dtype)
+            tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+            assert torch.allclose(packed(states), linear(states), atol=tolerance, rtol=tolerance)
+
+
+def test_without_the_operator_the_model_is_left_as_it_was(monkeypatch):
+    def refuse(*_args: object) -> None:
+        raise AttributeError("no such operator")
+
+    monkeypatch.setattr(PackedLinear, "__init__", refuse)
+    model = _model()
+    assert not pack_linear_layers(model)
+    assert any(type(module) is torch.nn.Linear for module in model.modules())
