@@ -168,6 +168,7 @@ class Augmenter:
 
         Raises:
             AugmentError: a setting out of range, something that is no text, or a text that cannot be worked on.
+            ModelFailedError: the masked LM fails whatever it is given.
         """
         texts = _checked(texts)
         given: dict[str, Any] = {"n": n, "p": p, "duplicates": {True: "redraw", False: "keep", None: None}[unique]}

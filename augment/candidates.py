@@ -9,11 +9,12 @@ import numpy as np
 from augment.candidate_table import SOURCES, Candidates
 from augment.masked_copies import CopyGroup, Masked, SpecialIds, copy_sizes, masked_copies
 from augment.proposals import Proposals
+from augment.protected import Protected
 from augment.similar import SimilarWords
 from augment.words import Word, WordedText, eligibility
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from augment.masked_lm import MaskedLM
     from augment.presets import CandidateSettings
@@ -44,6 +45,10 @@ class CandidateFinder:
         vectors: GloVe vectors for words of several pieces, or None to leave such words as they are.
         settings: what decides the candidates.
         batch_tokens: tokens in one forward pass.
+        threads: cores that look for neighbours; None for all.
+
+    Raises:
+        AugmentError: a protected entry without words.
     """
 
     def __init__(
@@ -52,27 +57,29 @@ class CandidateFinder:
         vectors: WordVectors | None,
         settings: CandidateSettings,
         batch_tokens: int = 2048,
+        threads: int | None = None,
     ) -> None:
         self.model, self.settings, self.batch_tokens = model, settings, batch_tokens
-        self.similar = SimilarWords(vectors, model.splitter, settings.k, settings.punctuation)
+        self.similar = SimilarWords(vectors, model.splitter, settings.k, settings.punctuation, threads)
         self.special = SpecialIds(model.cls_id, model.sep_id, model.mask_id, model.window)
-        self._eligible = eligibility(settings)
+        self._eligible, self._protected = eligibility(settings), Protected(settings.protect, model.splitter)
 
     def find(
         self,
         texts: Sequence[str],
         partners: Sequence[str] | None = None,
-        progress: Callable[[int], None] | None = None,
     ) -> Candidates:
         """Candidates of every eligible word of some texts; with context `running`, of multi-piece words only.
 
         Args:
             texts: T texts.
             partners: with segment `partner`, the other text of each pair.
-            progress: called with the number of masked words done since the last call.
 
         Returns:
             The candidates; a text that cannot be worked on has an entry in `errors` and no words.
+
+        Raises:
+            ModelFailedError: the masked LM fails whatever it is given.
         """
         worded = self.model.splitter.split(texts)
         errors = self._too_long(worded)
@@ -80,8 +87,9 @@ class CandidateFinder:
             slot for number, text in enumerate(worded) if number not in errors for slot in self.slots(number, text)
         ]
         groups = self._copies(worded, slots, partners)
-        proposals = Proposals(self.model, len(slots), self.settings.k, self._excluded(worded, slots))
-        proposals.run(groups, self.batch_tokens, progress)
+        excluded = self.excluded((worded[slot.text], slot.word) for slot in slots)
+        proposals = Proposals(self.model, len(slots), self.settings.k, excluded)
+        proposals.run(groups, self.batch_tokens)
         errors.update(proposals.errors)
         counts = {**_copy_counts(groups), "split_batches": proposals.split_batches}
         return self._assemble(worded, slots, proposals, errors, counts)
@@ -93,8 +101,11 @@ class CandidateFinder:
             number: the text's number, to be written into the slots.
             text: the text.
         """
+        protected = self._protected.places(text)
         return [
-            Slot(number, index, word) for index, word in enumerate(text.words) if self._eligible(text.spelling(word))
+            Slot(number, index, word)
+            for index, word in enumerate(text.words)
+            if index not in protected and self._eligible(text.spelling(word))
         ]
 
     def count(self, texts: Sequence[str], partners: Sequence[str] | None = None) -> dict[str, int]:
@@ -151,11 +162,23 @@ class CandidateFinder:
             return [text.ids for text in self.model.splitter.split(partners)]
         return [None] * len(worded)
 
-    def _excluded(self, worded: Sequence[WordedText], slots: Sequence[Slot]) -> np.ndarray | None:
+    def excluded(self, words: Iterable[tuple[WordedText, Word]]) -> np.ndarray | None:
+        """Vocabulary ids that must not be proposed for some words: with `exclude_original` the word in any case.
+
+        Args:
+            words: M words with their texts.
+
+        Returns:
+            int64 (M, E), -1 where a word has fewer; None where nothing is excluded.
+        """
         if not self.settings.exclude_original:
             return None
-        ids = [worded[slot.text].ids[slot.word.token] if slot.word.single_piece else -1 for slot in slots]
-        return np.array(ids, dtype=np.int64)
+        same = self.model.vocabulary.same_word
+        rows = [same(text.ids[word.token], text.spelling(word)) if word.single_piece else () for text, word in words]
+        found = np.full((len(rows), max(map(len, rows), default=0)), -1, dtype=np.int64)
+        for row, ids in zip(found, rows, strict=True):
+            row[: len(ids)] = ids
+        return found
 
     def _assemble(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from augment.words import WordedText
 
+ALIGNED = 32  # see packed_linear.STEP
 PADDED_AT_MOST = 0.75  # a copy shorter than this share of its batch's longest starts a new batch
 
 
@@ -144,16 +146,24 @@ def batches(groups: Sequence[CopyGroup], batch_tokens: int) -> Iterator[tuple[Co
         start = 0
         while start < len(group.ids):
             width = width if parts else group.length
-            room = max(1, batch_tokens // width) - rows
+            most = _rows_of_batch(width, batch_tokens)
+            room = most - rows
             stop = min(start + room, len(group.ids))
             parts.append((group, start, stop))
             rows += stop - start
             start = stop
-            if rows >= max(1, batch_tokens // width):
+            if rows >= most:
                 yield _join(parts, width)
                 parts, rows = [], 0
     if parts:
         yield _join(parts, width)
+
+
+def _rows_of_batch(width: int, batch_tokens: int) -> int:
+    """Rows of a full batch; where few are lost, their tokens are a multiple of ALIGNED, which kernels like."""
+    rows = max(1, batch_tokens // width)
+    step = ALIGNED // gcd(width, ALIGNED)
+    return rows // step * step if rows >= 2 * step else rows
 
 
 def _blocks_of_text(

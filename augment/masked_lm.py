@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from augment.errors import AugmentError
 from augment.last_layer import EncoderAtPositions
-from augment.packed_linear import pack_linear_layers
+from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
 from augment.top_k import top_probabilities
 from augment.vocabulary import Vocabulary, read_vocabulary
 from augment.words import WordSplitter
@@ -87,7 +87,7 @@ class MaskedLM:
         Args:
             copies: masked copies of texts.
             k: words for each position.
-            exclude: int64 (M,) one vocabulary id never proposed at each masked position; -1 for none.
+            exclude: int64 (M, E) vocabulary ids never proposed at each masked position; -1 where there are fewer.
 
         Returns:
             ids int32 (M, k) and probabilities float32 (M, k), best first, for the M masked positions in the
@@ -149,9 +149,9 @@ def load_masked_lm(
 
     logging.disable_progress_bar()
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(files.folder)
+        tokenizer: Any = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
         model, report = AutoModelForMaskedLM.from_pretrained(
-            files.folder, dtype=torch.float32, output_loading_info=True
+            files.folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
     except Exception as error:  # transformers raises OSError, ValueError, KeyError, safetensors' own, …
         reason = str(error).strip().split("\n")[0]
@@ -162,7 +162,7 @@ def load_masked_lm(
             f"masked LM {files.name}: expected a model with a masked-LM head, found no weights for "
             f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}; an encoder alone cannot propose words"
         )
-    if device == "cpu" and precision != "fp16":
+    if linear_kernel(device, precision) == ONEDNN:
         pack_linear_layers(model.to(PRECISIONS[precision]).eval())
     return MaskedLM(model, tokenizer, device, precision, punctuation)
 
@@ -194,8 +194,8 @@ def _positions(config: Any) -> int:
 
 
 def _bar(logits: Tensor, excluded: Tensor) -> None:
-    rows = torch.nonzero(excluded >= 0).squeeze(1)
-    logits[rows, excluded[rows]] = -torch.inf
+    rows, columns = torch.nonzero(excluded >= 0, as_tuple=True)
+    logits[rows, excluded[rows, columns]] = -torch.inf
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -204,11 +204,16 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
         raise AugmentError("tokenizer: expected a fast tokenizer, found a slow one; save it with use_fast=True")
     kind = type(backend.model).__name__
     if kind != "WordPiece":
-        raise AugmentError(f"tokenizer: expected WordPiece (BERT and its kin), found {kind}")
+        raise AugmentError(
+            f"tokenizer: expected WordPiece (BERT and its kin), found {kind}; choose a model such as bert-base-uncased"
+        )
 
 
 def _token_id(tokenizer: Any, role: str) -> int:
     token = getattr(tokenizer, role, None)
     if token is None:
-        raise AugmentError(f"tokenizer: expected a {role}, found none; Algorithm 1 needs a masked language model")
+        raise AugmentError(
+            f"tokenizer: expected a {role}, found none; Algorithm 1 needs a masked language model: choose one such as "
+            "bert-base-uncased, or set the token in the tokenizer's configuration"
+        )
     return int(tokenizer.convert_tokens_to_ids(token))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from augment.errors import AugmentError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+NATIVE_TYPES = {"bert", "distilbert", "electra", "mobilebert", "mpnet"}  # transformers has their code
+HUB_SECONDS = 4.0  # for the hub's first answer, name look-up included
 HUB_PATTERNS = ["*.json", "vocab.txt", "*.safetensors"]
 
 
@@ -46,15 +48,28 @@ def find_model(name: str, revision: str | None = None) -> ModelFiles:
     Raises:
         AugmentError: no such model, no network, or a model that cannot be used as augmenter.
     """
+    folder, commit = locate_model(name, revision)
+    check_folder(folder, name)
+    return ModelFiles(name, folder, commit, folder_fingerprint(folder))
+
+
+def locate_model(name: str, revision: str | None = None, what: str = "masked LM") -> tuple[Path, str | None]:
+    """The folder of a model and its commit on the hub, None for a local one; nothing in it is checked.
+
+    Args:
+        name: a folder, or a repository on the model hub.
+        revision: branch, tag or commit on the hub.
+        what: the model's part in the job, for messages.
+
+    Raises:
+        AugmentError: no such model, or no network.
+    """
     path = Path(name).expanduser()
     if path.is_dir():
-        folder, commit = path, None
-    elif path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise AugmentError(f"masked LM: expected a model folder or a name on the hub, found no folder {name!r}")
-    else:
-        folder, commit = _from_hub(name, revision)
-    check_folder(folder, name)
-    return ModelFiles(name, folder, commit, _fingerprint(folder))
+        return path, None
+    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise AugmentError(f"{what}: expected a model folder or a name on the hub, found no folder {name!r}")
+    return _from_hub(name, revision, what)
 
 
 def check_folder(folder: Path, name: str) -> None:
@@ -71,6 +86,11 @@ def check_folder(folder: Path, name: str) -> None:
     if not any((folder / file).exists() for file in WEIGHT_FILES):
         raise AugmentError(f"masked LM {name}: expected weights ({', '.join(WEIGHT_FILES)}), found none in the folder")
     model_type = str(config.get("model_type", "unknown"))
+    if config.get("auto_map") and model_type not in NATIVE_TYPES:
+        raise AugmentError(
+            f"masked LM {name}: expected a model that transformers can load by itself, found one with code of its own "
+            f"(auto_map, model type {model_type}); such code is never run, choose another model"
+        )
     settings = folder / "tokenizer_config.json"
     mask = _read_json(settings, name).get("mask_token", "") if settings.exists() else ""
     if (folder / "tokenizer.json").exists():
@@ -124,26 +144,51 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
     return content
 
 
-def _from_hub(name: str, revision: str | None) -> tuple[Path, str | None]:
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "4")  # seconds; read when huggingface_hub is imported
+def _from_hub(name: str, revision: str | None, what: str) -> tuple[Path, str | None]:
     from huggingface_hub import snapshot_download
 
+    trouble = _unreachable(name, revision)
+    offline = trouble is not None  # what was downloaded earlier must do
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=HUB_PATTERNS))
-        if not any((folder / file).exists() for file in WEIGHT_FILES):
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=HUB_PATTERNS, local_files_only=offline))
+        if not offline and not any((folder / file).exists() for file in WEIGHT_FILES):
             # An old repository without safetensors: torch reads its pickle through `weights_only`.
             patterns = [*HUB_PATTERNS, "pytorch_model.bin"]
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds: HTTP, offline, bad name, disk
-        reason = str(error).strip().split("\n")[0]
+        cause = trouble or error
+        reason = str(cause).strip().split("\n")[0]
         raise AugmentError(
-            f"masked LM {name}: expected a model folder or a name on the hub; there is no such folder, and the "
-            f"hub gave {type(error).__name__}: {reason}. Check the name and the network, or pass a local folder"
+            f"{what} {name}: expected a model folder or a name on the hub; there is no such folder, and the "
+            f"hub gave {type(cause).__name__}: {reason}. Check the name and the network, or pass a local folder"
         ) from error
     return folder, folder.name
 
 
-def _fingerprint(folder: Path) -> str:
+def _unreachable(name: str, revision: str | None) -> Exception | None:
+    """Why the hub does not answer for a model; None where it does.
+
+    Asked in a thread with one deadline: a name look-up has no timeout of its own, and the client asks repeatedly.
+    """
+    from huggingface_hub import HfApi
+
+    outcome: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            HfApi().model_info(name, revision=revision, timeout=HUB_SECONDS)
+            outcome.append(None)
+        except Exception as error:  # the client raises many kinds: HTTP, offline, bad name
+            outcome.append(error)
+
+    worker = threading.Thread(target=ask, daemon=True)
+    worker.start()
+    worker.join(HUB_SECONDS)
+    return outcome[0] if outcome else TimeoutError(f"no answer within {HUB_SECONDS:.0f} s")
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Hexadecimal sha256 over names and contents of a folder's configuration, tokenizer and weights."""
     digest = hashlib.sha256()
     weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
     named = [folder / file for file in ("config.json", *TOKENIZER_FILES) if (folder / file).exists()]

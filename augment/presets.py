@@ -33,10 +33,11 @@ class CandidateSettings:
         segment: what the masked LM sees as second segment: `none`, the `partner` text of a pair, or the
             unmasked text itself (`self`, as the published code does).
         mask_spacing: 0: one masked word in a pass; S > 0: words at least S words apart share a pass.
-        exclude_original: removes the word itself from its masked-LM candidates.
+        exclude_original: removes the word itself, in any case, from its masked-LM candidates.
         skip_stopwords: keeps stop words and words that are not purely of the letters a-z.
         punctuation: makes punctuation eligible, to be replaced and to be proposed.
-        protect: words (compared without case) or `/regular expressions/` that are never replaced.
+        protect: words or phrases (compared without case) or `/regular expressions/` (searched in single words)
+            that are never replaced.
         max_words: a text with more words is rejected.
 
     Raises:
@@ -65,9 +66,10 @@ class CandidateSettings:
                 "mask_spacing masks several words of the original text in one pass, context running masks one "
                 "word of a changing text: use one of the two"
             )
-        for pattern in self.protect:
-            if is_regex(pattern):
-                _check_regex(pattern)
+        for entry in self.protect:
+            _require(isinstance(entry, str) and bool(entry.strip()), "protect", "words", repr(entry))
+            if is_regex(entry):
+                _check_regex(entry)
 
 
 @dataclass(frozen=True)

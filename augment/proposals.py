@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from augment.errors import DeviceLostError, ModelFailedError
 from augment.masked_copies import batches
+from augment.masked_lm import Copies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from augment.masked_copies import CopyGroup
-    from augment.masked_lm import Copies, MaskedLM
+    from augment.masked_lm import MaskedLM
 
 FAILURES = (RuntimeError, MemoryError, FloatingPointError, IndexError, ValueError)
 
@@ -25,7 +27,7 @@ class Proposals:
         model: the masked LM.
         slots: number of words that may get proposals.
         k: words for each.
-        exclude: int64 (slots,) vocabulary id never proposed for each slot, or None.
+        exclude: int64 (slots, E) vocabulary ids never proposed for each slot, -1 where there are fewer, or None.
 
     Attributes:
         ids: int32 (slots, k), -1 where nothing was proposed.
@@ -41,42 +43,54 @@ class Proposals:
         self.split_batches = 0
         self._model, self._k, self._exclude = model, k, exclude
 
-    def run(
-        self, groups: Sequence[CopyGroup], batch_tokens: int, progress: Callable[[int], None] | None = None
-    ) -> None:
+    def run(self, groups: Sequence[CopyGroup], batch_tokens: int) -> None:
         """Runs masked copies through the model.
 
         Args:
             groups: the copies.
             batch_tokens: tokens in one pass.
-            progress: called with the number of masked words done since the last call.
 
         Raises:
             RuntimeError: a single copy does not fit into memory.
+            ModelFailedError: the model fails whatever it is given.
         """
         for copies, slots, owners in batches(groups, batch_tokens):
             self._batch(copies, slots, owners)
-            if progress:
-                progress(len(slots))
 
     def _batch(self, copies: Copies, slots: np.ndarray, owners: np.ndarray) -> None:
         """One batch; halved where memory does not suffice, and down to the copy where one of them is poisoned."""
         exclude = None if self._exclude is None else self._exclude[slots]
         try:
             self.ids[slots], self.scores[slots] = self._model.propose(copies, self._k, exclude)
+            return
         except FAILURES as error:
-            memory = _out_of_memory(error)
-            if len(copies.ids) == 1:
-                if memory:
-                    raise
-                reason = (str(error) or "no reason given").split("\n")[0]
-                self.errors[int(owners[0])] = f"{type(error).__name__}: {reason}"
-                return
-            self.split_batches += memory
-            middle = len(copies.ids) // 2
-            cut = int((copies.positions[:middle] >= 0).sum())
-            self._batch(_rows(copies, slice(None, middle)), slots[:cut], owners[:cut])
-            self._batch(_rows(copies, slice(middle, None)), slots[cut:], owners[cut:])
+            memory, reason = _out_of_memory(error), _reason(error)
+            if memory and len(copies.ids) == 1:
+                raise
+        # Not inside `except`: there the traceback keeps the failed batch's tensors, and its halves find no room.
+        if len(copies.ids) == 1:
+            self._probe(reason)
+            self.errors[int(owners[0])] = reason
+            return
+        self.split_batches += memory
+        middle = len(copies.ids) // 2
+        cut = int((copies.positions[:middle] >= 0).sum())
+        self._batch(_rows(copies, slice(None, middle)), slots[:cut], owners[:cut])
+        self._batch(_rows(copies, slice(middle, None)), slots[cut:], owners[cut:])
+
+    def _probe(self, reason: str) -> None:
+        """Runs [CLS] [MASK] [SEP]: a model or device that fails on that, too, must not be blamed on a text."""
+        model = self._model
+        ids = np.array([[model.cls_id, model.mask_id, model.sep_id]], dtype=np.int64)
+        three = np.array([3], dtype=np.int64)
+        try:
+            model.propose(Copies(ids, three, three, np.array([[1]], dtype=np.int64)), 1)
+        except FAILURES as error:
+            lost = _is_cuda(error) and not _out_of_memory(error)
+            raise (DeviceLostError if lost else ModelFailedError)(
+                f"the masked LM fails on [CLS] [MASK] [SEP], too ({_reason(error)}), so no text was blamed for "
+                f"{reason!r}; check the model, the device and --precision, and run the same command again"
+            ) from error
 
 
 def _rows(copies: Copies, rows: slice) -> Copies:
@@ -89,7 +103,16 @@ def _rows(copies: Copies, rows: slice) -> Copies:
     )
 
 
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error) or 'no reason given').splitlines()[0]}"
+
+
 def _out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError):
         return True
     return "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower()
+
+
+def _is_cuda(error: Exception) -> bool:
+    """CUDA's own errors and those of its libraries, in the words of torch."""
+    return isinstance(error, RuntimeError) and any(f"{name} error" in str(error) for name in ("CUDA", "cuDNN"))

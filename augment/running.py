@@ -148,7 +148,7 @@ class RunningDrawer:
         return False
 
     def _propose(self, active: list[_Variant], sites: Sites, chosen: Chosen) -> Proposals:
-        texts, masked, seconds, originals = [], [], [], []
+        texts, masked, seconds, words = [], [], [], []
         for place, variant in enumerate(active):
             original = self._worded[variant.text]
             word = self._word(variant, sites, chosen, variant.draws[variant.position])
@@ -156,10 +156,9 @@ class RunningDrawer:
             texts.append(WordedText("", before + original.ids[word.token :], []))
             masked.append([Masked(0, len(before), place)])
             seconds.append(self._seconds[variant.text])
-            originals.append(original.ids[word.token])
+            words.append((original, word))
         finder = self._finder
-        exclude = np.array(originals, dtype=np.int64) if finder.settings.exclude_original else None
-        proposals = Proposals(finder.model, len(active), finder.settings.k, exclude)
+        proposals = Proposals(finder.model, len(active), finder.settings.k, finder.excluded(words))
         proposals.run(masked_copies(texts, masked, seconds, finder.special), finder.batch_tokens)
         return proposals
 

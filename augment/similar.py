@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 from augment.vocabulary import is_proposable
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from augment.words import WordSplitter
     from glove import WordVectors
 
-REMEMBERED = 100_000  # words; keeps a worker's memory bounded whatever the data
+REMEMBERED = 50_000  # words of about 500 bytes each; keeps a worker's memory bounded whatever the data
 
 
 class SimilarWords:
@@ -24,11 +25,21 @@ class SimilarWords:
         splitter: says what is one word.
         k: neighbours of each word.
         punctuation: whether punctuation may be proposed.
+        threads: cores to use; None for all.
     """
 
-    def __init__(self, vectors: WordVectors | None, splitter: WordSplitter, k: int, punctuation: bool) -> None:
+    def __init__(
+        self,
+        vectors: WordVectors | None,
+        splitter: WordSplitter,
+        k: int,
+        punctuation: bool,
+        threads: int | None = None,
+    ) -> None:
         self._vectors, self._splitter, self._k, self._punctuation = vectors, splitter, k, punctuation
-        self._known: dict[str, list[tuple[str, float]]] = {}
+        self._threads = threads
+        # Neighbours as one string and one array of float32: a list of tuples would take five times the memory.
+        self._known: dict[str, tuple[str, array[float]]] = {}
 
     def of(self, words: Sequence[str]) -> list[list[tuple[str, float]]]:
         """Finds neighbours.
@@ -45,9 +56,11 @@ class SimilarWords:
             self._known.clear()
         missing = sorted(set(words) - self._known.keys())
         if missing:
-            found = similar_words(self._vectors, missing, self._k, self._accept)
-            self._known.update(zip(missing, found, strict=True))
-        return [self._known[word] for word in words]
+            found = similar_words(self._vectors, missing, self._k, self._accept, self._threads)
+            for word, neighbours in zip(missing, found, strict=True):
+                scores = array("f", [score for _, score in neighbours])
+                self._known[word] = " ".join([neighbour for neighbour, _ in neighbours]), scores
+        return [list(zip(near.split(), scores, strict=True)) for near, scores in map(self._known.__getitem__, words)]
 
     def _accept(self, word: str) -> bool:
         return is_proposable(word, self._splitter, self._punctuation)

@@ -22,7 +22,8 @@ def top_probabilities(logits: Tensor, normaliser: Tensor, k: int) -> tuple[np.nd
 
     Returns:
         ids int32 (M, k) and probabilities float32 (M, k), rounded to 3 significant digits, best first, equal
-        ones by id; the cut at k comes after rounding. Rows with fewer choices are filled up with -1 and 0.
+        ones by id; the cut at k comes after rounding. Rows with fewer choices are filled up with -1 and 0; an entry
+        so improbable that float32 has 0 for it (below 1e-45) is no choice either.
     """
     wanted = min(k + MARGIN, logits.shape[1])
     values, indices = _two_step(logits, wanted)
@@ -63,5 +64,5 @@ def _order(values: Tensor, indices: Tensor, normaliser: Tensor) -> tuple[np.ndar
     order = np.lexsort((ids, -rounded), axis=1)
     ids = np.take_along_axis(ids, order, axis=1)
     rounded = np.take_along_axis(rounded, order, axis=1)
-    ids[rounded <= 0] = -1  # barred entries have probability 0
+    ids[rounded <= 0] = -1  # barred, or so improbable that single precision has no number for it
     return ids, rounded

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from augment.words import WordSplitter, has_letter_or_digit
+from glove import fold_case
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -27,6 +29,25 @@ class Vocabulary:
 
     tokens: list[str]
     proposable: np.ndarray
+
+    def same_word(self, token: int, spelling: str) -> tuple[int, ...]:
+        """Proposable ids that would stand as the word itself, once they have taken its case.
+
+        Args:
+            token: id of the word's one WordPiece.
+            spelling: the word as its text spells it.
+        """
+        read, written = fold_case(self.tokens[token]), fold_case(spelling)
+        ids = self._by_fold.get(read, ())
+        return ids if read == written else (*ids, *self._by_fold.get(written, ()))
+
+    @cached_property
+    def _by_fold(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, tuple[int, ...]] = {}
+        for index in np.flatnonzero(self.proposable).tolist():
+            key = fold_case(self.tokens[index])
+            found[key] = (*found.get(key, ()), index)
+        return found
 
 
 def read_vocabulary(

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import category
 
-from augment.presets import CandidateSettings, is_regex
 from augment.stop_words import STOP_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tokenizers import Encoding, Tokenizer
+
+    from augment.presets import CandidateSettings
 
 
 class Word(NamedTuple):
@@ -120,16 +121,14 @@ def _with_accents(text: str, words: list[Word]) -> list[Word]:
 
 
 def eligibility(settings: CandidateSettings) -> Callable[[str], bool]:
-    """The rule by which a word may be replaced.
+    """The rule by which a word may be replaced, protected words aside.
 
     Args:
-        settings: punctuation, skip_stopwords and protect are read.
+        settings: punctuation and skip_stopwords are read.
 
     Returns:
         A function of the word's spelling.
     """
-    plain = frozenset(word.casefold() for word in settings.protect if not is_regex(word))
-    patterns = [re.compile(word[1:-1]) for word in settings.protect if is_regex(word)]
     alphabetic = re.compile("[a-z]+")
 
     def eligible(word: str) -> bool:
@@ -137,9 +136,8 @@ def eligibility(settings: CandidateSettings) -> Callable[[str], bool]:
             return False
         if settings.skip_stopwords:
             lower = word.lower()
-            if lower in STOP_WORDS or not alphabetic.fullmatch(lower):
-                return False
-        return word.casefold() not in plain and not any(pattern.search(word) for pattern in patterns)
+            return lower not in STOP_WORDS and alphabetic.fullmatch(lower) is not None
+        return True
 
     return eligible
 

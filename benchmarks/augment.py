@@ -62,15 +62,13 @@ class Measured:
         files = find_model(arguments.mlm)
         vectors = load_vectors(arguments.glove) if arguments.glove else None
         self._vectors = vectors
-        self._model = load_masked_lm(files)
+        device = arguments.device
+        self._model = load_masked_lm(files, device)
         self._finder = self._new_finder(self._model)
         self.texts = _texts(arguments)
         self._worded = self._model.splitter.split(self.texts)
-        plain = AutoModelForMaskedLM.from_pretrained(files.folder, dtype=torch.float32).eval()
-        published, without = (
-            AutoModelForMaskedLM.from_pretrained(files.folder, dtype=torch.float32, attn_implementation="eager").eval()
-            for _ in range(2)  # the first is asked for gradients, the second is not
-        )
+        plain, packed = (_plain_model(files.folder, device) for _ in range(2))
+        published, without = (_plain_model(files.folder, device, "eager") for _ in range(2))  # with, without gradients
         tokenizer = AutoTokenizer.from_pretrained(files.folder)
         self._sequential = {
             "published": Sequential(published, tokenizer, vectors),
@@ -80,11 +78,11 @@ class Measured:
         self._batched = Batched(plain, special)
         lines = _copies(self._finder, self._worded, special)
         self._floors = {size: BareEncoder(plain.base_model, lines, size) for size in FLOOR_BATCHES}
-        packed = AutoModelForMaskedLM.from_pretrained(files.folder, dtype=torch.float32).eval()
-        pack_linear_layers(packed)
+        if device == "cpu":
+            pack_linear_layers(packed)
         self._packed_floor = BareEncoder(packed.base_model, lines, arguments.batch_tokens)
-        bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        self._half = load_masked_lm(files, precision="bf16") if bf16 else None
+        bf16 = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        self._half = load_masked_lm(files, device, "bf16") if bf16 else None
 
     def _new_finder(self, model: MaskedLM, spacing: int = 0) -> CandidateFinder:
         """A finder that remembers nothing: each round looks its multi-piece words up anew, as the others do."""
@@ -138,6 +136,11 @@ class Measured:
             self._arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def _plain_model(folder: str | Path, device: str, attention: str = "sdpa") -> Any:
+    model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention)
+    return model.eval().to(device)
+
+
 def overlap(exact: Candidates, other: Candidates) -> float:
     """Mean share of a masked word's candidates that two tables have in common."""
     shares = []
@@ -156,6 +159,8 @@ def _rounds(runs: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, 
         for name, run in runs.items():
             start = time.perf_counter()
             results[name] = run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             seconds[name] = min(seconds.get(name, np.inf), time.perf_counter() - start)
     return results, seconds
 
@@ -190,6 +195,7 @@ def _spread(texts: list[WordedText], limit: int) -> list[WordedText]:
 
 def _machine(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
+        "device": arguments.device,
         "threads": arguments.threads,
         "batch_tokens": arguments.batch_tokens,
         "rounds": arguments.rounds,
@@ -226,6 +232,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=150, help="texts")
     parser.add_argument("--sequential-limit", type=int, default=75, help="texts for the published way, of all lengths")
     parser.add_argument("--batch-tokens", type=int, default=2048)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)

@@ -66,9 +66,10 @@ class Sequential:
         masked[position + 1] = "[MASK]"
         ids = [self._vocabulary[piece] for piece in [*masked, *word_pieces(text, self._vocabulary), "[SEP]"]]
         segments = [0] * len(masked) + [1] * (len(ids) - len(masked))
-        self._model.to("cpu")
+        device = self._model.device
+        self._model.to(device)  # for each word, as published
         logits = self._model(
-            input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([segments])
+            input_ids=torch.tensor([ids]).to(device), token_type_ids=torch.tensor([segments]).to(device)
         ).logits  # (1, L, V): every position
         best = torch.argsort(logits[0, position + 1], descending=True)[:PUBLISHED_M].tolist()
         self._tokenizer.convert_ids_to_tokens(best)
@@ -130,7 +131,7 @@ class Batched:
                     rows = torch.tensor(positions[start : start + self._batch])
                     copies = ids[start : start + len(rows)].clone()
                     copies[torch.arange(len(rows)), rows] = mask
-                    logits = self._model(input_ids=copies).logits  # (B, L, V): every position
+                    logits = self._model(input_ids=copies.to(self._model.device)).logits  # (B, L, V): every position
                     torch.topk(torch.softmax(logits[torch.arange(len(rows)), rows], dim=1), HAYSTACK_K)
                     words += len(rows)
                     tokens += copies.numel()
@@ -152,7 +153,7 @@ class BareEncoder:
         for line in lines:
             by_length.setdefault(len(line), []).append(line)
         self._batches = [
-            torch.tensor(group[start : start + max(1, batch_tokens // length)])
+            torch.tensor(group[start : start + max(1, batch_tokens // length)], device=encoder.device)
             for length, group in sorted(by_length.items(), reverse=True)
             for start in range(0, len(group), max(1, batch_tokens // length))
         ]

@@ -4,13 +4,14 @@ Reads any source with `load_vectors`; `glove.cache` is the one module that write
 """
 
 from glove.errors import VectorsError
-from glove.neighbours import nearest_neighbours, round_significant, similar_words
+from glove.neighbours import fold_case, nearest_neighbours, round_significant, similar_words
 from glove.sources import load_vectors
 from glove.vectors import WordVectors, vectors_from_arrays
 
 __all__ = [
     "VectorsError",
     "WordVectors",
+    "fold_case",
     "load_vectors",
     "nearest_neighbours",
     "round_significant",

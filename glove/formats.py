@@ -99,7 +99,9 @@ def blocks_of(words: list[str], matrix: np.ndarray, source: str) -> Iterator[Blo
         good = np.isfinite(rows).all(axis=1)
         if not good.all():
             word = words[start + int(np.argmin(good))]
-            raise VectorsError(f"{source}: expected finite numbers, found NaN or infinity for {word!r}")
+            raise VectorsError(
+                f"{source}: expected finite numbers, found NaN or infinity for {word!r}; leave that word out"
+            )
         yield Block([word.encode() for word in words[start:stop]], rows, None)
 
 

@@ -31,7 +31,9 @@ POWERS = np.array([float(f"1e{power}") for power in range(LOWEST, HIGHEST + 1)])
 DIGITS = 3
 
 
-def nearest_neighbours(vectors: WordVectors, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest_neighbours(
+    vectors: WordVectors, rows: np.ndarray, k: int, threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest words of each row by cosine, the row itself left out.
 
     Scores are cosines of the stored unit rows rounded to 3 significant digits; words with equal rounded
@@ -42,6 +44,7 @@ def nearest_neighbours(vectors: WordVectors, rows: np.ndarray, k: int) -> tuple[
         vectors: V words.
         rows: (Q,) row numbers.
         k: Neighbours wanted, at least 1.
+        threads: Cores to use; None for all. The result does not depend on it.
 
     Returns:
         ids (Q, k) int32 and scores (Q, k) float32; where fewer than k other words exist the rest is id -1 and
@@ -65,12 +68,16 @@ def nearest_neighbours(vectors: WordVectors, rows: np.ndarray, k: int) -> tuple[
         def work(part: slice) -> None:
             ids[part, :found], scores[part, :found] = _nearest(vectors.unit_rows, rows[part].astype(np.int64), found)
 
-        _in_threads(work, [slice(start, start + BLOCK_WORDS) for start in range(0, len(rows), BLOCK_WORDS)])
+        _in_threads(work, [slice(start, start + BLOCK_WORDS) for start in range(0, len(rows), BLOCK_WORDS)], threads)
     return ids, scores
 
 
 def similar_words(
-    vectors: WordVectors, words: Sequence[str], k: int, accept: Callable[[str], bool] | None = None
+    vectors: WordVectors,
+    words: Sequence[str],
+    k: int,
+    accept: Callable[[str], bool] | None = None,
+    threads: int | None = None,
 ) -> list[list[tuple[str, float]]]:
     """The k most similar words of each word, with their cosines, as the paper's appendix A asks of GloVe.
 
@@ -82,6 +89,7 @@ def similar_words(
         words: Q words.
         k: Neighbours wanted for each, at least 1.
         accept: Says of a neighbour whether it may be taken; None takes all.
+        threads: Cores to use; None for all.
 
     Returns:
         Q lists of (word, rounded cosine), best first, empty for an unknown word, shorter than k only where
@@ -101,7 +109,7 @@ def similar_words(
         short = []
         for start in range(0, len(waiting), max(1, PAIRS_AT_ONCE * 16 // depth)):
             part = waiting[start : start + max(1, PAIRS_AT_ONCE * 16 // depth)]
-            ids, scores = nearest_neighbours(vectors, np.array([row for _, row in part]), depth)
+            ids, scores = nearest_neighbours(vectors, np.array([row for _, row in part]), depth, threads)
             for (index, row), near, near_scores in zip(part, ids, scores, strict=True):
                 results[index] = _filtered(vectors, words[index], near, near_scores, k, accept)
                 if len(results[index]) < k and depth < len(vectors) - 1:
@@ -129,6 +137,11 @@ def round_significant(x: np.ndarray, digits: int = DIGITS) -> np.ndarray:
     return (np.where(np.isfinite(wide), rounded, wide) + 0.0).astype(np.float32)
 
 
+def fold_case(word: str) -> str:
+    """A key that a word shares with everything it can become by a change of case, such as ı, I and i."""
+    return word.upper().casefold()
+
+
 def _row(vectors: WordVectors, word: str) -> int | None:
     row = vectors.row(word)
     return vectors.row(word.lower()) if row is None else row
@@ -143,30 +156,37 @@ def _filtered(
     accept: Callable[[str], bool] | None,
 ) -> list[tuple[str, float]]:
     kept: list[tuple[str, float]] = []
-    seen = {word.casefold()}
+    seen = {fold_case(word)}
     for row, score in zip(ids.tolist(), scores.tolist(), strict=True):
         if row < 0 or len(kept) == k:
             break
         neighbour = vectors.word(row)
-        folded = neighbour.casefold()
+        folded = fold_case(neighbour)
         if folded not in seen and (accept is None or accept(neighbour)):
             seen.add(folded)
             kept.append((neighbour, score))
     return kept
 
 
-def _in_threads(work: Callable[[slice], None], blocks: list[slice]) -> None:
+def _in_threads(work: Callable[[slice], None], blocks: list[slice], threads: int | None) -> None:
     """Works on blocks side by side, one core each: the steps around the product use one core alone."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(cores, len(blocks))
-    if threads < 2 or importlib.util.find_spec("threadpoolctl") is None:
+    threads = cores if threads is None else max(1, threads)
+    if importlib.util.find_spec("threadpoolctl") is None:
         for block in blocks:
             work(block)
         return
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, blocks))
+    side_by_side = min(threads, len(blocks))
+    # BLAS takes every core it is not refused; a single block may have them all.
+    with threadpool_limits(threads if side_by_side < 2 else 1, user_api="blas"):
+        if side_by_side < 2:
+            for block in blocks:
+                work(block)
+            return
+        with ThreadPoolExecutor(side_by_side) as pool:
+            list(pool.map(work, blocks))
 
 
 def _nearest(unit: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 
 TILE_WORDS = 2048
 GROUP = 16
+FLOATS_AT_ONCE = 1 << 20  # 4 MB of vectors copied at once
 
 
 class GroupMaxima:
@@ -61,11 +62,20 @@ class GroupMaxima:
         groups, group_bound = _best(scores, groups, keep + 1)
         words = _members(groups)
         real = np.minimum(words, len(self._unit) - 1)
-        queries = self._unit[self._rows[which]][:, :, None]  # (n, d, 1)
-        scores = np.matmul(self._unit[real], queries)[:, :, 0]
+        scores = self._scores(self._rows[which], real)
         scores[(words >= len(self._unit)) | (words == self._rows[which][:, None])] = -np.inf
         words, word_bound = _best(scores, real, keep)
         return words, np.maximum(np.maximum(bound, group_bound), word_bound).astype(np.float64)
+
+    def _scores(self, rows: np.ndarray, words: np.ndarray) -> np.ndarray:
+        """Scores of each row with its own words, (n, m), a few rows at a time: their vectors have to be copied."""
+        scores = np.empty(words.shape, dtype=np.float32)
+        step = max(1, FLOATS_AT_ONCE // (words.shape[1] * self._unit.shape[1]))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            queries = self._unit[rows[part]][:, :, None]  # (s, d, 1)
+            np.matmul(self._unit[words[part]], queries, out=scores[part, :, None])
+        return scores
 
 
 def _best(scores: np.ndarray, names: np.ndarray, keep: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,15 +13,18 @@ from pipelines.lock import only_writer
 from pipelines.plan import shard_bounds
 from pipelines.records import Record, ShardNames, merge_counts
 from pipelines.request import AugmentRequest, Checked, check_inputs, identity_of
-from pipelines.run_file import RunFile, read_run, refuse_other_settings, refuse_to_overwrite_others, write_run
+from pipelines.run_file import RunFile, begin, refuse_other_settings, write_run
 from pipelines.snapshot import Snapshot, read_snapshot, write_snapshot
-from pipelines.stage_run import finished_records, run_stage, write_rejected
+from pipelines.stage_run import finished_records, run_stage, write_manifest, write_rejected
 from pipelines.storage import Storage
 
 if TYPE_CHECKING:
     from pipelines.engines import EngineSettings
+    from pipelines.lock import WriterLock
     from pipelines.reporting import Reporter
     from pipelines.settings import Identity
+
+Finished = dict[str, dict[int, Record]]
 
 
 @dataclass(frozen=True)
@@ -65,22 +68,24 @@ def run_augment(request: AugmentRequest, reporter: Reporter) -> Outcome:
         JobError: parts failed; the others are kept.
     """
     storage = Storage(request.out)
-    started = None if request.overwrite else read_run(storage)
+    started = begin(storage, request.overwrite)
     checked = check_inputs(request, reporter)
-    if request.overwrite:
-        refuse_to_overwrite_others(storage)
-    identity = identity_of(request, checked, started)
-    with only_writer(storage):
+    identity = identity_of(request, checked)
+    with only_writer(storage) as lock:
         if request.overwrite:
             storage.remove_all()
-        storage.clear_partial()
         job = _job(request, checked, storage, started.identity if started else identity)
+        snapshot = read_snapshot(storage)
+        finished = finished_parts(storage, job, snapshot, request.verify) if snapshot is not None else None
         if started is not None:
-            refuse_other_settings(storage, started.identity, identity, _unfinished(storage, job))
+            unfinished = snapshot is None or finished is None or parts_left(job, snapshot, finished) > 0
+            refuse_other_settings(storage, started.identity, identity, unfinished)
         else:
             write_run(storage, RunFile(identity, _sources(request, checked), identity.candidates_hash))
-        snapshot = read_snapshot(storage) or _take_snapshot(storage, job, checked, request, reporter)
-        return finish_job(storage, job, snapshot, request.engine, request.verify, reporter)
+        if snapshot is None or finished is None:
+            snapshot = _take_snapshot(storage, job, checked, request, reporter)
+            finished = finished_parts(storage, job, snapshot, request.verify)
+        return finish_job(storage, job, snapshot, request.engine, finished, reporter, lock)
 
 
 def stages(job: Job, snapshot: Snapshot) -> tuple[Stage | None, Stage]:
@@ -98,8 +103,42 @@ def stages(job: Job, snapshot: Snapshot) -> tuple[Stage | None, Stage]:
     return Stage(CANDIDATES, job, parts, job.candidates_hash), augmented
 
 
+def finished_parts(storage: Storage, job: Job, snapshot: Snapshot, verify: bool) -> Finished:
+    """What is finished and intact of each stage.
+
+    Args:
+        storage: the run directory.
+        job: the job.
+        snapshot: its input.
+        verify: compare hashes, not sizes alone.
+
+    Returns:
+        Stage -> part -> its record.
+    """
+    return {
+        stage.name: finished_records(storage, stage, verify) for stage in stages(job, snapshot) if stage is not None
+    }
+
+
+def parts_left(job: Job, snapshot: Snapshot, finished: Finished) -> int:
+    """How many parts of a job's stages are left to make.
+
+    Args:
+        job: the job.
+        snapshot: its input.
+        finished: what `finished_parts` found.
+    """
+    return sum(stage.names.parts - len(finished[stage.name]) for stage in stages(job, snapshot) if stage is not None)
+
+
 def finish_job(
-    storage: Storage, job: Job, snapshot: Snapshot, engine: EngineSettings, check_hashes: bool, reporter: Reporter
+    storage: Storage,
+    job: Job,
+    snapshot: Snapshot,
+    engine: EngineSettings,
+    finished: Finished,
+    reporter: Reporter,
+    lock: WriterLock,
 ) -> Outcome:
     """Runs what is left of a job's stages and writes what is merged from them.
 
@@ -108,34 +147,33 @@ def finish_job(
         job: the job.
         snapshot: its input.
         engine: how to run.
-        check_hashes: compare hashes of finished shards, not their sizes alone.
+        finished: what need not be made.
         reporter: is told of progress.
+        lock: is refreshed as parts finish.
 
     Returns:
         What came of it.
 
     Raises:
-        JobError: parts failed; the others are kept.
+        JobError: parts failed, or the lock was lost; what was finished is kept.
     """
     first, second = stages(job, snapshot)
     found: list[Record] = []
-    fresh = 0
+    fresh = parts_left(job, snapshot, finished)
     if first is not None:
-        finished = finished_records(storage, first, check_hashes)
-        fresh += first.names.parts - len(finished)
-        cost = _costs(snapshot.text_bounds)
-        found = run_stage(storage, first, finished, engine, cost, reporter)
-    finished = finished_records(storage, second, check_hashes)
-    fresh += second.names.parts - len(finished)
-    cost = _costs(shard_bounds(snapshot.rows, job.identity.settings.shard_rows))
+        cost = dict.fromkeys(range(first.names.parts), 1.0)  # they were cut to cost the same
+        found = run_stage(storage, first, finished[first.name], engine, cost, reporter, lock)
+        write_manifest(storage, first, found, snapshot.file_rows)
+    bounds = shard_bounds(snapshot.rows, job.identity.settings.shard_rows)
+    cost = {part: float(bounds[part + 1] - bounds[part]) for part in range(second.names.parts)}
     engine = engine if job.running else replace(engine, gpu=False)
-    drawn = run_stage(storage, second, finished, engine, cost, reporter)
+    drawn = run_stage(storage, second, finished[second.name], engine, cost, reporter, lock)
+    write_manifest(storage, second, drawn, snapshot.file_rows)
     rejects = [*snapshot.rejects, *(reject for record in drawn for reject in record.rejects)]
     if fresh or (rejects and storage.size("rejected.parquet") is None):
         write_rejected(storage, rejects)
     if fresh or storage.size("augmented/README.md") is None:
         write_card(storage, job, second, drawn)
-    storage.clear_partial()  # of workers that were killed
     return Outcome(
         storage,
         job,
@@ -147,11 +185,6 @@ def finish_job(
         len(rejects),
         fresh,
     )
-
-
-def _costs(bounds: list[int]) -> dict[int, float]:
-    """Texts or rows of each part: parts were cut to cost the same, so their share stands for it."""
-    return {part: float(bounds[part + 1] - bounds[part]) for part in range(len(bounds) - 1)}
 
 
 def _job(request: AugmentRequest, checked: Checked, storage: Storage, identity: Identity) -> Job:
@@ -182,17 +215,6 @@ def _sources(request: AugmentRequest, checked: Checked) -> dict[str, Any]:
         "mlm_revision": checked.model.revision,
         "glove": request.glove,
     }
-
-
-def _unfinished(storage: Storage, job: Job) -> bool:
-    snapshot = read_snapshot(storage)
-    if snapshot is None:
-        return True
-    return any(
-        len(finished_records(storage, stage)) < stage.names.parts
-        for stage in stages(job, snapshot)
-        if stage is not None
-    )
 
 
 def _take_snapshot(

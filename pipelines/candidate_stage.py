@@ -8,6 +8,7 @@ import numpy as np
 
 from augment.candidate_table import SCHEMA, to_arrow
 from pipelines.job import described
+from pipelines.memory import return_free_memory
 from pipelines.models import load_finder
 from pipelines.parquet import CountingSink, RowReader, open_writer
 from pipelines.records import Record, write_record
@@ -74,6 +75,7 @@ class CandidateWorker:
             candidates.counts,
         )
         write_record(self._storage, stage.names, record)
+        return_free_memory()
         return record
 
 

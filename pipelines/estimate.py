@@ -17,14 +17,13 @@ from augment.variants import draw_variants
 from pipelines.engines import worker_count
 from pipelines.job import Job
 from pipelines.models import load_finder
+from pipelines.numbering import TextNumbers
 from pipelines.parquet import open_writer
-from pipelines.plan import MOST_PARTS, PART_COST, number_texts, text_id
+from pipelines.plan import MOST_PARTS, PART_COST, rows_of_example, text_id
 from pipelines.request import AugmentRequest, check_inputs, identity_of
 from pipelines.snapshot import ids_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from augment.candidates import CandidateFinder
     from pipelines.reporting import Reporter
     from pipelines.tasks import OpenTask
@@ -80,24 +79,23 @@ def estimate(request: AugmentRequest, reporter: Reporter) -> Estimate:
     reporter.message("loading the masked LM")
     finder = load_finder(job)
     reporter.message("counting words")
-    rows, texts, counts, sample = _count(checked.opened, request, finder, job.with_partner)
+    found = _count(checked.opened, request, finder, job.with_partner)
     reporter.message("measuring on a few texts")
-    measured = _measure(finder, job, sample)
+    measured = _measure(finder, job, found.sample)
     draw = request.settings.draw
     width = len(job.task.text_columns)
-    variants = draw.n * (width if draw.pairs == "each" else 1)
-    parts = max(1, min(MOST_PARTS, counts["mlm_tokens"] // PART_COST))
+    parts = max(1, min(MOST_PARTS, found.counts["mlm_tokens"] // PART_COST))
     workers = worker_count(request.engine, parts)
-    tokens = counts["mlm_tokens"] * (draw.n * draw.p if job.running else 1.0)
-    output_rows = rows * (variants + 1)
+    tokens = found.counts["mlm_tokens"] * (draw.n * draw.p if job.running else 1.0)
+    output_rows = found.rows * rows_of_example(draw, width)
     return Estimate(
-        rows,
+        found.rows,
         len(checked.rejects),
-        texts,
-        counts,
+        found.texts,
+        found.counts,
         output_rows,
         output_rows * width * measured.bytes_per_row,
-        0.0 if job.running else texts * measured.bytes_per_text,
+        0.0 if job.running else found.texts * measured.bytes_per_text,
         workers,
         (tokens / measured.tokens_per_second + output_rows * width * measured.seconds_per_row) / workers,
         measured.tokens_per_second,
@@ -112,46 +110,48 @@ class _Measured:
     bytes_per_text: float
 
 
-def _count(
-    opened: OpenTask, request: AugmentRequest, finder: CandidateFinder, with_partner: bool
-) -> tuple[int, int, dict[str, int], list[tuple[str, str]]]:
+@dataclass(frozen=True)
+class _Counted:
+    rows: int
+    texts: int
+    counts: dict[str, int]
+    sample: list[tuple[str, str]]
+
+
+def _count(opened: OpenTask, request: AugmentRequest, finder: CandidateFinder, with_partner: bool) -> _Counted:
     """Rows, unique texts, counts over these, and a sample of texts and partners spread over the input."""
-    task, split, limit = opened.task, opened.split("train"), request.settings.limit
-    ids = [ids_of(batch, task, with_partner) for batch in split.batches(limit=limit)]
-    rows = sum(len(one) for one in ids) // len(task.text_columns)
-    _, firsts = number_texts(np.concatenate(ids))
-    texts = int(firsts.sum())
-    every = max(1, texts // SAMPLED_TEXTS)
+    numbers, rows, every = TextNumbers(), 0, 1
     counts: dict[str, int] = {}
     sample: list[tuple[str, str]] = []
-    seen = 0
-    for new in _first_texts(opened, request, firsts):
+    for batch in opened.split("train").batches(limit=request.settings.limit):
+        seen = numbers.count
+        _, firsts = numbers.add(ids_of(batch, opened.task, with_partner))
+        new = _new_texts(batch, opened.task.text_columns, firsts)
         for name, count in finder.count([text for text, _ in new], [other for _, other in new]).items():
             counts[name] = counts.get(name, 0) + count
         sample += [pair for place, pair in enumerate(new, start=seen) if place % every == 0]
-        seen += len(new)
-    return rows, texts, counts, sample[:SAMPLED_TEXTS]
+        while len(sample) > 2 * SAMPLED_TEXTS:  # how many there will be is not known yet
+            sample, every = sample[::2], 2 * every
+        rows += batch.num_rows
+    return _Counted(rows, numbers.count, counts, sample[:: max(1, -(-len(sample) // SAMPLED_TEXTS))])
 
 
-def _first_texts(opened: OpenTask, request: AugmentRequest, firsts: np.ndarray) -> Iterator[list[tuple[str, str]]]:
-    """Unique texts with their partners, batch by batch."""
-    names, place = opened.task.text_columns, 0
-    for batch in opened.split("train").batches(limit=request.settings.limit):
-        columns = [batch.column(name).to_pylist() for name in names]
-        new = []
-        for texts in zip(*columns, strict=True):
-            for column, text in enumerate(texts):
-                if firsts[place]:
-                    new.append((text, texts[(column + 1) % len(texts)]))
-                place += 1
-        yield new
+def _new_texts(batch: pa.RecordBatch, names: tuple[str, ...], firsts: np.ndarray) -> list[tuple[str, str]]:
+    """Texts that occur for the first time, with their partners."""
+    columns = [batch.column(name).to_pylist() for name in names]
+    pairs = [
+        (text, texts[(place + 1) % len(texts)])
+        for texts in zip(*columns, strict=True)
+        for place, text in enumerate(texts)
+    ]
+    return [pairs[place] for place in np.flatnonzero(firsts)]
 
 
 def _measure(finder: CandidateFinder, job: Job, sample: list[tuple[str, str]]) -> _Measured:
     texts, partners = [text for text, _ in sample], [other for _, other in sample]
     settings = job.identity.settings
     size, seconds, tokens = 4, 0.0, 0
-    while seconds < MEASURED_SECONDS / 3 and size // 2 < len(texts):  # ever more texts, until the time tells
+    while size == 4 or (seconds < MEASURED_SECONDS / 3 and size // 2 < len(texts)):  # more texts till the time tells
         part, others = texts[:size], partners[:size]
         start = time.perf_counter()
         candidates = finder.find(part, others)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import time
+import uuid
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
 
-from pipelines.errors import UserError
+from pipelines.errors import JobError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,77 +20,186 @@ if TYPE_CHECKING:
     from pipelines.storage import Storage
 
 LOCK = ".lock"
-STALE_AFTER = 12 * 3600  # seconds after which a lock in an object store, where none can be tied to a process, lapses
+STALE_AFTER = 12 * 3600  # seconds since it was refreshed after which a lock that no kernel ties to a process lapses
+REFRESH_EVERY = 60  # seconds
+HELD = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
+
+
+@dataclass
+class WriterLock:
+    """The right to write into a run directory.
+
+    Args:
+        storage: the run directory.
+        owner: what the lock file says of this job; None where the kernel holds the lock.
+        lost: another job has taken it over.
+    """
+
+    storage: Storage
+    owner: dict[str, Any] | None = None
+    lost: bool = False
+    _refreshed: float = field(default_factory=time.monotonic)
+
+    def refresh(self) -> None:
+        """Keeps a lock file from lapsing while the job lives; to be called as parts finish.
+
+        Raises:
+            JobError: another job has taken it over.
+        """
+        if self.owner is None or time.monotonic() - self._refreshed < REFRESH_EVERY:
+            return
+        held = self.storage.read_json(LOCK)
+        if not self.is_own(held):
+            self.lost = True
+            raise JobError(
+                f"{self.storage.display(LOCK)}: expected this job's own lock, found "
+                f"{'that of ' + _named(held) if held else 'none'}; what was finished is kept: once no other job is at "
+                "work there, run the same command again"
+            )
+        self.storage.write_json(LOCK, {**self.owner, "time": time.time()})
+        self._refreshed = time.monotonic()
+
+    def release(self) -> None:
+        """Removes a lock file that is still this job's own."""
+        if self.is_own(self.storage.read_json(LOCK)):
+            self.storage.remove(LOCK)
+
+    def is_own(self, held: dict[str, Any] | None) -> bool:
+        """Whether a lock file is this job's.
+
+        Args:
+            held: what it says; None for no file.
+        """
+        return held is not None and self.owner is not None and held.get("token") == self.owner["token"]
 
 
 @contextmanager
-def only_writer(storage: Storage) -> Iterator[None]:
-    """Holds the right to write into a run directory.
+def only_writer(storage: Storage) -> Iterator[WriterLock]:
+    """Holds the right to write into a run directory, which is made if it is missing.
 
     On a local disk the kernel ties the lock to this process, so a killed job leaves none behind. In an object
-    store it is an object that names the holder; it is removed at the end, and after a kill it has to be removed by
-    hand or lapses after twelve hours.
+    store, and on file systems without locks, it is a file that names the holder; it is refreshed by the holder and
+    removed at the end, and after a kill it has to be removed by hand or lapses after twelve hours. What writers left
+    half-written is cleared, before and after.
 
     Args:
-        storage: the run directory; made if it is missing.
+        storage: the run directory.
+
+    Yields:
+        The lock; its `refresh` has to be called now and then.
 
     Raises:
         UserError: another job holds it.
     """
     storage.create()
-    if storage.is_local:
-        with _kernel_lock(storage):
-            yield
-    else:
-        with _lock_object(storage):
-            yield
+    with _locked(storage) as lock:
+        storage.clear_partial()
+        try:
+            yield lock
+        finally:
+            if not lock.lost:
+                storage.clear_partial()
 
 
-@contextmanager
-def _kernel_lock(storage: Storage) -> Iterator[None]:
+def refuse_if_held(storage: Storage) -> None:
+    """Refuses a directory another job works in, before anything costly is done; writes nothing.
+
+    Args:
+        storage: the run directory; it need not exist.
+
+    Raises:
+        UserError: another job holds its lock.
+    """
+    if not storage.is_local:
+        _refuse_holder(storage)
+        return
     import fcntl
 
-    with (storage.local_folder() / LOCK).open("a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(_refusal(storage, _holder(stream))) from error
-        stream.seek(0)
-        stream.truncate()
-        json.dump(_myself(), stream)
-        stream.flush()
-        yield
+    try:
+        with (storage.local_folder() / LOCK).open(encoding="utf-8") as stream:
+            if not _lock(storage, stream, fcntl.LOCK_SH):  # two that look do not disturb each other
+                _refuse_holder(storage)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return  # nobody's yet, or storage.create() says what is wrong
 
 
 @contextmanager
-def _lock_object(storage: Storage) -> Iterator[None]:
-    held = storage.read_json(LOCK)
-    if held and time.time() - float(held.get("time", 0)) < STALE_AFTER:
-        raise UserError(f"{_refusal(storage, held)}; if that job is gone, delete {storage.display(LOCK)}")
-    myself = {**_myself(), "time": time.time()}
-    storage.write_json(LOCK, myself)
-    if storage.read_json(LOCK) != myself:
-        raise UserError(_refusal(storage, storage.read_json(LOCK) or {}))
+def _locked(storage: Storage) -> Iterator[WriterLock]:
+    if storage.is_local:
+        import fcntl
+
+        with _open_lock(storage) as stream:
+            if _lock(storage, stream, fcntl.LOCK_EX):
+                stream.seek(0)
+                stream.truncate()
+                json.dump(_myself(), stream)
+                stream.flush()
+                yield WriterLock(storage)
+                return
+    with _lock_file(storage) as lock:
+        yield lock
+
+
+def _open_lock(storage: Storage) -> IO[str]:
     try:
-        yield
+        return (storage.local_folder() / LOCK).open("a+", encoding="utf-8")
+    except PermissionError as error:
+        raise UserError(
+            f"{storage.display(LOCK)}: expected a lock file that can be written to, found one of another user's; ask "
+            "for access, or choose another --out"
+        ) from error
+
+
+def _lock(storage: Storage, stream: IO[str], kind: int) -> bool:
+    """Takes the kernel's lock on a file; False where the file system has none."""
+    import fcntl
+
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            return False
+        if error.errno in HELD:
+            raise UserError(_refusal(storage, storage.read_json(LOCK))) from error
+        raise
+    return True
+
+
+@contextmanager
+def _lock_file(storage: Storage) -> Iterator[WriterLock]:
+    _refuse_holder(storage)
+    owner = {**_myself(), "token": uuid.uuid4().hex}
+    lock = WriterLock(storage, owner)
+    storage.write_json(LOCK, {**owner, "time": time.time()})
+    found = storage.read_json(LOCK)
+    if not lock.is_own(found):
+        raise UserError(_refusal(storage, found))
+    try:
+        yield lock
     finally:
-        storage.remove(LOCK)
+        lock.release()
+
+
+def _refuse_holder(storage: Storage) -> None:
+    """Refuses if a lock file says that another job has been at work of late."""
+    held = storage.read_json(LOCK)
+    since = held.get("time") if held else None
+    if isinstance(since, (int, float)) and time.time() - since < STALE_AFTER:
+        raise UserError(f"{_refusal(storage, held)}; if that job is gone, delete {storage.display(LOCK)}")
 
 
 def _myself() -> dict[str, object]:
     return {"host": socket.gethostname(), "process": os.getpid()}
 
 
-def _holder(stream: IO[str]) -> dict[str, object]:
-    stream.seek(0)
-    try:
-        return dict(json.load(stream))
-    except ValueError:
-        return {}
+def _named(holder: dict[str, Any] | None) -> str:
+    holder = holder or {}
+    return f"process {holder.get('process', 'unknown')} on host {holder.get('host', 'unknown')}"
 
 
-def _refusal(storage: Storage, holder: dict[str, object]) -> str:
+def _refusal(storage: Storage, holder: dict[str, Any] | None) -> str:
     return (
-        f"{storage.display()}: expected to be its only writer, found process {holder.get('process', 'unknown')} on "
-        f"host {holder.get('host', 'unknown')} at work on it; wait for it, or choose another --out"
+        f"{storage.display()}: expected to be its only writer, found {_named(holder)} at work on it; wait for it, or "
+        "choose another --out"
     )

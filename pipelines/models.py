@@ -1,14 +1,17 @@
-"""Loads the masked LM and the vectors for a worker and makes sure they are the run's own."""
+"""Loads the masked LM and the vectors for a worker and makes sure they, and its software, are the run's own."""
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
+from pipelines.settings import differences, software_versions
 
 if TYPE_CHECKING:
     from augment.candidates import CandidateFinder
     from pipelines.job import Job
+    from pipelines.settings import Compute
 
 
 def load_finder(job: Job) -> CandidateFinder:
@@ -21,12 +24,15 @@ def load_finder(job: Job) -> CandidateFinder:
         The finder; torch is set to the job's number of threads.
 
     Raises:
-        UserError: this machine's masked LM or vectors are not those the run was started with.
+        UserError: this machine's masked LM, vectors or software are not those the run was started with.
+        AugmentError: this machine lacks the device.
     """
+    require_same_software(job, job.identity.settings.compute)
+
     import torch
 
     from augment.candidates import CandidateFinder
-    from augment.masked_lm import load_masked_lm
+    from augment.masked_lm import load_masked_lm, resolve_device
     from augment.model_files import find_model
     from glove import load_vectors
 
@@ -38,8 +44,28 @@ def load_finder(job: Job) -> CandidateFinder:
     if job.glove is not None:
         vectors = load_vectors(job.glove)
         _require_same("vectors", vectors.name, vectors.fingerprint, job.identity.models["glove"])
-    model = load_masked_lm(files, settings.compute.device, settings.compute.precision, settings.candidates.punctuation)
-    return CandidateFinder(model, vectors, settings.candidates, settings.compute.batch_tokens)
+    device = resolve_device(settings.compute.device)
+    model = load_masked_lm(files, device, settings.compute.precision, settings.candidates.punctuation)
+    return CandidateFinder(model, vectors, settings.candidates, settings.compute.batch_tokens, settings.compute.threads)
+
+
+def require_same_software(job: Job, compute: Compute | None = None) -> None:
+    """Makes sure that this machine would make the same bytes as the one the command was given on.
+
+    Args:
+        job: its identity names the versions there.
+        compute: how the masked LM runs; None where none does.
+
+    Raises:
+        UserError: this machine has other versions.
+    """
+    here = software_versions(compute)
+    found = differences({name: job.identity.versions.get(name) for name in here}, here)
+    if found:
+        raise UserError(
+            f"worker on {socket.gethostname()}: expected the software this job was started with, found other "
+            f"{'; '.join(found)}; install the same versions on every machine"
+        )
 
 
 def _require_same(what: str, name: str, found: str, expected: str) -> None:

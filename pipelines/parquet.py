@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipelines.storage import Storage
 
 ROW_GROUP_ROWS = 16_384
@@ -41,6 +43,15 @@ class RowReader:
     def range(self, first: int, last: int, columns: list[str] | None = None) -> pa.Table:
         """Rows from `first` up to, not including, `last`."""
         return self.take(np.arange(first, last), columns)
+
+    def pieces(self, first: int, last: int) -> Iterator[pa.Table]:
+        """The same rows, one row group's at a time."""
+        while first < last:
+            group = int(np.searchsorted(self._bounds, first, side="right")) - 1
+            end = min(int(self._bounds[group + 1]), last)
+            start = int(self._bounds[group])
+            yield self._file.read_row_group(group).slice(first - start, end - first)
+            first = end
 
     def take(self, rows: np.ndarray, columns: list[str] | None = None) -> pa.Table:
         """Rows by ascending number; only the row groups that hold them are read.

@@ -1,12 +1,16 @@
-"""Who does what: numbers of unique texts, parts of about equal cost, shards of equal rows. Pure functions."""
+"""Who does what: parts of about equal cost, shards of equal rows. Pure functions."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from augment.presets import DrawSettings
 
 PART_COST = 150_000  # estimated masked-LM tokens of a part at most: 40 s of a CPU core with a 6 x 384 model
 MOST_PARTS = 5_000  # huge inputs get larger parts instead of more
@@ -28,44 +32,6 @@ def text_id(*texts: str) -> bytes:
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
     return digest.digest()
-
-
-def number_texts(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers distinct texts by first occurrence.
-
-    Args:
-        ids: uint64 (T, 2) digests of T texts.
-
-    Returns:
-        The number of each text, int32 (int64 from 2^31 texts on) (T,), and bool (T,) whether it occurs there for
-        the first time. At its peak it takes less than 64 bytes a text, the digests included.
-    """
-    if not len(ids):
-        return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=bool)
-    small = np.int32 if len(ids) < 2**31 else np.int64
-    order, new = _sorted_digests(ids)
-    firsts = np.empty(len(ids), dtype=bool)
-    firsts[order] = new
-    rank_of_first = np.cumsum(firsts, dtype=small) - 1  # by position in the input
-    number_of_group = rank_of_first[order[new]]
-    del rank_of_first
-    group = np.cumsum(new, dtype=small) - 1  # of each sorted text
-    numbers = np.empty(len(ids), dtype=small)
-    numbers[order] = number_of_group[group]
-    return numbers, firsts
-
-
-def _sorted_digests(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An order in which equal digests stand together, earlier occurrences first, and where each group begins."""
-    order = np.argsort(ids[:, 0], kind="stable")
-    new = np.ones(len(ids), dtype=bool)
-    np.not_equal(ids[order[1:], 0], ids[order[:-1], 0], out=new[1:])
-    repeated = np.flatnonzero(~new)
-    if np.any(ids[order[repeated], 1] != ids[order[repeated - 1], 1]):
-        # Two digests share their first half: sort by both. Never seen; kept so that the result is always right.
-        order = np.lexsort((ids[:, 1], ids[:, 0]))
-        new[1:] = np.any(ids[order[1:]] != ids[order[:-1]], axis=1)
-    return order, new
 
 
 def text_costs(sizes: np.ndarray, spacing: int) -> np.ndarray:
@@ -118,6 +84,16 @@ def part_target(total_cost: float) -> float:
     """Cost of a part for a job of some total cost: as many equal parts as PART_COST asks for."""
     parts = min(max(math.ceil(total_cost / PART_COST), 1), MOST_PARTS)
     return total_cost / parts
+
+
+def rows_of_example(settings: DrawSettings, columns: int) -> int:
+    """Rows that an example makes at most: itself and its variants.
+
+    Args:
+        settings: n and pairs are read.
+        columns: text columns; pairs `each` varies one after the other.
+    """
+    return settings.n * (columns if settings.pairs == "each" else 1) + 1
 
 
 def shard_bounds(rows: int, shard_rows: int) -> list[int]:

@@ -22,19 +22,3 @@ class Reporter(Protocol):
 
     def ended(self, stage: str) -> None:
         """The stage is over."""
-
-
-class Silent:
-    """A reporter that says nothing."""
-
-    def message(self, text: str) -> None:
-        """Drops it."""
-
-    def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:
-        """Drops it."""
-
-    def advanced(self, record: Record) -> None:
-        """Drops it."""
-
-    def ended(self, stage: str) -> None:
-        """Drops it."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augment.model_files import ModelFiles, find_model
 from glove import load_vectors
+from pipelines.devices import check_device
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.settings import Identity, JobSettings, make_identity
 from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_at_bad_row
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from glove import WordVectors
     from pipelines.reporting import Reporter
-    from pipelines.run_file import RunFile
     from pipelines.tasks import Task
 
 
@@ -32,7 +31,7 @@ class AugmentRequest:
         glove: vectors file or name; None leaves multi-piece words as they are.
         data: the user's files; None for the hub.
         custom: columns of a custom task.
-        settings: what determines the output; `compute.device` may still be `auto`.
+        settings: what determines the output.
         engine: how it is run.
         mlm_revision: of the masked LM on the hub.
         data_revision: of the data set on the hub.
@@ -83,6 +82,12 @@ def check_inputs(request: AugmentRequest, reporter: Reporter) -> Checked:
     Raises:
         UserError, AugmentError, VectorsError: something cannot be used.
     """
+    check_device(request.settings.compute.device, request.engine)
+    if request.mlm_revision is not None and Path(request.mlm).expanduser().is_dir():
+        raise UserError(
+            f"--revision {request.mlm_revision}: expected --mlm with a name on the hub, found the folder "
+            f"{request.mlm}; leave --revision out"
+        )
     rejects: list[dict[str, Any]] = []
     on_bad = stop_at_bad_row if request.settings.on_bad_row == "stop" else _collector(rejects)
     opened = open_task(request.task, request.data, request.custom, request.data_revision, on_bad)
@@ -107,31 +112,18 @@ def check_pairs(settings: JobSettings, task: Task) -> None:
         )
 
 
-def identity_of(request: AugmentRequest, checked: Checked, started: RunFile | None = None) -> Identity:
+def identity_of(request: AugmentRequest, checked: Checked) -> Identity:
     """What a request amounts to: its settings and fingerprints of all it reads.
 
     Args:
         request: what the user asked for.
         checked: its inputs.
-        started: the run that stands in its directory; None for none.
     """
     files = list(checked.opened.split("train").files)
     for name in checked.opened.held_out():
         files += checked.opened.split(name).files
     models = {"mlm": checked.model.fingerprint, "glove": checked.vectors.fingerprint if checked.vectors else ""}
-    return make_identity(checked.opened.task, files, _resolved(request.settings, started), models)
-
-
-def _resolved(settings: JobSettings, started: RunFile | None) -> JobSettings:
-    """Settings with `--device auto` decided: as the run was started, else by what this machine has."""
-    device = settings.compute.device
-    if device == "auto" and started is not None:
-        device = started.identity.settings.compute.device
-    elif device != "cpu":
-        from augment.masked_lm import resolve_device
-
-        device = resolve_device(device)
-    return replace(settings, compute=replace(settings.compute, device=device))
+    return make_identity(checked.opened.task, files, request.settings, models)
 
 
 def _collector(rejects: list[dict[str, Any]]) -> Any:

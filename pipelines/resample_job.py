@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines.augment_job import Outcome, finish_job, stages
+from pipelines.augment_job import Outcome, finish_job, finished_parts, parts_left
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.job import CANDIDATES, Job, Stage, task_from
 from pipelines.lock import only_writer
 from pipelines.records import ShardNames
 from pipelines.request import check_pairs
-from pipelines.run_file import RunFile, read_run, refuse_other_settings, refuse_to_overwrite_others, write_run
+from pipelines.run_file import RunFile, begin, read_run, refuse_other_settings, write_run
 from pipelines.settings import Identity, software_versions
 from pipelines.snapshot import Snapshot, read_snapshot
 from pipelines.stage_run import finished_records
@@ -68,22 +68,18 @@ def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
     run, snapshot = _drawable(source)
     identity = _identity(run, request)
     check_pairs(identity.settings, task_from(identity.task))
-    if request.overwrite:
-        refuse_to_overwrite_others(storage)
-    started = None if request.overwrite else read_run(storage)
-    with only_writer(storage):
+    started = begin(storage, request.overwrite)
+    with only_writer(storage) as lock:
         if request.overwrite:
             storage.remove_all()
-        storage.clear_partial()
         kept = started.identity if started else identity
         job = Job(storage.root, source.root, kept, None, None, None, run.candidates_hash)
+        finished = finished_parts(storage, job, snapshot, request.verify)
         if started is not None:
-            _, stage = stages(job, snapshot)
-            unfinished = len(finished_records(storage, stage)) < stage.names.parts
-            refuse_other_settings(storage, started.identity, identity, unfinished)
+            refuse_other_settings(storage, started.identity, identity, parts_left(job, snapshot, finished) > 0)
         else:
             write_run(storage, RunFile(identity, run.sources, run.candidates_hash, source.root))
-        return finish_job(storage, job, snapshot, request.engine, request.verify, reporter)
+        return finish_job(storage, job, snapshot, request.engine, finished, reporter, lock)
 
 
 def _drawable(source: Storage) -> tuple[RunFile, Snapshot]:
@@ -125,6 +121,7 @@ def _identity(run: RunFile, request: ResampleRequest) -> Identity:
         settings,
         draw=replace(settings.draw, **given),
         drop_leaks=settings.drop_leaks if request.drop_leaks is None else request.drop_leaks,
-        shard_rows=request.shard_rows or settings.shard_rows,
+        shard_rows=settings.shard_rows if request.shard_rows is None else request.shard_rows,
     )
-    return replace(run.identity, settings=settings, versions=software_versions())
+    versions = {**run.identity.versions, **software_versions()}  # no masked LM runs: what ran it is as it was
+    return replace(run.identity, settings=settings, versions=versions)

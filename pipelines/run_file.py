@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
-from pipelines.lock import LOCK
+from pipelines.lock import LOCK, refuse_if_held
 from pipelines.records import FORMAT_VERSION
 from pipelines.settings import Identity, differences, identity_from
 from pipelines.storage import PARTIAL
@@ -62,6 +62,27 @@ def read_run(storage: Storage) -> RunFile | None:
         )
     identity = identity_from(content["identity"])
     return RunFile(identity, content["sources"], content["candidates_hash"], content.get("resampled_from"))
+
+
+def begin(storage: Storage, overwrite: bool) -> RunFile | None:
+    """What a command finds where it shall write; refuses before anything is loaded what cannot be written to.
+
+    Args:
+        storage: the directory.
+        overwrite: whether what is there shall be deleted; that is left to the caller, once it holds the lock.
+
+    Returns:
+        The run that is to be gone on with, or None to start one.
+
+    Raises:
+        UserError: the directory holds something else, another job works in it, or it cannot be written to.
+    """
+    if overwrite:
+        refuse_to_overwrite_others(storage)
+    started = None if overwrite else read_run(storage)
+    refuse_if_held(storage)
+    storage.check_writable()
+    return started
 
 
 def write_run(storage: Storage, run: RunFile) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +137,7 @@ def make_identity(task: Task, inputs: Sequence[InputFile], settings: JobSettings
     """
     described = _plain({"name": task.name, "text_columns": task.text_columns, "label": asdict(task.label)})
     files = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in inputs]
-    return Identity(described, files, settings, models, software_versions())
+    return Identity(described, files, settings, models, software_versions(settings.compute))
 
 
 def identity_from(content: Mapping[str, Any]) -> Identity:
@@ -165,9 +165,18 @@ def identity_from(content: Mapping[str, Any]) -> Identity:
     return Identity(settings=settings, **known)
 
 
-def software_versions() -> dict[str, str]:
-    """Versions of the software that determines the output."""
-    return {name: _version(name) for name in VERSIONED}
+def software_versions(compute: Compute | None = None) -> dict[str, str]:
+    """Versions of the software that determines the output.
+
+    Args:
+        compute: how the masked LM runs: adds what multiplies its matrices on this machine. None: none runs.
+    """
+    versions = {name: _version(name) for name in VERSIONED}
+    if compute is not None:
+        from augment.packed_linear import linear_kernel
+
+        versions["linear_layers"] = linear_kernel(compute.device, compute.precision)
+    return versions
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -192,11 +201,6 @@ def content_hash(content: Mapping[str, Any]) -> str:
     """Hexadecimal sha256 of plain data in canonical JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def setting_names() -> list[str]:
-    """Names of the settings, for messages and documentation."""
-    return [one.name for one in (*fields(CandidateSettings), *fields(DrawSettings), *fields(Compute))]
 
 
 def _version(name: str) -> str:

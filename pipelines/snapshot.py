@@ -5,24 +5,26 @@ Workers and later commands read these files alone, so they need neither the user
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.parquet import RowReader, open_writer
-from pipelines.plan import PartCutter, number_texts, part_target, text_costs, text_id
+from pipelines.numbering import TextNumbers
+from pipelines.parquet import open_writer
+from pipelines.plan import PartCutter, part_target, text_costs, text_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from pipelines.storage import Storage
     from pipelines.tasks import OpenTask, Task
 
 ROWS, TEXTS, HELD_OUT = "input/rows.parquet", "input/texts.parquet", "input/held-out.parquet"
-UNLINKED, RECORD = "input/rows-read.parquet", "input/record.json"
+RECORD = "input/record.json"
 TEXT_NUMBERS = "__texts"  # fixed-size list: number of the unique text in each text column
 ROWS_AT_ONCE = 4096
 
@@ -38,6 +40,7 @@ class Snapshot:
         held_out: rows of the dev and test parts.
         rejects: bad rows, as they will stand in rejected.parquet.
         bytes: sizes of the three files.
+        file_rows: rows of the input files by name, bad ones included; None where a limit ended the reading.
     """
 
     rows: int
@@ -46,6 +49,7 @@ class Snapshot:
     held_out: int
     rejects: list[dict[str, Any]]
     bytes: dict[str, int]
+    file_rows: dict[str, int | None] = field(default_factory=dict)
 
 
 def write_snapshot(
@@ -71,15 +75,14 @@ def write_snapshot(
     """
     task = opened.task
     split = opened.split("train")
-    ids, rows, total = _write_rows(storage, split.batches(limit=limit, rows=ROWS_AT_ONCE), task, with_partner, spacing)
-    numbers, firsts = number_texts(ids)
-    del ids
-    bounds = _link_rows(storage, task, numbers, firsts, with_partner, spacing, part_target(total))
-    storage.remove(UNLINKED)
+    texts = _Texts(task, with_partner, spacing)
+    rows = _write_train(storage, split.batches(limit=limit, rows=ROWS_AT_ONCE), texts)
+    bounds = texts.bounds()
     train_rejects = list(rejects)  # bad rows of dev and test are no concern of the output
-    held_out = _write_held_out(storage, opened, task)
+    held_out, file_rows = _write_held_out(storage, opened, task)
     sizes = {name: storage.size(name) or 0 for name in (ROWS, TEXTS, HELD_OUT)}
-    snapshot = Snapshot(rows, bounds[-1], bounds, held_out, train_rejects, sizes)
+    file_rows = {**split.file_rows, **file_rows}
+    snapshot = Snapshot(rows, bounds[-1], bounds, held_out, train_rejects, sizes, file_rows)
     storage.write_json(RECORD, asdict(snapshot))
     return snapshot
 
@@ -111,61 +114,56 @@ def _partner(texts: tuple[str, ...], place: int, with_partner: bool) -> tuple[st
     return (texts[(place + 1) % len(texts)],) if with_partner and len(texts) > 1 else ()
 
 
-def _write_rows(
-    storage: Storage, batches: Iterable[pa.RecordBatch], task: Task, with_partner: bool, spacing: int
-) -> tuple[np.ndarray, int, float]:
-    """First pass: rows as they are, digests of their texts, and the cost of all texts together."""
-    ids: list[np.ndarray] = []
-    rows, total = 0, 0.0
-    with storage.writing(UNLINKED) as sink:
-        writer = None
-        for batch in batches:
-            writer = writer or open_writer(sink, batch.schema)
-            writer.write_batch(batch)
-            ids.append(ids_of(batch, task, with_partner))
-            rows += batch.num_rows
-            for name in task.text_columns:
-                total += float(text_costs(_sizes(batch.column(name)), spacing).sum())
-        if writer is not None:
-            writer.close()
-    return np.concatenate(ids), rows, total
+class _Texts:
+    """Numbers the texts of rows as they come, and keeps what parts are cut by."""
+
+    def __init__(self, task: Task, with_partner: bool, spacing: int) -> None:
+        self._task, self._with_partner, self._spacing = task, with_partner, spacing
+        self._numbers = TextNumbers()
+        self._bytes: list[np.ndarray] = []  # int32 of each distinct text
+        self._total = 0.0
+        self.link = pa.field(TEXT_NUMBERS, pa.list_(pa.int64(), len(task.text_columns)))
+        partner = [("partner", pa.string())] if with_partner else []
+        self.schema = pa.schema([("text_id", pa.binary(16)), ("text", pa.string()), *partner])
+
+    def add(self, batch: pa.RecordBatch) -> tuple[pa.Array, pa.Table]:
+        """Numbers of a batch's texts, a list for each row, and those texts that are new."""
+        ids = ids_of(batch, self._task, self._with_partner)
+        numbers, firsts = self._numbers.add(ids)
+        for name in self._task.text_columns:
+            self._total += float(text_costs(_sizes(batch.column(name)), self._spacing).sum())
+        texts = _unique_texts(batch, self._task, firsts, self._with_partner, self.schema)
+        self._bytes.append(_sizes(texts.column("text")).astype(np.int32))
+        return pa.FixedSizeListArray.from_arrays(pa.array(numbers), len(self._task.text_columns)), texts
+
+    def bounds(self) -> list[int]:
+        """Bounds of the parts of the candidates: about as much work in each."""
+        cutter = PartCutter(part_target(self._total))
+        for sizes in self._bytes:
+            cutter.add(text_costs(sizes, self._spacing))
+        return cutter.finish()
 
 
-def _link_rows(
-    storage: Storage,
-    task: Task,
-    numbers: np.ndarray,
-    firsts: np.ndarray,
-    with_partner: bool,
-    spacing: int,
-    target: float,
-) -> list[int]:
-    """Second pass: rows with the numbers of their texts, and the unique texts, cut into parts."""
-    width = len(task.text_columns)
-    cutter = PartCutter(target)
-    text_fields = [("text_id", pa.binary(16)), ("text", pa.string())]
-    text_schema = pa.schema([*text_fields, *([("partner", pa.string())] if with_partner else [])])
-    reader = RowReader(storage, UNLINKED)
-    link = pa.field(TEXT_NUMBERS, pa.list_(pa.int64(), width))
+def _write_train(storage: Storage, batches: Iterator[pa.RecordBatch], texts: _Texts) -> int:
+    """Writes rows with the numbers of their texts, and the distinct texts; gives the number of rows."""
+    head, rows = next(batches), 0  # there is one, or what is wrong has been said
     with (
         storage.writing(ROWS) as rows_sink,
         storage.writing(TEXTS) as texts_sink,
-        open_writer(rows_sink, reader.schema.append(link)) as rows_writer,
-        open_writer(texts_sink, text_schema) as texts_writer,
+        open_writer(rows_sink, head.schema.append(texts.link)) as rows_writer,
+        open_writer(texts_sink, texts.schema) as texts_writer,
     ):
-        for first in range(0, reader.rows, ROWS_AT_ONCE):
-            batch = reader.range(first, min(first + ROWS_AT_ONCE, reader.rows)).combine_chunks()
-            place = slice(first * width, first * width + batch.num_rows * width)
-            linked = pa.FixedSizeListArray.from_arrays(pa.array(numbers[place].astype(np.int64)), width)
-            rows_writer.write_table(batch.append_column(link, linked))
-            texts = _unique_texts(batch, task, firsts[place], with_partner, text_schema)
-            cutter.add(text_costs(_sizes(texts.column("text")), spacing))
-            texts_writer.write_table(texts)
-    reader.close()
-    return cutter.finish()
+        for batch in chain([head], batches):
+            numbers, new = texts.add(batch)
+            rows_writer.write_table(pa.Table.from_batches([batch]).append_column(texts.link, numbers))
+            texts_writer.write_table(new)
+            rows += batch.num_rows
+    return rows
 
 
-def _unique_texts(batch: pa.Table, task: Task, firsts: np.ndarray, with_partner: bool, schema: pa.Schema) -> pa.Table:
+def _unique_texts(
+    batch: pa.RecordBatch, task: Task, firsts: np.ndarray, with_partner: bool, schema: pa.Schema
+) -> pa.Table:
     columns = [batch.column(name).to_pylist() for name in task.text_columns]
     found: list[tuple[Any, ...]] = []
     for row, texts in enumerate(zip(*columns, strict=True)):
@@ -179,19 +177,18 @@ def _unique_texts(batch: pa.Table, task: Task, firsts: np.ndarray, with_partner:
     )
 
 
-def _write_held_out(storage: Storage, opened: OpenTask, task: Task) -> int:
+def _write_held_out(storage: Storage, opened: OpenTask, task: Task) -> tuple[int, dict[str, int | None]]:
+    """Writes the texts of the dev and test parts; gives the number of their rows, and that of each file."""
     schema = pa.schema([(name, pa.string()) for name in task.text_columns])
-    rows = 0
+    rows, file_rows = 0, {}
     with storage.writing(HELD_OUT) as sink, open_writer(sink, schema) as writer:
-        for batch in _held_out_batches(opened):
-            writer.write_table(pa.table([batch.column(name) for name in task.text_columns], schema=schema))
-            rows += batch.num_rows
-    return rows
-
-
-def _held_out_batches(opened: OpenTask) -> Iterator[pa.RecordBatch]:
-    for name in opened.held_out():
-        yield from opened.split(name).batches(rows=ROWS_AT_ONCE)
+        for name in opened.held_out():
+            split = opened.split(name)
+            for batch in split.batches(rows=ROWS_AT_ONCE):
+                writer.write_table(pa.table([batch.column(name) for name in task.text_columns], schema=schema))
+                rows += batch.num_rows
+            file_rows.update(split.file_rows)
+    return rows, file_rows
 
 
 def _sizes(texts: Any) -> np.ndarray:

@@ -13,6 +13,7 @@ from pipelines.records import FORMAT_VERSION, Record, merge_counts, read_record
 
 if TYPE_CHECKING:
     from pipelines.job import Stage
+    from pipelines.lock import WriterLock
     from pipelines.reporting import Reporter
     from pipelines.storage import Storage
 
@@ -53,8 +54,9 @@ def run_stage(
     engine: EngineSettings,
     cost: dict[int, float],
     reporter: Reporter,
+    lock: WriterLock,
 ) -> list[Record]:
-    """Runs what is left of a stage and writes its manifest.
+    """Runs what is left of a stage; a manifest of earlier shards is removed first.
 
     Args:
         storage: the run directory.
@@ -63,12 +65,13 @@ def run_stage(
         engine: how to run the others.
         cost: of each part, for progress.
         reporter: is told of it.
+        lock: is refreshed as parts finish.
 
     Returns:
         All records, in order.
 
     Raises:
-        JobError: parts failed; they are named, the others are kept.
+        JobError: parts failed, or the lock was lost; what was finished is kept.
     """
     records = dict(finished)
     failures: list[Failure] = []
@@ -82,6 +85,7 @@ def run_stage(
         else:
             records[done.part] = done
             reporter.advanced(done)
+        lock.refresh()
 
     left = [part for part in range(stage.names.parts) if part not in finished]
     if left:
@@ -98,19 +102,23 @@ def run_stage(
             f"{len(failures)} of {stage.names.parts} shards failed: {named}{more} ({failures[0].reason}); logs lie in "
             f"{storage.display('logs')}, what was finished is kept: run the same command again"
         )
-    ordered = [records[part] for part in range(stage.names.parts)]
-    if left or storage.size(stage.names.manifest) is None:
-        storage.write_json(stage.names.manifest, manifest(stage, ordered))
-    return ordered
+    return [records[part] for part in range(stage.names.parts)]
 
 
-def manifest(stage: Stage, records: list[Record]) -> dict[str, Any]:
-    """The manifest of a finished stage.
+def write_manifest(storage: Storage, stage: Stage, records: list[Record], file_rows: dict[str, int | None]) -> None:
+    """Writes the manifest of a finished stage unless it is there: `run_stage` removes one that no longer holds.
 
     Args:
+        storage: the run directory.
         stage: the stage.
         records: of all its parts, in order.
+        file_rows: rows of the input files by name; None where they were not counted.
     """
+    if storage.size(stage.names.manifest) is None:
+        storage.write_json(stage.names.manifest, _manifest(stage, records, file_rows))
+
+
+def _manifest(stage: Stage, records: list[Record], file_rows: dict[str, int | None]) -> dict[str, Any]:
     content = stage.job.identity.fields()
     return {
         "format_version": FORMAT_VERSION,
@@ -118,6 +126,7 @@ def manifest(stage: Stage, records: list[Record]) -> dict[str, Any]:
         "settings_hash": stage.settings_hash,
         "seed": content["settings"]["draw"]["seed"],
         **content,
+        "inputs": [{**file, "rows": file_rows.get(file["name"])} for file in content["inputs"]],
         "rows": sum(record.rows for record in records),
         "bytes": sum(record.bytes for record in records),
         "counts": merge_counts(records),

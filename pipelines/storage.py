@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PARTIAL = ".partial"
 NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
+# What pyarrow says of credentials that may not and of buckets that are not: it has no exceptions of their own for them.
+REFUSED = re.compile("ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE_DOES_NOT_MATCH|NO_SUCH_BUCKET|HTTP status 40[13]")
 
 
 class Storage:
@@ -56,22 +58,32 @@ class Storage:
         return f"{address.rstrip('/')}/{name}".rstrip("/")
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None if there is none."""
-        if self.is_local:
-            path = self._folder / name
-            return path.stat().st_size if path.is_file() else None
-        info = self._fs.get_file_info(self._key(name))
-        return int(info.size) if info.is_file else None
+        """Bytes of a file; None if there is none.
+
+        Raises:
+            UserError: it may not be looked at.
+        """
+        with self._allowed(name):
+            if self.is_local:
+                path = self._folder / name
+                return path.stat().st_size if path.is_file() else None
+            info = self._fs.get_file_info(self._key(name))
+            return int(info.size) if info.is_file else None
 
     def names(self, folder: str = "") -> list[str]:
-        """Names of the entries directly in a folder, sorted; empty if there is no such folder."""
-        if self.is_local:
-            path = self._folder / folder
-            return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-        import pyarrow.fs as pafs
+        """Names of the entries directly in a folder, sorted; empty if there is no such folder.
 
-        selector = pafs.FileSelector(self._key(folder), allow_not_found=True)
-        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+        Raises:
+            UserError: it may not be listed.
+        """
+        with self._allowed(folder):
+            if self.is_local:
+                path = self._folder / folder
+                return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+            import pyarrow.fs as pafs
+
+            selector = pafs.FileSelector(self._key(folder), allow_not_found=True)
+            return sorted(info.base_name for info in self._fs.get_file_info(selector))
 
     def read_bytes(self, name: str) -> bytes:
         """Contents of a file.
@@ -83,9 +95,14 @@ class Storage:
             return bytes(stream.read())
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON object; None if the file is missing or is no JSON object."""
+        """A JSON object; None if the file is missing or is no JSON object.
+
+        Raises:
+            UserError: it may not be read.
+        """
         try:
-            content = json.loads(self.read_bytes(name))
+            with self._allowed(name):
+                content = json.loads(self.read_bytes(name))
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         return content if isinstance(content, dict) else None
@@ -135,7 +152,7 @@ class Storage:
                 with self._uploading(name) as sink:
                     yield sink
         except OSError as error:
-            reason = "no space left" if error.errno in NO_SPACE else (error.strerror or str(error))
+            reason = "no space left" if error.errno in NO_SPACE else _reason(error)
             raise JobError(f"{self.display(name)}: cannot be written: {reason}; what was finished is kept") from error
 
     def remove(self, name: str) -> None:
@@ -162,7 +179,7 @@ class Storage:
                     self._fs.delete_file(info.path)
 
     def clear_partial(self) -> None:
-        """Removes what a killed writer left behind."""
+        """Removes what writers left behind; only for the driver, before its workers begin or after they ended."""
         if self.is_local:
             shutil.rmtree(self._folder / PARTIAL, ignore_errors=True)
 
@@ -172,17 +189,48 @@ class Storage:
         Raises:
             UserError: it cannot be made or written to.
         """
-        if not self.is_local:
-            return
+        probe = f".probe-{uuid.uuid4().hex}"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            probe = self._folder / f".probe-{uuid.uuid4().hex}"
-            probe.touch()
-            probe.unlink()
+            if self.is_local:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                (self._folder / probe).touch()
+                (self._folder / probe).unlink()
+            else:
+                with self._fs.open_output_stream(self._key(probe)) as upload:
+                    upload.write(b"")
+                self._fs.delete_file(self._key(probe))
         except OSError as error:
             raise UserError(
-                f"--out {self.root}: expected a directory that can be written to, found: {error.strerror or error}; "
-                "choose another one"
+                f"--out {self.display()}: expected a {'directory' if self.is_local else 'bucket'} that can be written "
+                f"to, found: {_reason(error)}; choose another one"
+            ) from error
+
+    def check_writable(self) -> None:
+        """The same, but leaves nothing behind: a directory that had to be made is removed again.
+
+        Raises:
+            UserError: it cannot be made or written to.
+        """
+        folders = [self._folder, *self._folder.parents] if self.is_local else []
+        made = [folder for folder in folders if not os.path.lexists(folder)]
+        try:
+            self.create()
+        finally:
+            for folder in made:
+                with suppress(OSError):  # it was never made, or another job works in it
+                    folder.rmdir()
+
+    @contextmanager
+    def _allowed(self, name: str) -> Iterator[None]:
+        """Tells a user who may not read something from a disk that fails."""
+        try:
+            yield
+        except OSError as error:
+            if not (isinstance(error, PermissionError) or REFUSED.search(str(error))):
+                raise
+            raise UserError(
+                f"{self.display(name)}: expected a place that may be read, found: {_reason(error)}; ask for access, or "
+                "name another one"
             ) from error
 
     def _key(self, name: str) -> str:
@@ -202,9 +250,7 @@ class Storage:
             os.replace(partial, target)
             _sync_folder(target.parent)
         finally:
-            partial.unlink(missing_ok=True)
-            with suppress(OSError):  # another writer's file lies in it
-                partial.parent.rmdir()
+            partial.unlink(missing_ok=True)  # the folder stays: another writer may be about to open a file in it
 
     @contextmanager
     def _uploading(self, name: str) -> Iterator[Any]:
@@ -228,6 +274,10 @@ def _open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
             f"{uri}: expected a local path or a URI that pyarrow opens (s3://, gs://, …): {error}"
         ) from error
     return filesystem, prefix.rstrip("/")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error).strip().splitlines()[0]
 
 
 def _sync_folder(folder: Path) -> None:

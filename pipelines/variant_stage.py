@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from augment.running import FailedExamplesError, RunningDrawer
 from augment.sites import find_sites
 from augment.variants import VariantBatch, draw_variants
 from pipelines.candidate_reader import CandidateReader
+from pipelines.chunks import MOST_BYTES, chunk_bounds, row_costs
 from pipelines.job import augmented_schema
 from pipelines.leaks import HeldOut
+from pipelines.models import require_same_software
 from pipelines.parquet import ROW_GROUP_ROWS, CountingSink, RowReader, open_writer
-from pipelines.plan import shard_bounds
+from pipelines.plan import rows_of_example, shard_bounds
 from pipelines.records import Record, merge_count_maps, write_record
 from pipelines.snapshot import ROWS, TEXT_NUMBERS, read_snapshot
 from pipelines.storage import Storage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from augment.candidate_table import Candidates
     from augment.candidates import CandidateFinder
     from pipelines.job import Stage
 
-CHUNK_ROWS = 4096
-CHUNK_BYTES = 32 << 20  # of variants' text held at once; their pieces and edits take about ten times that
 SHOWN = 200  # code points of a rejected example's text
 
 Rejects = list[dict[str, Any]]
@@ -41,6 +43,7 @@ class VariantWorker:
 
     def __init__(self, stage: Stage) -> None:
         job = stage.job
+        require_same_software(job)
         self._stage, self._job, self._task = stage, job, job.task
         self._names = list(self._task.text_columns)
         self._storage, source = Storage(job.root), Storage(job.source)
@@ -68,8 +71,7 @@ class VariantWorker:
         """
         stage = self._stage
         first, last = self._bounds[part], self._bounds[part + 1]
-        rows = self._rows.range(first, last)
-        columns = pa.schema([field for field in rows.schema if field.name not in ("source_idx", TEXT_NUMBERS)])
+        columns = pa.schema([one for one in self._rows.schema if one.name not in ("source_idx", TEXT_NUMBERS)])
         schema = augmented_schema(columns.remove_metadata(), self._job)
         counts: list[dict[str, int]] = []
         rejects: Rejects = []
@@ -77,7 +79,7 @@ class VariantWorker:
         with self._storage.writing(stage.names.data(part)) as raw:
             sink = CountingSink(raw)
             with open_writer(sink, schema) as writer:
-                for chunk in self._chunks(rows):
+                for chunk in self._chunks(first, last, rejects):
                     table, counted = self._augment(chunk, schema, rejects)
                     writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
                     counts.append(counted)
@@ -98,19 +100,19 @@ class VariantWorker:
         write_record(self._storage, stage.names, record)
         return record
 
-    def _chunks(self, rows: pa.Table) -> list[pa.Table]:
-        """Rows in runs whose variants fit into memory together."""
-        settings = self._job.identity.settings.draw
-        sizes = sum(np.asarray(pc.binary_length(rows.column(name))).astype(np.int64) for name in self._names)
-        cost = np.cumsum(sizes * (settings.n + 1))
-        chunks, first = [], 0
-        while first < rows.num_rows:
-            spent = int(cost[first - 1]) if first else 0
-            last = int(np.searchsorted(cost, spent + CHUNK_BYTES, side="right"))
-            last = min(max(last, first + 1), first + CHUNK_ROWS, rows.num_rows)
-            chunks.append(rows.slice(first, last - first))
-            first = last
-        return chunks
+    def _chunks(self, first: int, last: int, rejects: Rejects) -> Iterator[pa.Table]:
+        """Rows in runs whose variants fit into memory together; those that would not do so alone are taken out."""
+        copies = rows_of_example(self._job.identity.settings.draw, len(self._names))
+        for rows in self._rows.pieces(first, last):
+            costs = row_costs(rows, copies)
+            heavy = {
+                int(row): (0, f"its {copies:,} rows would take {costs[row] / 1e9:.1f} GB, which is too much; lower --n")
+                for row in np.flatnonzero(costs > MOST_BYTES)
+            }
+            rows, costs = self._without(rows, costs, heavy, rejects, "augmented")
+            bounds = chunk_bounds(costs)
+            for start, end in pairwise(bounds):
+                yield rows.slice(start, end - start)
 
     def _augment(self, rows: pa.Table, schema: pa.Schema, rejects: Rejects) -> tuple[pa.Table, dict[str, int]]:
         """One chunk; examples that cannot be worked on are taken out until the rest can."""
@@ -123,8 +125,9 @@ class VariantWorker:
             except FailedExamplesError as failed:
                 errors = {row: (0, error) for row, error in failed.errors.items()}
                 rows, texts = self._without(rows, texts, errors, rejects, "augmented")
-        taken = rows.take(pa.array(batch.rows))
-        columns: dict[str, Any] = {name: taken.column(name) for name in schema.names if name in rows.schema.names}
+        copied = [name for name in schema.names if name in rows.schema.names and name not in self._names]
+        taken = rows.select(copied).take(pa.array(batch.rows))
+        columns: dict[str, Any] = {name: taken.column(name) for name in copied}
         columns.update(zip(self._names, batch.texts, strict=True))
         columns.update(variant=pa.array(batch.variants.astype(np.int32)), edits=batch.edits)
         return pa.table([columns[name] for name in schema.names], schema=schema), batch.counts
@@ -151,11 +154,11 @@ class VariantWorker:
         return draw_variants(*arguments, leaks, settings.drop_leaks, drawer)
 
     def _without(
-        self, rows: pa.Table, texts: np.ndarray, errors: dict[int, tuple[int, str]], rejects: Rejects, stage: str
+        self, rows: pa.Table, of_rows: np.ndarray, errors: dict[int, tuple[int, str]], rejects: Rejects, stage: str
     ) -> tuple[pa.Table, np.ndarray]:
-        """The rows without those that failed, which are written down."""
+        """The rows, and what goes with each, without those that failed, which are written down."""
         if not errors:
-            return rows, texts
+            return rows, of_rows
         for row, (column, error) in sorted(errors.items()):
             name = self._names[column]
             rejects.append(
@@ -170,7 +173,7 @@ class VariantWorker:
                 }
             )
         kept = np.array([row for row in range(rows.num_rows) if row not in errors], dtype=np.int64)
-        return rows.take(pa.array(kept)), texts[kept]
+        return rows.take(pa.array(kept)), of_rows[kept]
 
 
 def _failed_rows(texts: np.ndarray, errors: dict[int, str]) -> dict[int, tuple[int, str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from augment.presets import preset
+from augment.presets import is_regex, preset
+from pipelines.devices import named_device
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.request import AugmentRequest
@@ -14,6 +15,7 @@ from pipelines.tasks import CustomOptions
 
 DEFAULT_MLM, DEFAULT_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 65_536
+LIST_SUFFIXES = (".txt", ".tsv", ".csv", ".lst", ".list")  # no word ends like this
 SAME_NAME = (
     "n", "p", "k", "seed", "context", "mask_spacing", "exclude_original", "skip_stopwords", "punctuation", "pairs",
     "max_words",
@@ -37,7 +39,8 @@ def augment_request(options: dict[str, Any]) -> AugmentRequest:
         from pipelines.demo import demo_options
 
         options = demo_options(options)
-    device = _device(options["device"])
+    device = named_device(options["device"])
+    workers = 1 if device.startswith("cuda:") and options["workers"] is None else options["workers"]
     return AugmentRequest(
         task=options["task"],
         out=options["out"] or f"runs/{options['task'].lower()}",
@@ -46,9 +49,7 @@ def augment_request(options: dict[str, Any]) -> AugmentRequest:
         data=options["data"],
         custom=_custom(options),
         settings=_settings(options, device),
-        engine=EngineSettings(
-            options["engine"], options["workers"], options["threads"], device.startswith("cuda"), options["address"]
-        ),
+        engine=EngineSettings(options["engine"], workers, options["threads"], device == "cuda", options["address"]),
         mlm_revision=options["revision"],
         data_revision=options["data_revision"],
         overwrite=options["overwrite"],
@@ -67,7 +68,9 @@ def _settings(options: dict[str, Any], device: str) -> JobSettings:
     from pipelines.tasks.glue import plain_name
 
     candidates, draw = preset(options["preset"], plain_name(options["task"]), **overrides)
-    tokens = options["batch_tokens"] or (GPU_BATCH_TOKENS if device.startswith("cuda") else CPU_BATCH_TOKENS)
+    tokens = options["batch_tokens"]
+    if tokens is None:
+        tokens = GPU_BATCH_TOKENS if device.startswith("cuda") else CPU_BATCH_TOKENS
     compute = Compute(device, options["precision"], tokens, options["threads"])
     return JobSettings(
         candidates, draw, compute, options["shard_rows"], options["limit"], options["on_bad_row"], options["drop_leaks"]
@@ -81,12 +84,17 @@ def protected(entries: list[str]) -> tuple[str, ...]:
         entries: words, `/regular expressions/`, or names of files with one of them a line.
 
     Raises:
-        UserError: a file that is no text.
+        UserError: a file that is no text, or is not there.
     """
     found: list[str] = []
     for entry in entries:
         path = Path(entry).expanduser()
         if not path.is_file():
+            if not is_regex(entry) and ("/" in entry or path.suffix.lower() in LIST_SUFFIXES):
+                raise UserError(
+                    f"--protect {entry}: expected a word, a /regular expression/ or a file with one of them a line, "
+                    "found what looks like a path and no such file; check it, or write the word into a file"
+                )
             found.append(entry)
             continue
         try:
@@ -98,7 +106,7 @@ def protected(entries: list[str]) -> tuple[str, ...]:
 
 
 def _custom(options: dict[str, Any]) -> CustomOptions | None:
-    given = [name for name in ("text", "label", "label_type", "label_names") if options[name]]
+    given = [name for name in ("text", "label", "label_type", "label_names") if options[name] not in (None, [])]
     if not given:
         return None
     if not options["text"]:
@@ -108,24 +116,5 @@ def _custom(options: dict[str, Any]) -> CustomOptions | None:
         tuple(options["text"]),
         options["label"],
         options["label_type"],
-        tuple(name.strip() for name in names.split(",")) if names else None,
+        tuple(name.strip() for name in names.split(",")) if names is not None else None,
     )
-
-
-def _device(device: str) -> str:
-    """`auto` stays `auto` only where torch has to be asked; a machine without the driver is a CPU machine."""
-    if device not in ("auto", "cpu") and not device.startswith("cuda"):
-        raise UserError(f"--device: expected auto, cpu or cuda, found {device!r}")
-    if device == "auto":
-        return "cuda" if _has_gpu() else "cpu"
-    return device
-
-
-def _has_gpu() -> bool:
-    import ctypes.util
-
-    if ctypes.util.find_library("cuda") is None:
-        return False
-    import torch
-
-    return torch.cuda.is_available()

@@ -36,7 +36,7 @@ class TerminalReporter:
         )
         self._task: TaskID | None = None
         self._cost: dict[int, float] = {}
-        self._total = self._done = 0.0
+        self._total = self._before = self._done = 0.0  # cost of all parts, of those of earlier runs, of finished ones
         self._counts = {"rows": 0, "masked_words": 0}
         self._start = self._said = time.monotonic()
 
@@ -56,7 +56,7 @@ class TerminalReporter:
     def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:
         """Opens a bar."""
         self._cost, self._total = cost, sum(cost.values())
-        self._done = sum(cost[record.part] for record in finished)
+        self._before = self._done = sum(cost[record.part] for record in finished)
         self._counts = {"rows": 0, "masked_words": 0}
         self._start = self._said = time.monotonic()
         title = TITLES.get(stage, stage)
@@ -95,5 +95,5 @@ class TerminalReporter:
 
     def _left(self) -> str:
         seconds = time.monotonic() - self._start
-        left = seconds * (self._total - self._done) / max(self._done, 1)
+        left = seconds * (self._total - self._done) / max(self._done - self._before, 1e-9)
         return f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"

@@ -1,5 +1,5 @@
 """Engines: run a stage's parts here, in processes, or on Ray. An engine knows nothing of what a part is."""
 
-from pipelines.engines.engine import Done, EngineSettings, Failure, OnDone, run_parts, worker_count
+from pipelines.engines.engine import EngineSettings, Failure, OnDone, run_parts, worker_count
 
-__all__ = ["Done", "EngineSettings", "Failure", "OnDone", "run_parts", "worker_count"]
+__all__ = ["EngineSettings", "Failure", "OnDone", "run_parts", "worker_count"]

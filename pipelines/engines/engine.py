@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.errors import UserError
+from augment.errors import DeviceLostError
+from pipelines.errors import JobError, UserError
 
 if TYPE_CHECKING:
     from pipelines.job import Stage, Worker
@@ -45,6 +46,13 @@ class EngineSettings:
             raise UserError(f"--engine: expected one of {', '.join(ENGINES)}, found {self.engine!r}")
         if self.workers is not None and self.workers < 1:
             raise UserError(f"--workers: expected at least 1, found {self.workers}")
+        if self.engine == "local" and self.address is not None:
+            raise UserError(f"--address {self.address}: expected --engine ray, found local; leave one of the two out")
+
+    @property
+    def joins_cluster(self) -> bool:
+        """Whether Ray's workers may run on other machines than this one."""
+        return self.engine != "local" and bool(self.address or os.environ.get("RAY_ADDRESS"))
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,6 @@ class Failure:
     reason: str
 
 
-Done = "Record | Failure"
 OnDone = Callable[["Record | Failure"], None]
 
 
@@ -92,16 +99,21 @@ def run_parts(stage: Stage, parts: list[int], settings: EngineSettings, on_done:
             on_done(attempt(worker, stage, part))
 
 
-def attempt(worker: Worker, stage: Stage, part: int) -> Record | Failure:
+def attempt(worker: Worker, stage: Stage, part: int, expendable: bool = False) -> Record | Failure:
     """Makes one part, more than once if it fails; every failure leaves its own log.
 
     Args:
         worker: of the stage.
         stage: the stage.
         part: the part's number.
+        expendable: whether this process may be ended; when its device is lost it is, and the engine's next one
+            tries again.
 
     Returns:
         Its record, or why there is none. A user's mistake and a full disk are not tried again.
+
+    Raises:
+        JobError: the device is lost and this process has to live on.
     """
     reason = ""
     for number in range(1, ATTEMPTS + 1):
@@ -110,6 +122,10 @@ def attempt(worker: Worker, stage: Stage, part: int) -> Record | Failure:
         except Exception as error:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             write_log(stage, part, number, traceback.format_exc())
+            if isinstance(error, DeviceLostError):
+                if expendable:
+                    os._exit(1)  # an exception would be sent to the driver and leave the process as it is
+                raise JobError(str(error)) from error
             if "no space left" in str(error).lower():
                 break
     return Failure(part, reason)

@@ -59,7 +59,7 @@ class RayWorker:
             return {"mistake": self._mistake}
         if self._failure is not None:
             return {"failure": self._failure, "part": part}
-        done = attempt(self._worker, self._stage, part)
+        done = attempt(self._worker, self._stage, part, expendable=True)
         return {"failure": done.reason, "part": part} if isinstance(done, Failure) else {"record": asdict(done)}
 
 
@@ -75,8 +75,19 @@ def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done
     Raises:
         UserError: Ray is not installed, the cluster cannot be reached, or the models cannot be used there.
     """
-    with native_stderr_to(lambda text: write_log(stage, parts[0], 0, text)):
-        _run(stage, parts, settings, on_done)
+    failed: list[int] = []
+
+    def noticed(done: Record | Failure) -> None:
+        if isinstance(done, Failure):
+            failed.append(done.part)
+        on_done(done)
+
+    def keep(text: str) -> None:
+        if failed:  # Ray has always something to say; it is worth a log only if it may explain something
+            write_log(stage, failed[0], 0, text)
+
+    with native_stderr_to(keep):
+        _run(stage, parts, settings, noticed)
 
 
 def _run(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:

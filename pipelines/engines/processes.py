@@ -11,10 +11,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
+from pipelines.devices import gpu_count, take_gpu, visible_gpus
 from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, attempt, worker_count
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
     from pipelines.job import Stage, Worker
     from pipelines.records import Record
 
@@ -27,18 +30,22 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
 
     A killed process breaks the pool: finished parts stand, those in flight are tried again in a new pool. Before
     its last attempt a part is run by one worker alone, so that one which kills its worker takes no other with it.
+    With `gpu` each worker sees one of the machine's GPUs alone.
 
     Args:
         stage: what to run.
         parts: numbers of the parts.
-        settings: workers and threads are read.
+        settings: workers, threads and gpu are read.
         on_done: called with each part's record or failure.
     """
     left, breaks = list(parts), dict.fromkeys(parts, 0)
+    spawning = multiprocessing.get_context("spawn")
+    gpus = visible_gpus(os.environ, gpu_count()) if settings.gpu else []
     while left:
         suspects = [part for part in left if breaks[part] == ATTEMPTS - 1]
         workers = 1 if suspects else worker_count(settings, len(left))
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, (stage, os.getpid()))
+        started = spawning.Value("i", 0)  # a killed worker's GPU is free again: a new pool counts anew
+        pool = ProcessPoolExecutor(workers, spawning, _start, (stage, os.getpid(), gpus, started))
         try:
             in_flight = _run_pool(pool, workers, suspects or list(left), left, on_done)
         except BaseException:
@@ -83,11 +90,14 @@ def _run_pool(pool: ProcessPoolExecutor, workers: int, parts: list[int], left: l
         return [*broken, *running.values()]
 
 
-def _start(stage: Stage, parent: int) -> None:
-    """In a new process: remembers the stage, leaves Ctrl-C to the parent, and ends when the parent is gone."""
+def _start(stage: Stage, parent: int, gpus: list[str], started: Synchronized[int]) -> None:
+    """In a new process: takes its GPU, leaves Ctrl-C to the parent, and ends when the parent is gone."""
     global _stage
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with started.get_lock():
+        number, started.value = started.value, started.value + 1
+    take_gpu(number, gpus)
     _stage = stage
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
@@ -106,7 +116,7 @@ def _work(part: int) -> Record | Failure | UserError:
             _worker = _stage.make_worker()
         except (UserError, ValueError) as error:
             return UserError(str(error))
-    return attempt(_worker, _stage, part)
+    return attempt(_worker, _stage, part, expendable=True)
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
+import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pipelines.tasks.task import BadRow, Task
 
 REPOSITORY = "nyu-mll/glue"
-PROBE_SECONDS = 5.0
+PROBE_SECONDS = 3.5  # for the hub's first answer, name look-up included
 _DIGEST_ROWS = 1024
 _REMEDY = "Pass --data FOLDER with the task's files (docs/tasks.md)"
 
@@ -116,12 +118,11 @@ def _open_part(task: Task, part: str, data: Any, on_bad: Callable[[BadRow], None
 
 
 def _load(config: str, revision: str | None) -> Any:
-    try:
-        import datasets
-    except ImportError as error:
-        raise UserError(f"expected the package `datasets`, found {error}. Install it, or: {_REMEDY}.") from error
-    if not datasets.config.HF_HUB_OFFLINE:
-        _probe(datasets.config.HF_ENDPOINT)
+    if importlib.util.find_spec("datasets") is None:
+        raise UserError(f"expected the package `datasets`, found none. Install it, or: {_REMEDY}.")
+    _require_hub(revision)  # before `datasets` is imported, which takes a second
+    import datasets
+
     try:
         return datasets.load_dataset(REPOSITORY, config, revision=revision)
     except (OSError, ValueError) as error:
@@ -130,20 +131,35 @@ def _load(config: str, revision: str | None) -> Any:
         raise UserError(f"expected {asked} from the hub or its cache, found: {reason}. {_REMEDY}.") from error
 
 
-def _probe(endpoint: str) -> None:
-    """Fails within seconds where the hub is out of reach; the library's own retries take half a minute."""
-    import socket
-    import urllib.parse
-    import urllib.request
+def _require_hub(revision: str | None) -> None:
+    """Fails within seconds where the hub is out of reach; the library's own retries take half a minute.
 
-    if urllib.request.getproxies() or os.environ.get("ALL_PROXY"):
+    Asked in a thread with one deadline: a name look-up has no timeout of its own, and every address is tried in turn.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    told = os.environ.get("HF_DATASETS_OFFLINE")
+    if constants.HF_HUB_OFFLINE if told is None else told.upper() in constants.ENV_VARS_TRUE_VALUES:
         return
-    parsed = urllib.parse.urlparse(endpoint)
-    port = parsed.port or (80 if parsed.scheme == "http" else 443)
-    try:
-        socket.create_connection((parsed.hostname or "", port), timeout=PROBE_SECONDS).close()
-    except OSError as error:
+    outcome: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            HfApi().dataset_info(REPOSITORY, revision=revision, timeout=PROBE_SECONDS)
+            outcome.append(None)
+        except HfHubHTTPError:  # the hub did answer: what it has against the request is told when it is loaded
+            outcome.append(None)
+        except Exception as error:  # the client raises many kinds
+            outcome.append(error)
+
+    worker = threading.Thread(target=ask, daemon=True)
+    worker.start()
+    worker.join(PROBE_SECONDS)
+    trouble = outcome[0] if outcome else TimeoutError(f"no answer within {PROBE_SECONDS} s")
+    if trouble is not None:
+        reason = str(trouble).strip().splitlines()[0] if str(trouble).strip() else type(trouble).__name__
         raise UserError(
-            f"expected to reach the hub at {endpoint}, found no way to it ({error}). {_REMEDY}, or set "
+            f"expected to reach the hub at {constants.ENDPOINT}, found no way to it ({reason}). {_REMEDY}, or set "
             "HF_HUB_OFFLINE=1 if the data set is in the local cache."
-        ) from error
+        ) from trouble

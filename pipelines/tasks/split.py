@@ -51,6 +51,11 @@ class Split:
         parts = zip(self.sources, self._digests, rows, strict=True)
         return tuple(InputFile(source.name, *digest, count) for source, digest, count in parts)
 
+    @property
+    def file_rows(self) -> dict[str, int | None]:
+        """Rows of the files by name, bad ones included, without hashing them; None until they have all been read."""
+        return {source.name: self._counted.get(index, source.rows) for index, source in enumerate(self.sources)}
+
     @cached_property
     def _digests(self) -> tuple[tuple[int, str], ...]:
         return tuple(source.digest() for source in self.sources)

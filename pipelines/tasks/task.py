@@ -13,8 +13,8 @@ from pipelines.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-OUR_COLUMNS = ("source_idx", "variant", "edits")
-"""Columns that augmented rows add to a task's own."""
+OUR_COLUMNS = ("source_idx", "variant", "edits", "__texts")
+"""Columns that augmented rows and the input snapshot add to a task's own."""
 
 LABEL_KINDS = ("class", "score", "none")
 UNLABELLED = -1

@@ -30,13 +30,6 @@ from tests.fixtures import PIECES, PUNCTUATION, SPECIAL, VOCABULARY, WHOLE_WORDS
         ("x1", {"skip_stopwords": True}, False),
         ("Film", {"skip_stopwords": True}, True),
         ("!", {"skip_stopwords": True, "punctuation": True}, False),
-        ("Not", {"protect": ("not", "never")}, False),
-        ("STRASSE", {"protect": ("straße",)}, False),
-        ("nothing", {"protect": ("not",)}, True),
-        ("Berlin", {"protect": ("/^[A-Z]/",)}, False),
-        ("berlin", {"protect": ("/^[A-Z]/",)}, True),
-        ("ungood", {"protect": ("/good$/",)}, False),
-        ("a/b", {"protect": ("/",)}, True),
     ],
 )
 def test_eligible_words(word, settings, expected):

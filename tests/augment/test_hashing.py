@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augment.hashing import absorb, below, seeded, uniform
-from tests.oracles import algorithm1 as oracle
+from tests.oracles import plain_words as oracle
 
 # counters (seed, source_idx, column, variant, start of the word, purpose) -> state; docs/format.md quotes these
 VECTORS = [

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import threading
+import time
+from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
+from huggingface_hub import HfApi
+from huggingface_hub.errors import LocalEntryNotFoundError
 from tokenizers import Tokenizer, models
 from transformers import BertModel, PreTrainedTokenizerFast
 
+from augment import model_files
 from augment.errors import AugmentError
 from augment.masked_lm import load_masked_lm
-from augment.model_files import find_model
+from augment.model_files import ModelFiles, find_model
 from tests.fixtures import VOCABULARY, save_tiny_masked_lm, tiny_config, tiny_tokenizer
 
 
@@ -62,6 +70,82 @@ def test_a_file_is_no_folder(folder):
 
 def test_no_such_name_and_no_network():
     refused("no-such-model", r"no-such-model: .*no such folder.*the network")
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub of our own: `answer` is called for the first question, `fetched` says how files were asked for."""
+    hub = SimpleNamespace(answer=lambda: None, fetched=[])
+
+    def snapshot(name, **options):
+        hub.fetched.append(options)
+        raise LocalEntryNotFoundError("nothing was downloaded earlier")
+
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: hub.answer())
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    return hub
+
+
+def test_a_hub_that_never_answers_is_an_error_in_time(hub, monkeypatch):
+    assert model_files.HUB_SECONDS <= 4
+    monkeypatch.setattr(model_files, "HUB_SECONDS", 0.2)
+    released = threading.Event()
+    hub.answer = lambda: released.wait(20)
+    started = time.monotonic()
+    refused("no-such-model", r"TimeoutError: no answer within .*the network, or pass a local folder")
+    assert time.monotonic() - started < 5
+    released.set()
+    assert [options["local_files_only"] for options in hub.fetched] == [True]  # what is there would have been used
+
+
+def test_what_the_hub_says_reaches_the_user(hub):
+    def answer():
+        raise OSError("404 Client Error: no such model")  # the hub's own errors are OSErrors
+
+    hub.answer = answer
+    refused("no-such-model", "OSError: 404 Client Error: no such model")
+
+
+def test_a_hub_that_answers_is_asked_for_the_files(hub):
+    refused("no-such-model", "LocalEntryNotFoundError")
+    assert [options["local_files_only"] for options in hub.fetched] == [False]
+
+
+def test_no_network_uses_what_was_downloaded(hub, monkeypatch, folder):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
+
+    def answer():
+        raise ConnectionError("no route")
+
+    hub.answer = answer
+    assert find_model("some/model").folder == folder
+
+
+CODE = {"AutoConfig": "configuration_own.OwnConfig", "AutoModelForMaskedLM": "modeling_own.OwnForMaskedLM"}
+
+
+def test_a_model_with_code_of_its_own(folder):
+    change_json(folder / "config.json", lambda config: config.update(auto_map=CODE, model_type="own"))
+    refused(folder, r"found one with code of its own \(auto_map, model type own\).*never run, choose another model")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_nobody_is_asked_whether_code_may_run(folder, monkeypatch, file):
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda prompt="": asked.append(prompt) or "n")
+    if file == "config.json":
+        change_json(folder / file, lambda config: config.update(auto_map=CODE, model_type="own"))
+    else:
+        own = {"AutoTokenizer": ["own.OwnTokenizer", "own.OwnTokenizerFast"]}
+        change_json(folder / file, lambda config: config.update(auto_map=own, tokenizer_class="OwnTokenizer"))
+    with contextlib.suppress(AugmentError):  # a tokenizer may serve without its code
+        load_masked_lm(ModelFiles("own", folder, None, ""))
+    assert asked == []
+
+
+def test_code_that_transformers_has_itself_is_no_obstacle(folder):
+    change_json(folder / "config.json", lambda config: config.update(auto_map=CODE))
+    assert load_masked_lm(find_model(str(folder))).window == 64
 
 
 def test_no_configuration(folder):
@@ -168,6 +252,6 @@ def test_a_tokenizer_of_another_kind_given_as_an_object():
 
     word_level = Tokenizer(models.WordLevel({"[UNK]": 0, "[MASK]": 1}, unk_token="[UNK]"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=word_level, mask_token="[MASK]")
-    with pytest.raises(AugmentError, match=r"expected WordPiece .*found WordLevel"):
+    with pytest.raises(AugmentError, match=r"expected WordPiece .*found WordLevel; choose a model such as"):
         MaskedLM(tiny_masked_lm(), tokenizer)
     assert MaskedLM(tiny_masked_lm(), tiny_tokenizer()).mask_id == VOCABULARY.index("[MASK]")

@@ -9,7 +9,9 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from augment import packed_linear
-from augment.packed_linear import PackedLinear, pack_linear_layers
+from augment.masked_lm import load_masked_lm
+from augment.model_files import find_model
+from augment.packed_linear import ONEDNN, TORCH, PackedLinear, linear_kernel, pack_linear_layers
 
 
 def _model(act: str = "gelu") -> BertForMaskedLM:
@@ -22,7 +24,7 @@ def _model(act: str = "gelu") -> BertForMaskedLM:
 
 @pytest.fixture
 def _packable():
-    if not packed_linear._can_pack():
+    if not packed_linear._can_pack(torch.float32):
         pytest.skip("this build of torch has no oneDNN")
 
 
@@ -69,3 +71,52 @@ def test_without_the_operator_the_model_is_left_as_it_was(monkeypatch):
     model = _model()
     assert not pack_linear_layers(model)
     assert any(type(module) is torch.nn.Linear for module in model.modules())
+
+
+@pytest.mark.usefixtures("_packable")
+def test_each_kind_of_number_is_tried_by_itself(monkeypatch):
+    """A CPU may have oneDNN's kernels for one kind of number and not for the other."""
+    original = PackedLinear.__init__
+
+    def without_bf16(self, linear, activation="none"):
+        if linear.weight.dtype == torch.bfloat16:
+            raise RuntimeError("bf16 is not supported on this CPU")
+        original(self, linear, activation)
+
+    monkeypatch.setattr(PackedLinear, "__init__", without_bf16)
+    assert pack_linear_layers(_model())
+    assert not pack_linear_layers(_model().to(torch.bfloat16))
+    assert (linear_kernel("cpu", "fp32"), linear_kernel("cpu", "bf16")) == (ONEDNN, TORCH)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_what_a_run_records_is_what_is_loaded(mlm_folder, monkeypatch, works):
+    monkeypatch.setattr(packed_linear, "_can_pack", lambda dtype: works and dtype != torch.float16)
+    monkeypatch.setattr(PackedLinear, "__init__", lambda self, *_: torch.nn.Module.__init__(self))
+    for precision in ("fp32", "bf16", "fp16"):
+        lm = load_masked_lm(find_model(str(mlm_folder)), "cpu", precision)
+        packed = any(isinstance(module, PackedLinear) for module in lm._encoder._model.modules())
+        assert linear_kernel("cpu", precision) == (ONEDNN if packed else TORCH)
+        assert packed == (works and precision != "fp16")
+    assert linear_kernel("cuda", "fp32") == linear_kernel("cuda:1", "bf16") == TORCH
+
+
+@pytest.mark.usefixtures("_packable")
+def test_onednn_sees_few_numbers_of_rows(monkeypatch):
+    """It keeps code for each number of rows for ever; any of them must give the same outcome nonetheless."""
+    seen = set()
+    operator = torch.ops.mkldnn._linear_pointwise
+
+    def spy(states, *rest):
+        seen.add(states.shape[:-1].numel())
+        return operator(states, *rest)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", spy, raising=False)
+    torch.manual_seed(2)
+    linear = torch.nn.Linear(8, 16)
+    with torch.inference_mode():
+        packed = PackedLinear(linear)
+        for rows in range(1, 5000, 7):
+            states = torch.randn(rows, 8)
+            assert torch.allclose(packed(states), linear(states), atol=1e-5)
+    assert len(seen) < 160

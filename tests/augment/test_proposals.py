@@ -1,11 +1,15 @@
-"""Batches that fail: a poisoned copy stays alone, memory that does not suffice halves the batch."""
+"""Batches that fail: a poisoned copy stays alone, a failing device is nobody's fault, memory halves the batch."""
 
 from __future__ import annotations
+
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
+from augment import Augmenter
+from augment.errors import DeviceLostError, ModelFailedError
 from augment.presets import DrawSettings
 from augment.running import FailedExamplesError, RunningDrawer
 from augment.sites import find_sites
@@ -109,22 +113,70 @@ def test_memory_and_poison_at_once():
     assert np.diff(found.text_offsets).tolist() == [4, 0, 3]
 
 
+def on_the_text_alone(error):
+    """Fails on everything but the probe of three tokens."""
+    return lambda copies: error if copies.ids.shape[1] > 3 else None
+
+
 def test_errors_without_a_reason_and_bugs():
     finder = tiny_finder(0)
-    failing(finder, lambda _: RuntimeError())
-    assert finder.find(["good"]).errors == {0: "RuntimeError: no reason given"}
+    failing(finder, on_the_text_alone(RuntimeError()))
+    assert finder.find(["good film"]).errors == {0: "RuntimeError: no reason given"}
     finder = tiny_finder(0)
     failing(finder, lambda _: KeyError("a mistake of ours"))
     with pytest.raises(KeyError):  # not blamed on the text
         finder.find(["good"])
 
 
-def test_progress_counts_every_masked_word_once():
-    done = []
-    finder = tiny_finder(0, k=2)
-    found = finder.find(TEXTS, progress=done.append)
-    assert sum(done) == found.counts["masked_words"] == found.counts["single_piece_words"]
-    assert len(done) > 5
+@pytest.mark.parametrize("context", ["original", "running"])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), DeviceLostError),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), DeviceLostError),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ModelFailedError),
+        (FloatingPointError("the masked LM gave logits that are not finite"), ModelFailedError),
+        (IndexError("index out of range in self"), ModelFailedError),
+    ],
+    ids=lambda value: str(value)[:12] if isinstance(value, Exception) else "",
+)
+def test_a_model_that_fails_on_everything_blames_no_text(context, error, kind):
+    finder = tiny_finder(0, k=2, context=context)
+    augmenter = Augmenter(finder.model, None, finder.settings)
+    failing(finder, lambda _: error)
+    with pytest.raises(ModelFailedError, match=r"\[CLS\] \[MASK\] \[SEP\], too .*run the same command") as failed:
+        augmenter.augment(TEXTS[:4], n=2, p=0.9)
+    assert type(failed.value) is kind
+    assert str(error) in str(failed.value)
+
+
+def test_a_device_that_fails_half_way_blames_no_text_either():
+    finder = tiny_finder(0, k=2, batch_tokens=60)
+    calls = []
+
+    def trouble(_):
+        calls.append(1)
+        return RuntimeError("CUDA error: unspecified launch failure") if len(calls) > 3 else None
+
+    failing(finder, trouble)
+    with pytest.raises(DeviceLostError):
+        finder.find(TEXTS)
+
+
+def test_a_batch_that_did_not_fit_is_gone_before_its_halves_run():
+    finder = tiny_finder(0, k=2, batch_tokens=400)
+    alive = []
+
+    def trouble(copies):
+        assert not any(tensor() is not None for tensor in alive), "a failed batch still holds its memory"
+        hidden = torch.zeros(100)
+        alive.append(weakref.ref(hidden))
+        if copies.ids.size > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory")  # from this frame, which holds the tensor
+
+    failing(finder, trouble)
+    assert finder.find(TEXTS).counts["split_batches"] > 3
+    assert len(alive) > 7
 
 
 def test_count_says_what_find_does():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from augment.presets import DrawSettings
+from augment import similar
+from augment.candidates import CandidateFinder
+from augment.presets import CandidateSettings, DrawSettings
 from augment.similar import SimilarWords
 from augment.sites import find_sites
 from augment.variants import draw_variants
-from glove import vectors_from_arrays
+from glove import similar_words, vectors_from_arrays
 from tests.augment.helpers import one_digit_apart, tiny_finder, tiny_lm, tiny_vectors
 from tests.fixtures import GLOVE_WORDS, glove_text
 from tests.oracles.algorithm1 import Glove
@@ -72,13 +76,11 @@ def test_unknown_words_and_no_vectors():
 
 def test_each_word_is_looked_up_once(monkeypatch):
     asked = []
-    from augment import similar
-
     original = similar.similar_words
 
-    def counted(vectors, words, k, accept):
+    def counted(vectors, words, *more):
         asked.extend(words)
-        return original(vectors, words, k, accept)
+        return original(vectors, words, *more)
 
     monkeypatch.setattr(similar, "similar_words", counted)
     lookup = SimilarWords(vectors(), tiny_lm().splitter, 2, False)
@@ -88,6 +90,38 @@ def test_each_word_is_looked_up_once(monkeypatch):
     assert sorted(asked) == ["cinema", "films", "movies"]
     monkeypatch.setattr(similar, "REMEMBERED", 0)
     assert lookup.of(["movies"]) == first[:1]
+
+
+def test_what_is_remembered_takes_little_memory():
+    # A worker keeps up to REMEMBERED words whatever the data: 50,000 of them 30 MB, as tuples 250 MB.
+    letters = "bcdfghjklmnpqrstvwxz"
+    words = [f"mo{first}e{second}i{third}" for first in letters for second in letters for third in letters[:10]]
+    lookup = SimilarWords(
+        vectors_from_arrays(words, np.random.default_rng(0).normal(size=(4000, 8))), tiny_lm().splitter, 20, False
+    )
+    lookup.of(words[:10])
+    tracemalloc.start()
+    found = [len(one) for one in lookup.of(words[:2000])]
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == [20] * 2000
+    assert taken / 2000 < 700
+    assert similar.REMEMBERED * taken / 2000 < 40e6
+
+
+def test_scores_are_remembered_as_they_were_found():
+    lookup = SimilarWords(vectors(), tiny_lm().splitter, 3, False)
+    assert lookup.of(["movies", "zzz"]) == lookup.of(["movies", "zzz"])
+    assert lookup.of(["movies"])[0] == similar_words(vectors(), ["movies"], 3, lookup._accept)[0]
+
+
+def test_threads_reach_the_search(monkeypatch):
+    asked = []
+    monkeypatch.setattr("glove.neighbours._in_threads", lambda *given: asked.append(given[2]))
+    for threads in (1, 3, None):
+        finder = CandidateFinder(tiny_lm(), tiny_vectors(), CandidateSettings(k=2), threads=threads)
+        finder.find(["gripping film"])
+    assert set(asked) == {1, 3, None}
 
 
 @pytest.mark.parametrize("k", [1, 4, 50])
@@ -115,9 +149,6 @@ def test_a_word_without_candidates_stays():
 
 
 def test_without_vectors_words_of_several_pieces_stay():
-    from augment.candidates import CandidateFinder
-    from augment.presets import CandidateSettings
-
     finder = CandidateFinder(tiny_lm(), None, CandidateSettings(k=2))
     found = finder.find(["gripping film"])
     assert np.diff(found.offsets).tolist() == [0, 2]

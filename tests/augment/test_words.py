@@ -13,7 +13,7 @@ from augment.sites import find_sites
 from augment.variants import draw_variants
 from tests.augment.helpers import TEXTS, tiny_finder, tiny_lm
 from tests.fixtures import GLOVE_WORDS, SPECIAL, VOCABULARY, WHOLE_WORDS
-from tests.oracles import algorithm1 as oracle
+from tests.oracles import plain_words as oracle
 
 NUMBERS = {token: number for number, token in enumerate(VOCABULARY)}
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 
 import psutil
 import pytest
@@ -14,6 +15,7 @@ from tests.pipelines.jobs import (
     done,
     finish,
     identities,
+    in_a_process,
     intact,
     kill,
     records,
@@ -47,6 +49,14 @@ def test_the_job_has_many_parts(reference):
 def test_more_workers_give_the_same_bytes(command, run, reference, count):
     done(*command("--workers", count))
     assert contents(run) == contents(reference)
+    assert not (run / "logs").exists()  # nothing went wrong
+
+
+def test_ray_gives_the_same_bytes_with_one_worker(command, run, reference):
+    ran = in_a_process(*command("--engine", "ray", "--workers", 1))
+    assert ran.code == 0, ran.err
+    assert contents(run) == contents(reference)
+    assert not (run / "logs").exists()
 
 
 def test_driver_killed_again_and_again(command, run, reference):
@@ -60,6 +70,29 @@ def test_driver_killed_again_and_again(command, run, reference):
         wait_for(lambda goal=goal: len(records(run)) >= goal, process)
         kill(process)
         assert len(records(run)) < len(records(reference))
+        assert identities(set(finished)) == finished
+        finished = identities(intact(run))
+    done(*command())
+    assert identities(set(finished)) == finished
+    assert contents(run) == contents(reference)
+    assert not (run / ".partial").exists()
+
+
+def test_driver_killed_at_any_time(command, run, reference):
+    """Not only where something was just finished: while models are loaded, shards are written or manifests merged."""
+    seed = random.randrange(1000)
+    chance = random.Random(seed)
+    print("seed", seed)  # shown if the test fails
+    starting, finished = 0.0, {}
+    for workers_now in (1, 2, 1, 2):
+        begin = time.monotonic()
+        process = start(*command("--workers", workers_now))
+        if not starting:
+            wait_for(lambda: records(run), process)
+            starting = time.monotonic() - begin
+        time.sleep(chance.uniform(0, 1.5) * (starting if finished else 1))
+        process.send_signal(signal.SIGKILL)
+        assert finish(process).code in (0, -signal.SIGKILL)
         assert identities(set(finished)) == finished
         finished = identities(intact(run))
     done(*command())
@@ -87,14 +120,15 @@ def test_workers_end_with_their_driver(command, run):
     assert not psutil.wait_procs(found, timeout=30)[1]
 
 
-def test_ray_gives_the_same_bytes_though_a_worker_is_killed(command, run, reference):
-    process = start(*command(*ON_RAY))
+def test_ray_gives_the_same_bytes_with_three_workers_though_one_is_killed(command, run, reference):
+    process = start(*command("--engine", "ray", "--workers", 3))
     wait_for(lambda: records(run, "candidates"), process)
     wait_for(lambda: workers(process, "ray"), process)[0].kill()
     ran = finish(process)
     assert ran.code == 0, ran.err
     assert contents(run) == contents(reference)
     assert not (run / ".partial").exists()
+    assert not (run / "logs").exists()  # no part failed
 
 
 def test_finished_job_starts_no_engine(command, run, reference, monkeypatch):

@@ -234,6 +234,13 @@ def test_arrays_that_do_not_fit(words, matrix):
         vectors_from_arrays(words, np.array(matrix))
 
 
+def test_numbers_that_are_not_finite_say_what_to_do(load):
+    pytest.importorskip("gensim")
+    broken = binary().replace(numbers(TEXT).astype("<f4")[3].tobytes(), np.full(8, np.nan, dtype="<f4").tobytes())
+    with pytest.raises(VectorsError, match="NaN or infinity for 'movies'; leave that word out"):
+        load(broken)
+
+
 def test_needs_neither_gensim_nor_torch(glove_file, tmp_path):
     program = (
         "import sys\n"

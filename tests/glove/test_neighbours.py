@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
+import tracemalloc
 from decimal import ROUND_HALF_EVEN, Context
 
 import numpy as np
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 
 import glove.neighbours as module
 from glove import VectorsError, nearest_neighbours, round_significant, similar_words, vectors_from_arrays
+from glove.selection import GroupMaxima
 
 
 def made(vocabulary: int, dimensions: int, seed: int = 0, integers: bool = False):
@@ -150,3 +154,59 @@ def test_similar_words_widen_until_the_filter_is_served():
     assert similar_words(vectors, ["w7"], 3, lambda _: False) == [[]]
     with pytest.raises(VectorsError):
         similar_words(vectors, ["w7"], 0)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, None])
+def test_no_more_threads_than_asked_for(monkeypatch, threads):
+    """Several workers share a machine: a search that took every core in each of them would be slower for all."""
+    from threadpoolctl import threadpool_info
+
+    seen, blas = set(), set()
+    original = module._nearest
+
+    def counted(*arguments):
+        seen.add(threading.get_ident())
+        blas.update(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        time.sleep(0.01)
+        return original(*arguments)
+
+    monkeypatch.setattr(module, "_nearest", counted)
+    monkeypatch.setattr(module, "BLOCK_WORDS", 5)
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: range(4))
+    vectors, rows = made(500, 8), np.arange(60)
+    ids, _ = nearest_neighbours(vectors, rows, 3, threads)
+    assert len(seen) == (threads or 4)
+    assert blas == {1}
+    assert np.array_equal(ids, nearest_neighbours(vectors, rows, 3)[0])
+
+
+def test_a_single_block_may_use_the_threads_it_is_given(monkeypatch):
+    from threadpoolctl import threadpool_info
+
+    blas = []
+
+    def counted(*_):
+        blas.append(max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
+        return np.zeros((1, 3)), np.zeros((1, 3))
+
+    monkeypatch.setattr(module, "_nearest", counted)
+    for threads in (1, 2):
+        nearest_neighbours(made(500, 8), np.array([0]), 3, threads)
+    assert blas == [1, 2]
+
+
+def test_vectors_of_survivors_are_copied_in_pieces():
+    """All at once they would take 256 x 528 x 300 floats, 160 MB for each thread."""
+    unit = np.random.default_rng(0).normal(size=(20_000, 300)).astype(np.float32)
+    rows = np.arange(256)
+    maxima = GroupMaxima(unit, rows)
+    tracemalloc.start()
+    words, bound = maxima.survivors(rows, 32)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
+    scores = unit[rows[:9]] @ unit.T
+    scores[np.arange(9), rows[:9]] = -np.inf
+    for row, near in enumerate(words[:9]):
+        assert set(np.argsort(-scores[row])[:32].tolist()) == set(near.tolist())
+        assert bound[row] <= scores[row][near].min() + 1e-3

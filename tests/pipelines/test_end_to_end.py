@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.pipelines.conftest import ROWS
-from tests.pipelines.jobs import in_a_process, manifest, rebuilt, rows
+from tests.pipelines.jobs import done, in_a_process, manifest, rebuilt, rows
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,24 @@ def test_shards_in_the_manifest_are_the_files(finished):
     assert [finished / "augmented" / shard["file"] for shard in shards] == sorted(finished.glob("augmented/data/*"))
     assert [(shard["first"], shard["last"]) for shard in shards] == [(n, n + 10) for n in range(0, ROWS, 10)]
     assert sum(shard["bytes"] for shard in shards) == manifest(finished)["bytes"]
+
+
+def test_inputs_in_the_manifest_are_the_files_with_their_rows(finished, inputs):
+    for stage in ("candidates", "augmented"):
+        found = {file["name"]: file["rows"] for file in manifest(finished, stage)["inputs"]}
+        assert found == {"train.tsv": ROWS, "dev.tsv": 9, "test.tsv": 1}
+    for file in manifest(finished)["inputs"]:
+        assert file["bytes"] == (inputs.data / file["name"]).stat().st_size
+
+
+def test_rows_that_were_not_counted_are_not_told(inputs, tmp_path):
+    done(*inputs.augment(tmp_path, "--limit", 3))
+    assert {file["name"]: file["rows"] for file in manifest(tmp_path)["inputs"]} == {
+        "train.tsv": None,
+        "dev.tsv": 9,
+        "test.tsv": 1,
+    }
+    assert "rows" not in json.loads((tmp_path / "run.json").read_text())["identity"]["inputs"][0]
 
 
 def test_metadata_names_settings_but_no_paths_times_or_workers(finished, inputs):

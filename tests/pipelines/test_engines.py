@@ -57,10 +57,10 @@ class Work:
         return len((Path(self.folder) / f"tries-{part}").read_text())
 
 
-def run(work: Work, workers: int) -> tuple[set[int], dict[int, str]]:
+def run(work: Work, workers: int, engine: str = "local") -> tuple[set[int], dict[int, str]]:
     """Parts that were done, and why the others were not."""
     found: list[Record | Failure] = []
-    run_parts(work, list(range(len(work.orders))), EngineSettings("local", workers), found.append)
+    run_parts(work, list(range(len(work.orders))), EngineSettings(engine, workers), found.append)
     assert sorted(one.part for one in found) == list(range(len(work.orders)))
     failed = {one.part: one.reason for one in found if isinstance(one, Failure)}
     return {one.part for one in found} - failed.keys(), failed
@@ -98,6 +98,33 @@ def test_a_ray_worker_that_cannot_be_built_says_so_and_lives(tmp_path, mistake):
     worker = RayWorker(Work(str(tmp_path), ("",), mistake))
     (result,) = worker({"part": [0]})["result"]
     assert ("no such model" if mistake == "user" else mistake) in result
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_ray_says_is_kept_only_if_a_part_failed(tmp_path, monkeypatch, fails):
+    def run_ray(stage, parts, settings, on_done):
+        os.write(2, b"Ray has something to say\n")
+        on_done(Record("candidates", 0, 2, 0, 1, 1, 1, "", "", {}))
+        on_done(Failure(1, "as told") if fails else Record("candidates", 1, 2, 0, 1, 1, 1, "", "", {}))
+
+    monkeypatch.setattr("pipelines.engines.on_ray._run", run_ray)
+    found: list[Record | Failure] = []
+    run_parts(Work(str(tmp_path), ("", "")), [0, 1], EngineSettings("ray"), found.append)
+    assert [one.part for one in found] == [0, 1]
+    logs = list(tmp_path.glob("logs/candidates-00001-*-try0.txt"))
+    assert [path.read_text() for path in logs] == ["Ray has something to say\n"] * fails
+    assert (tmp_path / "logs").exists() == fails
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+def test_on_ray_a_part_that_kills_its_worker_is_given_up_and_the_others_are_done(tmp_path):
+    work = Work(str(tmp_path), ("kill", "", "fail", ""))
+    done, failed = run(work, 2, "ray")
+    assert done == {1, 3}
+    assert set(failed) == {0, 2}
+    assert "its worker died 3 times" in failed[0]
+    assert (work.tries(0), work.tries(2)) == (3, 3)
 
 
 def test_no_parts_start_nothing(tmp_path):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
 
+from pipelines.lock import only_writer
+from pipelines.storage import Storage
 from tests.fixtures import save_tiny_masked_lm
 from tests.pipelines.jobs import in_a_process, tinyaug
 
@@ -151,7 +154,15 @@ def test_output_at_an_address_nobody_knows(inputs, tmp_path, uri):
         (("--on-bad-row", "fix"), "--on-bad-row: expected stop or skip"),
         (("--context", "running", "--mask-spacing", 2), "use one of the two"),
         (("--protect", "/[/"), "is no regular expression"),
+        (("--protect", "names.txt"), "--protect names.txt: expected a word, a /regular expression/ or a file"),
+        (("--protect", "lists/names"), "found what looks like a path and no such file"),
+        (("--protect", " "), "protect: expected words"),
         (("--data-revision", "abc"), "Leave out one"),
+        (("--revision", "abc"), "--revision abc: expected --mlm with a name on the hub, found the folder"),
+        (("--batch-tokens", 0), "--batch-tokens and --threads: expected at least 1, found 0 and 1"),
+        (("--address", "auto"), "--address auto: expected --engine ray, found local"),
+        (("--device", "cuda:1", "--engine", "ray"), "--device cuda:1: expected cuda with Ray"),
+        (("--label-names", ""), "--text: expected the name of a text column"),
         (("--text", "sentence"), "expected --task custom"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -169,11 +180,52 @@ def test_what_typer_itself_refuses(arguments):
     assert "Usage" in ran.err
 
 
-def test_help_is_no_mistake():
-    for arguments in ((), ("--help",), ("augment", "--help")):
-        ran = tinyaug(*arguments)
-        assert ran.code in (0, 2)
-        assert "augment" in ran.out + ran.err
+@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("augment", "--help"), ("resample", "--help")])
+def test_help_is_no_mistake(arguments):
+    ran = tinyaug(*arguments)
+    assert (ran.code, ran.err) == (0, "")
+    assert "Usage: " in ran.out
+    assert "--out" in ran.out or "resample" in ran.out
+
+
+def test_no_command_at_all_shows_them():
+    ran = tinyaug()
+    assert ran.code == 2
+    assert "Usage: " in ran.out + ran.err
+    assert "resample" in ran.out + ran.err
+
+
+@pytest.fixture
+def nothing_is_loaded(monkeypatch):
+    """Whatever takes long fails the test."""
+    for name in ("open_task", "find_model", "load_vectors"):
+        monkeypatch.setattr(f"pipelines.request.{name}", lambda *_, **__: pytest.fail("loaded before it was refused"))
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",)], ids=["plain", "overwrite"])
+def test_unwritable_output_is_refused_before_anything_is_loaded(inputs, tmp_path, nothing_is_loaded, more):
+    (tmp_path / "file").write_text("a file")
+    said = refused(tmp_path, *inputs.augment(tmp_path / "file/run", *more))
+    assert "expected a directory that can be written to" in said
+
+
+def test_missing_gpu_is_refused_before_anything_is_loaded(inputs, tmp_path, nothing_is_loaded, monkeypatch):
+    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 0)
+    said = refused(tmp_path, *inputs.augment(tmp_path / "run", "--device", "cuda"))
+    assert "--device cuda: expected a CUDA device of that name, found none; use --device cpu or auto" in said
+    said = refused(tmp_path, *inputs.augment(tmp_path / "run", "--device", "cuda", "--dry-run"))
+    assert "found none" in said
+
+
+def test_a_directory_at_work_is_refused_before_anything_is_loaded(inputs, tmp_path, nothing_is_loaded):
+    with only_writer(Storage(str(tmp_path))):
+        ran = tinyaug(*inputs.augment(tmp_path))
+    assert (ran.code, f"found process {os.getpid()}" in ran.err) == (2, True)
+
+
+def test_shard_rows_of_another_draw(finished, tmp_path):
+    said = refused(tmp_path, "resample", "--candidates", finished, "--out", tmp_path / "run", "--shard-rows", 0)
+    assert "--shard-rows: expected at least 1, found 0" in said
 
 
 @pytest.mark.parametrize("verb", ["status", "verify", "inspect"])

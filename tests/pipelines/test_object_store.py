@@ -10,13 +10,21 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pyarrow.fs as pafs
 import pytest
 
+from pipelines.errors import JobError
 from pipelines.lock import only_writer
 from pipelines.storage import Storage
 from tests.pipelines.jobs import PATIENCE, contents, done, everything, finish, start, tinyaug, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 TEN = ("--shard-rows", 10)
@@ -26,11 +34,18 @@ LOCAL = ("--engine", "local", "--workers", "1")
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
     """Address of the server, with a bucket in it."""
+    with _server(tmp_path_factory.mktemp("s3")) as address:
+        yield address
+
+
+@contextmanager
+def _server(folder: Path, **environment: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("s3") / "log").open("w")
-    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stdout=log, stderr=log)
+    log = (folder / "log").open("w")
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
     try:
         _make_bucket(f"http://127.0.0.1:{port}/bucket", server)
         yield f"127.0.0.1:{port}"
@@ -154,6 +169,54 @@ def test_credentials_in_an_address_are_not_shown(inputs, store):
 
 def test_a_bucket_that_is_not_there(inputs, store):
     ran = tinyaug(*inputs.augment(store("run").replace("bucket", "no-such-bucket"), "--limit", 3))
-    assert ran.code in (1, 2)
-    assert "no-such-bucket" in ran.err
-    assert "defect" not in ran.err
+    assert ran.code == 2
+    assert "no-such-bucket" in ran.err.splitlines()[0]  # before anything was loaded
+    assert "expected a" in ran.err
+
+
+def test_a_bucket_that_can_only_be_read(inputs, finished, store, monkeypatch):
+    """The store's own answer to writing is put in by hand: the stand-in lets everyone write."""
+    monkeypatch.setattr("pipelines.request.open_task", lambda *_, **__: pytest.fail("loaded before it was refused"))
+
+    def deny(self, _path: str, **_: object) -> None:
+        raise OSError("AWS Error ACCESS_DENIED during PutObject operation")
+
+    real = pafs.FileSystem.from_uri
+
+    def read_only(uri: str) -> tuple[object, str]:
+        filesystem, prefix = real(uri)
+        kept = ("get_file_info", "open_input_file", "delete_file")
+        names = {**{name: getattr(filesystem, name) for name in kept}, "open_output_stream": deny.__get__(filesystem)}
+        return SimpleNamespace(**names), prefix
+
+    monkeypatch.setattr(pafs, "FileSystem", SimpleNamespace(from_uri=read_only))
+    for command in (
+        inputs.augment(store("denied")),
+        ["resample", "--candidates", finished, "--out", store("denied")],
+    ):
+        ran = tinyaug(*command)
+        assert ran.code == 2
+        assert "s3://bucket/denied: expected a bucket that can be written to, found: AWS Error ACCESS_DENIED" in ran.err
+
+
+def test_a_store_that_denies_everything(inputs, store, endpoint, tmp_path_factory):
+    with _server(tmp_path_factory.mktemp("denying"), INITIAL_NO_AUTH_ACTION_COUNT="1") as denying:
+        uri = store("run").replace(endpoint, denying)
+        for command in (inputs.augment(uri), ("status", uri)):
+            ran = tinyaug(*command)
+            assert ran.code == 2
+            assert "s3://bucket/run/run.json: expected a place that may be read" in ran.err
+
+
+def test_a_job_that_lost_its_lock_leaves_it(store, monkeypatch):
+    """Twelve hours passed without a word, and another job took over."""
+    monkeypatch.setattr("pipelines.lock.REFRESH_EVERY", 0)
+    storage = Storage(store("lost"))
+    with only_writer(storage) as lock:
+        before = json.loads(storage.read_bytes(".lock"))
+        lock.refresh()
+        assert json.loads(storage.read_bytes(".lock"))["time"] > before["time"]
+        storage.write_json(".lock", {**before, "token": "another", "process": 7})
+        with pytest.raises(JobError, match="process 7"):
+            lock.refresh()
+    assert json.loads(storage.read_bytes(".lock"))["process"] == 7

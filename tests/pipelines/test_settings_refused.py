@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
+from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 
+from pipelines.errors import UserError
+from pipelines.models import require_same_software
+from pipelines.run_file import read_run
+from pipelines.storage import Storage
 from tests.fixtures import save_tiny_masked_lm
-from tests.pipelines.jobs import Inputs, augment, done, everything, tinyaug
+from tests.pipelines.jobs import ONE_WORKER, Inputs, augment, done, everything, tinyaug
 
 TEN = ("--shard-rows", 10)
 
@@ -78,6 +85,64 @@ def test_other_software_matters_only_while_shards_are_left(inputs, run):
     assert ran.code == 1
     ran = tinyaug(*inputs.augment(run, *TEN))
     assert (ran.code, 'versions.torch: "1.0" there' in ran.err) == (2, True)
+
+
+def test_other_linear_layers_are_refused_while_shards_are_left(inputs, run, monkeypatch):
+    """oneDNN's and torch's own differ in the last bits: a run keeps to one of them on every machine."""
+    here = json.loads((run / "run.json").read_text())["identity"]["versions"]["linear_layers"]
+    other = {"torch": "onednn-packed", "onednn-packed": "torch"}[here]
+    monkeypatch.setattr("augment.packed_linear._can_pack", lambda _: other == "onednn-packed")
+    done(*inputs.augment(run, *TEN))  # nothing is left to make
+    next((run / "candidates/records").iterdir()).unlink()
+    ran = tinyaug(*inputs.augment(run, *TEN))
+    assert (ran.code, f'versions.linear_layers: "{here}" there, "{other}" now' in ran.err) == (2, True)
+
+
+def test_a_worker_with_other_linear_layers_is_refused(inputs, run, monkeypatch):
+    job = SimpleNamespace(identity=read_run(Storage(str(run))).identity)
+    require_same_software(job, job.identity.settings.compute)
+    monkeypatch.setattr("augment.packed_linear.linear_kernel", lambda *_: "another")
+    with pytest.raises(UserError, match=r"worker on .*linear_layers: .*\"another\" now"):
+        require_same_software(job, job.identity.settings.compute)
+
+
+def test_shards_that_only_verify_finds_damaged_are_not_made_with_other_software(inputs, run, monkeypatch):
+    path = next((run / "augmented/data").iterdir())
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"\0")  # as long as before
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "1.0" if name == "torch" else real(name))
+    done(*inputs.augment(run, *TEN))  # by size there is nothing left to make
+    ran = tinyaug(*inputs.augment(run, *TEN, "--verify"))
+    assert (ran.code, "versions.torch: " in ran.err) == (2, True)
+    source = shutil.copytree(run, run.parent / "source")
+    monkeypatch.undo()
+    drawing = ("resample", "--candidates", source, "--out", run.parent / "drawn", *ONE_WORKER)
+    done(*drawing)
+    path = next((run.parent / "drawn/augmented/data").iterdir())
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    monkeypatch.setattr(metadata, "version", lambda name: "1.0" if name == "torch" else real(name))
+    ran = tinyaug(*drawing, "--verify")
+    assert (ran.code, "versions.torch: " in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("stage", ["candidate_stage", "variant_stage"])
+def test_a_worker_with_other_software_is_refused(inputs, tmp_path, monkeypatch, stage):
+    """As on a node of a cluster: what the command was given on is not what the worker has."""
+    module = importlib.import_module(f"pipelines.{stage}")
+    kind = {"candidate_stage": "CandidateWorker", "variant_stage": "VariantWorker"}[stage]
+    build, real = getattr(module, kind), metadata.version
+
+    def elsewhere(given):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(metadata, "version", lambda name: "1.0" if name == "pyarrow" else real(name))
+            return build(given)
+
+    monkeypatch.setattr(module, kind, elsewhere)
+    ran = tinyaug(*inputs.augment(tmp_path / "run"))
+    assert ran.code == 2
+    assert "worker on" in ran.err
+    assert f'pyarrow: "{real("pyarrow")}" there, "1.0" now; install the same versions' in ran.err
 
 
 @pytest.mark.parametrize("more", [(), ("--overwrite",)], ids=["plain", "overwrite"])

@@ -78,6 +78,7 @@ def test_tsv_has_no_quoting(tmp_path):
         ("\n", "expected a header line"),
         ("text,text\na,b\n", "found twice: text"),
         ("text,variant\na,b\n", "no column named source_idx, variant, edits"),
+        ("text,__texts\na,b\n", "which we add; found __texts"),
         ("Text,y\na,b\n", r"expected the text column 'text', found columns Text, y\. Did you mean 'Text'"),
         ("text,y\n", "expected rows, found none"),
         ("te\ufffdxt\r1,2\r", "header must be readable"),

@@ -1,0 +1,100 @@
+"""Where a masked LM runs: which device is meant, and which GPU each worker of this machine gets (design section 6)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipelines.engines import EngineSettings
+
+
+def named_device(device: str) -> str:
+    """`auto` decided by what this machine has.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        UserError: another one.
+    """
+    number = device.removeprefix("cuda:")
+    if device not in ("auto", "cpu", "cuda") and (number == device or not number.isdecimal()):
+        raise UserError(f"--device: expected auto, cpu or cuda, found {device!r}")
+    if device == "auto":
+        return "cuda" if gpu_count() else "cpu"
+    return device
+
+
+def check_device(device: str, engine: EngineSettings) -> None:
+    """Refuses a GPU that is not there, without importing torch on a machine that has no driver.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`.
+        engine: a cluster that is joined may have GPUs which this machine has not: there its workers look.
+
+    Raises:
+        UserError: no such GPU, or one that Ray's workers could not see under that name.
+    """
+    if device == "cpu":
+        return
+    if device != "cuda" and engine.engine != "local":
+        raise UserError(
+            f"--device {device}: expected cuda with Ray, which gives each worker a GPU of its own, found a number; "
+            f"use --engine local, or CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')} and --device cuda"
+        )
+    if engine.joins_cluster:
+        return
+    found = gpu_count()
+    if int(device.removeprefix("cuda").removeprefix(":") or 0) >= found:
+        raise UserError(
+            f"--device {device}: expected a CUDA device of that name, found {found or 'none'}; use --device cpu or auto"
+        )
+
+
+def gpu_count() -> int:
+    """GPUs this process can use; 0 without a driver, torch is asked only where there is one."""
+    import ctypes.util
+
+    if ctypes.util.find_library("cuda") is None:
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def visible_gpus(environment: Mapping[str, str], count: int) -> list[str]:
+    """Names of the GPUs this process can use, as CUDA_VISIBLE_DEVICES takes them.
+
+    Args:
+        environment: of this process.
+        count: how many it can use.
+    """
+    given = environment.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    return names[:count] if names else [str(number) for number in range(count)]
+
+
+def gpu_of(worker: int, gpus: list[str]) -> str:
+    """The GPU of a worker: one each, in turn; they are shared only where there are more workers than GPUs.
+
+    Args:
+        worker: its number, from 0.
+        gpus: names of the GPUs, at least one.
+    """
+    return gpus[worker % len(gpus)]
+
+
+def take_gpu(worker: int, gpus: list[str]) -> None:
+    """Makes this process see its own GPU alone, as `cuda`; only before CUDA is first used in it.
+
+    Args:
+        worker: number of the worker, from 0.
+        gpus: names of the machine's GPUs; with none nothing is changed.
+    """
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(worker, gpus)
