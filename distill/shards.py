@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
+import signal
+import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -262,7 +265,17 @@ _worker: tuple[ShardFiles, Columns, Tokenizer] | None = None  # of one worker pr
 
 def _start_worker(files: ShardFiles, columns: Columns, tokenizer_json: str, max_length: int) -> None:
     global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = (files, columns, truncating(tokenizer_json, max_length))
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed closes no queue: its workers would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _tokenise(pool: tuple[Chunk, ...]) -> TokenRows:

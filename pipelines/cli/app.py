@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from pipelines.cli.augment import augment
+from pipelines.cli.cache_teacher import cache_teacher
+from pipelines.cli.distill import distill
+from pipelines.cli.evaluate import evaluate
+from pipelines.cli.finetune import finetune
 from pipelines.cli.resample import resample
+from pipelines.cli.run import run
 from pipelines.cli.runs import inspect, status, verify
 from pipelines.errors import JobError, UserError
 
@@ -21,14 +26,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="tinyaug",
-    help="Data augmentation by TinyBERT's Algorithm 1, as a resumable job that writes sharded Parquet.",
+    help="TinyBERT from augmentation to student: resumable augmentation, fine-tuning, distillation, evaluation.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (augment, resample, status, verify, inspect):
+for verb in (run, augment, resample, finetune, distill, cache_teacher, evaluate, status, verify, inspect):
     app.command()(verb)
 
 ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry
@@ -79,9 +84,10 @@ def _say_how_to_go_on() -> None:
 def _explain(error: Exception) -> int:
     """Says what went wrong, without a traceback where the message is meant for the user."""
     from augment.errors import AugmentError
+    from distill.errors import DistillError
     from glove.errors import VectorsError
 
-    if isinstance(error, (UserError, AugmentError, VectorsError)):
+    if isinstance(error, (UserError, AugmentError, DistillError, VectorsError)):
         _say(f"error: {error}")
         return 2
     if isinstance(error, JobError):
@@ -98,5 +104,5 @@ def _explain(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"tinyaug: {text}\n")
+    sys.stderr.write(f"tinyaug: {' '.join(text.split(chr(10)))}\n")  # libraries break lines in what they say
     sys.stderr.flush()

@@ -95,7 +95,8 @@ def show_variants(console: Console, storage: Storage, columns: list[str], exampl
     if not names:
         return
     reader = RowReader(storage, f"augmented/data/{names[0]}")
-    rows = reader.range(0, min(reader.rows, 4000)).to_pylist()
+    shown_columns = [*columns, "source_idx", "variant", "edits"]  # others may be wide
+    rows = reader.range(0, min(reader.rows, 4000), shown_columns).to_pylist()
     reader.close()
     shown: dict[int, int] = {}
     for row in rows:

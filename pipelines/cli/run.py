@@ -1,0 +1,114 @@
+"""`tinyaug run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.cli import options as opt
+from pipelines.cli import training_options as train
+
+if TYPE_CHECKING:
+    from pipelines.training.run_job import RunRequest
+
+
+def run(
+    task: opt.Task,
+    data: opt.Data = None,
+    data_revision: opt.DataRevision = None,
+    text: opt.Text = None,
+    label: opt.Label = None,
+    label_type: opt.LabelType = None,
+    label_names: opt.LabelNames = None,
+    limit: opt.Limit = None,
+    on_bad_row: opt.OnBadRow = "stop",
+    allow_rejects: opt.AllowRejects = False,
+    train_rows: train.TrainRows = None,
+    mlm: opt.Mlm = None,
+    revision: opt.Revision = None,
+    glove: opt.Glove = None,
+    teacher: train.GivenTeacher = None,
+    teacher_model: train.TeacherModel = None,
+    teacher_revision: train.TeacherRevision = None,
+    student: train.Student = None,
+    student_init: train.StudentInit = "general",
+    layer_map: train.LayerMap = "uniform",
+    preset: opt.Preset = "paper",
+    n: opt.N = None,
+    p: opt.P = None,
+    k: opt.K = None,
+    context: opt.Context = None,
+    mask_spacing: opt.MaskSpacing = None,
+    exclude_original: opt.ExcludeOriginal = None,
+    skip_stopwords: opt.SkipStopwords = None,
+    punctuation: opt.Punctuation = None,
+    protect: opt.Protect = None,
+    pairs: opt.Pairs = None,
+    pair_context: opt.PairContext = None,
+    unique: opt.Unique = None,
+    drop_leaks: opt.DropLeaks = False,
+    max_words: opt.MaxWords = None,
+    profile: train.Profile = "paper",
+    epochs_finetune: train.EpochsFinetune = None,
+    epochs_intermediate: train.EpochsIntermediate = None,
+    epochs_prediction: train.EpochsPrediction = None,
+    max_steps: train.MaxSteps = None,
+    batch_size_finetune: train.BatchSizeFinetune = None,
+    batch_size_intermediate: train.BatchSizeIntermediate = None,
+    batch_size_prediction: train.BatchSizePrediction = None,
+    lr_finetune: train.RateFinetune = None,
+    lr_intermediate: train.RateIntermediate = None,
+    lr_prediction: train.RatePrediction = None,
+    max_length: train.MaxLength = 128,
+    seed: train.Seed = 42,
+    losses: train.Losses = "embedding,attention,hidden",
+    layer_weights: train.LayerWeights = None,
+    temperature: train.Temperature = 1.0,
+    heads: train.Heads = "none",
+    cache: train.Cache = "auto",
+    cache_budget: train.CacheBudget = None,
+    cache_dir: train.CacheDir = None,
+    rebuild_cache: train.RebuildCache = False,
+    engine: opt.Engine = "auto",
+    workers: opt.Workers = None,
+    threads: opt.Threads = 1,
+    address: opt.Address = None,
+    device: opt.Device = "auto",
+    augment_precision: train.AugmentPrecision = "fp32",
+    train_precision: train.TrainPrecision = "fp32",
+    batch_tokens: opt.BatchTokens = None,
+    accumulation: train.Accumulation = 1,
+    checkpoint_every: train.CheckpointEvery = 500,
+    out: opt.Out = None,
+    shard_rows: opt.ShardRows = 4096,
+    submission: train.Submission = None,
+    predictions: train.Predictions = None,
+    overwrite: opt.Overwrite = False,
+    verify: opt.Verify = False,
+    dry_run: opt.DryRun = False,
+) -> int:
+    """From a task to a student: check everything, augment, fine-tune a teacher, distil, evaluate, sum up.
+
+    Run the same command again to go on after a stop: every stage that is done is skipped. Try it first with
+    --dry-run for what it costs, or with --profile quick.
+
+    [bold]tinyaug run --task sst2 --out runs/sst2[/]
+
+    [bold]tinyaug run --task sst2 --data glue_data --teacher runs/teacher --student tinybert6 --out runs/sst2[/]
+    """
+    from pipelines.cli.run_requests import run_request
+
+    return _run(run_request(dict(locals())), dry_run)
+
+
+def _run(request: RunRequest, dry_run: bool) -> int:
+    from pipelines.cli.run_summary import TerminalReporting, show_run, show_run_plan
+    from pipelines.training.ranks import leave_ranks
+    from pipelines.training.run_job import run_task
+
+    if dry_run:
+        return show_run_plan(request)
+    try:
+        show_run(run_task(request, TerminalReporting()))
+    finally:
+        leave_ranks()
+    return 0

@@ -1,0 +1,162 @@
+"""Turns the options of the training verbs into requests."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pipelines.devices import named_device
+from pipelines.errors import UserError
+from pipelines.tasks import CustomOptions
+from pipelines.tasks.glue import plain_name
+from pipelines.training.recipe import PROFILES, QUICK_ROWS, StageRecipe, stage_recipe
+from pipelines.training.request import (
+    CacheChoice,
+    DataChoice,
+    DistillRequest,
+    EvaluateRequest,
+    FinetuneRequest,
+    LossChoice,
+    Machine,
+    Reading,
+)
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def finetune_request(options: dict[str, Any], suffix: str = "") -> FinetuneRequest:
+    """The request behind the options of `finetune`.
+
+    Args:
+        options: by name, as typed.
+        suffix: of the recipe's options; `_finetune` where other stages have some of their own.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    if not options["model"]:
+        raise UserError("--model: expected an encoder to fine-tune, found none; such as bert-base-uncased")
+    return FinetuneRequest(
+        out=options["out"],
+        data=_data(options),
+        model=options["model"],
+        recipe=_recipe("finetune", options, suffix),
+        revision=options["revision"],
+        reading=_reading(options),
+        machine=_machine(options),
+        overwrite=options["overwrite"],
+    )
+
+
+def distill_request(options: dict[str, Any]) -> DistillRequest:
+    """The request behind the options of `distill`.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    return DistillRequest(
+        out=options["out"],
+        data=_data(options),
+        train=options["train"],
+        teacher=options["teacher"],
+        student=options["student"] or "",
+        start=options["student_init"],
+        layer_map=options["layer_map"],
+        intermediate=_recipe("intermediate", options, "_intermediate"),
+        prediction=_recipe("prediction", options, "_prediction"),
+        teacher_revision=options["teacher_revision"],
+        losses=LossChoice(
+            tuple(part.strip() for part in options["losses"].split(",") if part.strip()),
+            options["temperature"],
+            _numbers(options["layer_weights"]),
+            options["heads"],
+        ),
+        cache=CacheChoice(
+            options["cache"], parse_bytes(options["cache_budget"]), options["cache_dir"], options["rebuild_cache"]
+        ),
+        reading=_reading(options),
+        machine=_machine(options),
+        overwrite=options["overwrite"],
+    )
+
+
+def evaluate_request(options: dict[str, Any]) -> EvaluateRequest:
+    """The request behind the options of `evaluate`.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    if options["batch_size"] < 1:
+        raise UserError(f"--batch-size: expected at least 1, found {options['batch_size']}")
+    if options["max_length"] is not None:
+        Reading(options["max_length"])
+    return EvaluateRequest(
+        data=_data(options),
+        model=options["model"],
+        revision=options["revision"],
+        submission=options["submission"],
+        predictions=options["predictions"],
+        max_length=options["max_length"],
+        batch_rows=options["batch_size"],
+        machine=_machine({"accumulation": 1, "checkpoint_every": 500, **options}),
+    )
+
+
+def parse_bytes(text: str | None) -> int | None:
+    """Bytes behind a text such as 20GB, 500 MB or 1000.
+
+    Raises:
+        UserError: it is none.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", text.upper())
+    if found is None:
+        raise UserError(f"--cache-budget: expected bytes such as 20GB or 500MB, found {text!r}")
+    return int(float(found[1]) * UNITS[found[2]])
+
+
+def _recipe(stage: str, options: dict[str, Any], suffix: str) -> StageRecipe:
+    if options["profile"] not in PROFILES:
+        raise UserError(f"--profile: expected one of {', '.join(PROFILES)}, found {options['profile']!r}")
+    recipe = stage_recipe(stage, plain_name(options["task"]), options["profile"])
+    return recipe.changed(
+        options[f"epochs{suffix}"], options[f"batch_size{suffix}"], options[f"lr{suffix}"], options["max_steps"]
+    )
+
+
+def _reading(options: dict[str, Any]) -> Reading:
+    rows = options["train_rows"]
+    if rows is None and options["profile"] == "quick":
+        rows = QUICK_ROWS
+    return Reading(options["max_length"], rows, options["seed"])
+
+
+def _machine(options: dict[str, Any]) -> Machine:
+    return Machine(
+        named_device(options["device"]), options["precision"], options["accumulation"], options["checkpoint_every"]
+    )
+
+
+def _data(options: dict[str, Any]) -> DataChoice:
+    return DataChoice(options["task"], options["data"], _custom(options), options["data_revision"])
+
+
+def _custom(options: dict[str, Any]) -> CustomOptions | None:
+    given = [name for name in ("text", "label", "label_type", "label_names") if options[name] not in (None, [])]
+    if not given:
+        return None
+    if not options["text"]:
+        raise UserError("--text: expected the name of a text column beside --label, found none")
+    names = options["label_names"]
+    classes = None if names is None else tuple(name.strip() for name in names.split(","))
+    return CustomOptions(tuple(options["text"]), options["label"], options["label_type"], classes)
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--layer-weights: expected numbers separated by commas, found {text!r}") from None

@@ -1,0 +1,157 @@
+"""What the training verbs print when they are done, and the plans of `--dry-run`."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.wording import duration, size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipelines.training.cache_job import Filled
+    from pipelines.training.estimates import TrainingEstimate
+    from pipelines.training.evaluate_job import Evaluated
+    from pipelines.training.finetune_job import Trained
+    from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
+
+Metrics = dict[str, dict[str, float]]
+
+
+def show_trained(trained: Trained, verb: str) -> None:
+    """Prints what came of `finetune` or `distill`.
+
+    Args:
+        trained: what came of it.
+        verb: which of them.
+    """
+    console, metrics = Console(highlight=False), trained.metrics
+    if os.environ.get("RANK", "0") != "0":
+        return  # under torchrun the first rank prints it
+    if not trained.fresh:
+        console.print("everything was done already; nothing was run")
+    models = {"teacher": metrics.get("teacher_dev", {}), "student": metrics["dev"]} if verb == "distill" else {}
+    console.print(metric_table(models or {"teacher": metrics["dev"]}))
+    console.print(f"model: {trained.storage.display()}", soft_wrap=True)
+
+
+def metric_table(models: Mapping[str, Metrics]) -> Table:
+    """Models by dev part and metric.
+
+    Args:
+        models: model -> part -> metric -> value.
+    """
+    table = Table(box=None, padding=(0, 2))
+    columns = list(dict.fromkeys((part, name) for found in models.values() for part in found for name in found[part]))
+    table.add_column("")
+    for part, name in columns:
+        table.add_column(f"{part} {name}", justify="right")
+    for model, found in models.items():
+        values = [found.get(part, {}).get(name) for part, name in columns]
+        table.add_row(model, *("" if value is None else f"{value:.4f}" for value in values))
+    return table
+
+
+def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path | None) -> None:
+    """Prints what came of `evaluate`, and writes it as JSON where asked.
+
+    Args:
+        request: what was asked.
+        found: what came of it.
+        json_file: where to write it; None for nowhere.
+    """
+    console = Console(highlight=False)
+    if found.dev:
+        console.print(metric_table({request.model: found.dev}), soft_wrap=True)
+    if request.predictions is not None:
+        console.print(f"predictions: {request.predictions}", soft_wrap=True)
+    if found.submitted:
+        console.print(f"submission:  {request.submission} ({', '.join(found.submitted)})", soft_wrap=True)
+    if found.missing:
+        console.print(f"the server also wants {', '.join(found.missing)}: evaluate those tasks into the same archive")
+    if json_file is not None:
+        from pipelines.training.submission import write_whole
+
+        content = {"task": request.data.task, "model": request.model, "dev": found.dev, "rows": found.rows}
+        write_whole(json_file, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def show_filled(filled: Filled) -> None:
+    """Prints what came of `cache-teacher`."""
+    console = Console(highlight=False)
+    if not filled.fresh:
+        console.print("everything was done already; nothing was run")
+    console.print(f"{filled.rows:,} rows, {size(filled.bytes)}, {size(filled.bytes / max(1, filled.rows))} a row")
+    console.print(f"cache: {filled.folder} (give `tinyaug distill` --cache-dir {filled.folder.parent})", soft_wrap=True)
+
+
+def show_finetune_plan(request: FinetuneRequest) -> int:
+    """Prints what a fine-tuning would cost; writes nothing.
+
+    Args:
+        request: what the user asked for.
+
+    Returns:
+        The exit code.
+    """
+    from pipelines.training.plans import plan_finetune
+
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        estimate = plan_finetune(request, folder)
+    return show_estimate(estimate, request.machine.device)
+
+
+def show_distill_plan(request: DistillRequest) -> int:
+    """Prints what a distillation would cost; writes nothing.
+
+    Args:
+        request: what the user asked for.
+
+    Returns:
+        The exit code.
+    """
+    from pipelines.training.plans import plan_distillation
+
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        estimate = plan_distillation(request, folder)
+    return show_estimate(estimate, request.machine.device)
+
+
+def show_estimate(estimate: TrainingEstimate, device: str) -> int:
+    """Prints an estimate stage by stage.
+
+    Args:
+        estimate: the estimate.
+        device: what it was measured on.
+
+    Returns:
+        The exit code.
+    """
+    console = Console(highlight=False)
+    console.print(estimate_table(estimate))
+    if estimate.cache:
+        console.print(estimate.cache, soft_wrap=True)
+    console.print(f"disk: caches {size(estimate.cache_bytes)}, checkpoints and models {size(estimate.disk_bytes)}")
+    if warning := estimate.warning(device, "paper"):
+        console.print(warning, style="yellow", soft_wrap=True)
+    console.print("nothing was written")
+    return 0
+
+
+def estimate_table(estimate: TrainingEstimate) -> Table:
+    """Stages with rows, epochs, steps, examples, rates and time."""
+    table = Table(box=None, padding=(0, 1))
+    for name in ("stage", "rows", "epochs", "steps", "examples", "examples/s", "time here"):
+        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+    for stage in estimate.stages:
+        rate = stage.examples / max(stage.seconds, 1e-9)
+        row: list[Any] = [stage.name, f"{stage.rows:,}", stage.recipe.epochs, f"{stage.steps:,}"]
+        table.add_row(*map(str, row), f"{stage.examples:,}", f"{rate:,.1f}", duration(stage.seconds))
+    return table

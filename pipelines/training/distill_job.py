@@ -1,0 +1,299 @@
+"""`tinyaug distill`: a student learns a teacher's layers, then its predictions (sections 3 and 4 of the paper)."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pipelines.training.distill_checks import check_disk, check_distill
+from pipelines.training.distill_plan import plan_distill
+from pipelines.training.distill_session import (
+    load_student,
+    load_teacher,
+    loss_settings,
+    open_targets,
+    train_inputs,
+    training_rows,
+    training_stream,
+)
+from pipelines.training.finetune_job import Trained
+from pipelines.training.folder import (
+    METRICS,
+    RUN,
+    drop_checkpoints,
+    finished_metrics,
+    publish,
+    publish_folder,
+    refuse_other_run,
+    run_content,
+    stage_storage,
+    started_run,
+    task_content,
+    undone_if_refused,
+)
+from pipelines.training.judging import dev_of, evaluate_parts, metrics_of
+from pipelines.training.loop import train_settings, train_stage
+from pipelines.training.model_card import card
+from pipelines.training.models import move
+from pipelines.training.parts import write_part
+from pipelines.training.preflight import judge_teacher
+from pipelines.training.ranks import Ranks
+from pipelines.training.saving import save_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distill.checkpoints import RunState
+    from distill.objectives import Stage
+    from distill.student import Student
+    from distill.teacher import Teacher
+    from pipelines.storage import Storage
+    from pipelines.training.distill_checks import CheckedDistill
+    from pipelines.training.loop import Dev
+    from pipelines.training.recipe import StageRecipe
+    from pipelines.training.reporting import TrainingReporter
+    from pipelines.training.request import DistillRequest
+
+INTERMEDIATE, PREDICTION = "intermediate", "prediction"
+UNTELLING = ("transformers_version", "_name_or_path", "dtype", "architectures")  # of a configuration
+STUDENT = "student"  # what the intermediate stage leaves, in its folder
+
+
+def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: str = "paper") -> Trained:
+    """Distils, going on where an earlier run of the same command stopped.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told of progress.
+        profile: what it was made from, for advice.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        UserError, AugmentError, DistillError: a mistake of the user's; nothing was trained.
+        JobError: training failed; the last checkpoint is kept.
+    """
+    storage = stage_storage(request.out, "a model")
+    started_run(storage, "distill", overwrite=False)
+    checked = check_distill(request)
+    content = _content(request, checked)
+    ranks = Ranks(request.machine.device == "cpu")
+    with ranks.writing(storage):
+        done = None if request.overwrite else finished_metrics(storage)
+        if ranks.main:
+            started = started_run(storage, "distill", request.overwrite)
+            if started is not None:
+                refuse_other_run(storage, started, content, done is not None)
+        if done is not None:
+            return Trained(storage, done, False)
+        return _Distillation(request, checked, storage, ranks, reporter).run(content, profile)
+
+
+def cache_root(request: DistillRequest, storage: Storage) -> Path:
+    """Where the caches lie: in folders named by their content."""
+    return request.cache.folder or storage.local_folder() / "teacher_cache"
+
+
+class _Distillation:
+    """One run, with its models loaded."""
+
+    def __init__(
+        self,
+        request: DistillRequest,
+        checked: CheckedDistill,
+        storage: Storage,
+        ranks: Ranks,
+        reporter: TrainingReporter,
+    ) -> None:
+        self.request, self.checked, self.storage, self.ranks = request, checked, storage, ranks
+        self.reporter = ranks.reporter(reporter)
+        self.root = storage.local_folder()
+        self.caches = cache_root(request, storage)
+        self.teacher: Teacher = load_teacher(request, checked)
+        self.student: Student = self._load_student()
+        self.stages: dict[str, Any] = {}
+
+    def run(self, content: dict[str, Any], profile: str) -> Trained:
+        """Preflight, then stage after stage."""
+        from distill.folder_lock import folder_lock
+
+        if self.ranks.main:
+            with undone_if_refused(self.storage, fresh=self.storage.read_json(RUN) is None):
+                self._begin(content, profile)
+        self.ranks.wait()
+        self.place = training_rows(self.request, self.checked, self.storage)
+        resolved: dict[str, Any] = (self.storage.read_json(RUN) or {})["resolved"]
+        listed = _listed(resolved["layer_map"])
+        self.reporter.message(f"layer map: the student's layers learn from teacher layers {listed}")
+        self.reporter.message(resolved["cache"]["words"])
+        with folder_lock(self.caches) if self.ranks.main else nullcontext():
+            self.ranks.wait()
+            if self.request.intermediate.epochs:
+                self._intermediate(resolved["cache"][INTERMEDIATE])
+            last = self._prediction(resolved["cache"][PREDICTION]) if self.request.prediction.epochs else None
+        if self.ranks.main:
+            self._publish(resolved, last)
+        self.ranks.wait()
+        return Trained(self.storage, self.storage.read_json(METRICS) or {}, True)
+
+    def _begin(self, content: dict[str, Any], profile: str) -> None:
+        """Writes what all ranks then find; on a first start the preflight resolves what run.json keeps for resumes."""
+        request, checked, storage = self.request, self.checked, self.storage
+        started = storage.read_json(RUN)
+        if started is None:
+            storage.write_json(RUN, content)  # first of all: it says whose folder this is
+        for part in checked.data.dev_parts:
+            write_part(storage, checked.data, part)
+        place = training_rows(request, checked, storage)
+        if started is not None and "resolved" in started:
+            return
+        judged = judge_teacher(self.teacher, storage, checked, request, self.reporter)
+        plan = plan_distill(request, checked, self.teacher, self.student, place, self.caches)
+        check_disk(self.caches, plan.estimate.cache_bytes, "the teacher cache")
+        check_disk(self.root, plan.estimate.disk_bytes, "checkpoints and models")
+        if warning := plan.estimate.warning(request.machine.device, profile):
+            self.reporter.warning(warning)
+        resolved = {
+            "layer_map": checked.student.layer_map,
+            "student_start": checked.student.start,
+            "cache": asdict(plan.cache),
+            "device": request.machine.device,
+            "teacher_dev": judged,
+            "estimated_seconds": round(plan.estimate.seconds, 1),
+        }
+        storage.write_json(RUN, {**(started or content), "resolved": resolved})
+
+    def _intermediate(self, content: str) -> None:
+        from distill.objectives import IntermediateStage
+
+        result = self.root / INTERMEDIATE / STUDENT
+        if not result.is_dir():
+            stage = IntermediateStage(self.student, self.teacher, loss_settings(self.request))
+            state = self._train(stage, self.request.intermediate, content, None)
+            if self.ranks.main:
+                text = self._card({}, "The student after intermediate distillation; its head has learnt nothing yet.")
+                model, tokenizer = self.student.model, self.checked.teacher.tokenizer
+                projections = self.student.projections
+                self.storage.write_json(f"{INTERMEDIATE}/stage.json", self.stages[INTERMEDIATE])
+                publish_folder(result, lambda folder: save_model(folder, model, tokenizer, text, projections))
+                drop_checkpoints(self.root / INTERMEDIATE)
+            self.reporter.message(f"intermediate: {state.step:,} steps done")
+            self.ranks.wait()
+        else:
+            self.reporter.message("intermediate: done already")
+        self.stages[INTERMEDIATE] = self.storage.read_json(f"{INTERMEDIATE}/stage.json") or {}
+        self.student = self._load_student(str(result))
+
+    def _prediction(self, content: str) -> RunState:
+        from distill.objectives import PredictionStage
+
+        reading, checked = self.request.reading, self.checked
+        dev = dev_of(self.storage, checked.data, checked.teacher.tokenizer, reading.max_length)
+        if dev is None:
+            self.reporter.warning("no labelled dev part: the last epoch is kept, not the best one")
+        stage = PredictionStage(self.student, self.teacher, loss_settings(self.request))
+        return self._train(stage, self.request.prediction, content, dev)
+
+    def _train(self, stage: Stage, recipe: StageRecipe, content: str, dev: Dev | None) -> RunState:
+        began = time.monotonic()
+        request = self.request
+        stream = training_stream(request, self.checked, self.place, recipe.batch_rows)
+        targets = open_targets(request, self.teacher, stream, content, self.caches, self.ranks)
+        settings = train_settings(recipe, request.machine, request.reading.seed)
+        examples = recipe.examples(len(stream))
+        state = train_stage(stage, stream, targets, self.root / stage.name, settings, dev, self.reporter, examples)
+        self.stages[stage.name] = {
+            "steps": state.step,
+            "examples": state.examples,
+            "rows": len(stream),
+            "seconds": round(time.monotonic() - began, 1),
+            "best_step": state.best_step,
+        }
+        return state
+
+    def _publish(self, resolved: dict[str, Any], state: RunState | None) -> None:
+        checked, reading, model = self.checked, self.request.reading, self.student.model
+        tokenizer = checked.teacher.tokenizer
+        precision = self.request.machine.precision
+        found = evaluate_parts(model, self.storage, checked.data, tokenizer, reading.max_length, precision)
+        text = self._card(found, f"A student of `{self.request.teacher}`, distilled by `tinyaug distill`.")
+        projections = self.student.projections
+        files = publish(self.storage, lambda folder: save_model(folder, model, tokenizer, text, projections))
+        task = checked.data.task
+        metrics = {
+            "task": task.name,
+            "dev": found,
+            "teacher_dev": resolved["teacher_dev"],
+            "selected_by": str(metrics_of(task)[0]) if found and state else None,
+            "best_step": state.best_step if state else None,
+            "layer_map": resolved["layer_map"],
+            "parameters": {
+                "student": model.num_parameters(),
+                "teacher": self.teacher.model.num_parameters(),
+            },
+            "stages": self.stages,
+            "files": files,
+        }
+        self.storage.write_json(METRICS, metrics)
+        drop_checkpoints(self.root / PREDICTION)
+
+    def _card(self, found: dict[str, dict[str, float]], about: str) -> str:
+        request, config = self.request, self.checked.student.config
+        facts = {
+            "teacher": f"`{request.teacher}`",
+            "student": f"{config.num_hidden_layers} layers, width {config.hidden_size}, "
+            f"{config.num_attention_heads} heads, started from {request.start}",
+            "layer map": _listed(self.checked.student.layer_map),
+            "learnt from": request.train or f"the train part of {self.checked.data.task.name}",
+            **{name: f"{r.epochs} epochs, batch {r.batch_rows}, learning rate {r.learning_rate}"
+               + (f", at most {r.max_steps} steps" if r.max_steps else "")
+               for name, r in ((INTERMEDIATE, request.intermediate), (PREDICTION, request.prediction))},
+            "max_length": request.reading.max_length,
+            "seed": request.reading.seed,
+        }  # fmt: skip
+        task = self.checked.data.task
+        return card(f"{task.name} student", about, task, found, facts, ("knowledge-distillation", "tinybert"))
+
+    def _load_student(self, start: str = "") -> Student:
+        student = load_student(self.request, self.checked, self.teacher, start)
+        move(student.model, self.request.machine.device)
+        return student
+
+
+def _content(request: DistillRequest, checked: CheckedDistill) -> dict[str, Any]:
+    data, machine, config = checked.data, request.machine, checked.student.config.to_dict()
+    settings = {
+        "student": {
+            "config": {name: value for name, value in config.items() if name not in UNTELLING},
+            "start": request.start if checked.student.found is None else None,  # else its fingerprint tells
+            "layer_map": checked.student.layer_map,
+        },
+        INTERMEDIATE: asdict(request.intermediate),
+        PREDICTION: asdict(request.prediction),
+        "losses": asdict(request.losses),
+        "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
+        "reading": asdict(request.reading),
+        "precision": machine.precision,
+        "accumulation": machine.accumulation,
+    }
+    models = {"teacher": checked.teacher.found.fingerprint}
+    if checked.student.found is not None:
+        models["student"] = checked.student.found.fingerprint
+    inputs = {"train": train_inputs(checked), "dev": data.inputs(data.dev_parts)}
+    sources = {
+        "data": str(request.data.data) if request.data.data else None,
+        "data_revision": request.data.revision,
+        "train": request.train,
+        "teacher": request.teacher,
+        "teacher_revision": checked.teacher.found.revision,
+        "student": checked.student.shape,
+        "student_init": request.start,
+    }
+    return {**run_content("distill", settings, task_content(data.task), inputs, models), "sources": sources}
+
+
+def _listed(layers: tuple[int, ...]) -> str:
+    return ", ".join(str(layer) for layer in layers)

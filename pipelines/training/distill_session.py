@@ -1,0 +1,207 @@
+"""A distillation with its models loaded: teacher, student, streams, caches. Each stage takes them from here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.training.models import load_classifier, move, name_labels
+from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
+
+if TYPE_CHECKING:
+    from distill.cache_format import CachePlan
+    from distill.losses import LossSettings
+    from distill.shards import ShardStream
+    from distill.student import Student
+    from distill.targets import Targets
+    from distill.teacher import Teacher
+    from pipelines.storage import Storage
+    from pipelines.training.distill_checks import CheckedDistill
+    from pipelines.training.ranks import Ranks
+    from pipelines.training.recipe import StageRecipe
+    from pipelines.training.request import DistillRequest
+
+OFF = "off"
+
+
+def load_teacher(request: DistillRequest, checked: CheckedDistill) -> Teacher:
+    """The teacher in eval mode, on its device.
+
+    Raises:
+        UserError: weights that cannot be read, or without a task head.
+    """
+    from distill.teacher import Precision, Teacher
+
+    model = load_classifier(checked.teacher.found, checked.teacher.config)
+    layers = checked.student.layer_map if request.intermediate.epochs else ()
+    move(model, request.machine.device)
+    return Teacher(model, layers, Precision(request.machine.precision))
+
+
+def load_student(request: DistillRequest, checked: CheckedDistill, teacher: Teacher, start: str = "") -> Student:
+    """The student as it starts, or as a folder has it.
+
+    Args:
+        request: what the user asked for.
+        checked: its parts.
+        teacher: the teacher.
+        start: a folder to go on from; by default the start that was asked for.
+    """
+    from distill.student import build_student
+
+    plan = checked.student
+    shape = start or plan.shape
+    student = build_student(shape, start or plan.start, teacher.model, plan.layer_map, request.reading.seed)
+    name_labels(student.model.config, checked.data.task)
+    return student
+
+
+def loss_settings(request: DistillRequest) -> LossSettings:
+    """The library's settings for what the user chose."""
+    from distill.losses import HeadReduction, LossSettings
+
+    choice = request.losses
+    return LossSettings(
+        **{kind: kind in choice.kinds for kind in ("embedding", "attention", "hidden")},
+        layer_weights=choice.layer_weights,
+        temperature=choice.temperature,
+        heads=HeadReduction(choice.heads),
+    )
+
+
+def training_rows(request: DistillRequest, checked: CheckedDistill, storage: Storage) -> str:
+    """Where the rows lie that the student learns from; a train part or subset is written first."""
+    place = checked.train or write_part(storage, checked.data, "train")
+    if request.reading.train_rows is None:
+        return place
+    columns = task_columns(checked.data.task, labelled=False)
+    return write_subset(storage, place, columns, request.reading.train_rows, request.reading.seed)
+
+
+def training_stream(request: DistillRequest, checked: CheckedDistill, place: str, batch_rows: int) -> ShardStream:
+    """A stream of the training rows; of their columns it reads the texts alone."""
+    columns = task_columns(checked.data.task, labelled=False)
+    reading = request.reading
+    return open_stream(place, columns, checked.teacher.tokenizer, reading.max_length, batch_rows, reading.seed)
+
+
+@dataclass(frozen=True)
+class CacheDecision:
+    """What is kept of the teacher's outputs, as run.json records it.
+
+    Args:
+        intermediate: content of the cache of the first stage: full, logits or off.
+        prediction: of the second.
+        words: the decision with its numbers.
+        bytes: that the caches will take.
+    """
+
+    intermediate: str
+    prediction: str
+    words: str
+    bytes: int
+
+
+def decide_cache(
+    request: DistillRequest, teacher: Teacher, stream: ShardStream, root: Path, rows: int | None = None
+) -> CacheDecision:
+    """Decides by the budget, and by whether a stage sees all rows: a cache that never fills is never read.
+
+    Args:
+        request: what the user asked for.
+        teacher: the teacher.
+        stream: the training rows.
+        root: folder of the caches.
+        rows: of the training data, where `stream` is only a sample of what is still to be made.
+
+    Raises:
+        DistillError: `full` was asked for and does not fit.
+    """
+    from distill.cache_format import CacheMode, default_budget, plan_cache
+    from distill.targets import cache_key, sample_lengths
+
+    mode = CacheMode(request.cache.mode)
+    if mode is CacheMode.OFF:
+        return CacheDecision(OFF, OFF, "teacher cache: off", 0)
+    if mode is CacheMode.AUTO and not request.intermediate.epochs:
+        mode = CacheMode.LOGITS
+    budget = request.cache.budget if request.cache.budget is not None else default_budget(root)
+    key = cache_key(teacher, stream, CacheMode.FULL)
+    rows = len(stream) if rows is None else rows
+    plan = plan_cache(mode, sample_lengths(stream), rows, key, budget)
+    content = str(plan.content)
+    if request.cache.mode != CacheMode.AUTO:
+        return CacheDecision(content, content, str(plan), _bytes(plan, content))
+    if _is_filled(root / content, replace(key, content=content), stream):
+        return CacheDecision(content, content, f"{plan}, made ahead", _bytes(plan, content))
+    if request.intermediate.sees_all(rows):
+        return CacheDecision(content, content, str(plan), _bytes(plan, content))
+    prediction = "logits" if request.prediction.sees_all(rows) else OFF
+    words = f"{plan}; but the intermediate stage does not see all rows once, and what never fills is never read: off"
+    if not request.intermediate.epochs:
+        words = str(plan)
+    return CacheDecision(OFF, prediction, words, plan.logits_bytes if prediction == "logits" else 0)
+
+
+def open_targets(
+    request: DistillRequest, teacher: Teacher, stream: ShardStream, content: str, root: Path, ranks: Ranks
+) -> Targets:
+    """Where a stage gets its targets from: the teacher, through a cache unless it is off.
+
+    Raises:
+        DistillError: the folder holds another teacher's cache, or something else.
+    """
+    from distill.cache_format import CacheMode
+    from distill.targets import Targets, cache_key
+    from distill.teacher_cache import TeacherCache
+
+    if content == OFF:
+        return Targets(teacher)
+    key = cache_key(teacher, stream, CacheMode(content))
+    hashes = shard_hashes(stream)
+    rows = [stream.files.shard_rows(shard) for shard in range(len(hashes))]
+    if ranks.main:
+        TeacherCache(root / content, key, hashes, rows, rebuild=request.cache.rebuild)
+    ranks.wait()
+    return Targets(teacher, TeacherCache(root / content, key, hashes, rows, ranks.rank))
+
+
+def shard_hashes(stream: ShardStream) -> list[str]:
+    """The digest of every shard."""
+    return [stream.files.sha256(shard) for shard in range(len(stream.files.paths))]
+
+
+def train_inputs(checked: CheckedDistill) -> list[dict[str, Any]]:
+    """Name, bytes and sha256 of what the student learns from."""
+    from distill.reading import open_shards
+
+    if checked.train is None:
+        return checked.data.inputs(("train",))
+    files = open_shards(checked.train, task_columns(checked.data.task, labelled=False))
+    sizes = [info.size for info in files.filesystem.get_file_info(list(files.paths))]
+    return [
+        {"name": Path(path).name, "bytes": size, "sha256": files.sha256(shard)}
+        for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
+    ]
+
+
+def taught_examples(recipe: StageRecipe, rows: int, content: str, wants_states: bool) -> int:
+    """Examples the teacher has to be run on in a stage: one epoch's where what the stage wants is kept."""
+    kept = content == "full" or (content == "logits" and not wants_states)
+    return min(rows, recipe.examples(rows)) if kept else recipe.examples(rows)
+
+
+def _bytes(plan: CachePlan, content: str) -> int:
+    return plan.full_bytes if content == "full" else plan.logits_bytes
+
+
+def _is_filled(folder: Path, key: Any, stream: ShardStream) -> bool:
+    """Whether a cache of this key was made ahead and has every row; its bytes are checked when it is opened."""
+    try:
+        stored = json.loads((folder / "cache.json").read_text())
+        names = [digest[:16] for digest in shard_hashes(stream)]
+        return key.first_difference(stored) is None and all((folder / f"{name}.json").is_file() for name in names)
+    except (OSError, ValueError, AttributeError):
+        return False

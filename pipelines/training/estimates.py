@@ -1,0 +1,99 @@
+"""What a training command would cost: steps, examples, seconds and bytes of each stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pipelines.training.recipe import QUICK_EPOCHS, QUICK_ROWS
+from pipelines.wording import duration
+
+if TYPE_CHECKING:
+    from pipelines.training.measure import Cost
+    from pipelines.training.recipe import StageRecipe
+
+LONG = 86_400.0  # seconds after which a quicker profile is offered
+LONG_ON_CPU = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """One stage's cost.
+
+    Args:
+        name: of the stage.
+        recipe: how it trains.
+        rows: of its data.
+        cost: seconds an example.
+        taught: examples the teacher has to see: all of them, or an epoch's where its outputs are kept.
+    """
+
+    name: str
+    recipe: StageRecipe
+    rows: int
+    cost: Cost
+    taught: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the stage."""
+        return self.recipe.steps(self.rows)
+
+    @property
+    def examples(self) -> int:
+        """Examples it sees."""
+        return self.recipe.examples(self.rows)
+
+    @property
+    def seconds(self) -> float:
+        """Its time on this machine; reading, logs and checkpoints cost little beside."""
+        return self.examples * self.cost.student + min(self.taught, self.examples) * self.cost.teacher
+
+    def quick(self) -> StageEstimate:
+        """The same stage with `--profile quick`."""
+        epochs = min(self.recipe.epochs, QUICK_EPOCHS[self.name])
+        rows = min(self.rows, QUICK_ROWS)
+        taught = min(self.taught, rows) if self.taught <= self.rows else rows * epochs
+        return replace(self, recipe=replace(self.recipe, epochs=epochs), rows=rows, taught=taught)
+
+
+@dataclass(frozen=True)
+class TrainingEstimate:
+    """A command's cost.
+
+    Args:
+        stages: in order.
+        cache: the cache's decision in words; empty without one.
+        cache_bytes: that it will take.
+        disk_bytes: checkpoints and models beside it.
+    """
+
+    stages: tuple[StageEstimate, ...]
+    cache: str
+    cache_bytes: int
+    disk_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Time of all stages."""
+        return sum(stage.seconds for stage in self.stages)
+
+    def warning(self, device: str, profile: str) -> str | None:
+        """What to say before a long run; None for one that is not."""
+        if self.seconds < (LONG_ON_CPU if device == "cpu" else LONG) or profile == "quick":
+            return None
+        quick = sum(stage.quick().seconds for stage in self.stages)
+        return (
+            f"this will take {duration(self.seconds)} on this machine; for a first look --profile quick takes "
+            f"{duration(quick)} ({QUICK_ROWS:,} random rows, fewer epochs); a GPU is much faster"
+        )
+
+
+def weights_bytes(parameters: int, stages: int = 1) -> int:
+    """Disk that training takes: two checkpoints at once (weights and AdamW's two moments), the best and the result.
+
+    Args:
+        parameters: of the trained model.
+        stages: whose results are kept.
+    """
+    return 4 * parameters * (2 * 3 + 1 + stages)

@@ -1,0 +1,160 @@
+"""`tinyaug evaluate`: dev metrics of a model, its predictions, and its answers for the GLUE server."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import UserError
+from pipelines.storage import Storage
+from pipelines.tasks import OpenTask, Task, stop_at_bad_row
+from pipelines.tasks.glue_files import open_glue_file
+from pipelines.tasks.hub import open_hub
+from pipelines.training.distill_checks import TeacherFiles, check_teacher
+from pipelines.training.judging import BATCH_ROWS, metrics_of
+from pipelines.training.models import find_model, load_classifier, load_config, load_tokenizer, move, trained_length
+from pipelines.training.parts import TaskData, open_data, open_stream, task_columns, write_part
+from pipelines.training.predictions import check_predictions, prediction_table, write_predictions
+from pipelines.training.recipe import MAX_LENGTH
+from pipelines.training.submission import FILES, add_to_archive, submission_file, submitted_parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from transformers import PreTrainedModel
+
+    from pipelines.training.reporting import TrainingReporter
+    from pipelines.training.request import EvaluateRequest
+
+AX = "ax"
+AX_PLACES = ("diagnostic.tsv", "diagnostic/diagnostic.tsv", "AX/diagnostic.tsv", "AX/test.tsv", "ax/test.tsv")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of it.
+
+    Args:
+        dev: part -> metric -> value.
+        rows: part -> its rows.
+        submitted: files written into the archive.
+        missing: files of the server that are not in it yet.
+    """
+
+    dev: dict[str, dict[str, float]]
+    rows: dict[str, int]
+    submitted: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter) -> Evaluated:
+    """Judges a model; writes nothing but the files that were asked for.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told of progress.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        UserError, AugmentError, DistillError: a mistake of the user's.
+        JobError: a file cannot be written.
+    """
+    data = open_data(request.data)
+    if request.predictions is not None:
+        check_predictions(request.predictions)
+    wanted = submitted_parts(data.task) if request.submission is not None else ()
+    for part in (*data.dev_parts, *wanted):
+        if data.opened is not None:
+            data.opened.split(part)
+    if not data.dev_parts and not wanted:
+        raise UserError(
+            f"expected a labelled dev part of {data.task.name} to evaluate on, found none; add dev.tsv to --data, or "
+            "ask for --submission alone"
+        )
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        return _Evaluation(request, data, Storage(folder), reporter).run(wanted)
+
+
+class _Evaluation:
+    def __init__(self, request: EvaluateRequest, data: TaskData, storage: Storage, reporter: TrainingReporter) -> None:
+        self.request, self.data, self.storage, self.reporter = request, data, storage, reporter
+        found = find_model(request.model, request.revision, "model")
+        files = TeacherFiles(found, load_config(found), load_tokenizer(found))
+        positions = int(files.config.max_position_embeddings or MAX_LENGTH)
+        self.max_length = request.max_length or min(trained_length(found.folder) or MAX_LENGTH, positions)
+        check_teacher(files, data.task, self.max_length)
+        self.tokenizer = files.tokenizer
+        self.model: PreTrainedModel = load_classifier(found, files.config)
+        move(self.model, request.machine.device)
+
+    def run(self, wanted: tuple[str, ...]) -> Evaluated:
+        """Dev parts first, then what the server asks for."""
+        from distill.metrics import compute_metrics
+
+        dev, rows, tables = {}, {}, []
+        for part in self.data.dev_parts:
+            logits, labels = self._predict(self.data, part, labelled=True)
+            if labels is None:
+                continue
+            rows[part] = len(logits)
+            dev[part] = compute_metrics(metrics_of(self.data.task), logits, labels)
+            tables.append(prediction_table(self.data.task, part, logits, labels))
+        if self.request.predictions is not None and tables:
+            import pyarrow as pa
+
+            write_predictions(self.request.predictions, pa.concat_tables(tables))
+        if self.request.submission is None:
+            return Evaluated(dev, rows)
+        return self._submit(self.request.submission, wanted, Evaluated(dev, rows))
+
+    def _submit(self, archive: Path, wanted: tuple[str, ...], found: Evaluated) -> Evaluated:
+        task = self.data.task
+        files = {}
+        for part in wanted:
+            logits, _ = self._predict(self.data, part, labelled=False)
+            files[FILES[task.name, part]] = submission_file(task, logits)
+            found.rows[part] = len(logits)
+        if task.name == "mnli":
+            diagnostic = self._diagnostic()
+            if diagnostic is None:
+                self.reporter.warning(
+                    f"no diagnostic set: expected one of {', '.join(AX_PLACES)} in or beside --data; AX.tsv is left out"
+                )
+            else:
+                logits, _ = self._predict(diagnostic, "test", labelled=False)
+                files[FILES["mnli", AX]] = submission_file(task, logits)
+                found.rows[AX] = len(logits)
+        missing = add_to_archive(archive, files)
+        return replace(found, submitted=tuple(sorted(files)), missing=tuple(missing))
+
+    def _predict(self, data: TaskData, part: str, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        from distill.evaluation import predict
+        from distill.teacher import Precision
+
+        self.reporter.message(f"predicting {data.task.name} {part}")
+        place = write_part(Storage(f"{self.storage.root}/{data.task.name}"), data, part)
+        columns = task_columns(data.task, labelled)
+        stream = open_stream(place, columns, self.tokenizer, self.max_length, self.request.batch_rows or BATCH_ROWS)
+        try:
+            return predict(self.model, stream, Precision(self.request.machine.precision))
+        finally:
+            stream.close()
+
+    def _diagnostic(self) -> TaskData | None:
+        """MNLI's diagnostic set, from files or the hub; None where there is none."""
+        label, folder = self.data.task.label, self.request.data.data
+        parts = {"test": "test.tsv"}
+        if folder is None:
+            opened = open_hub(Task(AX, self.data.task.text_columns, label, parts), None, stop_at_bad_row)
+            return TaskData(opened.task, opened)
+        task = Task(AX, ("sentence1", "sentence2"), label, parts)
+        for place in (base / name for base in (folder, folder.parent) for name in AX_PLACES):
+            if place.is_file():
+                opening: Any = partial(open_glue_file, task, "test", place, stop_at_bad_row)
+                return TaskData(task, OpenTask(task, {"test": opening}, str, str(place)))
+        return None

@@ -1,0 +1,241 @@
+"""`tinyaug finetune`: an encoder or masked LM becomes a teacher for a task."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import UserError
+from pipelines.training.folder import (
+    METRICS,
+    RUN,
+    drop_checkpoints,
+    finished_metrics,
+    publish,
+    refuse_other_run,
+    run_content,
+    stage_storage,
+    started_run,
+    task_content,
+    undone_if_refused,
+)
+from pipelines.training.judging import dev_of, evaluate_parts, metrics_of
+from pipelines.training.loop import train_settings, train_stage
+from pipelines.training.model_card import card
+from pipelines.training.models import find_model, load_classifier, load_config, load_tokenizer, move, name_labels
+from pipelines.training.parts import open_data, open_stream, task_columns, write_part, write_subset
+from pipelines.training.ranks import Ranks
+from pipelines.training.saving import save_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+    from distill.checkpoints import RunState
+    from pipelines.storage import Storage
+    from pipelines.training.models import FoundModel
+    from pipelines.training.parts import TaskData
+    from pipelines.training.reporting import TrainingReporter
+    from pipelines.training.request import FinetuneRequest
+
+STAGE = "labels"  # its folder, and the name of its loss
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training verb.
+
+    Args:
+        storage: its folder.
+        metrics: the content of metrics.json.
+        fresh: whether anything was left to do.
+    """
+
+    storage: Storage
+    metrics: dict[str, Any]
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What is to be fine-tuned, checked but not loaded.
+
+    Args:
+        data: the task.
+        found: the model's files.
+        config: with the task's labels.
+        tokenizer: of the model.
+    """
+
+    data: TaskData
+    found: FoundModel
+    config: PreTrainedConfig
+    tokenizer: Any
+
+
+def check_finetune(request: FinetuneRequest) -> Encoder:
+    """Finds everything a request names and checks what needs no weights.
+
+    Raises:
+        UserError, AugmentError, DistillError: something cannot be used.
+    """
+    from distill.checks import check_length, check_vocabulary_size
+
+    stage_storage(request.out, "a model")
+    data = open_data(request.data)
+    if data.task.label.kind == "none":
+        raise UserError("expected a task with labels to fine-tune on, found none; name them with --label COLUMN")
+    if not request.recipe.epochs:
+        raise UserError("--epochs: expected at least 1, found 0")
+    if data.opened is not None:
+        data.opened.split("train")
+    found = find_model(request.model, request.revision, "encoder")
+    config = load_config(found)
+    tokenizer = load_tokenizer(found)
+    name_labels(config, data.task)
+    check_vocabulary_size(config, tokenizer, "encoder")
+    check_length(config, request.reading.max_length, "encoder")
+    return Encoder(data, found, config, tokenizer)
+
+
+def run_finetune(request: FinetuneRequest, reporter: TrainingReporter) -> Trained:
+    """Fine-tunes, going on where an earlier run of the same command stopped.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told of progress.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        UserError, AugmentError, DistillError: a mistake of the user's; nothing was begun.
+        JobError: training failed; the last checkpoint is kept.
+    """
+    storage = stage_storage(request.out, "a model")
+    started_run(storage, "finetune", overwrite=False)
+    encoder = check_finetune(request)
+    content = _content(request, encoder)
+    ranks = Ranks(request.machine.device == "cpu")
+    with ranks.writing(storage):
+        done = finished_metrics(storage)
+        if ranks.main:
+            started = started_run(storage, "finetune", request.overwrite)
+            done = None if request.overwrite else done
+            if started is not None:
+                refuse_other_run(storage, started, content, done is not None)
+            with undone_if_refused(storage, fresh=started is None):
+                _write_inputs(request, encoder, storage, content if started is None else None)
+        ranks.wait()
+        if done is not None:
+            return Trained(storage, done, False)
+        return _finetune(request, encoder, storage, ranks, ranks.reporter(reporter))
+
+
+def _content(request: FinetuneRequest, encoder: Encoder) -> dict[str, Any]:
+    data, machine = encoder.data, request.machine
+    settings = {
+        "recipe": asdict(request.recipe),
+        "reading": asdict(request.reading),
+        "precision": machine.precision,
+        "accumulation": machine.accumulation,
+    }
+    content = run_content(
+        "finetune",
+        settings,
+        task_content(data.task),
+        {"data": data.inputs(("train", *data.dev_parts))},
+        {"encoder": encoder.found.fingerprint},
+    )
+    sources = {"data": str(request.data.data) if request.data.data else None, "data_revision": request.data.revision}
+    model = {"model": request.model, "model_revision": encoder.found.revision}
+    return {**content, "sources": {**sources, **model, "device": machine.device}}
+
+
+def _write_inputs(request: FinetuneRequest, encoder: Encoder, storage: Storage, content: dict[str, Any] | None) -> None:
+    """What all ranks then find: run.json first, which says whose folder it is, then the data."""
+    if content is not None:
+        storage.write_json(RUN, content)
+    for part in encoder.data.dev_parts:
+        write_part(storage, encoder.data, part)
+    _training_rows(request, encoder, storage)
+
+
+def _training_rows(request: FinetuneRequest, encoder: Encoder, storage: Storage) -> str:
+    place, reading = write_part(storage, encoder.data, "train"), request.reading
+    if reading.train_rows is None:
+        return place
+    columns = task_columns(encoder.data.task, labelled=True)
+    return write_subset(storage, place, columns, reading.train_rows, reading.seed)
+
+
+def _finetune(
+    request: FinetuneRequest, encoder: Encoder, storage: Storage, ranks: Ranks, reporter: TrainingReporter
+) -> Trained:
+    from distill.objectives import LabelStage
+
+    began = time.monotonic()
+    reading, folder = request.reading, storage.local_folder()
+    columns = task_columns(encoder.data.task, labelled=True)
+    place = _training_rows(request, encoder, storage)
+    model = load_classifier(encoder.found, encoder.config, reading.seed)
+    move(model, request.machine.device)
+    stream = open_stream(place, columns, encoder.tokenizer, reading.max_length, request.recipe.batch_rows, reading.seed)
+    dev = dev_of(storage, encoder.data, encoder.tokenizer, reading.max_length)
+    if dev is None:
+        reporter.message("no labelled dev part: the last epoch is kept, not the best one")
+    settings = train_settings(request.recipe, request.machine, reading.seed)
+    rows = len(stream)
+    state = train_stage(
+        LabelStage(model), stream, None, folder / STAGE, settings, dev, reporter, request.recipe.examples(rows)
+    )
+    if ranks.main:
+        metrics = _publish(request, encoder, model, storage, state, rows, time.monotonic() - began)
+    ranks.wait()
+    return Trained(storage, metrics if ranks.main else storage.read_json(METRICS) or {}, True)
+
+
+def _publish(
+    request: FinetuneRequest,
+    encoder: Encoder,
+    model: PreTrainedModel,
+    storage: Storage,
+    state: RunState,
+    rows: int,
+    seconds: float,
+) -> dict[str, Any]:
+    data, recipe, machine = encoder.data, request.recipe, request.machine
+    found = evaluate_parts(model, storage, data, encoder.tokenizer, request.reading.max_length, machine.precision)
+    facts = {
+        "encoder": f"`{request.model}`",
+        "task": data.task.name,
+        "examples": f"{rows:,}",
+        "epochs": recipe.epochs,
+        "steps": f"{state.step:,}",
+        "batch": recipe.batch_rows,
+        "learning rate": recipe.learning_rate,
+        "max_length": request.reading.max_length,
+        "seed": request.reading.seed,
+    }
+    text = card(
+        f"{data.task.name} teacher",
+        f"A text classifier for {data.task.name}, fine-tuned by `tinyaug finetune`.",
+        data.task,
+        found,
+        facts,
+    )
+    files = publish(storage, lambda folder: save_model(folder, model, encoder.tokenizer, text))
+    metrics = {
+        "task": data.task.name,
+        "dev": found,
+        "selected_by": str(metrics_of(data.task)[0]) if found else None,
+        "best_step": state.best_step,
+        "steps": state.step,
+        "examples": state.examples,
+        "rows": rows,
+        "seconds": round(seconds, 1),
+        "files": files,
+    }
+    storage.write_json(METRICS, metrics)
+    drop_checkpoints(storage.local_folder() / STAGE)
+    return metrics

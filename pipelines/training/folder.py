@@ -1,0 +1,204 @@
+"""The folder of a training verb: run.json says what it is, metrics.json that it is finished (design section 4)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from augment.errors import AugmentError
+from distill.errors import DistillError
+from pipelines.errors import UserError
+from pipelines.lock import LOCK
+from pipelines.records import FORMAT_VERSION, sha256
+from pipelines.settings import differences, software_versions
+from pipelines.storage import PARTIAL, Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pipelines.tasks import Task
+
+RUN, METRICS = "run.json", "metrics.json"
+COMPARED = ("kind", "settings", "task", "inputs", "models")
+
+
+def stage_storage(out: str, what: str) -> Storage:
+    """The folder of a stage, which must be local: checkpoints are renamed in it and caches memory-mapped.
+
+    Raises:
+        UserError: it is an address of an object store.
+    """
+    if "://" in out and not out.startswith("file://"):
+        raise UserError(f"--out {out}: expected a local folder for {what}, found an address; copy it there afterwards")
+    return Storage(out)
+
+
+def started_run(storage: Storage, kind: str, overwrite: bool) -> dict[str, Any] | None:
+    """What run.json says of an earlier start in this folder.
+
+    Args:
+        storage: the folder.
+        kind: finetune or distill.
+        overwrite: delete it instead.
+
+    Returns:
+        Its content, or None for a fresh folder.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    content = storage.read_json(RUN)
+    ours = content is not None and content.get("kind") == kind and content.get("format_version") == FORMAT_VERSION
+    others = [name for name in storage.names() if name not in (LOCK, PARTIAL)]
+    if not ours and others:
+        found = (
+            f"a run of `tinyaug {content.get('kind', 'augment')}`" if content and "tinyaug" in content else others[0]
+        )
+        raise UserError(
+            f"{storage.display()}: expected an empty folder or an earlier `tinyaug {kind}`, found {found}; choose "
+            "another --out"
+        )
+    if ours and overwrite:
+        storage.remove_all()
+        return None
+    return content
+
+
+def refuse_other_run(storage: Storage, started: dict[str, Any], asked: dict[str, Any], finished: bool) -> None:
+    """Refuses to go on with other settings, data or models than the folder was begun with.
+
+    Args:
+        storage: the folder.
+        started: its run.json.
+        asked: what run.json would say now.
+        finished: whether nothing is left to do: then software versions do not matter.
+
+    Raises:
+        UserError: naming the fields.
+    """
+    names = COMPARED if finished else (*COMPARED, "versions")
+    found = differences({name: started.get(name) for name in names}, {name: asked.get(name) for name in names})
+    if found:
+        raise UserError(
+            f"{storage.display()}: expected the settings it was begun with, found other {'; '.join(found)}. Use the "
+            "same settings, another --out, or --overwrite"
+        )
+
+
+def run_content(
+    kind: str, settings: dict[str, Any], task: dict[str, Any], inputs: dict[str, Any], models: dict[str, str]
+) -> dict[str, Any]:
+    """What run.json says; `resolved` and `sources` are added by the verb.
+
+    Args:
+        kind: finetune or distill.
+        settings: what the user set, defaults filled in.
+        task: the task as plain data.
+        inputs: name, bytes and sha256 of what is read.
+        models: role -> fingerprint.
+    """
+    versions = software_versions()
+    content = {
+        "tinyaug": versions["tinyaug"],
+        "format_version": FORMAT_VERSION,
+        "kind": kind,
+        "settings": settings,
+        "task": task,
+        "inputs": inputs,
+        "models": models,
+        "versions": {**versions, "python": ".".join(map(str, sys.version_info[:3]))},
+        "command": ["tinyaug", *sys.argv[1:]],
+    }
+    return json.loads(json.dumps(content))  # tuples as lists, as it is read back
+
+
+@contextmanager
+def undone_if_refused(storage: Storage, fresh: bool) -> Iterator[None]:
+    """Empties a fresh folder again when the user's mistake shows only now: put right, the folder serves again.
+
+    Args:
+        storage: the folder.
+        fresh: whether nothing was in it before.
+    """
+    try:
+        yield
+    except (UserError, AugmentError, DistillError):
+        if fresh:
+            storage.remove_all()
+        raise
+
+
+def task_content(task: Task) -> dict[str, Any]:
+    """A task as plain data."""
+    described = {"name": task.name, "text_columns": task.text_columns, "label": asdict(task.label)}
+    return json.loads(json.dumps(described))
+
+
+def finished_metrics(storage: Storage) -> dict[str, Any] | None:
+    """The metrics of a finished folder; None while something is left to do or a file of it is damaged."""
+    content = storage.read_json(METRICS)
+    if content is None or not isinstance(content.get("files"), dict):
+        return None
+    for name, recorded in content["files"].items():
+        if storage.size(name) != recorded["bytes"] or sha256(storage, name) != recorded["sha256"]:
+            return None
+    return content
+
+
+def publish(storage: Storage, fill: Callable[[Path], None]) -> dict[str, dict[str, Any]]:
+    """Moves the files that `fill` writes into the folder, each complete or not at all.
+
+    Args:
+        storage: the folder.
+        fill: is given an empty folder beside it.
+
+    Returns:
+        Name -> bytes and sha256.
+    """
+    root = storage.local_folder()
+    partial = root / PARTIAL / "export"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    fill(partial)
+    names = sorted(path.name for path in partial.iterdir())
+    for name in names:
+        _readable(partial / name)
+        with (partial / name).open("rb") as stream:
+            os.fsync(stream.fileno())
+        (partial / name).replace(root / name)
+    shutil.rmtree(partial.parent, ignore_errors=True)
+    return {name: {"bytes": storage.size(name), "sha256": sha256(storage, name)} for name in names}
+
+
+def publish_folder(target: Path, fill: Callable[[Path], None]) -> None:
+    """Makes a whole folder at once: it is there with all its files, or not at all."""
+    partial = target.with_name(f"{target.name}.tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    fill(partial)
+    for path in (*partial.iterdir(), partial):
+        _readable(path)
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Removes what only an unfinished stage needs; losses.csv and dev.csv stay."""
+    for path in [*folder.glob("step-*"), *folder.glob("best.safetensors*")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _readable(path: Path) -> None:
+    """Readable by whoever may read the user's other files: safetensors writes for its owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)

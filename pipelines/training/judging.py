@@ -1,0 +1,69 @@
+"""Dev metrics of a task's models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipelines.training.loop import Dev
+from pipelines.training.parts import open_stream, task_columns, write_part
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from distill.metrics import Metric
+    from pipelines.storage import Storage
+    from pipelines.tasks import Task
+    from pipelines.training.parts import TaskData
+
+BATCH_ROWS = 64
+
+
+def metrics_of(task: Task) -> tuple[Metric, ...]:
+    """What a task is judged by, the selecting metric first; correlations for a custom score."""
+    from distill.metrics import Metric, task_metrics
+
+    return (Metric.SPEARMAN, Metric.PEARSON) if task.label.kind == "score" else task_metrics(task.name)
+
+
+def dev_of(storage: Storage, data: TaskData, tokenizer: Any, max_length: int) -> Dev | None:
+    """The selecting dev part (MNLI: matched), or None where there is none.
+
+    Args:
+        storage: folder that the part is written into as Parquet.
+        data: the task.
+        tokenizer: of the model.
+        max_length: tokens.
+    """
+    if not data.dev_parts:
+        return None
+    place = write_part(storage, data, data.dev_parts[0])
+    columns = task_columns(data.task, labelled=True)
+    return Dev(open_stream(place, columns, tokenizer, max_length, BATCH_ROWS), metrics_of(data.task))
+
+
+def evaluate_parts(
+    model: PreTrainedModel, storage: Storage, data: TaskData, tokenizer: Any, max_length: int, precision: str
+) -> dict[str, dict[str, float]]:
+    """Metrics of a model on every labelled dev part: part -> metric -> value.
+
+    Args:
+        model: with its task head.
+        storage: folder that the parts are written into as Parquet.
+        data: the task.
+        tokenizer: of the model.
+        max_length: tokens.
+        precision: of matrix products.
+
+    Raises:
+        DistillError: predictions that are not finite numbers.
+    """
+    from distill.evaluation import evaluate
+    from distill.teacher import Precision
+
+    columns = task_columns(data.task, labelled=True)
+    found = {}
+    for part in data.dev_parts:
+        stream = open_stream(write_part(storage, data, part), columns, tokenizer, max_length, BATCH_ROWS)
+        found[part] = evaluate(model, stream, metrics_of(data.task), Precision(precision))
+        stream.close()
+    return found

@@ -1,0 +1,163 @@
+"""Runs one stage of `distill.training.train` with this project's logs, progress and exit codes."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distill.errors import DistillError
+from pipelines.errors import JobError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distill.checkpoints import RunState
+    from distill.metrics import Metric
+    from distill.objectives import Stage
+    from distill.shards import ShardStream
+    from distill.targets import Targets
+    from distill.training_settings import Progress, TrainSettings
+    from pipelines.training.recipe import StageRecipe
+    from pipelines.training.reporting import TrainingReporter
+    from pipelines.training.request import Machine
+
+
+@dataclass(frozen=True)
+class Dev:
+    """What an epoch is judged on.
+
+    Args:
+        stream: the labelled dev part.
+        metrics: of the task; the first one selects the best epoch.
+    """
+
+    stream: ShardStream
+    metrics: tuple[Metric, ...]
+
+
+def train_settings(recipe: StageRecipe, machine: Machine, seed: int) -> TrainSettings:
+    """The loop's settings for a recipe."""
+    from distill.teacher import Precision
+    from distill.training_settings import TrainSettings
+
+    return TrainSettings(
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        max_steps=recipe.max_steps,
+        accumulation=machine.accumulation,
+        precision=Precision(machine.precision),
+        seed=seed,
+        checkpoint_every=machine.checkpoint_every,
+        cpu=machine.device == "cpu",
+    )
+
+
+def train_stage(
+    stage: Stage,
+    stream: ShardStream,
+    targets: Targets | None,
+    folder: Path,
+    settings: TrainSettings,
+    dev: Dev | None,
+    reporter: TrainingReporter,
+    examples: int,
+) -> RunState:
+    """Trains a stage to its end, going on from its last checkpoint.
+
+    Args:
+        stage: what to train, changed in place; ends with its best epoch's weights where there is a dev part.
+        stream: its data.
+        targets: the teacher's outputs, or None.
+        folder: for checkpoints, losses.csv, dev.csv and tensorboard/.
+        settings: of the loop.
+        dev: what an epoch is judged on; None keeps the last state.
+        reporter: is told of progress.
+        examples: that the stage will see.
+
+    Returns:
+        The final state.
+
+    Raises:
+        JobError: a loss that is not finite, unreadable data, a full disk; the last checkpoint is kept.
+    """
+    from distill.training import train
+    from distill.training_settings import Hooks
+
+    watcher = _Watcher(folder, settings, dev, reporter)
+    hooks = Hooks(watcher.progress, watcher.evaluate if dev else None, str(dev.metrics[0]) if dev else None)
+    reporter.stage_started(stage.name, examples)
+    try:
+        return train(stage, stream, targets, folder, settings, hooks)
+    except DistillError as error:
+        raise JobError(f"{stage.name} stage: {error}") from error
+    except OSError as error:
+        raise JobError(
+            f"{stage.name} stage: {folder} cannot be written: {error.strerror or error}; what was finished is kept: "
+            "free some space and run the same command again"
+        ) from error
+    finally:
+        stream.close()
+        watcher.close()
+        reporter.stage_ended(stage.name)
+
+
+class _Watcher:
+    """Passes progress on and keeps dev.csv and, where it is installed, TensorBoard's logs."""
+
+    def __init__(self, folder: Path, settings: TrainSettings, dev: Dev | None, reporter: TrainingReporter) -> None:
+        self.folder, self.settings, self.dev, self.reporter = folder, settings, dev, reporter
+        self.step = 0
+        self.board = _tensorboard(folder)
+
+    def progress(self, now: Progress) -> None:
+        """Called every few steps by the main process."""
+        self.step = now.step
+        self.reporter.advanced(now)
+        if self.board is not None:
+            for kind, value in now.losses.items():
+                self.board.add_scalar(f"loss/{kind}", value, now.step)
+            self.board.add_scalar("examples_per_s", now.examples_per_s, now.step)
+
+    def evaluate(self, stage: Stage) -> dict[str, float]:
+        """Called at every epoch's end by the main process."""
+        from distill.evaluation import evaluate
+
+        if self.dev is None:
+            return {}
+        found = evaluate(stage.model, self.dev.stream, self.dev.metrics, self.settings.precision)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+        self.reporter.message(f"{stage.name}, step {self.step:,}: dev {shown}")
+        _add_row(self.folder / "dev.csv", {"step": self.step, **found})
+        if self.board is not None:
+            for name, value in found.items():
+                self.board.add_scalar(f"dev/{name}", value, self.step)
+        return found
+
+    def close(self) -> None:
+        """Flushes the logs."""
+        if self.board is not None:
+            self.board.close()
+
+
+def _add_row(path: Path, row: dict[str, float]) -> None:
+    """Adds an epoch; rows of a run that was killed after its checkpoint are written again, not twice."""
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [old for old in csv.DictReader(file) if int(old["step"]) < row["step"]]
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, row])
+    temporary.replace(path)
+
+
+def _tensorboard(folder: Path) -> Any:
+    """A writer where TensorBoard is installed; losses.csv is there in any case."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"))

@@ -1,0 +1,174 @@
+"""Loads teachers, encoders and their tokenizers from a folder or the hub, and refuses what cannot serve."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from augment.model_files import folder_fingerprint, locate_model
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+    from pipelines.tasks import Task
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model's files on this machine.
+
+    Args:
+        what: teacher, encoder or model, for messages.
+        name: what the user called it.
+        folder: where they lie.
+        revision: the hub's commit, if it came from there.
+        fingerprint: sha256 over configuration, tokenizer and weights.
+    """
+
+    what: str
+    name: str
+    folder: Path
+    revision: str | None
+    fingerprint: str
+
+
+def find_model(name: str, revision: str | None, what: str) -> FoundModel:
+    """Finds a model by folder or hub name; loads nothing.
+
+    Raises:
+        AugmentError, UserError: no such model, no network, a folder without config.json or weights.
+    """
+    folder, commit = locate_model(name, revision, what)
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{what} {name}: expected config.json in the folder, found none; give a Hugging Face folder")
+    if not any([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
+        raise UserError(f"{what} {name}: expected weights (model.safetensors) in the folder, found none")
+    return FoundModel(what, name, folder, commit, folder_fingerprint(folder))
+
+
+def load_config(found: FoundModel) -> PreTrainedConfig:
+    """The configuration of an encoder that distillation supports.
+
+    Raises:
+        UserError: it cannot be read, or is of another family.
+    """
+    from transformers import AutoConfig
+
+    from distill.outputs import FAMILIES
+
+    _be_quiet()
+    try:
+        config = AutoConfig.from_pretrained(found.folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{found.what} {found.name}: config.json cannot be read: {_first_line(error)}") from error
+    if config.model_type not in FAMILIES:
+        raise UserError(
+            f"{found.what} {found.name}: expected an encoder of {', '.join(FAMILIES)}, found {config.model_type}; "
+            "use a model of one of these families"
+        )
+    return config
+
+
+def load_tokenizer(found: FoundModel) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a model, with a padding token.
+
+    Raises:
+        UserError: there is none.
+    """
+    from transformers import AutoTokenizer
+
+    _be_quiet()
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(found.folder, use_fast=True)
+    except Exception as error:  # a broken tokenizer.json raises whatever its reader raises
+        raise UserError(
+            f"{found.what} {found.name}: expected a tokenizer in the folder, it cannot be read: {_first_line(error)}"
+        ) from error
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise UserError(
+            f"{found.what} {found.name}: expected a fast tokenizer (tokenizer.json) with a padding token, found "
+            f"{type(tokenizer).__name__}; save one with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
+        )
+    return tokenizer
+
+
+def load_classifier(found: FoundModel, config: PreTrainedConfig, seed: int | None = None) -> PreTrainedModel:
+    """A model with its task head, in float32, in eval mode.
+
+    Args:
+        found: its files.
+        config: its configuration; the number of labels decides the head.
+        seed: a head that is missing or of another size is drawn from it; None refuses that.
+
+    Raises:
+        UserError: weights that cannot be read or lack more than a head.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from distill.student import HEADS
+
+    _be_quiet()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed or 0)
+        try:
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                found.folder, config=config, output_loading_info=True, ignore_mismatched_sizes=True, dtype=torch.float32
+            )
+        except Exception as error:  # damaged safetensors, unreadable pickles: each reader has its own errors
+            raise UserError(
+                f"{found.what} {found.name}: its weights cannot be read: {_first_line(error)}; copy the folder again"
+            ) from error
+    drawn = [*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])]
+    lacking = sorted(name for name in drawn if not any(part in HEADS for part in name.split(".")))
+    if lacking:
+        raise UserError(
+            f"{found.what} {found.name}: expected a whole encoder, found {len(lacking)} tensors missing, {lacking[0]} "
+            "first; give a complete checkpoint"
+        )
+    if drawn and seed is None:
+        raise UserError(
+            f"{found.what} {found.name}: expected a model fine-tuned for this task, found no task head "
+            f"({sorted(drawn)[0]} is missing); make one with `tinyaug finetune --model {found.name}`"
+        )
+    return model.eval()
+
+
+def move(model: Any, device: str) -> None:
+    """Moves a model to a device, in place."""
+    model.to(device)
+
+
+def name_labels(config: PreTrainedConfig, task: Task) -> None:
+    """Writes a task's labels into a configuration, so that pipelines print names and not LABEL_1."""
+    names = list(task.label.names) or (["score"] if task.label.kind == "score" else [])
+    if not names:
+        return
+    config.num_labels = len(names)
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: number for number, name in enumerate(names)}
+    config.problem_type = "regression" if task.label.kind == "score" else "single_label_classification"
+
+
+def trained_length(folder: Path) -> int | None:
+    """The max_length that a model of ours was trained with; None for any other model."""
+    try:
+        return int(json.loads((folder / "run.json").read_text())["settings"]["reading"]["max_length"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _be_quiet() -> None:
+    """Missing heads are dealt with here; transformers need not warn of them, nor draw bars."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().split("\n") or [type(error).__name__])[0][:200]

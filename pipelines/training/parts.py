@@ -1,0 +1,197 @@
+"""The data of a training stage: a task's parts as Parquet in the stage's folder, users' shards, random subsets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.errors import UserError
+from pipelines.parquet import ROW_GROUP_ROWS, open_writer
+from pipelines.storage import Storage
+from pipelines.tasks import Label, Task, open_task
+from pipelines.tasks.glue import plain_name
+
+if TYPE_CHECKING:
+    from distill.reading import Columns, ShardFiles
+    from distill.shards import ShardStream
+    from pipelines.tasks import OpenTask
+    from pipelines.training.request import DataChoice
+
+DEV = "validation"
+POOL_ROWS = 32_768  # more rows than one pool: a worker reads ahead
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task and, where it was named, its data.
+
+    Args:
+        task: texts and labels.
+        opened: its parts; None for a custom task that is known by its columns alone.
+    """
+
+    task: Task
+    opened: OpenTask | None
+
+    @property
+    def dev_parts(self) -> tuple[str, ...]:
+        """Labelled dev parts that are present, the selecting one first: MNLI's matched before its mismatched."""
+        if self.opened is None or self.task.label.kind == "none":
+            return ()
+        return tuple(part for part in self.opened.parts if part.startswith(DEV))
+
+    def inputs(self, parts: tuple[str, ...]) -> list[dict[str, Any]]:
+        """Name, bytes and sha256 of the files of some parts."""
+        if self.opened is None:
+            return []
+        files = [file for part in parts for file in self.opened.split(part).files]
+        return [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in files]
+
+
+def open_data(choice: DataChoice) -> TaskData:
+    """Finds a task's parts.
+
+    Raises:
+        UserError: unknown task, missing files or columns.
+    """
+    if plain_name(choice.task) == "custom" and choice.data is None and choice.custom is not None:
+        return TaskData(Task("custom", choice.custom.text, Label(None, "none")), None)
+    opened = open_task(choice.task, choice.data, choice.custom, choice.revision)
+    return TaskData(opened.task, opened)
+
+
+def write_part(storage: Storage, data: TaskData, part: str) -> str:
+    """A part as Parquet, written once; texts and label alone.
+
+    Args:
+        storage: the stage's folder.
+        data: the task.
+        part: train, validation, ….
+
+    Returns:
+        Its path.
+
+    Raises:
+        UserError: rows that cannot be read, an unknown label.
+    """
+    name = f"data/{part}.parquet"
+    if storage.size(name) is None and data.opened is not None:
+        task = data.task
+        columns = [*task.text_columns, *([task.label.column] if task.label.column else [])]
+        split = data.opened.split(part)
+        schema = pa.schema([split.schema.field(column) for column in columns])
+        with storage.writing(name) as sink, open_writer(sink, schema) as writer:
+            for batch in split.batches(rows=ROW_GROUP_ROWS):
+                writer.write_table(pa.Table.from_batches([batch]).select(columns).cast(schema))
+    return str(storage.local_folder() / name)
+
+
+def write_subset(storage: Storage, location: str, columns: Columns, rows: int, seed: int) -> str:
+    """A random subset of shards, written once, in their order.
+
+    Args:
+        storage: the stage's folder.
+        location: folder or file of Parquet.
+        columns: what to keep.
+        rows: how many; a data set that has fewer is left as it is.
+        seed: of the choice.
+
+    Returns:
+        Where the rows lie.
+    """
+    from distill.reading import open_shards
+
+    files = open_shards(location, columns)
+    if files.rows <= rows:
+        return location
+    name = f"data/subset-{rows}.parquet"
+    if storage.size(name) is None:
+        chosen = np.sort(np.random.default_rng(seed).choice(files.rows, rows, replace=False))
+        _copy_rows(storage, name, files, columns, chosen)
+    return str(storage.local_folder() / name)
+
+
+def _copy_rows(storage: Storage, name: str, files: ShardFiles, columns: Columns, chosen: np.ndarray) -> None:
+    import pyarrow.parquet as pq
+
+    first, writer = 0, None
+    with storage.writing(name) as sink:
+        for shard, path in enumerate(files.paths):
+            with pq.ParquetFile(path, filesystem=files.filesystem) as file:
+                for group, size in enumerate(files.row_groups[shard]):
+                    inside = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, first + size)] - first
+                    first += size
+                    if not len(inside):
+                        continue
+                    table = _read_group(file, group, path, columns).take(pa.array(inside))
+                    writer = writer or open_writer(sink, table.schema)
+                    writer.write_table(table)
+        if writer is not None:
+            writer.close()
+
+
+def _read_group(file: Any, group: int, path: str, columns: Columns) -> pa.Table:
+    try:
+        return file.read_row_group(group, columns=columns.names).replace_schema_metadata(None)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{path}: expected a whole Parquet file, row group {group} cannot be read ({error}); make the shard again"
+        ) from error
+
+
+def shards_of(train: str) -> str:
+    """The folder with the shards: `runs/sst2/augmented` means its `data`.
+
+    Raises:
+        UserError: there is nothing of that name.
+    """
+    storage = Storage(train)
+    if storage.names("data"):
+        return f"{train.rstrip('/')}/data"
+    if storage.is_local and not storage.local_folder().exists():
+        raise UserError(
+            f"--train {train}: expected a folder of Parquet shards, found nothing there; make them with "
+            "`tinyaug augment`, or leave --train out to learn from the task's own train part"
+        )
+    return train
+
+
+def task_columns(task: Task, labelled: bool) -> Columns:
+    """What is read of a task's rows.
+
+    Args:
+        task: the task.
+        labelled: whether labels are read and checked.
+    """
+    from distill.reading import Columns
+
+    if not labelled or task.label.column is None:
+        return Columns(task.text_columns)
+    classes = len(task.label.names) if task.label.kind == "class" else None
+    return Columns(task.text_columns, task.label.column, classes)
+
+
+def open_stream(
+    location: str, columns: Columns, tokenizer: Any, max_length: int, batch_rows: int, seed: int = 0
+) -> ShardStream:
+    """A stream of batches; a worker process reads ahead where the data does not fit one pool.
+
+    Args:
+        location: folder or file of Parquet.
+        columns: what to read.
+        tokenizer: a fast one.
+        max_length: tokens.
+        batch_rows: examples of a step.
+        seed: of the order.
+    """
+    from distill.reading import open_shards
+    from distill.shards import ShardStream, StreamSettings
+
+    files = open_shards(location, columns)
+    settings = StreamSettings(
+        max_length=max_length, batch_rows=batch_rows, seed=seed, workers=1 if files.rows > POOL_ROWS else 0
+    )
+    return ShardStream(files, columns, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, settings)

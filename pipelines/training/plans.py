@@ -1,0 +1,65 @@
+"""`--dry-run` of the training verbs: what each stage would cost, with files in a folder that is thrown away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.storage import Storage
+from pipelines.training.estimates import StageEstimate, TrainingEstimate, weights_bytes
+from pipelines.training.parts import open_stream, task_columns, write_part
+
+if TYPE_CHECKING:
+    from pipelines.training.request import DistillRequest, FinetuneRequest
+
+
+def plan_finetune(request: FinetuneRequest, folder: str) -> TrainingEstimate:
+    """What a fine-tuning would cost.
+
+    Args:
+        request: what the user asked for.
+        folder: for what has to lie somewhere meanwhile.
+
+    Raises:
+        UserError, AugmentError, DistillError: something cannot be used.
+    """
+    from distill.objectives import LabelStage
+    from pipelines.training.finetune_job import check_finetune
+    from pipelines.training.folder import stage_storage, started_run
+    from pipelines.training.measure import sample_batches, stage_cost
+    from pipelines.training.models import load_classifier
+
+    started_run(stage_storage(request.out, "a model"), "finetune", overwrite=False)
+    encoder = check_finetune(request)
+    columns = task_columns(encoder.data.task, labelled=True)
+    place = write_part(Storage(folder), encoder.data, "train")
+    model = load_classifier(encoder.found, encoder.config, request.reading.seed)
+    stream = open_stream(place, columns, encoder.tokenizer, request.reading.max_length, request.recipe.batch_rows)
+    rows = min(len(stream), request.reading.train_rows or len(stream))
+    cost = stage_cost(LabelStage(model), None, sample_batches(stream), request.machine)
+    stage = StageEstimate("finetune", request.recipe, rows, cost)
+    return TrainingEstimate((stage,), "", 0, weights_bytes(model.num_parameters()))
+
+
+def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
+    """What a distillation would cost.
+
+    Args:
+        request: what the user asked for.
+        folder: for what has to lie somewhere meanwhile.
+
+    Raises:
+        UserError, AugmentError, DistillError: something cannot be used.
+    """
+    from pipelines.training.distill_checks import check_distill
+    from pipelines.training.distill_job import cache_root
+    from pipelines.training.distill_plan import plan_distill
+    from pipelines.training.distill_session import load_student, load_teacher, training_rows
+    from pipelines.training.folder import stage_storage, started_run
+
+    storage = stage_storage(request.out, "a model")
+    started_run(storage, "distill", overwrite=False)
+    checked = check_distill(request)
+    teacher = load_teacher(request, checked)
+    student = load_student(request, checked, teacher)
+    place = training_rows(request, checked, Storage(folder))
+    return plan_distill(request, checked, teacher, student, place, cache_root(request, storage)).estimate

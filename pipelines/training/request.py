@@ -1,0 +1,242 @@
+"""What a user asks of the training verbs; plain values, checked when built, nothing heavy imported."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+from pipelines.settings import PRECISIONS
+from pipelines.training.recipe import MAX_LENGTH, StageRecipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.tasks import CustomOptions
+
+LOSSES = ("embedding", "attention", "hidden")
+CACHES = ("auto", "full", "logits", "off")
+HEADS = ("none", "mean")
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """The task and where its parts lie.
+
+    Args:
+        task: name of the task.
+        data: the user's files; None for the hub.
+        custom: columns of a custom task.
+        revision: of the data set on the hub.
+    """
+
+    task: str
+    data: Path | None = None
+    custom: CustomOptions | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a stage runs on.
+
+    Args:
+        device: `cpu` or `cuda`, resolved.
+        precision: of matrix products.
+        accumulation: parts a step's examples are cut into.
+        checkpoint_every: steps after which a killed run goes on; an epoch's end is kept in any case.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    accumulation: int = 1
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UserError(f"--precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
+        if self.accumulation < 1 or self.checkpoint_every < 1:
+            raise UserError(
+                f"--accumulation and --checkpoint-every: expected at least 1, found {self.accumulation} and "
+                f"{self.checkpoint_every}"
+            )
+        if self.precision == "fp16" and self.device == "cpu":
+            raise UserError("--precision fp16: expected a GPU, found --device cpu; use bf16 or fp32")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How texts become examples.
+
+    Args:
+        max_length: tokens at which texts are cut.
+        train_rows: size of a random subset of the training rows; None for all.
+        seed: of order, dropout, drawn weights and the subset.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    max_length: int = MAX_LENGTH
+    train_rows: int | None = None
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.max_length < 8:
+            raise UserError(f"--max-length: expected at least 8 tokens, found {self.max_length}")
+        if self.train_rows is not None and self.train_rows < 1:
+            raise UserError(f"--train-rows: expected at least 1, found {self.train_rows}")
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"--seed: expected 0 to {2**31 - 1}, found {self.seed}")
+
+
+@dataclass(frozen=True)
+class FinetuneRequest:
+    """A teacher to be made.
+
+    Args:
+        out: its folder.
+        data: the task.
+        model: folder or hub name of an encoder or masked LM.
+        recipe: how it trains.
+        revision: of the model on the hub.
+        reading: how texts are read.
+        machine: what it runs on.
+        overwrite: start afresh in a folder of ours.
+    """
+
+    out: str
+    data: DataChoice
+    model: str
+    recipe: StageRecipe
+    revision: str | None = None
+    reading: Reading = field(default_factory=Reading)
+    machine: Machine = field(default_factory=Machine)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class LossChoice:
+    """Which parts of Eq. 11 count.
+
+    Args:
+        kinds: of the intermediate stage: embedding, attention, hidden.
+        temperature: of the prediction loss.
+        layer_weights: λ_0 … λ_{M+1}; None for 1 each.
+        heads: `none`, or `mean`: compare attention by its mean over heads.
+
+    Raises:
+        UserError: an unknown kind, a value out of its range.
+    """
+
+    kinds: tuple[str, ...] = LOSSES
+    temperature: float = 1.0
+    layer_weights: tuple[float, ...] | None = None
+    heads: str = "none"
+
+    def __post_init__(self) -> None:
+        if not self.kinds or not set(self.kinds) <= set(LOSSES):
+            raise UserError(f"--losses: expected some of {','.join(LOSSES)}, found {','.join(self.kinds) or 'none'}")
+        if self.heads not in HEADS:
+            raise UserError(f"--heads: expected one of {', '.join(HEADS)}, found {self.heads!r}")
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise UserError(f"--temperature: expected a number above 0, found {self.temperature}")
+
+
+@dataclass(frozen=True)
+class CacheChoice:
+    """What of the teacher's outputs is kept.
+
+    Args:
+        mode: auto, full, logits or off.
+        budget: bytes; None for the smaller of 20 GB and half the free disk.
+        folder: where; None for teacher_cache in the output folder.
+        rebuild: empty a cache of other settings.
+
+    Raises:
+        UserError: an unknown mode.
+    """
+
+    mode: str = "auto"
+    budget: int | None = None
+    folder: Path | None = None
+    rebuild: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in CACHES:
+            raise UserError(f"--cache: expected one of {', '.join(CACHES)}, found {self.mode!r}")
+
+
+@dataclass(frozen=True)
+class DistillRequest:
+    """A student to be made.
+
+    Args:
+        out: its folder.
+        data: the task; its dev part selects the best epoch.
+        train: folder or file of Parquet shards, such as runs/sst2/augmented; None for the task's train part.
+        teacher: folder or hub name of the fine-tuned teacher.
+        student: tinybert4, tinybert6, or a config.json.
+        start: general, teacher-layers, random, or a folder.
+        layer_map: uniform, top, bottom, or numbers.
+        intermediate: recipe of the first stage.
+        prediction: recipe of the second.
+        teacher_revision: on the hub.
+        losses: which parts of the loss count.
+        cache: what is kept of the teacher's outputs.
+        reading: how texts are read.
+        machine: what it runs on.
+        overwrite: start afresh in a folder of ours.
+
+    Raises:
+        UserError: both stages are left out.
+    """
+
+    out: str
+    data: DataChoice
+    train: str | None
+    teacher: str
+    student: str
+    start: str
+    layer_map: str
+    intermediate: StageRecipe
+    prediction: StageRecipe
+    teacher_revision: str | None = None
+    losses: LossChoice = field(default_factory=LossChoice)
+    cache: CacheChoice = field(default_factory=CacheChoice)
+    reading: Reading = field(default_factory=Reading)
+    machine: Machine = field(default_factory=Machine)
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.intermediate.epochs and not self.prediction.epochs:
+            raise UserError("expected a stage to train, found 0 epochs in both; raise one of them")
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """A model to be judged.
+
+    Args:
+        data: the task.
+        model: folder or hub name of the model.
+        revision: on the hub.
+        submission: zip archive for the GLUE server; None for none.
+        predictions: file for predictions on the dev parts (csv, tsv, jsonl, parquet); None for none.
+        max_length: tokens at which texts are cut; None for what the model was trained with, else 128.
+        batch_rows: examples of a forward pass.
+        machine: what it runs on.
+    """
+
+    data: DataChoice
+    model: str
+    revision: str | None = None
+    submission: Path | None = None
+    predictions: Path | None = None
+    max_length: int | None = None
+    batch_rows: int = 64
+    machine: Machine = field(default_factory=Machine)

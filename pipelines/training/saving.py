@@ -1,0 +1,38 @@
+"""A model as an ordinary Hugging Face folder: safetensors, tokenizer, label names, model card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedModel
+
+    from distill.projections import Projections
+
+
+def save_model(
+    folder: Path, model: PreTrainedModel, tokenizer: Any, card: str, projections: Projections | None = None
+) -> None:
+    """Writes a model that transformers loads without our code.
+
+    Args:
+        folder: an empty one.
+        model: with its task head.
+        tokenizer: its fast tokenizer.
+        card: text of README.md.
+        projections: W_h and W_e, for the next stage; a file of their own, no part of the model.
+    """
+    from distill.projections import save_projections
+
+    recording = model.config._attn_implementation
+    model.set_attn_implementation("sdpa")  # ours is registered here alone
+    try:
+        model.save_pretrained(folder)
+    finally:
+        model.set_attn_implementation(recording)
+    tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    if projections is not None:
+        save_projections(projections, folder)

@@ -1,0 +1,112 @@
+"""The GLUE server's submission: a zip archive with one TSV file for each test set."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from typing import TYPE_CHECKING
+
+from pipelines.errors import JobError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+
+    from pipelines.tasks import Task
+
+FILES = {
+    ("cola", "test"): "CoLA.tsv",
+    ("sst2", "test"): "SST-2.tsv",
+    ("mrpc", "test"): "MRPC.tsv",
+    ("stsb", "test"): "STS-B.tsv",
+    ("qqp", "test"): "QQP.tsv",
+    ("mnli", "test_matched"): "MNLI-m.tsv",
+    ("mnli", "test_mismatched"): "MNLI-mm.tsv",
+    ("mnli", "ax"): "AX.tsv",
+    ("qnli", "test"): "QNLI.tsv",
+    ("rte", "test"): "RTE.tsv",
+    ("wnli", "test"): "WNLI.tsv",
+}
+"""Task and part to the file that the server expects; AX, the diagnostic set, is answered by an MNLI model."""
+
+BY_NAME = ("mnli", "qnli", "rte")  # the server wants label names here, numbers elsewhere
+LOWEST, HIGHEST = 0.0, 5.0  # STS-B's scale
+
+
+def submitted_parts(task: Task) -> tuple[str, ...]:
+    """The parts that a task's submission needs, AX left out.
+
+    Raises:
+        UserError: the server knows no such task.
+    """
+    parts = tuple(part for name, part in FILES if name == task.name and part != "ax")
+    if not parts:
+        raise UserError(f"--submission: expected a task of GLUE, found {task.name}; use --predictions for your own")
+    return parts
+
+
+def submission_file(task: Task, logits: np.ndarray) -> bytes:
+    """One file: `index` and `prediction`, tab-separated, rows in the test set's order.
+
+    Args:
+        task: GLUE task.
+        logits: (rows, C) float; C = 1 for STS-B.
+    """
+    if task.label.kind == "score":
+        answers = [f"{value:.3f}" for value in logits[:, 0].clip(LOWEST, HIGHEST).tolist()]
+    elif task.name in BY_NAME:
+        answers = [task.label.names[number] for number in logits.argmax(-1).tolist()]
+    else:
+        answers = [str(number) for number in logits.argmax(-1).tolist()]
+    lines = [f"{index}\t{answer}" for index, answer in enumerate(answers)]
+    return "\n".join(["index\tprediction", *lines, ""]).encode()
+
+
+def add_to_archive(path: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Writes files into a zip archive, beside those of other tasks that are in it already; all at once.
+
+    Args:
+        path: the archive.
+        files: name -> content.
+
+    Returns:
+        Names of the server's files that are still missing in it.
+
+    Raises:
+        UserError: it is no zip archive.
+        JobError: it cannot be written.
+    """
+    kept: dict[str, bytes] = {}
+    if path.exists():
+        try:
+            with zipfile.ZipFile(path) as archive:
+                kept = {name: archive.read(name) for name in archive.namelist() if name not in files}
+        except (zipfile.BadZipFile, OSError) as error:
+            raise UserError(f"--submission {path}: expected a zip archive or no file, found: {error}") from error
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in sorted({**kept, **files}.items()):
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    write_whole(path, content.getvalue())
+    return sorted(set(FILES.values()) - {*kept, *files})
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name and renames it.
+
+    Raises:
+        JobError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise JobError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,203 @@
+"""Fine-tuning, distillation and the whole run: what is written, what is skipped, what others can load."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import pytest
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, pipeline
+
+from tests.pipelines.jobs import done, everything, tinyaug
+from tests.pipelines.training.verbs import distill, finetune, metrics, run, run_json
+
+
+@pytest.fixture(scope="module")
+def student(parts, tmp_path_factory):
+    """A finished distillation; look, don't touch."""
+    out = tmp_path_factory.mktemp("distilled") / "student"
+    done(*distill(parts, out))
+    return out
+
+
+def curve(folder) -> list[float]:
+    return [float(row["loss"]) for row in csv.DictReader((folder / "losses.csv").open())]
+
+
+def test_models_load_as_pipelines(parts, student):
+    for folder in (parts.teacher, student):
+        [answer] = pipeline("text-classification", model=str(folder))("a good film")
+        assert answer["label"] in ("negative", "positive")
+        names = set(load_file(folder / "model.safetensors"))
+        assert not any("W_h" in name or "W_e" in name or "projection" in name for name in names)
+    assert set(load_file(student / "projections.safetensors")) == {"W_h", "W_e"}
+    loaded = AutoModelForSequenceClassification.from_pretrained(student)
+    assert loaded.config.id2label == {0: "negative", 1: "positive"}
+    assert loaded.config.num_hidden_layers == 2
+
+
+def test_run_json_and_metrics_tell_everything(parts, student):
+    told, found = run_json(student), metrics(student)
+    assert told["settings"]["intermediate"]["epochs"] == 2
+    assert told["settings"]["intermediate"]["learning_rate"] == 5e-5
+    assert told["settings"]["student"]["layer_map"] == told["resolved"]["layer_map"] == [2, 4]
+    assert told["resolved"]["cache"]["intermediate"] == "full"
+    assert [file["name"] for file in told["inputs"]["train"]] == sorted(p.name for p in parts.train.glob("data/*"))
+    assert {"tinyaug", "torch", "transformers"} <= set(told["versions"])
+    assert told["command"][:2] == ["tinyaug", "distill"]
+    assert 0 <= found["dev"]["validation"]["accuracy"] <= 1
+    assert found["teacher_dev"] == metrics(parts.teacher)["dev"]
+    assert found["stages"]["intermediate"]["steps"] == len(curve(student / "intermediate")) == 2 * 8
+    assert found["stages"]["prediction"]["best_step"] in (8, 16)
+    assert not list(student.rglob("step-*"))
+    best = max(csv.DictReader((student / "prediction/dev.csv").open()), key=lambda row: float(row["accuracy"]))
+    assert float(best["accuracy"]) == found["dev"]["validation"]["accuracy"]
+
+
+def test_model_card(student):
+    card = (student / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: transformers\n")
+    assert "layer map: 2, 4" in card
+    assert f"| validation | accuracy | {metrics(student)['dev']['validation']['accuracy']:.4f} |" in card
+    assert 'pipeline("text-classification"' in card
+
+
+def test_done_stages_are_skipped(parts, student, monkeypatch):
+    monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
+    for folder, command in ((parts.teacher, finetune(parts, parts.teacher, "--epochs", 2, "--lr", 1e-3)),
+                            (student, distill(parts, student))):  # fmt: skip
+        before = everything(folder)
+        assert "everything was done already" in done(*command).out
+        assert everything(folder) == before
+
+
+def test_a_damaged_model_is_made_again(parts, student, tmp_path):
+    out = shutil.copytree(student, tmp_path / "student")
+    whole = (out / "model.safetensors").read_bytes()
+    (out / "model.safetensors").write_bytes(whole[:-10])
+    ran = done(*distill(parts, out))
+    assert "intermediate: done already" in ran.err
+    assert (out / "model.safetensors").read_bytes() == whole
+
+
+def test_other_settings_are_refused_by_name(parts, student):
+    before = everything(student)
+    ran = tinyaug(*distill(parts, student, "--lr-prediction", 1e-3))
+    assert ran.code == 2
+    assert "settings.prediction.learning_rate: 3e-05 there, 0.001 now" in ran.err
+    assert everything(student) == before
+
+
+def test_overwrite_starts_afresh(parts, tmp_path):
+    done(*finetune(parts, tmp_path / "t", "--max-steps", 1))
+    done(*finetune(parts, tmp_path / "t", "--max-steps", 2, "--overwrite"))
+    assert metrics(tmp_path / "t")["steps"] == 2
+
+
+def test_cache_or_not_the_student_learns_the_same(parts, student, tmp_path):
+    done(*distill(parts, tmp_path / "off", "--cache", "off"))
+    assert not (tmp_path / "off/teacher_cache/full").exists()
+    for stage in ("intermediate", "prediction"):
+        assert curve(tmp_path / "off" / stage) == pytest.approx(curve(student / stage), rel=2e-3)
+
+
+def test_cache_made_ahead_gives_the_same_losses(parts, student, tmp_path):
+    cache = tmp_path / "cache"
+    ahead = ["cache-teacher", *distill(parts, cache)[1:]]
+    for option in ("--epochs-intermediate", "--epochs-prediction"):
+        place = ahead.index(option)
+        del ahead[place : place + 2]
+    assert "rows" in done(*ahead).out
+    assert "everything was done already" in done(*ahead).out
+    before = everything(cache / "full")
+    done(*distill(parts, tmp_path / "student", "--cache-dir", cache))
+    assert everything(cache / "full") == before
+    assert curve(tmp_path / "student/intermediate") == curve(student / "intermediate")
+    assert (tmp_path / "student/model.safetensors").read_bytes() == (student / "model.safetensors").read_bytes()
+
+
+def test_few_steps_keep_no_cache_that_never_fills(parts, tmp_path):
+    ran = done(*distill(parts, tmp_path / "s", "--max-steps", 3))
+    assert run_json(tmp_path / "s")["resolved"]["cache"]["intermediate"] == "off"
+    assert "what never fills is never read" in ran.err
+    assert {stage: told["steps"] for stage, told in metrics(tmp_path / "s")["stages"].items()} == {
+        "intermediate": 3,
+        "prediction": 3,
+    }
+
+
+def test_a_stage_can_be_left_out(parts, tmp_path):
+    done(*distill(parts, tmp_path / "a", "--epochs-intermediate", 0, "--max-steps", 2))
+    assert set(metrics(tmp_path / "a")["stages"]) == {"prediction"}
+    done(*distill(parts, tmp_path / "b", "--epochs-prediction", 0, "--losses", "hidden", "--max-steps", 2))
+    assert set(metrics(tmp_path / "b")["stages"]) == {"intermediate"}
+    header = (tmp_path / "b/intermediate/losses.csv").read_text().splitlines()[0]
+    assert header.endswith("loss,hidden")
+    ran = tinyaug(*distill(parts, tmp_path / "c", "--epochs-prediction", 0, "--epochs-intermediate", 0))
+    assert (ran.code, "0 epochs in both" in ran.err) == (2, True)
+
+
+def test_a_student_goes_on_from_a_folder_and_from_teacher_layers(parts, student, tmp_path):
+    done(*distill(parts, tmp_path / "a", "--student-init", student, "--max-steps", 2))
+    assert metrics(tmp_path / "a")["parameters"] == metrics(student)["parameters"]
+    same_width = tmp_path / "half.json"
+    same_width.write_text((parts.encoder / "config.json").read_text().replace('hidden_layers": 4', 'hidden_layers": 2'))
+    done(*distill(parts, tmp_path / "b", "--student", same_width, "--student-init", "teacher-layers", "--max-steps", 2))
+    assert metrics(tmp_path / "b")["layer_map"] == [2, 4]
+
+
+def test_without_shards_the_student_learns_from_the_train_part(parts, tmp_path):
+    command = distill(parts, tmp_path / "s", "--max-steps", 2)
+    place = command.index("--train")
+    del command[place : place + 2]
+    done(*command)
+    assert metrics(tmp_path / "s")["stages"]["prediction"]["rows"] == 60
+
+
+def test_random_subset(parts, tmp_path):
+    done(*distill(parts, tmp_path / "s", "--train-rows", 50))
+    assert metrics(tmp_path / "s")["stages"]["intermediate"]["rows"] == 50
+    done(*finetune(parts, tmp_path / "t", "--train-rows", 20, "--epochs", 1))
+    assert metrics(tmp_path / "t")["rows"] == 20
+
+
+def test_the_whole_run(parts, tmp_path, monkeypatch):
+    out, archive = tmp_path / "run", tmp_path / "glue.zip"
+    command = run(parts, out, "--submission", archive)
+    ran = done(*command)
+    assert "student / teacher" in ran.out
+    found = metrics(out)
+    assert found["augmented"] == {"rows": 180, "examples": 60}
+    assert list(found["stages"]) == ["finetune", "intermediate", "prediction"]
+    assert found["dev"]["student"] == metrics(out / "student")["dev"]
+    assert found["dev"]["teacher"] == metrics(out / "teacher")["dev"]
+    assert (out / "teacher_cache/full/cache.json").exists()
+    assert archive.exists()
+    monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
+    monkeypatch.setattr("pipelines.stage_run.run_parts", lambda *_: pytest.fail("something was augmented"))
+    assert "everything was done already" in done(*command).out
+
+
+def test_a_run_with_a_given_teacher(parts, tmp_path):
+    done(*run(parts, tmp_path / "run", "--teacher", parts.teacher, "--max-steps", 2))
+    assert not (tmp_path / "run/teacher").exists()
+    assert list(metrics(tmp_path / "run")["stages"]) == ["intermediate", "prediction"]
+
+
+@pytest.mark.parametrize("verb", [finetune, distill, run])
+def test_dry_run_prints_a_plan_and_writes_nothing(parts, tmp_path, verb):
+    ran = done(*verb(parts, tmp_path / "out", "--dry-run"))
+    assert "examples/s" in ran.out
+    assert "nothing was written" in ran.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_quick_profile_is_stated(parts, tmp_path):
+    command = distill(parts, tmp_path / "s", "--profile", "quick", "--dry-run")
+    for option in ("--epochs-intermediate", "--epochs-prediction"):
+        place = command.index(option)
+        del command[place : place + 2]
+    table = done(*command).out.splitlines()
+    [row] = [line.split() for line in table if line.strip().startswith("intermediate")]
+    assert row[1:5] == ["240", "3", "24", "720"]

@@ -1,0 +1,65 @@
+"""Arguments of the training verbs for tiny models; later ones win."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where everything lies."""
+
+    data: Path
+    encoder: Path
+    teacher: Path
+    student: Path
+    train: Path
+    mlm: Path
+    glove: Path
+
+
+def finetune(parts: Parts, out: Path, *more: object) -> list[str]:
+    return _listed(
+        "finetune", "--task", "sst2", "--data", parts.data, "--model", parts.encoder, "--out", out,
+        "--max-length", 32, "--batch-size", 8, "--device", "cpu", *more,
+    )  # fmt: skip
+
+
+def distill(parts: Parts, out: Path, *more: object) -> list[str]:
+    return _listed(
+        "distill", "--task", "sst2", "--data", parts.data, "--train", parts.train, "--teacher", parts.teacher,
+        "--student", parts.student, "--student-init", "random", "--out", out, "--max-length", 32,
+        "--epochs-intermediate", 2, "--epochs-prediction", 2, "--device", "cpu", *more,
+    )  # fmt: skip
+
+
+def evaluate(parts: Parts, model: Path, *more: object) -> list[str]:
+    return _listed(
+        "evaluate", "--task", "sst2", "--data", parts.data, "--model", model, "--device", "cpu", *more
+    )  # fmt: skip
+
+
+def run(parts: Parts, out: Path, *more: object) -> list[str]:
+    return _listed(
+        "run", "--task", "sst2", "--data", parts.data, "--mlm", parts.mlm, "--glove", parts.glove,
+        "--teacher-model", parts.encoder, "--student", parts.student, "--student-init", "random", "--out", out,
+        "--n", 2, "--engine", "local", "--workers", 1, "--max-length", 32, "--epochs-finetune", 1,
+        "--epochs-intermediate", 1, "--epochs-prediction", 1, "--device", "cpu", *more,
+    )  # fmt: skip
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def run_json(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "run.json").read_text())
+
+
+def _listed(*arguments: object) -> list[str]:
+    return [str(argument) for argument in arguments]
