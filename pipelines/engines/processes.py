@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipelines.devices import gpu_count, take_gpu, visible_gpus
@@ -16,6 +17,7 @@ from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, 
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.sharedctypes import Synchronized
 
     from pipelines.job import Stage, Worker
@@ -67,7 +69,8 @@ def _run_pool(pool: ProcessPoolExecutor, workers: int, parts: list[int], left: l
     try:
         while True:
             while len(running) < workers and (part := next(waiting, None)) is not None:
-                running[pool.submit(_work, part)] = part
+                with _deaf_to_ctrl_c():
+                    running[pool.submit(_work, part)] = part
             if not running:
                 return broken
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -88,6 +91,16 @@ def _run_pool(pool: ProcessPoolExecutor, workers: int, parts: list[int], left: l
                 return [*broken, *running.values()]
     except BrokenProcessPool:  # raised by submit
         return [*broken, *running.values()]
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """For starting processes: they inherit it, and so have no traceback to show while they are still importing."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(stage: Stage, parent: int, gpus: list[str], started: Synchronized[int]) -> None:

@@ -86,6 +86,24 @@ def test_a_part_that_kills_its_worker_is_given_up_and_the_others_are_done(tmp_pa
     assert "its worker died 3 times" in failed[0]
 
 
+@dataclass(frozen=True)
+class Hearing(Work):
+    """A stage whose workers write down whether Ctrl-C was kept from them from their first moment on."""
+
+    def make_worker(self) -> Hearing:
+        deaf = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        (Path(self.folder) / f"deaf-{os.getpid()}").write_text(str(deaf))
+        return self
+
+
+@pytest.mark.integration
+def test_ctrl_c_is_left_to_the_driver_even_while_workers_start(tmp_path):
+    done, _ = run(Hearing(str(tmp_path), ("",) * 4), 2)
+    assert done == {0, 1, 2, 3}
+    assert {path.read_text() for path in tmp_path.glob("deaf-*")} == {"True"}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 @pytest.mark.integration
 def test_a_mistake_that_workers_find_stops_the_job(tmp_path):
     with pytest.raises(UserError, match="no such model"):
