@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempt, worker_count, write_log
 from pipelines.engines.quiet import native_stderr_to
+from pipelines.engines.reachable import require_reachable
 from pipelines.errors import UserError
 from pipelines.records import Record
 
@@ -146,7 +147,9 @@ def _start(settings: EngineSettings, parts: int) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     address = settings.address or os.environ.get("RAY_ADDRESS")
-    if not address:
+    if address:
+        require_reachable(address)
+    else:
         _own_token()  # Ray reads it when it is imported, not when it starts
     try:
         import ray
