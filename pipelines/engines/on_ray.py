@@ -129,7 +129,8 @@ def _dataset(ray: Any, stage: Stage, parts: list[int], settings: EngineSettings)
             batch_size=1,
             num_cpus=settings.threads,
             num_gpus=1 if settings.gpu else 0,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=2),
+            # A part that waits at a worker would die with it, though another part is to blame.
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=1),
             max_restarts=-1,
             max_task_retries=TASK_RETRIES,
         )
