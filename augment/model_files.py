@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from augment.errors import AugmentError
+from augment.hub import download_model
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 NATIVE_TYPES = {"bert", "distilbert", "electra", "mobilebert", "mpnet"}  # transformers has their code
-HUB_SECONDS = 4.0  # for the hub's first answer, name look-up included
-HUB_PATTERNS = ["*.json", "vocab.txt", "*.safetensors"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def locate_model(name: str, revision: str | None = None, what: str = "masked LM"
         return path, None
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise AugmentError(f"{what}: expected a model folder or a name on the hub, found no folder {name!r}")
-    return _from_hub(name, revision, what)
+    return download_model(name, revision, what)
 
 
 def check_folder(folder: Path, name: str) -> None:
@@ -142,49 +140,6 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise AugmentError(f"masked LM {name}: expected an object in {path.name}, found {type(content).__name__}")
     return content
-
-
-def _from_hub(name: str, revision: str | None, what: str) -> tuple[Path, str | None]:
-    from huggingface_hub import snapshot_download
-
-    trouble = _unreachable(name, revision)
-    offline = trouble is not None  # what was downloaded earlier must do
-    try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=HUB_PATTERNS, local_files_only=offline))
-        if not offline and not any((folder / file).exists() for file in WEIGHT_FILES):
-            # An old repository without safetensors: torch reads its pickle through `weights_only`.
-            patterns = [*HUB_PATTERNS, "pytorch_model.bin"]
-            folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except Exception as error:  # the hub's client raises many kinds: HTTP, offline, bad name, disk
-        cause = trouble or error
-        reason = str(cause).strip().split("\n")[0]
-        raise AugmentError(
-            f"{what} {name}: expected a model folder or a name on the hub; there is no such folder, and the "
-            f"hub gave {type(cause).__name__}: {reason}. Check the name and the network, or pass a local folder"
-        ) from error
-    return folder, folder.name
-
-
-def _unreachable(name: str, revision: str | None) -> Exception | None:
-    """Why the hub does not answer for a model; None where it does.
-
-    Asked in a thread with one deadline: a name look-up has no timeout of its own, and the client asks repeatedly.
-    """
-    from huggingface_hub import HfApi
-
-    outcome: list[Exception | None] = []
-
-    def ask() -> None:
-        try:
-            HfApi().model_info(name, revision=revision, timeout=HUB_SECONDS)
-            outcome.append(None)
-        except Exception as error:  # the client raises many kinds: HTTP, offline, bad name
-            outcome.append(error)
-
-    worker = threading.Thread(target=ask, daemon=True)
-    worker.start()
-    worker.join(HUB_SECONDS)
-    return outcome[0] if outcome else TimeoutError(f"no answer within {HUB_SECONDS:.0f} s")
 
 
 def folder_fingerprint(folder: Path) -> str:

@@ -48,7 +48,7 @@ class CacheKey:
         dtype: float16 or float32.
         max_length: tokens at which texts are cut.
         content: full or logits.
-        classes: C.
+        classes: C; 0 for a teacher that predicts nothing.
         heads: h.
         width: d.
         format: version of this layout.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from distill.dropout import quicken_dropout
 from distill.errors import DistillError
 from distill.losses import (
     HeadReduction,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from distill.outputs import EncoderOutputs
     from distill.student import Student
     from distill.teacher import Teacher, TeacherTargets
 
@@ -88,6 +90,7 @@ class IntermediateStage(Stage):
         # Without the hidden loss nothing reaches the last layer's values and feed-forward.
         self.reaches_all = settings.hidden
         record_scores(self.model, range(1, layers + 1) if settings.attention else ())
+        quicken_dropout(self.model)
         self.requires_grad_(True)
         _freeze(self.model, HEADS)
         self.projections.W_h.requires_grad_(settings.hidden)
@@ -100,7 +103,10 @@ class IntermediateStage(Stage):
         labels: Tensor | None,  # noqa: ARG002 (the loop's contract)
     ) -> dict[str, Tensor]:
         """Losses "embedding", "attention" and "hidden", those that are switched on; labels go unused."""
-        found = encoder_outputs(self.model, inputs, head=False)
+        return self.layer_losses(encoder_outputs(self.model, inputs, head=False), inputs["attention_mask"], targets)
+
+    def layer_losses(self, found: EncoderOutputs, mask: Tensor, targets: TeacherTargets) -> dict[str, Tensor]:
+        """Eqs. 7-9 of the student's outputs under a mask (B, T), each (B,)."""
         settings = self.settings
         student = LayerStates(
             self.projections.embedding(found.hidden[0]) if settings.embedding else None,
@@ -108,7 +114,7 @@ class IntermediateStage(Stage):
             tuple(found.scores.values()),
         )
         teacher = LayerStates(targets.embedding, targets.hidden, targets.scores)
-        return intermediate_losses(student, teacher, inputs["attention_mask"], settings)
+        return intermediate_losses(student, teacher, mask, settings)
 
 
 class PredictionStage(Stage):
@@ -138,6 +144,7 @@ class PredictionStage(Stage):
         self.temperature = settings.temperature
         self.weight = settings.weights(student.model.config.num_hidden_layers)[-1]
         record_scores(self.model, ())
+        quicken_dropout(self.model)
         self.requires_grad_(True)
 
     def forward(
@@ -165,6 +172,7 @@ class LabelStage(Stage):
         super().__init__()
         self.model = model
         record_scores(model, ())
+        quicken_dropout(model)
         self.requires_grad_(True)
 
     def forward(

@@ -43,12 +43,16 @@ class Chunk:
 
 def permutation(size: int, *key: int) -> NDArray[np.int64]:
     """A permutation of range(size) that depends on the key alone, the same under every version of numpy."""
-    counters = np.arange(size, dtype=np.uint64)
+    return np.argsort(draws(np.arange(size, dtype=np.uint64), *key), kind="stable")
+
+
+def draws(counters: NDArray[np.uint64], *key: int) -> NDArray[np.uint64]:
+    """64 random bits for each counter, of any shape; they depend on counter and key alone."""
     state = np.zeros(1, np.uint64)
     with np.errstate(over="ignore"):
         for part in key:
             state = _mix(state ^ np.uint64(part % 2**64))
-        return np.argsort(_mix(state + counters * _GOLDEN), kind="stable")
+        return _mix(state + counters * _GOLDEN)
 
 
 def cut_chunks(row_groups: Sequence[Sequence[int]], chunk_rows: int) -> list[Chunk]:

@@ -15,6 +15,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from distill.dropout import dropout as drop
 from distill.errors import DistillError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def raw_scores_attention(
     allowed = scores
     if attention_mask is not None:
         allowed = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-    weights = nn.functional.dropout(torch.softmax(allowed, dim=-1), p=dropout, training=module.training)
+    weights = drop(torch.softmax(allowed, dim=-1), dropout, module.training)
     output = torch.matmul(weights.to(value.dtype), value)
     return output.transpose(1, 2).contiguous(), scores  # (B, h, T, d_k) -> (B, T, h, d_k)
 

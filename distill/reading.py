@@ -7,8 +7,6 @@ ones that touch the disk for data.
 from __future__ import annotations
 
 import hashlib
-import itertools
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
-from tokenizers import Tokenizer
 
 from distill.errors import DistillError
+from distill.tokens import encoded, is_ids, stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
     from distill.order import Chunk
 
@@ -39,13 +38,17 @@ class Columns:
         texts: one text column, or two for pairs, in order.
         label: label column, or None to read no labels.
         classes: number of classes, for integer labels 0 … classes - 1; None for a real-valued score.
+        tokenised: the one text column holds lists of token ids, special ones included, and is taken as it stands.
     """
 
     texts: tuple[str, ...]
     label: str | None = None
     classes: int | None = None
+    tokenised: bool = False
 
     def __post_init__(self) -> None:
+        if self.tokenised and len(self.texts) != 1:
+            raise DistillError(f"expected one column of token ids; found {self.texts}. Name one.")
         if len(self.texts) not in (1, 2) or len(set(self.texts)) != len(self.texts):
             raise DistillError(
                 f"expected one text column or two different ones; found {self.texts}. Name the task's columns."
@@ -139,24 +142,14 @@ def open_shards(location: str, columns: Columns, filesystem: fs.FileSystem | Non
     return files
 
 
-def truncating(tokenizer_json: str, max_length: int) -> Tokenizer:
-    """A tokenizer of its own that cuts at `max_length` tokens (longest text first, as transformers does)."""
-    tokenizer = Tokenizer.from_str(tokenizer_json)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length, strategy="longest_first")
-    return tokenizer
-
-
-def tokenizer_fingerprint(tokenizer_json: str) -> str:
-    """Digest of everything that decides how a text becomes ids, whatever was last called on the tokenizer."""
-    settings = json.loads(tokenizer_json)
-    settings.pop("padding", None)
-    settings.pop("truncation", None)
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
 def read_rows(files: ShardFiles, chunks: Sequence[Chunk], columns: Columns, tokenizer: Tokenizer) -> TokenRows:
     """Reads chunks, row group by row group, and tokenises their rows, in the order of `chunks`.
+
+    Args:
+        files: the shards.
+        chunks: what to read of them.
+        columns: which columns.
+        tokenizer: made by `distill.tokens.truncating`; of rows that are tokenised it sets the length alone.
 
     Raises:
         DistillError: unreadable row group, missing text, bad label; the message names shard and row.
@@ -165,14 +158,13 @@ def read_rows(files: ShardFiles, chunks: Sequence[Chunk], columns: Columns, toke
     for chunk, table in zip(chunks, tables, strict=True):
         _check_rows(files.paths[chunk.shard], chunk, table, columns)
     table = pa.concat_tables(tables)
-    texts = [table.column(name).to_pylist() for name in columns.texts]
-    encoded = tokenizer.encode_batch_fast(texts[0] if len(texts) == 1 else list(zip(*texts, strict=True)))
-    lengths = np.fromiter((len(one) for one in encoded), np.int64, len(encoded))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    total = int(offsets[-1])
+    if columns.tokenised:
+        ids, types, offsets = stored(table, columns.texts[0], (tokenizer.truncation or {})["max_length"])
+    else:
+        ids, types, offsets = encoded(table, columns.texts, tokenizer)
     return TokenRows(
-        ids=np.fromiter(itertools.chain.from_iterable(one.ids for one in encoded), np.int32, total),
-        types=np.fromiter(itertools.chain.from_iterable(one.type_ids for one in encoded), np.uint8, total),
+        ids=ids,
+        types=types,
         offsets=offsets,
         shard=np.repeat(np.array([c.shard for c in chunks], np.int32), [c.rows for c in chunks]),
         row=np.concatenate([np.arange(c.row, c.row + c.rows, dtype=np.int64) for c in chunks]),
@@ -229,8 +221,10 @@ def _read_footer(filesystem: fs.FileSystem, path: str, columns: Columns) -> tupl
 def _check_texts(path: str, schema: pa.Schema, columns: Columns) -> None:
     for name in columns.texts:
         kind = schema.field(name).type
+        if columns.tokenised and not is_ids(kind):
+            raise DistillError(f"expected lists of token ids in column {name} of {path}; found {kind}. Name another.")
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if not columns.tokenised and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise DistillError(f"expected text in column {name} of {path}; found {kind}. Name a text column.")
 
 
@@ -247,7 +241,7 @@ def _read_chunk(files: ShardFiles, chunk: Chunk, columns: Columns) -> pa.Table:
         ) from error
     wanted = table.take(pa.array(np.arange(chunk.skip, chunk.skip + chunk.rows)))
     for index, name in enumerate(wanted.column_names):
-        if name in columns.texts and wanted.schema.field(index).type != pa.string():
+        if not columns.tokenised and name in columns.texts and wanted.schema.field(index).type != pa.string():
             wanted = wanted.set_column(index, name, wanted.column(index).cast(pa.string()))
     return wanted
 

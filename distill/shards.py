@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill.errors import DistillError
+from distill.masking import Masker
 from distill.order import cut_by_rows, cut_by_tokens, cut_chunks, epoch_pools, permutation, split_evenly
-from distill.reading import Columns, ShardFiles, TokenRows, read_rows, truncating
+from distill.reading import Columns, ShardFiles, TokenRows, read_rows
+from distill.tokens import truncating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+    from distill.masking import MaskSettings
     from distill.order import Chunk
 
 _POOL_ROWS, _POOL_BATCHES = 1, 2  # purposes of the draws within a pool
@@ -48,6 +51,7 @@ class StreamSettings:
         pool_rows: rows shuffled and bucketed together; memory grows with it.
         chunk_rows: consecutive rows that stay in one pool.
         workers: processes that read and tokenise; 0 does it in this one.
+        masking: of tokens, for a masked-LM loss; None leaves them as they are.
     """
 
     max_length: int = 128
@@ -57,6 +61,7 @@ class StreamSettings:
     pool_rows: int = 32_768
     chunk_rows: int = 4_096
     workers: int = 1
+    masking: MaskSettings | None = None
 
     def __post_init__(self) -> None:
         if (self.batch_rows is None) == (self.batch_tokens is None):
@@ -96,7 +101,7 @@ class Batch:
         mask: (B, T) int64, 1 at an example's own positions.
         shard: index of each example's shard (B,).
         row: each example's row in its shard (B,).
-        labels: (B,) float64, or None.
+        labels: (B,) float64, or with masking (B, T) int64: the ids that stood at masked positions, −100 elsewhere.
         after: position of the batch that follows.
     """
 
@@ -105,7 +110,7 @@ class Batch:
     mask: NDArray[np.int64]
     shard: NDArray[np.int32]
     row: NDArray[np.int64]
-    labels: NDArray[np.float64] | None
+    labels: NDArray[np.float64] | NDArray[np.int64] | None
     after: Position
 
     def __len__(self) -> int:
@@ -122,7 +127,7 @@ class Batch:
             self.mask[start:stop, :width],
             self.shard[start:stop],
             self.row[start:stop],
-            None if labels is None else labels[start:stop],
+            None if labels is None else labels[start:stop] if labels.ndim == 1 else labels[start:stop, :width],
             self.after,
         )
 
@@ -152,6 +157,7 @@ class ShardStream:
         self.pad_id = pad_id
         self.settings = settings
         self.chunks = cut_chunks(files.row_groups, settings.chunk_rows)
+        self._masker = Masker(settings.masking, tokenizer_json, settings.seed) if settings.masking else None
         self._executor: ProcessPoolExecutor | None = None
 
     def __len__(self) -> int:
@@ -240,7 +246,8 @@ class ShardStream:
             after = Position(epoch, pool, turn + 1)
             if turn + 1 == len(turns):
                 after = Position(epoch + 1) if last_pool else Position(epoch, pool + 1)
-            yield replace(pad_rows(rows, order[start:stop], self.pad_id), after=after)
+            batch = replace(pad_rows(rows, order[start:stop], self.pad_id), after=after)
+            yield batch if self._masker is None else self._masker(batch, epoch)
 
 
 def pad_rows(rows: TokenRows, chosen: NDArray[np.int64], pad_id: int) -> Batch:

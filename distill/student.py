@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from distill.errors import DistillError
 from distill.outputs import check_family
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 LAYER_NUMBER = re.compile(r"(?<=\.layer\.)\d+(?=\.)")  # of every family that distill.outputs supports
-HEADS = ("pooler", "pre_classifier", "classifier")  # what a general student has to learn anew
+CLASSIFIERS = ("pooler", "pre_classifier", "classifier")
+MASKED_LM_HEADS = (
+    "cls", "lm_head", "generator_predictions", "generator_lm_head", "vocab_transform", "vocab_layer_norm",
+    "vocab_projector",
+)  # fmt: skip
+HEADS = CLASSIFIERS + MASKED_LM_HEADS  # what a general student has to learn anew
 
 
 class StudentStart(StrEnum):
@@ -48,6 +53,8 @@ SHAPES = {
     "tinybert4": Shape(4, 312, 1200, 12, "huawei-noah/TinyBERT_General_4L_312D"),
     "tinybert6": Shape(6, 768, 3072, 12, "huawei-noah/TinyBERT_General_6L_768D"),
 }
+HALF = "half"  # the teacher's own shape with half its layers, rounded down
+NAMED_SHAPES = (*SHAPES, HALF)
 
 
 @dataclass(frozen=True)
@@ -69,22 +76,27 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
     """The configuration of a student of `shape` for this teacher.
 
     Args:
-        shape: tinybert4, tinybert6, or a config.json or folder with one.
-        teacher: the teacher's configuration: a preset takes its family, vocabulary and positions from it, and
+        shape: tinybert4, tinybert6, half (the teacher's widths and heads, half its layers), or a config.json or
+            folder with one.
+        teacher: the teacher's configuration: a named shape takes its family, vocabulary and positions from it, and
             every student takes its labels.
 
     Returns:
         A new configuration.
 
     Raises:
-        DistillError: unknown shape, unreadable file.
+        DistillError: unknown shape, unreadable file, a teacher of one layer to be halved.
     """
-    if shape in SHAPES:
+    if shape == HALF:
+        config = _like(teacher)
+        if config.num_hidden_layers < 2:
+            raise DistillError(
+                f"expected a teacher of at least 2 layers for the student {HALF}; found 1. Name another."
+            )
+        config.num_hidden_layers //= 2
+    elif shape in SHAPES:
         preset = SHAPES[shape]
-        settings = teacher.to_dict()
-        for name in ("architectures", "_name_or_path", "dtype", "torch_dtype"):
-            settings.pop(name, None)
-        config = type(teacher)(**settings)
+        config = _like(teacher)
         config.num_hidden_layers = preset.layers
         config.hidden_size = preset.width
         config.num_attention_heads = preset.heads
@@ -97,7 +109,14 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
     return config
 
 
-def build_student(shape: str, start: str, teacher: PreTrainedModel, layer_map: Sequence[int], seed: int = 0) -> Student:
+def build_student(
+    shape: str,
+    start: str,
+    teacher: PreTrainedModel,
+    layer_map: Sequence[int],
+    seed: int = 0,
+    masked_lm: bool = False,
+) -> Student:
     """Makes the student and its projections.
 
     Args:
@@ -106,6 +125,7 @@ def build_student(shape: str, start: str, teacher: PreTrainedModel, layer_map: S
         teacher: the teacher with its task head.
         layer_map: g(1) … g(M), for teacher-layers.
         seed: of everything that is drawn.
+        masked_lm: with a masked-LM head, for general distillation; the teacher has one, too.
 
     Returns:
         The student, in training mode, in float32.
@@ -114,14 +134,15 @@ def build_student(shape: str, start: str, teacher: PreTrainedModel, layer_map: S
         DistillError: unsupported family, weights that cannot be had or do not fit.
     """
     check_family(teacher)
+    head: Any = AutoModelForMaskedLM if masked_lm else AutoModelForSequenceClassification
     folder = None
     if start == StudentStart.RANDOM:
-        model = _random_model(student_config(shape, teacher.config), seed)
+        model = _random_model(student_config(shape, teacher.config), seed, head)
     elif start == StudentStart.TEACHER_LAYERS:
-        model = _from_teacher_layers(student_config(shape, teacher.config), teacher, layer_map, seed)
+        model = _from_teacher_layers(student_config(shape, teacher.config), teacher, layer_map, seed, head)
     else:
         source = general_name(shape) if start == StudentStart.GENERAL else start
-        model = _load(source, student_config(shape, teacher.config), seed)
+        model = _load(source, student_config(shape, teacher.config), seed, head)
         folder = Path(source)
     check_family(model)
     widths = model.config.hidden_size, teacher.config.hidden_size
@@ -143,26 +164,34 @@ def general_name(shape: str) -> str:
     return SHAPES[shape].general
 
 
+def _like(teacher: PreTrainedConfig) -> PreTrainedConfig:
+    """A new configuration with the teacher's values, without what belongs to its files."""
+    settings = teacher.to_dict()
+    for name in ("architectures", "_name_or_path", "dtype", "torch_dtype"):
+        settings.pop(name, None)
+    return type(teacher)(**settings)
+
+
 def _read_config(shape: str) -> PreTrainedConfig:
     try:
-        return AutoConfig.from_pretrained(shape)
+        return AutoConfig.from_pretrained(shape, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise DistillError(
-            f"expected a student {', '.join(SHAPES)} or a config.json; found {shape!r} ({_first_line(error)}). "
+            f"expected a student {', '.join(NAMED_SHAPES)} or a config.json; found {shape!r} ({_first_line(error)}). "
             "Give the path of a Hugging Face configuration with its model_type."
         ) from error
 
 
-def _random_model(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+def _random_model(config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
     """Drawn weights; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+        model: PreTrainedModel = head.from_config(config)
     return model.float()
 
 
 def _from_teacher_layers(
-    config: PreTrainedConfig, teacher: PreTrainedModel, layer_map: Sequence[int], seed: int
+    config: PreTrainedConfig, teacher: PreTrainedModel, layer_map: Sequence[int], seed: int, head: Any
 ) -> PreTrainedModel:
     """Embeddings, head and the layers g(m) of the teacher."""
     for name in ("hidden_size", "num_attention_heads", _feed_forward_name(config), "vocab_size"):
@@ -172,7 +201,7 @@ def _from_teacher_layers(
                 f"expected the teacher's {name} ({theirs}) to start from its layers; found {mine}. "
                 "Use a student of equal widths, or start from general weights."
             )
-    model = _random_model(config, seed)
+    model = _random_model(config, seed, head)
     source = teacher.state_dict()
     chosen: dict[str, Tensor] = {}
     for name in model.state_dict():
@@ -187,10 +216,10 @@ def _from_teacher_layers(
     return model
 
 
-def _load(source: str, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
     """Loads a general or earlier student; only its head may be missing, and is then drawn from `seed`."""
     try:
-        found = AutoConfig.from_pretrained(source)
+        found = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise DistillError(_cannot_load(source, error)) from error
     _take_labels(found, config)
@@ -203,8 +232,13 @@ def _load(source: str, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                source, config=found, output_loading_info=True, ignore_mismatched_sizes=True, dtype=torch.float32
+            model, report = head.from_pretrained(
+                source,
+                config=found,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                dtype=torch.float32,
+                trust_remote_code=False,
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise DistillError(_cannot_load(source, error)) from error

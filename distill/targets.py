@@ -14,9 +14,10 @@ import torch
 
 from distill.cache_format import CacheKey, pack, unpack
 from distill.errors import DistillError
-from distill.reading import read_rows, tokenizer_fingerprint, truncating
+from distill.reading import read_rows
 from distill.shards import Position
-from distill.teacher import Teacher, TeacherTargets, Wanted, weights_fingerprint
+from distill.teacher import Teacher, TeacherTargets, Wanted
+from distill.tokens import tokenizer_fingerprint, truncating
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,17 +29,18 @@ if TYPE_CHECKING:
 
 def cache_key(teacher: Teacher, stream: ShardStream, content: CacheMode, dtype: str = "float16") -> CacheKey:
     """The key of a cache of this teacher's outputs on this data."""
-    config = teacher.model.config
+    config, masking = teacher.model.config, stream.settings.masking
+    fingerprint = tokenizer_fingerprint(stream.tokenizer_json)
     return CacheKey(
-        teacher=weights_fingerprint(teacher.model),
-        tokenizer=tokenizer_fingerprint(stream.tokenizer_json),
+        teacher=teacher.note_fingerprint(),
+        tokenizer=f"{fingerprint}, {masking}, seed {stream.settings.seed}" if masking else fingerprint,
         layers=teacher.layer_map,
         texts=stream.columns.texts,
         precision=str(teacher.precision),
         dtype=dtype,
         max_length=stream.settings.max_length,
         content=str(content),
-        classes=int(config.num_labels or 1),
+        classes=int(config.num_labels or 1) if teacher.predicts else 0,
         heads=config.num_attention_heads,
         width=config.hidden_size,
     )
@@ -74,7 +76,8 @@ class Targets:
         live_states = wanted.states and not key.full
         computed = TeacherTargets()
         if missing or live_states:
-            everything = Wanted(bool(missing), live_states or (key.full and bool(missing)), wanted.embedding)
+            states = live_states or (key.full and bool(missing))
+            everything = Wanted(bool(missing and key.classes), states, wanted.embedding)
             computed = self.teacher.targets(batch, everything)
         elif wanted.embedding:
             computed = self.teacher.targets(batch, Wanted(embedding=True))
@@ -116,10 +119,11 @@ class Targets:
         return records
 
     def _packed(self, batch: Batch, missing: list[int], computed: TeacherTargets) -> list[NDArray[np.generic]]:
-        if not missing or computed.logits is None or self.cache is None:
+        if not missing or self.cache is None:
             return []
         key = self.cache.key
-        arrays = {"logits": computed.logits.float().cpu().numpy()}
+        logits = torch.zeros(len(batch), 0) if computed.logits is None else computed.logits
+        arrays = {"logits": logits.float().cpu().numpy()}
         if key.full:
             arrays["scores"] = torch.stack(computed.scores, 1).float().cpu().numpy()  # (B, L, h, T, T)
             arrays["hidden"] = torch.stack(computed.hidden, 1).float().cpu().numpy()  # (B, L, T, d)

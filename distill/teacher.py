@@ -78,15 +78,31 @@ class Teacher:
         model: an encoder with its task head; changed in place (eval mode, no gradients, attention function).
         layer_map: teacher layers g(1) … g(M); empty for the prediction alone.
         precision: of its matrix products.
+        predicts: whether it has classes or a score to learn from; false for general distillation.
     """
 
     def __init__(
-        self, model: PreTrainedModel, layer_map: Sequence[int] = (), precision: Precision = Precision.FP32
+        self,
+        model: PreTrainedModel,
+        layer_map: Sequence[int] = (),
+        precision: Precision = Precision.FP32,
+        predicts: bool = True,
     ) -> None:
         record_scores(model, layer_map)
         self.model = model.eval().requires_grad_(False)
         self.layer_map = tuple(layer_map)
         self.precision = precision
+        self.predicts = predicts
+        self._fingerprint = ""
+
+    def __deepcopy__(self, _memo: object) -> Teacher:
+        """Itself: it is frozen, and a stage that makes predictions of it is copied to be timed."""
+        return self
+
+    def note_fingerprint(self) -> str:
+        """The digest of its weights as they were at the first call; see weights_fingerprint."""
+        self._fingerprint = self._fingerprint or weights_fingerprint(self.model)
+        return self._fingerprint
 
     def targets(self, batch: Batch, wanted: Wanted) -> TeacherTargets:
         """Runs the teacher on a batch.

@@ -284,7 +284,8 @@ def _own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:
 
 
 def _weights(stage: Stage) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in stage.state_dict().items()}
+    # Cloned: tied tensors share memory, which the file format refuses.
+    return {name: value.detach().cpu().contiguous().clone() for name, value in stage.state_dict().items()}
 
 
 def _dropout_seed(seed: int, step: int, part: int) -> int:

@@ -16,7 +16,7 @@ import urllib.request
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from glove.cache import atomic_file, locked, writing
+from glove.cache import atomic_file, default_cache_folder, locked, writing
 from glove.errors import VectorsError
 
 if TYPE_CHECKING:
@@ -45,15 +45,31 @@ def gensim_file(name: str, cache: Path, report: Callable[[str], None]) -> Path:
     Raises:
         VectorsError: No network, an unknown name, or a file that differs from its checksum.
     """
+    present = kept_file(name, cache)
+    if present is not None:
+        return present
     target = cache / "gensim" / f"{name}.gz"
-    own = Path(os.environ.get("GENSIM_DATA_DIR", "~/gensim-data")).expanduser() / name / f"{name}.gz"
-    for present in (target, own):
-        if present.is_file():
-            return present
     with writing(cache), locked(target):
         if not target.is_file():
-            _download(name, _entry(name), target, report)
+            _download(name, find_entry(name), target, report)
     return target
+
+
+def kept_file(name: str, cache: Path | None = None) -> Path | None:
+    """The data file of a name where it was downloaded before, by us or by gensim itself; None if it was not.
+
+    Args:
+        name: Such as `glove-wiki-gigaword-300`.
+        cache: The cache folder; None takes TINYAUG_CACHE or the user's cache folder.
+    """
+    target = (cache or default_cache_folder()) / "gensim" / f"{name}.gz"
+    own = Path(os.environ.get("GENSIM_DATA_DIR", "~/gensim-data")).expanduser() / name / f"{name}.gz"
+    return next((path for path in (target, own) if path.is_file()), None)
+
+
+def list_url() -> str:
+    """Where the list of names is read."""
+    return _urls()[0]
 
 
 def _urls() -> tuple[str, str]:
@@ -61,10 +77,18 @@ def _urls() -> tuple[str, str]:
     return (f"{base.rstrip('/')}/list.json", base.rstrip("/")) if base else (LIST_URL, RELEASES_URL)
 
 
-def _entry(name: str) -> dict[str, Any]:
-    """What the list says about a name."""
+def find_entry(name: str, seconds: float | None = None) -> dict[str, Any]:
+    """What the list says about a name: number of parts, checksums.
+
+    Args:
+        name: Such as `glove-wiki-gigaword-300`.
+        seconds: Until when it has to be there; None for LIST_SECONDS.
+
+    Raises:
+        VectorsError: No network, an unknown name.
+    """
     try:
-        listed = json.loads(_fetch_in_time(_urls()[0], name))
+        listed = json.loads(_fetch_in_time(_urls()[0], name, seconds or LIST_SECONDS))
         models, corpora = dict(listed["models"]), dict(listed["corpora"])
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, VectorsError):
@@ -78,21 +102,21 @@ def _entry(name: str) -> dict[str, Any]:
     raise VectorsError(f"{name} is neither a file nor a name gensim knows; near are: {near}")
 
 
-def _fetch_in_time(url: str, name: str) -> bytes:
+def _fetch_in_time(url: str, name: str, seconds: float) -> bytes:
     """Reads a small file; in a thread, because a name look-up has no timeout of its own."""
     outcome: list[bytes | Exception] = []
 
     def fetch() -> None:
         try:
-            with urllib.request.urlopen(url, timeout=LIST_SECONDS) as answer:
+            with urllib.request.urlopen(url, timeout=seconds) as answer:
                 outcome.append(answer.read())
         except NETWORK_ERRORS as error:
             outcome.append(error)
 
     worker = threading.Thread(target=fetch, daemon=True)
     worker.start()
-    worker.join(LIST_SECONDS)
-    result = outcome[0] if outcome else TimeoutError(f"no answer within {LIST_SECONDS} s")
+    worker.join(seconds)
+    result = outcome[0] if outcome else TimeoutError(f"no answer within {seconds:g} s")
     if isinstance(result, Exception):
         raise VectorsError(
             f"{name} is no file here, and asking {url} for vectors of that name failed: {result}; "

@@ -14,6 +14,8 @@ import typer
 from pipelines.cli.augment import augment
 from pipelines.cli.cache_teacher import cache_teacher
 from pipelines.cli.distill import distill
+from pipelines.cli.distill_general import distill_general
+from pipelines.cli.doctor import doctor
 from pipelines.cli.evaluate import evaluate
 from pipelines.cli.finetune import finetune
 from pipelines.cli.resample import resample
@@ -33,7 +35,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, augment, resample, finetune, distill, cache_teacher, evaluate, status, verify, inspect):
+TRAINING: tuple[Any, ...] = (finetune, distill, distill_general, cache_teacher, evaluate)
+for verb in (run, augment, resample, *TRAINING, status, verify, inspect, doctor):
     app.command()(verb)
 
 ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry

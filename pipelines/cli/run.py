@@ -22,6 +22,7 @@ def run(
     limit: opt.Limit = None,
     on_bad_row: opt.OnBadRow = "stop",
     allow_rejects: opt.AllowRejects = False,
+    demo: opt.Demo = False,
     train_rows: train.TrainRows = None,
     mlm: opt.Mlm = None,
     revision: opt.Revision = None,
@@ -30,7 +31,7 @@ def run(
     teacher_model: train.TeacherModel = None,
     teacher_revision: train.TeacherRevision = None,
     student: train.Student = None,
-    student_init: train.StudentInit = "general",
+    student_init: train.GivenStart = None,
     layer_map: train.LayerMap = "uniform",
     preset: opt.Preset = "paper",
     n: opt.N = None,
@@ -47,7 +48,7 @@ def run(
     unique: opt.Unique = None,
     drop_leaks: opt.DropLeaks = False,
     max_words: opt.MaxWords = None,
-    profile: train.Profile = "paper",
+    profile: train.GivenProfile = None,
     epochs_finetune: train.EpochsFinetune = None,
     epochs_intermediate: train.EpochsIntermediate = None,
     epochs_prediction: train.EpochsPrediction = None,
@@ -89,7 +90,9 @@ def run(
     """From a task to a student: check everything, augment, fine-tune a teacher, distil, evaluate, sum up.
 
     Run the same command again to go on after a stop: every stage that is done is skipped. Try it first with
-    --dry-run for what it costs, or with --profile quick.
+    --demo, which needs no network and four minutes; with --dry-run for what it costs; or with --profile quick.
+
+    [bold]tinyaug run --task sst2 --demo[/]
 
     [bold]tinyaug run --task sst2 --out runs/sst2[/]
 
@@ -101,14 +104,18 @@ def run(
 
 
 def _run(request: RunRequest, dry_run: bool) -> int:
+    from pipelines.cli.run_demo import show_demo, welcome
     from pipelines.cli.run_summary import TerminalReporting, show_run, show_run_plan
     from pipelines.training.ranks import leave_ranks
     from pipelines.training.run_job import run_task
 
     if dry_run:
         return show_run_plan(request)
+    if request.demo:
+        welcome()
     try:
-        show_run(run_task(request, TerminalReporting()))
+        outcome = run_task(request, TerminalReporting())
     finally:
         leave_ranks()
+    (show_demo if request.demo else show_run)(outcome)
     return 0

@@ -25,6 +25,17 @@ def run_request(options: dict[str, Any]) -> RunRequest:
     Raises:
         UserError, AugmentError: a value that cannot be used.
     """
+    demo = options["demo"]
+    if demo:
+        from pipelines.demo.recipe import demo_run_options
+
+        options = demo_run_options(options)
+    stated = options["profile"] or ("demo" if demo else "paper")
+    options = {
+        **options,
+        "student_init": options["student_init"] or "general",
+        "profile": options["profile"] or "paper",
+    }
     quick = options["profile"] == "quick"
     limit = QUICK_SOURCES if quick and options["limit"] is None else options["limit"]
     augment = augment_request({**options, "demo": False, "limit": limit, "precision": options["augment_precision"]})
@@ -46,7 +57,7 @@ def run_request(options: dict[str, Any]) -> RunRequest:
             "out": f"{root}/student",
         }
     )
-    return RunRequest(augment, finetune, distill, _evaluate(options, distill.out, distill), options["profile"])
+    return RunRequest(augment, finetune, distill, _evaluate(options, distill.out, distill), stated, demo)
 
 
 def _evaluate(options: dict[str, Any], student: str, distill: Any) -> EvaluateRequest | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from pipelines.cli.terminal import TerminalReporter
 from pipelines.cli.training_progress import TrainingProgress
-from pipelines.cli.training_summary import estimate_table, metric_table
+from pipelines.cli.training_summary import estimate_table
 from pipelines.wording import duration, size
 
 if TYPE_CHECKING:
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.run_job import RunOutcome, RunRequest
 
+MODELS = ("teacher", "student")
+SIZES = (
+    ("parameters", "parameters", "M"),
+    ("without embeddings", "without_embeddings", "M"),
+    ("on disk", "bytes", "MB"),
+)
 OFFER_QUICK = 6 * 3600.0  # seconds
 
 
@@ -35,7 +41,7 @@ class TerminalReporting:
 
 
 def show_run(outcome: RunOutcome) -> None:
-    """Prints the summary table of a run.
+    """Prints the summary of a run.
 
     Args:
         outcome: what came of it.
@@ -48,17 +54,60 @@ def show_run(outcome: RunOutcome) -> None:
     table.add_row("augmented", f"{augmented['examples']:,} examples, {augmented['rows']:,} rows")
     for name, stage in metrics["stages"].items():
         table.add_row(name, f"{stage['steps']:,} steps, {stage['examples']:,} examples, {duration(stage['seconds'])}")
-    sizes = metrics["parameters"]
     table.add_row("layer map", ", ".join(str(layer) for layer in metrics["layer_map"]))
-    table.add_row(
-        "parameters",
-        f"teacher {sizes['teacher'] / 1e6:,.1f} M, student {sizes['student'] / 1e6:,.1f} M "
-        f"({sizes['teacher'] / max(1, sizes['student']):,.1f} times smaller)",
-    )
     console.print(table)
-    console.print(metric_table({**metrics["dev"], "student / teacher": metrics["kept"]}))
+    console.print(comparison_table(metrics))
+    console.print(footnote(metrics), style="dim", soft_wrap=True)
     console.print(f"student: {metrics['folders']['student']}", soft_wrap=True)
     console.print(f"metrics: {outcome.storage.display('metrics.json')}", soft_wrap=True)
+
+
+def comparison_table(metrics: dict[str, Any]) -> Table:
+    """Teacher and student beside each other: scores with intervals, sizes, latencies, and what the student gains.
+
+    Args:
+        metrics: of metrics.json.
+    """
+    table = Table(box=None, padding=(0, 2))
+    for name in ("", "teacher", "student", "student / teacher"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for part, scores in metrics["dev"]["student"].items():
+        for name in scores:
+            kept = metrics["kept"].get(part, {}).get(name)
+            values = [_score(metrics, model, part, name) for model in MODELS]
+            table.add_row(f"{part} {name}", *values, "" if kept is None else f"{kept:.1%} kept")
+    sizes = [metrics["sizes"][model] for model in MODELS]
+    table.add_row("layers", *(str(found["layers"]) for found in sizes), "")
+    for label, name, unit in SIZES:
+        numbers = [found[name] / 1e6 for found in sizes]
+        table.add_row(label, *(f"{number:,.1f} {unit}" for number in numbers), _times(numbers, "smaller"))
+    numbers = [metrics["latency"]["milliseconds"][model] for model in MODELS]
+    table.add_row("one sentence", *(f"{number:,.1f} ms" for number in numbers), _times(numbers, "faster"))
+    return table
+
+
+def footnote(metrics: dict[str, Any]) -> str:
+    """What the intervals and the milliseconds are."""
+    speed, rows = metrics["latency"], metrics["dev_rows"]
+    said = [f"{part}: {count:,} rows" for part, count in rows.items()]
+    if any(metrics["intervals"]["student"].values()):
+        said.append("in brackets the 95% interval")
+    threads = f"{speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
+    said.append(f"milliseconds: median of {speed['texts']} texts one by one, tokenised, on the CPU ({threads})")
+    return "; ".join(said)
+
+
+def _score(metrics: dict[str, Any], model: str, part: str, name: str) -> str:
+    value = metrics["dev"][model].get(part, {}).get(name)
+    interval = metrics["intervals"][model].get(part, {}).get(name)
+    if value is None or interval is None:
+        return "" if value is None else f"{value:.4f}"
+    return f"{value:.1%} [{100 * interval[0]:.1f}-{100 * interval[1]:.1f}]"
+
+
+def _times(numbers: list[float], what: str) -> str:
+    teacher, student = numbers
+    return f"{teacher / max(student, 1e-9):,.1f} x {what}"
 
 
 def show_run_plan(request: RunRequest) -> int:

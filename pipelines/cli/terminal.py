@@ -41,7 +41,6 @@ class TerminalReporter:
         self._start = self._said = time.monotonic()
 
     def __enter__(self) -> TerminalReporter:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -51,7 +50,7 @@ class TerminalReporter:
 
     def message(self, text: str) -> None:
         """Prints a line above the bars."""
-        self._console.print(text, style="dim", markup=False)
+        self._console.print(text, style="dim", markup=False, soft_wrap=True)
 
     def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:
         """Opens a bar."""
@@ -63,6 +62,7 @@ class TerminalReporter:
         if finished:
             self.message(f"{title}: {len(finished)} of {parts} shards are done already")
         if self._console.is_terminal:
+            self._progress.start()  # not before: till then downloads draw bars of their own
             self._task = self._progress.add_task(title, total=self._total, completed=int(self._done), rates="")
         else:
             self.message(f"{title}: {parts - len(finished)} shards")

@@ -31,7 +31,8 @@ TeacherRevision = Annotated[str | None, Option(help="Revision of the teacher on 
 Student = Annotated[
     str | None,
     Option(
-        help="tinybert4 (4 x 312), tinybert6 (6 x 768), or a config.json [tinybert4, or the folder of --student-init].",
+        help="tinybert4 (4 x 312), tinybert6 (6 x 768), half (the teacher's shape, half its layers), or a config.json "
+        "[tinybert4, or the folder of --student-init].",
         rich_help_panel=MODELS,
     ),
 ]
@@ -39,6 +40,14 @@ StudentInit = Annotated[
     str,
     Option(
         help="general (the published general TinyBERT), teacher-layers (equal widths), random, or a folder.",
+        rich_help_panel=MODELS,
+    ),
+]
+GivenStart = Annotated[
+    str | None,
+    Option(
+        "--student-init",
+        help="general (the published general TinyBERT), teacher-layers (equal widths), random, or a folder [general].",
         rich_help_panel=MODELS,
     ),
 ]
@@ -60,6 +69,14 @@ Profile = Annotated[
     str,
     Option(
         help="paper, or quick: 16,000 random rows and fewer epochs (fine-tuning 1, intermediate 3, prediction 2).",
+        rich_help_panel=TRAINING,
+    ),
+]
+GivenProfile = Annotated[
+    str | None,
+    Option(
+        "--profile",
+        help="paper, or quick: 2,000 examples, 16,000 rows and fewer epochs (1, 3 and 2) [paper].",
         rich_help_panel=TRAINING,
     ),
 ]

@@ -17,6 +17,7 @@ TITLES = {
     "labels": "fine-tuning",
     "intermediate": "intermediate distillation",
     "prediction": "prediction distillation",
+    "general": "general distillation",
     "teacher": "running the teacher",
 }
 LINE_EVERY = 20.0  # seconds between lines where there is no terminal
@@ -45,7 +46,6 @@ class TrainingProgress:
         self._last: Now | None = None
 
     def __enter__(self) -> TrainingProgress:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -66,6 +66,7 @@ class TrainingProgress:
         self._total, self._last = examples, None
         self._start = self._said = time.monotonic()
         if self._console.is_terminal:
+            self._progress.start()  # not before: till then downloads draw bars of their own
             self._task = self._progress.add_task(TITLES.get(name, name), total=examples, now="")
         else:
             self.message(f"{TITLES.get(name, name)}: {examples:,} examples")

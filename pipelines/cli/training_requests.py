@@ -68,7 +68,7 @@ def distill_request(options: dict[str, Any]) -> DistillRequest:
         losses=LossChoice(
             tuple(part.strip() for part in options["losses"].split(",") if part.strip()),
             options["temperature"],
-            _numbers(options["layer_weights"]),
+            numbers(options["layer_weights"]),
             options["heads"],
         ),
         cache=CacheChoice(
@@ -153,7 +153,12 @@ def _custom(options: dict[str, Any]) -> CustomOptions | None:
     return CustomOptions(tuple(options["text"]), options["label"], options["label_type"], classes)
 
 
-def _numbers(text: str | None) -> tuple[float, ...] | None:
+def numbers(text: str | None) -> tuple[float, ...] | None:
+    """Numbers separated by commas; None for None.
+
+    Raises:
+        UserError: it is none.
+    """
     if text is None:
         return None
     try:

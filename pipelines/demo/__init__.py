@@ -1,6 +1,7 @@
 """The embedded demo pack: a small masked LM, a subset of GloVe, and review sentences, so that no network is needed.
 
-Only the folders' names are known here; README.md says what lies in them and under which licences.
+Only the folders' names are known here; README.md says what lies in them and under which licences. Nothing depends
+on the masked LM's sizes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ OUT = "runs/demo"
 
 
 def demo_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of `augment` with the embedded pack wherever the user named nothing else.
+    """Options of `augment` or `run` with the embedded pack wherever the user named nothing else.
 
     Args:
         options: by name, as typed; None where nothing was typed.

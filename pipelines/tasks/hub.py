@@ -6,15 +6,16 @@ import hashlib
 import importlib.util
 import json
 import os
-import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from augment.hub import ask_in_time, explain
 from pipelines.errors import UserError
 from pipelines.tasks.columnar import plain_type, task_batch
+from pipelines.tasks.hub_cache import VERSION, cached_commit, cached_commits, commit_of
 from pipelines.tasks.labels import LabelReader
 from pipelines.tasks.source import Column, Plan, Request, Role
 from pipelines.tasks.split import OpenTask, Split
@@ -92,14 +93,17 @@ class HubSource:
 
 
 def open_hub(task: Task, revision: str | None, on_bad: Callable[[BadRow], None]) -> OpenTask:
-    """A GLUE task from the hub, or from the local cache when HF_HUB_OFFLINE is set.
+    """A GLUE task from the hub, or from the local cache when HF_HUB_OFFLINE is set or the hub is out of reach.
+
+    The task's revision is the commit that was read.
 
     Raises:
         UserError: If `datasets` is missing, the hub cannot be reached or does not have it.
     """
     loaded = _load(task.name, revision)
     parts = {part: partial(_open_part, task, part, loaded[part], on_bad) for part in task.splits if part in loaded}
-    return OpenTask(task, parts, lambda part: f"a part {part!r}", f"{REPOSITORY}/{task.name}", revision)
+    commit = next((commit_of(part) for part in loaded.values()), None) or revision
+    return OpenTask(task, parts, lambda part: f"a part {part!r}", f"{REPOSITORY}/{task.name}", commit)
 
 
 def _open_part(task: Task, part: str, data: Any, on_bad: Callable[[BadRow], None]) -> Split:
@@ -120,46 +124,47 @@ def _open_part(task: Task, part: str, data: Any, on_bad: Callable[[BadRow], None
 def _load(config: str, revision: str | None) -> Any:
     if importlib.util.find_spec("datasets") is None:
         raise UserError(f"expected the package `datasets`, found none. Install it, or: {_REMEDY}.")
-    _require_hub(revision)  # before `datasets` is imported, which takes a second
+    trouble = _trouble(revision)  # before `datasets` is imported, which takes a second
+    asked = f"{REPOSITORY} ({config}{f', revision {revision}' if revision else ''})"
+    stored = cached_commit(REPOSITORY, config, revision) if trouble is not None else None
+    if trouble is not None and stored is None:
+        have = ", ".join(folder.name[:12] for folder in cached_commits(REPOSITORY, config)) or "nothing of it"
+        raise UserError(
+            f"expected {asked} from the hub or its cache, found: {explain(trouble, asked=True)}; the local cache has "
+            f"{have}. {_REMEDY}, or give the command a network once."
+        ) from trouble
     import datasets
 
+    datasets.logging.set_verbosity_error()  # it tells of every use of its cache
     try:
-        return datasets.load_dataset(REPOSITORY, config, revision=revision)
-    except (OSError, ValueError) as error:
-        asked = f"{REPOSITORY} ({config}{f', revision {revision}' if revision else ''})"
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"expected {asked} from the hub or its cache, found: {reason}. {_REMEDY}.") from error
+        return (
+            datasets.load_dataset(REPOSITORY, config, revision=revision) if stored is None else _stored(config, stored)
+        )
+    except Exception as error:  # the library and the hub's client raise many kinds, some from a broken download
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        raise UserError(f"expected {asked} from the hub or its cache, found: {explain(cause)}. {_REMEDY}.") from error
 
 
-def _require_hub(revision: str | None) -> None:
-    """Fails within seconds where the hub is out of reach; the library's own retries take half a minute.
+def _stored(config: str, commit: str) -> Any:
+    """What the library stored earlier; of several commits it would take the one that it used last."""
+    from datasets.packaged_modules.cache.cache import Cache
 
-    Asked in a thread with one deadline: a name look-up has no timeout of its own, and every address is tried in turn.
-    """
+    name = REPOSITORY.split("/")[1]
+    return Cache(repo_id=REPOSITORY, dataset_name=name, config_name=config, version=VERSION, hash=commit).as_dataset()
+
+
+def _trouble(revision: str | None) -> Exception | None:
+    """Why the hub cannot be asked, within seconds: the library's own retries take half a minute."""
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     told = os.environ.get("HF_DATASETS_OFFLINE")
     if constants.HF_HUB_OFFLINE if told is None else told.upper() in constants.ENV_VARS_TRUE_VALUES:
-        return
-    outcome: list[Exception | None] = []
-
-    def ask() -> None:
-        try:
-            HfApi().dataset_info(REPOSITORY, revision=revision, timeout=PROBE_SECONDS)
-            outcome.append(None)
-        except HfHubHTTPError:  # the hub did answer: what it has against the request is told when it is loaded
-            outcome.append(None)
-        except Exception as error:  # the client raises many kinds
-            outcome.append(error)
-
-    worker = threading.Thread(target=ask, daemon=True)
-    worker.start()
-    worker.join(PROBE_SECONDS)
-    trouble = outcome[0] if outcome else TimeoutError(f"no answer within {PROBE_SECONDS} s")
-    if trouble is not None:
-        reason = str(trouble).strip().splitlines()[0] if str(trouble).strip() else type(trouble).__name__
-        raise UserError(
-            f"expected to reach the hub at {constants.ENDPOINT}, found no way to it ({reason}). {_REMEDY}, or set "
-            "HF_HUB_OFFLINE=1 if the data set is in the local cache."
-        ) from trouble
+        return OfflineModeIsEnabled("offline mode is enabled")
+    try:
+        ask_in_time(lambda: HfApi().dataset_info(REPOSITORY, revision=revision, timeout=PROBE_SECONDS), PROBE_SECONDS)
+    except HfHubHTTPError:  # the hub did answer: what it has against the request is told when it is loaded
+        return None
+    except Exception as error:  # the client raises many kinds
+        return error
+    return None

@@ -41,7 +41,7 @@ def open_task(
         UserError: If the task is unknown, or its files, columns or labels are not as expected.
     """
     if data is not None and revision is not None:
-        raise UserError(f"--revision {revision} belongs to the hub, but --data {data} was given. Leave out one.")
+        raise UserError(f"--data-revision {revision} belongs to the hub, but --data {data} was given. Leave out one.")
     if plain_name(name) == "custom":
         if data is None or options is None:
             raise UserError("--task custom: expected --data FILE and --text COLUMN, found neither or one. Pass both.")

@@ -125,7 +125,7 @@ class OpenTask:
         parts: Each part that is present (hub names) and how it is opened.
         expected: What a part would be stored as, for messages.
         place: Where the parts were looked for.
-        revision: The hub's revision as asked for; None for local files or where none was named.
+        revision: The hub's commit that is read, or, where that is not known, as asked for; None for local files.
     """
 
     task: Task

@@ -19,6 +19,7 @@ from pipelines.training.distill_session import (
 )
 from pipelines.training.folder import stage_storage
 from pipelines.training.ranks import Ranks
+from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +72,7 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
     caches = storage.local_folder()
     ranks = Ranks(request.machine.device == "cpu")
     teacher = load_teacher(request, checked)
+    pack_teacher(teacher)
     with folder_lock(caches):
         place = training_rows(request, checked, storage)
         stream = training_stream(request, checked, place, request.intermediate.batch_rows)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
     from pipelines.tasks import Task
+    from pipelines.training.general_request import GeneralRequest
     from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest, LossChoice
@@ -118,7 +119,7 @@ def check_teacher(teacher: TeacherFiles, task: Task, max_length: int) -> None:
     check_length(teacher.config, max_length, "teacher")
 
 
-def plan_student(request: DistillRequest, teacher: TeacherFiles) -> StudentPlan:
+def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles) -> StudentPlan:
     """The student's shape, start and layer map, checked against its teacher.
 
     Raises:
@@ -194,12 +195,12 @@ def check_disk(folder: Path, needed: int, why: str) -> None:
 
 def _existing(shape: str) -> str:
     """A path as it is; a name without a file would be looked for on the hub."""
-    from distill.student import SHAPES
+    from distill.student import NAMED_SHAPES
 
-    if shape in SHAPES or Path(shape).exists():
+    if shape in NAMED_SHAPES or Path(shape).exists():
         return shape
     if shape.endswith(".json") or shape.startswith((".", "/", "~")) or "/" not in shape:
-        raise UserError(f"--student {shape}: expected {', '.join(SHAPES)} or a config.json, found no such file")
+        raise UserError(f"--student {shape}: expected {', '.join(NAMED_SHAPES)} or a config.json, found no such file")
     return shape
 
 

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipelines.training.distill_checks import check_disk, check_distill
+from pipelines.training.distill_content import INTERMEDIATE, PREDICTION, distill_content
 from pipelines.training.distill_plan import plan_distill
 from pipelines.training.distill_session import (
     load_student,
     load_teacher,
     loss_settings,
     open_targets,
-    train_inputs,
     training_rows,
     training_stream,
 )
@@ -27,10 +27,8 @@ from pipelines.training.folder import (
     publish,
     publish_folder,
     refuse_other_run,
-    run_content,
     stage_storage,
     started_run,
-    task_content,
     undone_if_refused,
 )
 from pipelines.training.judging import dev_of, evaluate_parts, metrics_of
@@ -41,6 +39,7 @@ from pipelines.training.parts import write_part
 from pipelines.training.preflight import judge_teacher
 from pipelines.training.ranks import Ranks
 from pipelines.training.saving import save_model
+from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,13 +50,12 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher
     from pipelines.storage import Storage
     from pipelines.training.distill_checks import CheckedDistill
+    from pipelines.training.general_request import GeneralRequest
     from pipelines.training.loop import Dev
     from pipelines.training.recipe import StageRecipe
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
 
-INTERMEDIATE, PREDICTION = "intermediate", "prediction"
-UNTELLING = ("transformers_version", "_name_or_path", "dtype", "architectures")  # of a configuration
 STUDENT = "student"  # what the intermediate stage leaves, in its folder
 
 
@@ -79,7 +77,7 @@ def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: st
     storage = stage_storage(request.out, "a model")
     started_run(storage, "distill", overwrite=False)
     checked = check_distill(request)
-    content = _content(request, checked)
+    content = distill_content(request, checked)
     ranks = Ranks(request.machine.device == "cpu")
     with ranks.writing(storage):
         done = None if request.overwrite else finished_metrics(storage)
@@ -92,7 +90,7 @@ def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: st
         return _Distillation(request, checked, storage, ranks, reporter).run(content, profile)
 
 
-def cache_root(request: DistillRequest, storage: Storage) -> Path:
+def cache_root(request: DistillRequest | GeneralRequest, storage: Storage) -> Path:
     """Where the caches lie: in folders named by their content."""
     return request.cache.folder or storage.local_folder() / "teacher_cache"
 
@@ -114,6 +112,8 @@ class _Distillation:
         self.caches = cache_root(request, storage)
         self.teacher: Teacher = load_teacher(request, checked)
         self.student: Student = self._load_student()
+        self.teacher_parameters = self.teacher.model.num_parameters()
+        pack_teacher(self.teacher)
         self.stages: dict[str, Any] = {}
 
     def run(self, content: dict[str, Any], profile: str) -> Trained:
@@ -232,7 +232,7 @@ class _Distillation:
             "layer_map": resolved["layer_map"],
             "parameters": {
                 "student": model.num_parameters(),
-                "teacher": self.teacher.model.num_parameters(),
+                "teacher": self.teacher_parameters,
             },
             "stages": self.stages,
             "files": files,
@@ -261,38 +261,6 @@ class _Distillation:
         student = load_student(self.request, self.checked, self.teacher, start)
         move(student.model, self.request.machine.device)
         return student
-
-
-def _content(request: DistillRequest, checked: CheckedDistill) -> dict[str, Any]:
-    data, machine, config = checked.data, request.machine, checked.student.config.to_dict()
-    settings = {
-        "student": {
-            "config": {name: value for name, value in config.items() if name not in UNTELLING},
-            "start": request.start if checked.student.found is None else None,  # else its fingerprint tells
-            "layer_map": checked.student.layer_map,
-        },
-        INTERMEDIATE: asdict(request.intermediate),
-        PREDICTION: asdict(request.prediction),
-        "losses": asdict(request.losses),
-        "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
-        "reading": asdict(request.reading),
-        "precision": machine.precision,
-        "accumulation": machine.accumulation,
-    }
-    models = {"teacher": checked.teacher.found.fingerprint}
-    if checked.student.found is not None:
-        models["student"] = checked.student.found.fingerprint
-    inputs = {"train": train_inputs(checked), "dev": data.inputs(data.dev_parts)}
-    sources = {
-        "data": str(request.data.data) if request.data.data else None,
-        "data_revision": request.data.revision,
-        "train": request.train,
-        "teacher": request.teacher,
-        "teacher_revision": checked.teacher.found.revision,
-        "student": checked.student.shape,
-        "student_init": request.start,
-    }
-    return {**run_content("distill", settings, task_content(data.task), inputs, models), "sources": sources}
 
 
 def _listed(layers: tuple[int, ...]) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher
     from pipelines.storage import Storage
     from pipelines.training.distill_checks import CheckedDistill
+    from pipelines.training.general_request import GeneralRequest
     from pipelines.training.ranks import Ranks
     from pipelines.training.recipe import StageRecipe
     from pipelines.training.request import DistillRequest
@@ -58,7 +59,7 @@ def load_student(request: DistillRequest, checked: CheckedDistill, teacher: Teac
     return student
 
 
-def loss_settings(request: DistillRequest) -> LossSettings:
+def loss_settings(request: DistillRequest | GeneralRequest) -> LossSettings:
     """The library's settings for what the user chose."""
     from distill.losses import HeadReduction, LossSettings
 
@@ -146,7 +147,12 @@ def decide_cache(
 
 
 def open_targets(
-    request: DistillRequest, teacher: Teacher, stream: ShardStream, content: str, root: Path, ranks: Ranks
+    request: DistillRequest | GeneralRequest,
+    teacher: Teacher,
+    stream: ShardStream,
+    content: str,
+    root: Path,
+    ranks: Ranks,
 ) -> Targets:
     """Where a stage gets its targets from: the teacher, through a cache unless it is off.
 

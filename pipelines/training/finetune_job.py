@@ -147,7 +147,7 @@ def _content(request: FinetuneRequest, encoder: Encoder) -> dict[str, Any]:
         {"data": data.inputs(("train", *data.dev_parts))},
         {"encoder": encoder.found.fingerprint},
     )
-    sources = {"data": str(request.data.data) if request.data.data else None, "data_revision": request.data.revision}
+    sources = {"data": str(request.data.data) if request.data.data else None, "data_revision": data.revision}
     model = {"model": request.model, "model_revision": encoder.found.revision}
     return {**content, "sources": {**sources, **model, "device": machine.device}}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.errors import DistillError
 from pipelines.errors import JobError
+from pipelines.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +88,8 @@ def train_stage(
     watcher = _Watcher(folder, settings, dev, reporter)
     hooks = Hooks(watcher.progress, watcher.evaluate if dev else None, str(dev.metrics[0]) if dev else None)
     reporter.stage_started(stage.name, examples)
+    if settings.cpu:
+        keep_freed_memory()
     try:
         return train(stage, stream, targets, folder, settings, hooks)
     except DistillError as error:

@@ -62,7 +62,7 @@ def load_config(found: FoundModel) -> PreTrainedConfig:
 
     _be_quiet()
     try:
-        config = AutoConfig.from_pretrained(found.folder)
+        config = AutoConfig.from_pretrained(found.folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{found.what} {found.name}: config.json cannot be read: {_first_line(error)}") from error
     if config.model_type not in FAMILIES:
@@ -83,7 +83,7 @@ def load_tokenizer(found: FoundModel) -> PreTrainedTokenizerFast:
 
     _be_quiet()
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(found.folder, use_fast=True)
+        tokenizer: Any = AutoTokenizer.from_pretrained(found.folder, use_fast=True, trust_remote_code=False)
     except Exception as error:  # a broken tokenizer.json raises whatever its reader raises
         raise UserError(
             f"{found.what} {found.name}: expected a tokenizer in the folder, it cannot be read: {_first_line(error)}"
@@ -117,7 +117,12 @@ def load_classifier(found: FoundModel, config: PreTrainedConfig, seed: int | Non
         torch.manual_seed(seed or 0)
         try:
             model, report = AutoModelForSequenceClassification.from_pretrained(
-                found.folder, config=config, output_loading_info=True, ignore_mismatched_sizes=True, dtype=torch.float32
+                found.folder,
+                config=config,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                dtype=torch.float32,
+                trust_remote_code=False,
             )
         except Exception as error:  # damaged safetensors, unreadable pickles: each reader has its own errors
             raise UserError(
@@ -134,6 +139,52 @@ def load_classifier(found: FoundModel, config: PreTrainedConfig, seed: int | Non
         raise UserError(
             f"{found.what} {found.name}: expected a model fine-tuned for this task, found no task head "
             f"({sorted(drawn)[0]} is missing); make one with `tinyaug finetune --model {found.name}`"
+        )
+    return model.eval()
+
+
+def load_masked_lm(found: FoundModel, config: PreTrainedConfig, head_needed: bool) -> PreTrainedModel:
+    """An encoder with a masked-LM head, in float32, in eval mode: the teacher of general distillation.
+
+    Args:
+        found: its files.
+        config: its configuration.
+        head_needed: whether the head must be there; it is drawn, and of no use, otherwise.
+
+    Raises:
+        UserError: weights that cannot be read or lack more than a head.
+    """
+    import torch
+    from transformers import AutoModelForMaskedLM
+
+    from distill.student import HEADS
+
+    _be_quiet()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            model, report = AutoModelForMaskedLM.from_pretrained(
+                found.folder,
+                config=config,
+                output_loading_info=True,
+                dtype=torch.float32,
+                trust_remote_code=False,
+            )
+        except Exception as error:  # as above
+            raise UserError(
+                f"{found.what} {found.name}: its weights cannot be read: {_first_line(error)}; copy the folder again"
+            ) from error
+    missing = sorted(report["missing_keys"])
+    lacking = [name for name in missing if not any(part in HEADS for part in name.split("."))]
+    if lacking:
+        raise UserError(
+            f"{found.what} {found.name}: expected a whole encoder, found {len(lacking)} tensors missing, {lacking[0]} "
+            "first; give a complete checkpoint"
+        )
+    if missing and head_needed:
+        raise UserError(
+            f"{found.what} {found.name}: expected a masked LM for --mlm-soft, found no masked-LM head ({missing[0]} is "
+            "missing); give one that has it, or leave --mlm-soft out"
         )
     return model.eval()
 

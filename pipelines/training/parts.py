@@ -37,6 +37,11 @@ class TaskData:
     opened: OpenTask | None
 
     @property
+    def revision(self) -> str | None:
+        """The hub's commit that is read; None for files of the user's."""
+        return self.opened.revision if self.opened is not None else None
+
+    @property
     def dev_parts(self) -> tuple[str, ...]:
         """Labelled dev parts that are present, the selecting one first: MNLI's matched before its mismatched."""
         if self.opened is None or self.task.label.kind == "none":

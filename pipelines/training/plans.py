@@ -55,11 +55,13 @@ def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
     from pipelines.training.distill_plan import plan_distill
     from pipelines.training.distill_session import load_student, load_teacher, training_rows
     from pipelines.training.folder import stage_storage, started_run
+    from pipelines.training.teacher_kernel import pack_teacher
 
     storage = stage_storage(request.out, "a model")
     started_run(storage, "distill", overwrite=False)
     checked = check_distill(request)
     teacher = load_teacher(request, checked)
     student = load_student(request, checked, teacher)
+    pack_teacher(teacher)
     place = training_rows(request, checked, Storage(folder))
     return plan_distill(request, checked, teacher, student, place, cache_root(request, storage)).estimate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,7 @@ from pipelines.training.finetune_job import check_finetune, run_finetune
 from pipelines.training.folder import METRICS, stage_storage, started_run
 from pipelines.training.models import find_model, load_config, load_tokenizer
 from pipelines.training.parts import open_data
+from pipelines.training.run_metrics import run_metrics
 from pipelines.training.submission import submitted_parts
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class RunRequest:
         finetune: the teacher; None where one is given.
         distill: the student.
         evaluate: the student's answers for the server and its predictions; None for neither.
-        profile: paper or quick.
+        profile: paper, quick or demo.
+        demo: on the embedded pack: some verdicts are kept to be shown.
     """
 
     augment: AugmentRequest
@@ -50,6 +53,7 @@ class RunRequest:
     distill: DistillRequest
     evaluate: EvaluateRequest | None = None
     profile: str = "paper"
+    demo: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,23 +99,30 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
         UserError, AugmentError, DistillError, VectorsError: a mistake of the user's.
         JobError: a stage failed; what was finished is kept.
     """
+    began = time.monotonic()
     with reporting.augmenting() as reporter:
         check_run(request, reporter)
+    augmenting = time.monotonic()
     with reporting.augmenting() as reporter, _own_threads():
         augmented = run_augment(request.augment, reporter)
+    augmenting = time.monotonic() - augmenting
     if augmented.rejected and not request.augment.allow_rejects:
         raise JobError(
             f"{augmented.rejected} rows were rejected (rejected.parquet); look at them, then go on with --allow-rejects"
         )
     teacher = None
+    storage = stage_storage(request.augment.out, "a run with training")
     with reporting.training() as progress:
         if request.finetune is not None:
             teacher = run_finetune(request.finetune, progress)
         student = run_distill(request.distill, progress, request.profile)
         if request.evaluate is not None:
             run_evaluate(request.evaluate, progress)
-    storage = stage_storage(request.augment.out, "a run with training")
-    metrics = _summary(request, augmented, teacher, student)
+        earlier = storage.read_json(METRICS)
+        metrics = run_metrics(request, augmented, teacher, student, earlier)
+    seconds = {"augment": round(augmenting, 1) if augmented.fresh else None, "all": round(time.monotonic() - began, 1)}
+    done_before = earlier is not None and not augmented.fresh and not student.fresh
+    metrics["seconds"] = (earlier or {}).get("seconds", seconds) if done_before else seconds
     with only_writer(storage):
         storage.write_json(METRICS, metrics)
     return RunOutcome(storage, augmented, teacher, student, metrics)
@@ -162,38 +173,3 @@ def _own_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _summary(request: RunRequest, augmented: Outcome, teacher: Trained | None, student: Trained) -> dict[str, Any]:
-    """What metrics.json of the run directory says."""
-    found = student.metrics
-    return {
-        "task": found["task"],
-        "augmented": {"rows": augmented.rows, "examples": augmented.augmented.get("source_rows", 0)},
-        "dev": {"teacher": found["teacher_dev"], "student": found["dev"]},
-        "kept": _kept(found),
-        "parameters": found["parameters"],
-        "layer_map": found["layer_map"],
-        "stages": {**({"finetune": _brief(teacher)} if teacher is not None else {}), **found["stages"]},
-        "folders": {
-            "teacher": request.finetune.out if request.finetune is not None else request.distill.teacher,
-            "student": request.distill.out,
-        },
-        "profile": request.profile,
-    }
-
-
-def _kept(found: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """The student's share of its teacher's results."""
-    return {
-        part: {
-            name: value / found["teacher_dev"][part][name]
-            for name, value in metrics.items()
-            if found["teacher_dev"].get(part, {}).get(name)
-        }
-        for part, metrics in found["dev"].items()
-    }
-
-
-def _brief(trained: Trained) -> dict[str, Any]:
-    return {name: trained.metrics[name] for name in ("steps", "examples", "rows", "seconds", "best_step")}

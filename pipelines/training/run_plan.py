@@ -18,6 +18,7 @@ from pipelines.training.models import load_classifier, move
 from pipelines.training.parts import open_data, write_part
 from pipelines.training.plans import plan_finetune
 from pipelines.training.run_job import check_run
+from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
     from pipelines.estimate import Estimate
@@ -79,6 +80,7 @@ def _plan_distill(request: RunRequest, files: TeacherFiles, rows: int, storage: 
     layers = checked.student.layer_map if asked.intermediate.epochs else ()
     teacher = Teacher(model, layers, Precision(asked.machine.precision))
     student = load_student(asked, checked, teacher)
+    pack_teacher(teacher)
     move(student.model, asked.machine.device)
     place = write_part(storage, checked.data, "train")
     caches = cache_root(asked, stage_storage(asked.out, "a model"))

@@ -9,8 +9,9 @@ import pytest
 from pyarrow import fs
 
 from distill.errors import DistillError
-from distill.reading import Columns, open_shards, tokenizer_fingerprint
+from distill.reading import Columns, open_shards
 from distill.shards import Position, StreamSettings
+from distill.tokens import tokenizer_fingerprint
 from tests.distill.data import COLUMNS, drawn_table, open_stream, write_shards
 from tests.fixtures import tiny_tokenizer
 

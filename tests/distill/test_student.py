@@ -35,6 +35,23 @@ def test_the_paper_s_shapes():
     assert found == (6, 768, 3072, 12)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_is_the_teacher_s_shape_with_half_its_layers(family):
+    teacher = tiny_encoder(family)
+    layers = teacher.config.num_hidden_layers
+    student = build_student("half", "teacher-layers", teacher, range(1, layers // 2 + 1)).model
+    assert student.config.num_hidden_layers == layers // 2
+    assert teacher.config.num_hidden_layers == layers
+    shapes = {name: tensor.shape for name, tensor in teacher.state_dict().items()}
+    assert all(shapes[name] == tensor.shape for name, tensor in student.state_dict().items())
+
+
+def test_half_is_rounded_down_and_needs_two_layers():
+    assert student_config("half", BertConfig(num_hidden_layers=5)).num_hidden_layers == 2
+    with pytest.raises(DistillError, match="at least 2 layers"):
+        student_config("half", BertConfig(num_hidden_layers=1))
+
+
 def test_the_small_student_has_14_5_million_parameters():
     with torch.device("meta"):
         from transformers import BertForSequenceClassification

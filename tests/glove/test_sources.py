@@ -118,7 +118,7 @@ def test_404(server, cache):
 
 def test_interrupted(server, cache):
     server.files["/tiny-8/tiny-8.gz"] = DATA[:500]
-    original = glove.download._entry
+    original = glove.download.find_entry
 
     def then_short(name):
         entry = original(name)
@@ -126,7 +126,7 @@ def test_interrupted(server, cache):
         return entry
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(glove.download, "_entry", then_short)
+        patch.setattr(glove.download, "find_entry", then_short)
         with pytest.raises(VectorsError, match=r"interrupted|failed"):
             load_vectors("tiny-8", cache)
     assert nothing_kept(cache)

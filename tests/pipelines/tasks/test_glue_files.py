@@ -245,7 +245,7 @@ def test_an_endless_line_is_cut(tmp_path, monkeypatch):
 
 def test_options_that_do_not_go_together(tmp_path):
     write(tmp_path / "train.tsv", LAYOUTS["sst2"][1])
-    with pytest.raises(UserError, match="--revision main belongs to the hub"):
+    with pytest.raises(UserError, match="--data-revision main belongs to the hub"):
         open_task("sst2", tmp_path, revision="main")
 
 

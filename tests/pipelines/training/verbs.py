@@ -38,6 +38,13 @@ def distill(parts: Parts, out: Path, *more: object) -> list[str]:
     )  # fmt: skip
 
 
+def general(parts: Parts, corpus: Path, out: Path, *more: object) -> list[str]:
+    return _listed(
+        "distill-general", "--corpus", corpus, "--teacher", parts.encoder, "--student", parts.student, "--out", out,
+        "--max-length", 32, "--batch-size", 16, "--lr", 1e-3, "--device", "cpu", *more,
+    )  # fmt: skip
+
+
 def evaluate(parts: Parts, model: Path, *more: object) -> list[str]:
     return _listed(
         "evaluate", "--task", "sst2", "--data", parts.data, "--model", model, "--device", "cpu", *more

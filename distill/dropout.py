@@ -1,0 +1,51 @@
+"""Dropout whose random numbers cost little on a CPU: a small student's step spends a twentieth on torch's own.
+
+torch draws a mask there one number at a time, in one thread. Here one 64-bit draw decides for four elements, by 16
+bits each. It follows torch's seed as the original does. On other devices it is the original.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = 2**16
+
+
+def dropout(values: Tensor, p: float, training: bool) -> Tensor:
+    """Zeroes elements at random and scales the others, so that the mean stays.
+
+    Args:
+        values: any shape, floating point.
+        p: probability of zero; rounded to 1/65,536, and the scale fits the rounded one.
+        training: without it `values` come back.
+
+    Returns:
+        A tensor of the same shape.
+    """
+    if not training or p == 0:
+        return values
+    zeroed = round(p * LEVELS)
+    if values.device.type != "cpu" or zeroed == LEVELS:
+        return nn.functional.dropout(values, p, training)
+    draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    bits = draws.view(torch.int16)[: values.numel()].view(values.shape)  # from -LEVELS / 2, all equally likely
+    kept = (bits >= zeroed - LEVELS // 2).to(values.dtype)
+    return values * kept.mul_(LEVELS / (LEVELS - zeroed))
+
+
+class QuickDropout(nn.Dropout):
+    """`nn.Dropout` by `dropout`."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name that torch gives it)
+        """Any shape to the same shape."""
+        return dropout(input, self.p, self.training)
+
+
+def quicken_dropout(model: nn.Module) -> None:
+    """Puts QuickDropout in the place of every `nn.Dropout` of a model; there are no weights in it."""
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Dropout:
+                quick = QuickDropout(child.p)
+                setattr(module, name, quick.train(child.training))

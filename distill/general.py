@@ -1,0 +1,168 @@
+"""General distillation (section 3.2 of the paper): Eqs. 7-9 over a text corpus, with a masked-LM loss where asked for.
+
+Student and teacher see the same masked text, as in the authors' code: one forward pass of each serves all losses, and
+the teacher's layers at a masked position are what it infers there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+
+from distill.errors import DistillError
+from distill.losses import soft_cross_entropy
+from distill.masking import UNMASKED
+from distill.objectives import IntermediateStage
+from distill.outputs import encoder_outputs
+from distill.teacher import Wanted, autocast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from distill.losses import LossSettings
+    from distill.student import Student
+    from distill.teacher import Teacher, TeacherTargets
+
+
+@dataclass(frozen=True)
+class MaskedLmLoss:
+    """What is learnt at masked positions.
+
+    Attributes:
+        weight: of the cross-entropy with the token that stood there.
+        soft: of the cross-entropy with the teacher's prediction.
+        temperature: on both logits of the soft one.
+    """
+
+    weight: float = 0.0
+    soft: float = 0.0
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) and value >= 0 for value in (self.weight, self.soft)):
+            raise DistillError(f"expected masked-LM weights of 0 or more; found {self.weight}, {self.soft}.")
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise DistillError(f"expected a temperature above 0; found {self.temperature}. 1 is usual.")
+
+    @property
+    def on(self) -> bool:
+        """Whether there is such a loss, and tokens are masked."""
+        return self.weight > 0 or self.soft > 0
+
+
+class GeneralStage(IntermediateStage):
+    """Eqs. 7-9 without prediction, and a masked-LM loss with the student's own head where it is on.
+
+    Args:
+        student: a masked LM and its projections.
+        teacher: with a masked-LM head where the soft loss is on.
+        settings: of Eqs. 7-9.
+        masked_lm: of the masked-LM loss.
+
+    Raises:
+        DistillError: heads, layer map or widths do not fit; a masked-LM loss without the head for it.
+    """
+
+    name = "general"
+
+    def __init__(
+        self, student: Student, teacher: Teacher, settings: LossSettings, masked_lm: MaskedLmLoss | None = None
+    ) -> None:
+        super().__init__(student, teacher, settings)
+        self.masked_lm = masked_lm or MaskedLmLoss()
+        self.teacher = teacher if self.masked_lm.soft else None  # no module: its weights are no part of this stage
+        inside = {id(parameter) for parameter in self.model.base_model.parameters()}
+        for parameter in self.model.parameters():
+            if id(parameter) not in inside:  # what is tied to the embeddings is inside
+                parameter.requires_grad_(self.masked_lm.on)
+        if self.masked_lm.on:
+            _check_head(self.model, "student")
+            self.reaches_all = True
+        if self.masked_lm.soft:
+            _check_head(teacher.model, "teacher")
+            _check_vocabularies(self.model, teacher.model)
+            if teacher.model.config.num_hidden_layers not in teacher.layer_map:
+                raise DistillError(
+                    "expected the teacher's last layer in the layer map, for its predictions are made from it; found "
+                    f"{teacher.layer_map}. Use the map uniform or top, or leave the soft masked-LM loss out."
+                )
+            self.wanted = Wanted(states=True, embedding=settings.embedding)
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Losses "embedding", "attention", "hidden", "mlm" and "mlm_soft", those that are on, each (B,).
+
+        Args:
+            inputs: what the model takes, (B, T) each.
+            targets: the teacher's outputs for the same inputs.
+            labels: (B, T), the ids that stood at masked positions, −100 elsewhere; None without masking.
+        """
+        found = encoder_outputs(self.model, inputs, head=False)
+        losses = self.layer_losses(found, inputs["attention_mask"], targets)
+        if not self.masked_lm.on:
+            return losses
+        if labels is None or labels.ndim != 2:
+            raise DistillError("expected masked tokens for the masked-LM loss; found none. Give the stream a masking.")
+        rows, columns = torch.nonzero(labels != UNMASKED, as_tuple=True)  # (P,) each
+        logits = head_logits(self.model, found.hidden[-1][rows, columns]).float()
+        if self.masked_lm.weight:
+            values = nn.functional.cross_entropy(logits, labels[rows, columns], reduction="none")
+            losses["mlm"] = self.masked_lm.weight * example_means(values, rows, len(labels))
+        if self.teacher is not None:
+            theirs = teacher_logits(self.teacher, targets, rows, columns)
+            values = soft_cross_entropy(logits, theirs, self.masked_lm.temperature)
+            losses["mlm_soft"] = self.masked_lm.soft * example_means(values, rows, len(labels))
+        return losses
+
+
+def teacher_logits(teacher: Teacher, targets: TeacherTargets, rows: Tensor, columns: Tensor) -> Tensor:
+    """A teacher's predictions (P, V) at positions (P,) and (P,), made from its last layer, which `targets` has."""
+    model = teacher.model
+    last = teacher.layer_map.index(cast("int", model.config.num_hidden_layers))
+    with torch.no_grad(), autocast(teacher.precision, model.device):
+        return head_logits(model, targets.hidden[last][rows, columns]).float()
+
+
+def head_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
+    """Logits (P, V) of a BERT masked LM for last hidden states (P, d)."""
+    return cast("Tensor", cast("nn.Module", model.cls)(states))
+
+
+def example_means(values: Tensor, rows: Tensor, examples: int) -> Tensor:
+    """The mean of each example's own values, 0 where it has none.
+
+    Args:
+        values: (P,).
+        rows: the example of each value (P,).
+        examples: B.
+
+    Returns:
+        (B,); examples without values keep a gradient of zero, which DDP needs.
+    """
+    sums = torch.zeros(examples, dtype=values.dtype, device=values.device).index_add(0, rows, values)
+    return sums / torch.bincount(rows, minlength=examples).clamp(min=1)
+
+
+def _check_head(model: PreTrainedModel, who: str) -> None:
+    if model.config.model_type != "bert" or not hasattr(model, "cls"):
+        raise DistillError(
+            f"expected a BERT masked LM as {who}, for a masked-LM loss; found {type(model).__name__}. Set the "
+            "masked-LM weights to 0, or use a BERT."
+        )
+
+
+def _check_vocabularies(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
+    mine, theirs = student.config.vocab_size, teacher.config.vocab_size
+    if mine != theirs:
+        raise DistillError(
+            f"expected {theirs} embeddings in the student as the teacher has, to learn its predictions; found {mine}. "
+            "Set vocab_size in the student's config.json."
+        )

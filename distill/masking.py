@@ -1,0 +1,118 @@
+"""Which tokens a masked LM has to guess: 15%, of them 80% [MASK], 10% any token, 10% left as they are (BERT).
+
+Drawn by a hash of (seed, epoch, shard, row, position): no generator state, so a resumed run, or one on another number
+of ranks, masks the same tokens.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from distill.errors import DistillError
+from distill.order import draws
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from distill.shards import Batch
+
+UNMASKED = -100  # the label of a position that is not guessed
+CONTINUES = "##"  # how WordPiece marks a piece that goes on with a word
+_ROW, _CHOICE, _ACTION, _TOKEN = 11, 12, 13, 14  # purposes of the draws
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """How tokens are masked.
+
+    Attributes:
+        rate: share of the tokens, special ones not counted.
+        whole_word: mask all pieces of a word or none.
+        static: the same tokens in every epoch, as a teacher cache needs it.
+        mask_token: as the vocabulary has it.
+    """
+
+    rate: float = 0.15
+    whole_word: bool = False
+    static: bool = False
+    mask_token: str = "[MASK]"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:
+            raise DistillError(f"expected a mask rate between 0 and 1; found {self.rate}. BERT's is 0.15.")
+
+    def __str__(self) -> str:
+        words, when = "words" if self.whole_word else "pieces", "once" if self.static else "each epoch"
+        return f"{self.rate:.0%} of {words} masked {when}"
+
+
+class Masker:
+    """Masks batches.
+
+    Args:
+        settings: how.
+        tokenizer_json: of the fast tokenizer; its special tokens are neither masked nor drawn.
+        seed: of the run.
+
+    Raises:
+        DistillError: the vocabulary has no mask token, or no marks of words for whole-word masking.
+    """
+
+    def __init__(self, settings: MaskSettings, tokenizer_json: str, seed: int) -> None:
+        vocabulary = Tokenizer.from_str(tokenizer_json).get_vocab()
+        added = json.loads(tokenizer_json).get("added_tokens") or []
+        special = {str(token["content"]) for token in added if token.get("special")} | {settings.mask_token}
+        if settings.mask_token not in vocabulary:
+            raise DistillError(
+                f"expected the token {settings.mask_token} in the vocabulary; found none. A masked-LM loss needs the "
+                "vocabulary of a masked LM, such as BERT's."
+            )
+        self.settings, self.seed = settings, seed
+        self.mask_id = vocabulary[settings.mask_token]
+        size = max(vocabulary.values()) + 1
+        self.special, self.continues = np.zeros(size, bool), np.zeros(size, bool)
+        for token, number in vocabulary.items():
+            self.special[number] = token in special
+            self.continues[number] = token.startswith(CONTINUES) and token != CONTINUES
+        self.drawable = np.array(sorted(n for t, n in vocabulary.items() if t not in special), np.int64)
+        if settings.whole_word and not self.continues.any():
+            raise DistillError(
+                f"expected a WordPiece vocabulary ({CONTINUES}ing) for whole-word masking; found no such piece. Mask "
+                "pieces instead."
+            )
+
+    def __call__(self, batch: Batch, epoch: int) -> Batch:
+        """The batch with masked ids, and as labels (B, T) the ids that stood there, −100 elsewhere."""
+        ids = batch.ids
+        places = np.broadcast_to(np.arange(ids.shape[1], dtype=np.uint64), ids.shape)
+        units = places
+        if self.settings.whole_word:
+            starts = np.where(self.continues[ids], 0, places)
+            units = np.maximum.accumulate(starts, axis=1)  # position of the piece that a word begins with
+        rows = self._rows(batch, epoch)
+        own = batch.mask.astype(bool) & ~self.special[ids]
+        chosen = own & (_shares(rows, units, _CHOICE) < self.settings.rate)
+        action = _shares(rows, places, _ACTION)
+        drawn = self.drawable[(_bits(rows, places, _TOKEN) % np.uint64(len(self.drawable))).astype(np.int64)]
+        shown = np.where(action < 0.8, self.mask_id, np.where(action < 0.9, drawn, ids))
+        return replace(batch, ids=np.where(chosen, shown, ids), labels=np.where(chosen, ids, UNMASKED))
+
+    def _rows(self, batch: Batch, epoch: int) -> NDArray[np.uint64]:
+        """A number for each example (B, 1)."""
+        place = (batch.shard.astype(np.uint64) << np.uint64(40)) + batch.row.astype(np.uint64)
+        return draws(place, self.seed, 0 if self.settings.static else epoch, _ROW)[:, None]
+
+
+def _bits(rows: NDArray[np.uint64], places: NDArray[np.uint64], purpose: int) -> NDArray[np.uint64]:
+    with np.errstate(over="ignore"):
+        return draws(rows + places, purpose)
+
+
+def _shares(rows: NDArray[np.uint64], places: NDArray[np.uint64], purpose: int) -> NDArray[np.float64]:
+    """Numbers in [0, 1), 53 bits each."""
+    return (_bits(rows, places, purpose) >> np.uint64(11)).astype(np.float64) * 2.0**-53

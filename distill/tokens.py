@@ -1,0 +1,73 @@
+"""Texts, or ids that were made of them before, as flat arrays of token ids; imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Flat = tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]
+
+
+def truncating(tokenizer_json: str, max_length: int) -> Tokenizer:
+    """A tokenizer of its own that cuts at `max_length` tokens (longest text first, as transformers does)."""
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    return tokenizer
+
+
+def tokenizer_fingerprint(tokenizer_json: str) -> str:
+    """Digest of everything that decides how a text becomes ids, whatever was last called on the tokenizer."""
+    settings = json.loads(tokenizer_json)
+    settings.pop("padding", None)
+    settings.pop("truncation", None)
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def encoded(table: pa.Table, texts: tuple[str, ...], tokenizer: Tokenizer) -> Flat:
+    """Ids, segment ids and offsets (rows + 1) of a table's texts, special tokens included."""
+    columns = [table.column(name).to_pylist() for name in texts]
+    found = tokenizer.encode_batch_fast(columns[0] if len(columns) == 1 else list(zip(*columns, strict=True)))
+    offsets = _offsets(np.fromiter((len(one) for one in found), np.int64, len(found)))
+    total = int(offsets[-1])
+    ids = np.fromiter(itertools.chain.from_iterable(one.ids for one in found), np.int32, total)
+    types = np.fromiter(itertools.chain.from_iterable(one.type_ids for one in found), np.uint8, total)
+    return ids, types, offsets
+
+
+def stored(table: pa.Table, column: str, max_length: int) -> Flat:
+    """The same of a column of lists of ids, as they stand.
+
+    Raises:
+        DistillError: a list is empty or longer than `max_length`.
+    """
+    lists = table.column(column).combine_chunks()
+    offsets = _offsets(np.asarray(lists.value_lengths().to_numpy(zero_copy_only=False), np.int64))
+    lengths = np.diff(offsets)
+    if len(lengths) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= max_length:
+        raise DistillError(
+            f"expected 1 to {max_length} token ids in every row of column {column}; found {int(lengths.min())} to "
+            f"{int(lengths.max())}. Raise max_length, or pack the corpus again."
+        )
+    ids = lists.flatten().to_numpy(zero_copy_only=False).astype(np.int32)
+    return ids, np.zeros(len(ids), np.uint8), offsets
+
+
+def is_ids(kind: pa.DataType) -> bool:
+    """Whether values of that type are lists of token ids."""
+    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_integer(kind.value_type)
+
+
+def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])

@@ -1,0 +1,81 @@
+"""`tinyaug doctor`: what this machine has, what would fail on it, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from pipelines.cli import options as opt
+
+if TYPE_CHECKING:
+    from pipelines.doctor import Finding
+
+Out = Annotated[Path, Option(help="Where runs would be written.", rich_help_panel=opt.FILES)]
+Json = Annotated[
+    str | None, Option("--json", help="The findings as JSON into a file, or - for the terminal.")
+]  # fmt: skip
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def doctor(out: Out = Path(), address: opt.Address = None, json: Json = None) -> int:
+    """Look at this machine: versions, devices, memory, disk, network, Ray, caches; exit 1 if the demo would not run.
+
+    Every line that is not ok says what would fail, why, and what to do. Add the JSON to a bug report.
+
+    [bold]tinyaug doctor[/]
+
+    [bold]tinyaug doctor --address head:6379 --json doctor.json[/]
+    """
+    from pipelines.doctor import examine
+    from pipelines.doctor.examine import would_run
+
+    findings = examine(out, address)
+    runs = would_run(findings)
+    if json is not None:
+        _write_json(findings, runs, json)
+    if json != "-":
+        _show(findings, runs)
+    return 0 if runs else 1
+
+
+def _show(findings: list[Finding], runs: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
+    for title in ("", "checked", "found"):
+        table.add_column(title, no_wrap=title == "", overflow="fold")
+    for finding in findings:
+        found = Text(finding.found)
+        if finding.remedy:
+            found.append(f"\n→ {finding.remedy}", style="italic")
+        table.add_row(Text(finding.state, style=STYLES[finding.state]), Text(finding.name), found)
+    console.print(table)
+    counts = {state: sum(finding.state == state for finding in findings) for state in STYLES}
+    said = "the demo runs here: tinyaug run --task sst2 --demo" if runs else "the demo would not run here"
+    console.print(f"{counts['fail']} failed, {counts['warn']} warnings, {counts['ok']} ok; {said}", soft_wrap=True)
+
+
+def _write_json(findings: list[Finding], runs: bool, target: str) -> None:
+    import json
+    import sys
+    from dataclasses import asdict
+
+    from pipelines.errors import UserError
+
+    content = {"demo_runs": runs, "findings": [asdict(finding) for finding in findings]}
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(target).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"--json {target}: expected a file that can be written to, found: {error.strerror or error}; name another "
+            "one, or - for the terminal"
+        ) from error

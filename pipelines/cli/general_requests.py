@@ -1,0 +1,62 @@
+"""Turns the options of `tinyaug distill-general` into a request."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pipelines.cli.training_requests import numbers, parse_bytes
+from pipelines.devices import named_device
+from pipelines.training.general_request import (
+    GENERAL_RECIPE,
+    CorpusChoice,
+    GeneralRequest,
+    MaskedLmChoice,
+    default_accumulation,
+)
+from pipelines.training.request import CacheChoice, LossChoice, Machine, Reading
+
+
+def general_request(options: dict[str, Any]) -> GeneralRequest:
+    """The request behind the options.
+
+    Args:
+        options: by name, as typed.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    recipe = GENERAL_RECIPE.changed(options["epochs"], options["batch_size"], options["lr"], options["max_steps"])
+    device, parts = named_device(options["device"]), options["accumulation"]
+    if parts is None:
+        parts = default_accumulation(recipe.batch_rows, device, int(os.environ.get("WORLD_SIZE", "1")))
+    return GeneralRequest(
+        out=options["out"],
+        corpus=CorpusChoice(
+            options["corpus"],
+            options["text"],
+            options["corpus_config"],
+            options["corpus_revision"],
+            options["limit"],
+        ),
+        teacher=options["teacher"],
+        student=options["student"] or "",
+        start=options["student_init"],
+        layer_map=options["layer_map"],
+        embeddings=options["embedding_init"],
+        recipe=recipe,
+        teacher_revision=options["teacher_revision"],
+        losses=LossChoice(
+            tuple(part.strip() for part in options["losses"].split(",") if part.strip()),
+            options["temperature"],
+            numbers(options["layer_weights"]),
+            options["heads"],
+        ),
+        masked_lm=MaskedLmChoice(options["mlm_weight"], options["mlm_soft"], options["whole_word"]),
+        cache=CacheChoice(
+            options["cache"], parse_bytes(options["cache_budget"]), options["cache_dir"], options["rebuild_cache"]
+        ),
+        reading=Reading(options["max_length"], None, options["seed"]),
+        machine=Machine(device, options["precision"], parts, options["checkpoint_every"]),
+        overwrite=options["overwrite"],
+    )

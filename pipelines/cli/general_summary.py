@@ -1,0 +1,66 @@
+"""What `tinyaug distill-general` prints when it is done, and its plan."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from pipelines.cli.training_summary import estimate_table
+from pipelines.wording import size
+
+if TYPE_CHECKING:
+    from pipelines.training.finetune_job import Trained
+    from pipelines.training.general_request import GeneralRequest
+
+KNOWN = {
+    True: "",
+    False: ", estimated from its beginning",
+    None: " read; the size of a data set on the hub is not known: give --limit for a plan",
+}
+
+
+def show_general(trained: Trained) -> None:
+    """Prints what came of it.
+
+    Args:
+        trained: what came of it.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return  # under torchrun the first rank prints it
+    console, metrics = Console(highlight=False), trained.metrics
+    if not trained.fresh:
+        console.print("everything was done already; nothing was run")
+    losses = ", ".join(f"{kind} {value:.4f}" for kind, value in metrics["losses"].items())
+    console.print(f"{metrics['steps']:,} steps over {metrics['sequences']:,} sequences; last losses: {losses}")
+    console.print(f"model: {trained.storage.display()}", soft_wrap=True)
+    console.print(
+        f"next:  tinyaug distill --task … --teacher … --student-init {trained.storage.display()} --out …",
+        soft_wrap=True,
+    )
+
+
+def show_general_plan(request: GeneralRequest) -> int:
+    """Prints what it would cost; writes nothing.
+
+    Args:
+        request: what the user asked for.
+
+    Returns:
+        The exit code.
+    """
+    from pipelines.training.general_plan import plan_from_beginning
+
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        plan = plan_from_beginning(request, folder)
+    console, estimate = Console(highlight=False), plan.estimate
+    console.print(f"corpus: {plan.sequences:,} sequences, {plan.tokens:,} tokens{KNOWN[plan.known]}", soft_wrap=True)
+    console.print(estimate_table(estimate))
+    console.print(estimate.cache, soft_wrap=True)
+    console.print(
+        f"disk: caches {size(estimate.cache_bytes)}, packed corpus, checkpoints and models {size(estimate.disk_bytes)}"
+    )
+    console.print("nothing was written")
+    return 0

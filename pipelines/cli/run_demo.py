@@ -1,0 +1,132 @@
+"""What `tinyaug run --demo` prints when it is done: a tour of what a run makes, and how to go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.cli.run_summary import comparison_table, footnote
+from pipelines.cli.summary import show_variants
+
+if TYPE_CHECKING:
+    from pipelines.training.run_job import RunOutcome
+
+EXAMPLES, VARIANTS = 2, 2
+STAGES = {
+    "finetune": "fine-tuned a teacher",
+    "intermediate": "taught a student its layers",
+    "prediction": "taught it its predictions",
+}
+WELCOME = (
+    "the demo: new sentences from old ones, a teacher, and a student of half its layers; some minutes on two cores, "
+    "no network"
+)
+MARKS = {True: ("✓", "green"), False: ("✗", "red")}
+
+
+def welcome() -> None:
+    """Says what is coming, on stderr."""
+    Console(stderr=True, highlight=False).print(WELCOME, style="bold cyan", soft_wrap=True)
+
+
+def show_demo(outcome: RunOutcome) -> None:
+    """Prints the tour.
+
+    Args:
+        outcome: what came of the run.
+    """
+    console, metrics = Console(highlight=False), outcome.metrics
+    if not outcome.augmented.fresh and not outcome.student.fresh:
+        console.print("everything was done already; nothing was run, and the numbers are those of then")
+    whole = metrics["seconds"]["augment"] is not None  # else a command before this one did a part
+    _title(console, "What was done" + (f", in {_time(metrics['seconds']['all'])}" if whole else ""))
+    console.print(_stages(metrics))
+    _title(console, "New sentences from old ones", "green: from the masked LM, magenta: from GloVe")
+    show_variants(console, outcome.storage, list(outcome.augmented.job.task.text_columns), EXAMPLES, VARIANTS)
+    _title(console, "Teacher and student")
+    console.print(comparison_table(metrics))
+    console.print(Padding(Text(footnote(metrics), style="dim"), (0, 2)))
+    if metrics["verdicts"]:
+        _title(console, "What they say of dev sentences", "picked to show right and wrong ones")
+        console.print(_verdicts(metrics["verdicts"]))
+    _title(console, "Where everything lies")
+    console.print(_places(outcome))
+    _title(console, "How to go on")
+    for line in _next(outcome):
+        console.print(f"  {line}", soft_wrap=True)
+
+
+def _stages(metrics: dict[str, Any]) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column()
+    table.add_column()
+    table.add_column(justify="right")
+    augmented = metrics["augmented"]
+    made = f"{augmented['examples']:,} sentences became {augmented['rows']:,}"
+    seconds = metrics["seconds"]["augment"]
+    table.add_row("augmented the data", made, "" if seconds is None else _time(seconds))
+    for name, stage in metrics["stages"].items():
+        seen = f"{stage['steps']:,} steps on {stage['rows']:,} sentences"
+        table.add_row(STAGES[name], seen, _time(stage["seconds"]))
+    return table
+
+
+def _verdicts(verdicts: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2))
+    for name in ("sentence", "label", "teacher", "student"):
+        table.add_column(name, no_wrap=name != "sentence")
+    for found in verdicts:
+        said = []
+        for model in ("teacher", "student"):
+            mark, style = MARKS[found[model]["label"] == found["label"]]
+            said.append(Text(f"{mark} {found[model]['probability']:.0%}", style=style))
+        table.add_row(Text(found["text"]), found["label"], *said)
+    return table
+
+
+def _places(outcome: RunOutcome) -> Table:
+    folders, run = outcome.metrics["folders"], _run(outcome)
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
+    table.add_row("augmented data", f"{run}/augmented")
+    table.add_row("teacher", folders["teacher"])
+    table.add_row("student", folders["student"])
+    table.add_row("all numbers", f"{run}/metrics.json")
+    return table
+
+
+def _run(outcome: RunOutcome) -> str:
+    """The run directory as the user named it."""
+    return str(Path(outcome.metrics["folders"]["student"]).parent)
+
+
+def _next(outcome: RunOutcome) -> list[str]:
+    run, student = _run(outcome), outcome.metrics["folders"]["student"]
+    return [
+        "[dim]# ask the student, in Python[/]",
+        "from transformers import pipeline",
+        f'pipeline("text-classification", model="{student}")("a quietly wonderful little film")',
+        "",
+        "[dim]# more variants; then your own reviews in SST-2's format, still without a network[/]",
+        f"tinyaug inspect {run} --examples 10",
+        "tinyaug run --task sst2 --demo --data my-reviews --out runs/mine",
+        "",
+        "[dim]# any data and models of your own (--dry-run says first what it costs)[/]",
+        "tinyaug run --task custom --data my-data --text body --label stars --dry-run",
+    ]
+
+
+def _title(console: Console, text: str, note: str = "") -> None:
+    console.print()
+    console.print(Text(text, style="bold cyan").append(f"  {note}" if note else "", style="not bold dim"))
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

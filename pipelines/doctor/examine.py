@@ -1,0 +1,125 @@
+"""All checks at once, each in a thread, with one deadline: a check that hangs or breaks becomes a line of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.doctor.finding import FAIL, OK, WARN, Finding
+from pipelines.doctor.machine import check_cores, check_disk, check_gpus, check_memory
+from pipelines.doctor.places import (
+    check_package_data,
+    check_ray_folder,
+    check_shared_memory,
+    check_writable,
+    ray_folder,
+)
+from pipelines.doctor.reach import check_hub, check_ray, check_vectors
+from pipelines.doctor.versions import check_packages, check_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Check = Callable[[], "Finding | list[Finding]"]
+
+SECONDS = 8.0
+
+
+def examine(out: Path, address: str | None = None) -> list[Finding]:
+    """Looks at everything.
+
+    Args:
+        out: where runs would be written.
+        address: of a Ray cluster; None for RAY_ADDRESS, or one of our own.
+
+    Returns:
+        The findings, in the order of the checks.
+    """
+    return run_checks(_checks(out, address), SECONDS)
+
+
+def run_checks(checks: dict[str, Check], seconds: float) -> list[Finding]:
+    """Runs checks side by side.
+
+    Args:
+        checks: name -> check.
+        seconds: until when all have to be done.
+
+    Returns:
+        Their findings; a check that raised, or was not done in time, has one that says so.
+    """
+    done: dict[str, list[Finding]] = {}
+
+    def work(name: str, check: Check) -> None:
+        try:
+            result = check()
+            done[name] = result if isinstance(result, list) else [result]
+        except Exception as error:  # whatever is broken on this machine, the other checks go on
+            line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            found = f"could not be looked at: {type(error).__name__}: {line}"
+            done[name] = [Finding(name, WARN, found, "what needs it is likely to fail in the same way: put that right")]
+
+    end = time.monotonic() + seconds
+    threads = [threading.Thread(target=work, args=item, daemon=True) for item in checks.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    late = f"not known after {seconds:g} s: the machine or its disk is slow, or the check hangs"
+    return [
+        finding
+        for name in checks
+        for finding in done.get(name) or [Finding(name, WARN, late, "run it again; if it stays so, look there first")]
+    ]
+
+
+def _checks(out: Path, address: str | None) -> dict[str, Check]:
+    out = out.expanduser().absolute()
+    checks: dict[str, Check] = {
+        "python": check_python,
+        "packages": check_packages,
+        "demo pack": check_package_data,
+        "cores": check_cores,
+        "gpus": check_gpus,
+        "memory": check_memory,
+        "shared memory": check_shared_memory,
+        "disk for runs": partial(check_disk, "disk for runs", out),
+        "disk for caches": lambda: check_disk("disk for caches", _own_cache()),
+        "folder for runs": partial(
+            check_writable, "folder for runs", out, FAIL, "no run can be written", "name another place with --out"
+        ),
+        "TINYAUG_CACHE": _check_own_cache,
+        "HF_HOME": _check_hub_cache,
+        "ray": partial(check_ray, address, os.environ),
+        "model hub": partial(check_hub, os.environ),
+        "vectors host": check_vectors,
+    }
+    if not (address or os.environ.get("RAY_ADDRESS")):
+        checks["ray folder"] = partial(check_ray_folder, ray_folder(os.environ))
+    return checks
+
+
+def _check_own_cache() -> Finding:
+    use, name = "vectors cannot be converted, nor a cluster be given its token", "TINYAUG_CACHE"
+    return check_writable(name, _own_cache(), FAIL, use, f"set {name} to a folder that can be written to")
+
+
+def _check_hub_cache() -> Finding:
+    use, name = "nothing can be downloaded from the model hub", "HF_HOME"
+    folder = Path(os.environ.get(name) or "~/.cache/huggingface").expanduser()
+    return check_writable(name, folder, WARN, use, f"set {name} to a folder that can be written to")
+
+
+def _own_cache() -> Path:
+    from glove.cache import default_cache_folder  # here, since it needs numpy, which may be what is missing
+
+    return default_cache_folder()
+
+
+def would_run(findings: list[Finding]) -> bool:
+    """Whether the demo would run: nothing failed."""
+    return all(finding.state in (OK, WARN) for finding in findings)

@@ -1,0 +1,140 @@
+"""Cores, GPUs, memory and disk of this machine, the limits of its control group included."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from pipelines.doctor.finding import FAIL, OK, WARN, Finding
+from pipelines.wording import size
+
+CGROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
+DEMO_MEMORY, FULL_MEMORY = 1_500_000_000, 4_000_000_000  # bytes: the demo; BERT-base as masked LM and as teacher
+DEMO_DISK, FULL_DISK = 500_000_000, 5_000_000_000  # bytes: the demo; models, vectors, augmented rows, caches
+HALF_PRECISION = ("amx_bf16", "avx512_bf16", "bf16")  # of x86 and of ARM
+
+
+def check_cores() -> Finding:
+    """CPU cores that this process may use, and whether they multiply in bf16."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    flags = set(_read(CPUINFO).split())
+    kinds = [flag for flag in HALF_PRECISION if flag in flags]
+    bf16 = f"bf16 in hardware ({', '.join(kinds)})" if kinds else "no bf16 in hardware: --precision bf16 is slow here"
+    limit = cpu_limit()
+    if limit is not None and limit < usable:
+        few = max(1, round(limit))
+        found = f"{usable} cores, of which the control group gives {limit:g}: more workers than that only wait; {bf16}"
+        return Finding("cores", WARN, found, f"give --workers {few} with --threads 1")
+    return Finding("cores", OK, f"{usable} of {os.cpu_count()}; {bf16}")
+
+
+def check_gpus() -> Finding:
+    """GPUs that torch can use. Imports torch, which takes seconds."""
+    import ctypes.util
+
+    try:
+        import torch
+    except Exception as error:  # missing libraries raise OSError, a broken installation whatever it likes
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        found = f"torch cannot be imported ({reason}): nothing that runs a model works"
+        return Finding("gpus", FAIL, found, "install it again: pip install --force-reinstall torch")
+    driver = ctypes.util.find_library("cuda") is not None
+    if torch.cuda.is_available():
+        shown = []
+        for number in range(torch.cuda.device_count()):
+            about = torch.cuda.get_device_properties(number)
+            shown.append(f"cuda:{number} {about.name}, {size(about.total_memory)}")
+        bf16 = "with bf16" if torch.cuda.is_bf16_supported() else "without bf16"
+        return Finding("gpus", OK, f"{'; '.join(shown)}; {bf16}")
+    if driver:
+        build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a build for CPUs"
+        found = f"a driver, but torch {torch.__version__} ({build}) cannot use it: everything runs on the CPU"
+        return Finding("gpus", WARN, found, "install a torch that fits the driver (nvidia-smi names its CUDA version)")
+    return Finding("gpus", OK, "none; everything runs on the CPU")
+
+
+def check_memory() -> Finding:
+    """Memory that is free, or left of the control group's."""
+    available = free_memory()
+    left = memory_left()
+    amount = min(number for number in (available, left) if number is not None) if available or left else None
+    if amount is None:
+        return Finding("memory", WARN, "cannot be told on this system", "make sure that some 4 GB are free")
+    limited = left is not None and (available is None or left < available)
+    found = f"{size(amount)} {'left of the control group' if limited else 'free'}"
+    if amount < DEMO_MEMORY:
+        why = f"{found}; the demo takes {size(DEMO_MEMORY)}: processes would be killed"
+        return Finding("memory", FAIL, why, "end other programs, or raise the container's limit")
+    if amount < FULL_MEMORY:
+        why = f"{found}; a BERT-base takes up to {size(FULL_MEMORY)}: its workers may be killed"
+        return Finding("memory", WARN, why, "give --workers 1, or a smaller --batch-tokens")
+    return Finding("memory", OK, found)
+
+
+def check_disk(name: str, folder: Path) -> Finding:
+    """Space where something will be written.
+
+    Args:
+        name: what will be.
+        folder: may not exist yet.
+    """
+    existing = nearest(folder)
+    free = shutil.disk_usage(existing).free
+    found = f"{size(free)} free at {existing}"
+    if free < DEMO_DISK:
+        why = f"{found}; the demo takes {size(DEMO_DISK)} there: it would stop when the disk is full"
+        return Finding(name, FAIL, why, "free some, or name another place")
+    if free < FULL_DISK:
+        why = f"{found}; models, vectors, augmented rows and teacher caches of a GLUE task take more"
+        return Finding(name, WARN, why, "free some, or name another place; --dry-run says what a run takes")
+    return Finding(name, OK, found)
+
+
+def nearest(folder: Path) -> Path:
+    """A folder, or the closest one above it that exists."""
+    folder = folder.expanduser().absolute()
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def cpu_limit() -> float | None:
+    """Cores that the control group gives; None for no limit."""
+    limits = []
+    for group in _groups():
+        quota, _, period = _read(group / "cpu.max").strip().partition(" ")
+        if quota.isdecimal() and period.isdecimal() and int(period) > 0:
+            limits.append(int(quota) / int(period))
+    return min(limits, default=None)
+
+
+def memory_left() -> int | None:
+    """Bytes that the control group leaves; None for no limit."""
+    left = []
+    for group in _groups():
+        limit, used = _read(group / "memory.max").strip(), _read(group / "memory.current").strip()
+        if limit.isdecimal() and used.isdecimal():
+            left.append(max(0, int(limit) - int(used)))
+    return min(left, default=None)
+
+
+def free_memory() -> int | None:
+    """Bytes that programs could have; None where the system does not say."""
+    for line in _read(MEMINFO).splitlines():
+        if line.startswith("MemAvailable"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _groups() -> list[Path]:
+    """This process's control group and those above it; version 2 alone."""
+    own = next((line[3:] for line in _read(OWN_GROUP).splitlines() if line.startswith("0::")), "/")
+    path = CGROUPS / own.strip("/")
+    return [path, *(parent for parent in path.parents if parent.is_relative_to(CGROUPS))]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

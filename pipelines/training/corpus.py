@@ -1,0 +1,190 @@
+"""A text corpus of any size as a stream of sentences: text, JSON lines or Parquet, one file after another.
+
+A line is a sentence; a blank line ends a document, as do the end of a file and of a row. Nothing but a line, or a
+piece of a long one, is held in memory.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import UserError
+from pipelines.tasks.columnar import decoded_array, is_text, plain_type
+from pipelines.tasks.parquet_reader import open_parquet
+from pipelines.tasks.source import BATCH_BYTES, file_digest
+from pipelines.training.corpus_lines import LineFile, pieces_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+JSON_SUFFIXES, PARQUET_SUFFIX = (".jsonl", ".ndjson", ".json"), ".parquet"
+TEXT_SUFFIXES = (".txt", ".text")
+MOST_JSON = 64 << 20  # bytes of a JSON line
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A sentence, or the end of a document.
+
+    Args:
+        text: the sentence; None ends a document.
+        done: share of the corpus that was read, from 0 to 1; None where its size is not known.
+    """
+
+    text: str | None
+    done: float | None
+
+
+@dataclass(frozen=True)
+class FileCorpus:
+    """Files, in the order of their names.
+
+    Args:
+        files: their paths.
+        column: text column of JSON lines and Parquet.
+    """
+
+    files: tuple[Path, ...]
+    column: str
+
+    def inputs(self) -> list[dict[str, Any]]:
+        """Name, bytes and sha256 of each file."""
+        found = []
+        for path in self.files:
+            size, digest = file_digest(path)
+            found.append({"name": path.name, "bytes": size, "sha256": digest})
+        return found
+
+    def pieces(self) -> Iterator[Piece]:
+        """Sentences and ends of documents.
+
+        Raises:
+            UserError: text that cannot be read; the message names file and line.
+        """
+        sizes = [path.stat().st_size for path in self.files]
+        total, before = max(1, sum(sizes)), 0
+        for path, size in zip(self.files, sizes, strict=True):
+            for text, done in _file_pieces(path, self.column):
+                yield Piece(text, (before + min(done, size)) / total)
+            before += size
+            yield Piece(None, before / total)
+
+
+def open_files(place: Path, column: str) -> FileCorpus:
+    """A file, or the files of a folder; hidden ones and those with a leading underscore are left out.
+
+    Raises:
+        UserError: nothing there, nothing in it, a column that is missing.
+    """
+    if place.is_dir():
+        known = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
+        found = sorted(
+            path
+            for path in place.iterdir()
+            if path.is_file() and not path.name.startswith((".", "_")) and _suffix(path) in known
+        )
+        if not found:
+            raise UserError(
+                f"--corpus {place}: expected files that end in {', '.join(known)} (text also in .gz), found none; "
+                "name the file itself"
+            )
+    else:
+        found = [place]
+    empty = sum(path.stat().st_size for path in found) == 0
+    if empty:
+        raise UserError(f"--corpus {place}: expected text, found an empty file; give one sentence a line")
+    for path in found:
+        if _suffix(path) == PARQUET_SUFFIX:
+            _check_column(path, column)
+    return FileCorpus(tuple(found), column)
+
+
+def _suffix(path: Path) -> str:
+    """The suffix that tells the format, .gz left out."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def _file_pieces(path: Path, column: str) -> Iterator[tuple[str | None, int]]:
+    """Sentences with the bytes of the file that were read for them; None ends a document."""
+    kind = _suffix(path)
+    if kind == PARQUET_SUFFIX:
+        yield from _parquet_pieces(path, column)
+    elif kind in JSON_SUFFIXES:
+        yield from _json_pieces(path, column)
+    else:
+        with LineFile(path) as lines:
+            yield from lines.pieces()
+
+
+def _json_pieces(path: Path, column: str) -> Iterator[tuple[str | None, int]]:
+    with LineFile(path) as lines:
+        for number, line, done in lines.whole(MOST_JSON):
+            if not line.strip():
+                continue
+            yield from ((piece, done) for piece in pieces_of(_json_text(path, number, line, column)))
+            yield None, done
+
+
+def _json_text(path: Path, number: int, line: str, column: str) -> str:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}, line {number}: expected a JSON object, found broken JSON ({error}); give one object a line, or "
+            "name plain text .txt"
+        ) from error
+    if not isinstance(row, dict) or not isinstance(row.get(column), str):
+        found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+        raise UserError(
+            f"{path}, line {number}: expected an object with text in {column!r}, found {found[:200]}; name the text's "
+            "field with --text"
+        )
+    # Half a surrogate pair is valid JSON but no text.
+    return str(row[column]).encode("utf-8", "replace").decode("utf-8")
+
+
+def _check_column(path: Path, column: str) -> None:
+    with open_parquet(path) as file:
+        schema = file.schema_arrow
+        if column not in schema.names or not is_text(plain_type(schema.field(column).type)):
+            raise UserError(
+                f"{path}: expected text in column {column!r}, found {', '.join(schema.names)}; name the text column "
+                "with --text"
+            )
+
+
+def _parquet_pieces(path: Path, column: str) -> Iterator[tuple[str | None, int]]:
+    import pyarrow as pa
+
+    size = path.stat().st_size
+    with open_parquet(path) as file:
+        footer = file.metadata
+        rows = max(1, footer.num_rows)
+        stored = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
+        most = max(1, min(65_536, BATCH_BYTES * rows // max(1, stored)))
+        done = 0
+        try:
+            for batch in file.iter_batches(most, columns=[column]):
+                for text in decoded_array(batch.column(0)).cast(pa.large_binary()).to_pylist():
+                    done += 1
+                    yield from ((piece, size * done // rows) for piece in pieces_of(_text(path, done, text)))
+                    yield None, size * done // rows
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{path}: expected a whole Parquet file, found damage: {error}") from error
+
+
+def _text(path: Path, row: int, data: bytes | None) -> str:
+    if data is None:
+        raise UserError(f"{path}, row {row}: expected text, found null; leave such rows out")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}, row {row}: expected UTF-8, found byte 0x{data[error.start]:02x}; write the file again as UTF-8"
+        ) from error

@@ -1,0 +1,54 @@
+"""What run.json of a distillation says: all that decides its outcome, and where things came from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pipelines.training.distill_session import train_inputs
+from pipelines.training.folder import run_content, task_content
+
+if TYPE_CHECKING:
+    from pipelines.training.distill_checks import CheckedDistill
+    from pipelines.training.request import DistillRequest
+
+INTERMEDIATE, PREDICTION = "intermediate", "prediction"
+UNTELLING = ("transformers_version", "_name_or_path", "dtype", "architectures")  # of a configuration
+
+
+def distill_content(request: DistillRequest, checked: CheckedDistill) -> dict[str, Any]:
+    """The content of run.json as it is before the preflight.
+
+    Args:
+        request: what the user asked for.
+        checked: its parts.
+    """
+    data, machine, config = checked.data, request.machine, checked.student.config.to_dict()
+    settings = {
+        "student": {
+            "config": {name: value for name, value in config.items() if name not in UNTELLING},
+            "start": request.start if checked.student.found is None else None,  # else its fingerprint tells
+            "layer_map": checked.student.layer_map,
+        },
+        INTERMEDIATE: asdict(request.intermediate),
+        PREDICTION: asdict(request.prediction),
+        "losses": asdict(request.losses),
+        "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
+        "reading": asdict(request.reading),
+        "precision": machine.precision,
+        "accumulation": machine.accumulation,
+    }
+    student = checked.student.found
+    found = {"teacher": checked.teacher.found, **({"student": student} if student is not None else {})}
+    models = {role: model.fingerprint for role, model in found.items()}
+    inputs = {"train": train_inputs(checked), "dev": data.inputs(data.dev_parts)}
+    sources = {
+        "data": str(request.data.data) if request.data.data else None,
+        "data_revision": data.revision,
+        "train": request.train,
+        "teacher": request.teacher,
+        **{f"{role}_revision": model.revision for role, model in found.items()},
+        "student": checked.student.shape,
+        "student_init": request.start,
+    }
+    return {**run_content("distill", settings, task_content(data.task), inputs, models), "sources": sources}

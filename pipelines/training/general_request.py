@@ -1,0 +1,138 @@
+"""What a user asks of general distillation; plain values, checked when built, nothing heavy imported."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from pipelines.errors import UserError
+from pipelines.training.recipe import StageRecipe
+from pipelines.training.request import CacheChoice, LossChoice, Machine, Reading
+
+GENERAL_RECIPE = StageRecipe(epochs=3, batch_rows=256, learning_rate=1e-4)
+WARMUP_STEPS = 10_000  # or a tenth of the run, whichever is less
+EMBEDDINGS = ("random", "projected")
+RANDOM = "random"
+CPU_PART, GPU_PART = 32, 128  # sequences that go through the models at once: their attention scores are kept
+
+
+@dataclass(frozen=True)
+class CorpusChoice:
+    """The text to learn from.
+
+    Args:
+        place: a file, a folder, or a name on the hub.
+        column: text column of JSON lines, Parquet and the hub.
+        config: configuration of a data set on the hub.
+        revision: of it.
+        limit: sequences at most; None for all.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    place: str
+    column: str = "text"
+    config: str | None = None
+    revision: str | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"--limit: expected at least 1, found {self.limit}")
+
+
+@dataclass(frozen=True)
+class MaskedLmChoice:
+    """The masked-LM loss beside the layers'.
+
+    Args:
+        weight: of the loss on the tokens that stood there; 0 leaves it out.
+        soft: of the loss on the teacher's predictions; 0 leaves it out.
+        whole_word: mask all pieces of a word or none.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    weight: float = 0.0
+    soft: float = 0.0
+    whole_word: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("--mlm-weight", self.weight), ("--mlm-soft", self.soft)):
+            if not (math.isfinite(value) and value >= 0):
+                raise UserError(f"{name}: expected 0 or more, found {value}")
+        if self.whole_word and not self.on:
+            raise UserError("--whole-word: expected --mlm-weight or --mlm-soft beside it, found neither")
+
+    @property
+    def on(self) -> bool:
+        """Whether tokens are masked."""
+        return self.weight > 0 or self.soft > 0
+
+
+@dataclass(frozen=True)
+class GeneralRequest:
+    """A general student to be made.
+
+    Args:
+        out: its folder.
+        corpus: what it learns from.
+        teacher: folder or hub name of an encoder or masked LM that was not fine-tuned.
+        student: tinybert4, tinybert6, or a config.json.
+        start: random, teacher-layers, general, or a folder.
+        layer_map: uniform, top, bottom, or numbers.
+        embeddings: random, or projected: the principal components of the teacher's.
+        recipe: how it trains.
+        teacher_revision: on the hub.
+        losses: which parts of the loss count.
+        masked_lm: the masked-LM loss.
+        cache: what is kept of the teacher's outputs.
+        reading: length of a sequence, seed.
+        machine: what it runs on.
+        overwrite: start afresh in a folder of ours.
+
+    Raises:
+        UserError: values that contradict each other.
+    """
+
+    out: str
+    corpus: CorpusChoice
+    teacher: str
+    student: str = ""
+    start: str = RANDOM
+    layer_map: str = "uniform"
+    embeddings: str = "random"
+    recipe: StageRecipe = GENERAL_RECIPE
+    teacher_revision: str | None = None
+    losses: LossChoice = field(default_factory=LossChoice)
+    masked_lm: MaskedLmChoice = field(default_factory=MaskedLmChoice)
+    cache: CacheChoice = field(default_factory=CacheChoice)
+    reading: Reading = field(default_factory=Reading)
+    machine: Machine = field(default_factory=Machine)
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.embeddings not in EMBEDDINGS:
+            raise UserError(f"--embedding-init: expected one of {', '.join(EMBEDDINGS)}, found {self.embeddings!r}")
+        if self.embeddings != "random" and self.start != RANDOM:
+            raise UserError(
+                f"--embedding-init {self.embeddings}: expected --student-init random, found {self.start}, which brings "
+                "embeddings of its own; leave one of them out"
+            )
+        if self.cache.mode == "logits":
+            raise UserError("--cache logits: expected auto, full or off, for there are no logits to keep here")
+        if not self.recipe.epochs:
+            raise UserError("--epochs: expected at least 1, found 0")
+
+    @property
+    def intermediate(self) -> StageRecipe:
+        """The recipe of the stage that learns layers, as other requests name it."""
+        return self.recipe
+
+
+def default_accumulation(batch_rows: int, device: str, processes: int) -> int:
+    """Parts a step is cut into where the user says nothing, so that its attention scores fit the memory."""
+    part = CPU_PART if device == "cpu" else GPU_PART
+    return max(1, math.ceil(batch_rows / (processes * part)))

@@ -1,0 +1,138 @@
+"""A general distillation with its models loaded: teacher, student, stage, stream, and what is kept of the teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pipelines.training.distill_session import OFF, loss_settings
+from pipelines.training.models import load_masked_lm, move
+from pipelines.training.packed import COLUMN
+from pipelines.training.parts import POOL_ROWS
+from pipelines.training.teacher_kernel import pack_teacher
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distill.general import GeneralStage
+    from distill.masking import MaskSettings
+    from distill.shards import ShardStream
+    from distill.student import Student
+    from distill.teacher import Teacher
+    from pipelines.training.general_checks import CheckedGeneral
+    from pipelines.training.general_request import GeneralRequest
+
+
+@dataclass(frozen=True)
+class CacheDecision:
+    """What is kept of the teacher's outputs, as run.json records it.
+
+    Args:
+        content: full or off.
+        words: the decision with its numbers.
+        bytes: that it will take.
+    """
+
+    content: str
+    words: str
+    bytes: int
+
+
+def load_models(request: GeneralRequest, checked: CheckedGeneral) -> tuple[Teacher, Student]:
+    """Teacher and student on their device.
+
+    Raises:
+        UserError, DistillError: weights that cannot be read or do not fit.
+    """
+    from distill.embedding_init import project_embeddings
+    from distill.student import build_student
+    from distill.teacher import Precision, Teacher
+
+    model = load_masked_lm(checked.teacher.found, checked.teacher.config, request.masked_lm.soft > 0)
+    plan = checked.student
+    student = build_student(plan.shape, plan.start, model, plan.layer_map, request.reading.seed, masked_lm=True)
+    if request.embeddings == "projected":
+        project_embeddings(student, model)
+    for one in (model, student.model):
+        move(one, request.machine.device)
+    teacher = Teacher(model, plan.layer_map, Precision(request.machine.precision), predicts=False)
+    pack_teacher(teacher)
+    return teacher, student
+
+
+def make_stage(request: GeneralRequest, student: Student, teacher: Teacher) -> GeneralStage:
+    """What is trained.
+
+    Raises:
+        DistillError: student and teacher do not fit.
+    """
+    from distill.general import GeneralStage, MaskedLmLoss
+
+    choice = request.masked_lm
+    masked_lm = MaskedLmLoss(choice.weight, choice.soft, request.losses.temperature)
+    return GeneralStage(student, teacher, loss_settings(request), masked_lm)
+
+
+def packed_stream(request: GeneralRequest, checked: CheckedGeneral, place: str, static: bool) -> ShardStream:
+    """Batches of a packed corpus.
+
+    Args:
+        request: what the user asked for.
+        checked: its parts.
+        place: folder of the shards.
+        static: mask the same tokens in every epoch, for a cache keeps one pass of the teacher.
+    """
+    from distill.reading import Columns, open_shards
+    from distill.shards import ShardStream, StreamSettings
+
+    tokenizer, reading = checked.teacher.tokenizer, request.reading
+    columns = Columns((COLUMN,), tokenised=True)
+    files = open_shards(place, columns)
+    settings = StreamSettings(
+        max_length=reading.max_length,
+        batch_rows=request.recipe.batch_rows,
+        seed=reading.seed,
+        workers=1 if files.rows > POOL_ROWS else 0,
+        masking=_masking(request, checked, static),
+    )
+    return ShardStream(files, columns, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, settings)
+
+
+def decide_cache(
+    request: GeneralRequest, teacher: Teacher, stream: ShardStream, root: Path, rows: int
+) -> CacheDecision:
+    """Whether the teacher's outputs are kept: only where a second epoch reads them, and within the budget.
+
+    Args:
+        request: what the user asked for.
+        teacher: the teacher.
+        stream: the packed corpus, or a sample of it.
+        root: folder of the caches.
+        rows: sequences of the whole corpus.
+
+    Raises:
+        DistillError: `full` was asked for and does not fit.
+    """
+    from distill.cache_format import CacheMode, default_budget, plan_cache
+    from distill.targets import cache_key, sample_lengths
+
+    mode, recipe = CacheMode(request.cache.mode), request.recipe
+    if mode is CacheMode.OFF:
+        return CacheDecision(OFF, "teacher cache: off", 0)
+    budget = request.cache.budget if request.cache.budget is not None else default_budget(root)
+    plan = plan_cache(mode, sample_lengths(stream), rows, cache_key(teacher, stream, CacheMode.FULL), budget)
+    if plan.content is not CacheMode.FULL:
+        return CacheDecision(OFF, str(replace(plan, content=CacheMode.OFF)), 0)
+    if mode is CacheMode.AUTO and recipe.steps(rows) <= -(-rows // recipe.batch_rows):
+        words = "teacher cache: off (no sequence is seen twice, and what is never read is not kept)"
+        return CacheDecision(OFF, words, 0)
+    return CacheDecision("full", str(plan), plan.full_bytes)
+
+
+def _masking(request: GeneralRequest, checked: CheckedGeneral, static: bool) -> MaskSettings | None:
+    from distill.masking import MaskSettings
+
+    if not request.masked_lm.on:
+        return None
+    token = str(checked.teacher.tokenizer.mask_token)
+    return MaskSettings(whole_word=request.masked_lm.whole_word, static=static, mask_token=token)

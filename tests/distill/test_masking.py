@@ -1,0 +1,82 @@
+"""Masking: BERT's shares, the same for any batch, rank and resume, whole words where asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from distill.errors import DistillError
+from distill.masking import UNMASKED, Masker, MaskSettings
+from distill.shards import Batch, Position
+from tests.fixtures import SPECIAL, VOCABULARY, tiny_tokenizer
+
+JSON = tiny_tokenizer().backend_tokenizer.to_str()
+MASK = VOCABULARY.index("[MASK]")
+CONTINUES = np.array([token.startswith("##") for token in VOCABULARY])
+
+
+def batch_of(rows: int, length: int = 60, seed: int = 0, padded: int = 0) -> Batch:
+    """[CLS], drawn ids without special tokens, [SEP], padding."""
+    ids = np.random.default_rng(seed).integers(7, len(VOCABULARY), (rows, length + padded))
+    ids[:, 0], ids[:, length - 1], ids[:, length:] = VOCABULARY.index("[CLS]"), VOCABULARY.index("[SEP]"), 0
+    mask = np.ones_like(ids)
+    mask[:, length:] = 0
+    shard, row = np.zeros(rows, np.int32), np.arange(rows, dtype=np.int64)
+    return Batch(ids, np.zeros_like(ids), mask, shard, row, None, Position())
+
+
+def test_shares_are_those_of_bert():
+    batch = batch_of(2000, padded=3)
+    masked = Masker(MaskSettings(), JSON, seed=1)(batch, 0)
+    chosen = masked.labels != UNMASKED
+    assert not chosen[:, [0, 59, 60, 61, 62]].any()
+    assert chosen[:, 1:59].mean() == pytest.approx(0.15, abs=0.005)
+    assert (masked.labels[chosen] == batch.ids[chosen]).all()
+    assert (masked.ids[~chosen] == batch.ids[~chosen]).all()
+    shown, was = masked.ids[chosen], batch.ids[chosen]
+    assert (shown == MASK).mean() == pytest.approx(0.8, abs=0.01)
+    assert (shown == was).mean() == pytest.approx(0.1, abs=0.01)
+    drawn = shown[(shown != MASK) & (shown != was)]
+    assert not np.isin(drawn, [VOCABULARY.index(token) for token in SPECIAL]).any()
+    assert len(set(drawn.tolist())) > 0.9 * (len(VOCABULARY) - len(SPECIAL))
+
+
+def test_a_row_is_masked_alike_in_any_batch_and_otherwise_in_another_epoch_or_seed():
+    masker, batch = Masker(MaskSettings(), JSON, seed=1), batch_of(20)
+    whole = masker(batch, 3)
+    some = np.array([17, 4, 9])
+    parts = replace(batch, ids=batch.ids[some], types=batch.types[some], mask=batch.mask[some],
+                    shard=batch.shard[some], row=batch.row[some])  # fmt: skip
+    again = Masker(MaskSettings(), JSON, seed=1)(parts, 3)
+    assert (again.ids == whole.ids[some]).all()
+    assert (again.labels == whole.labels[some]).all()
+    assert (masker(batch, 4).labels != whole.labels).any()
+    assert (Masker(MaskSettings(), JSON, seed=2)(batch, 3).labels != whole.labels).any()
+    assert (masker(replace(batch, shard=batch.shard + 1), 3).labels != whole.labels).any()
+    still = Masker(MaskSettings(static=True), JSON, seed=1)
+    assert (still(batch, 4).ids == still(batch, 3).ids).all()
+    part = whole.part(1, 4)
+    assert (part.labels == whole.labels[5:10]).all()
+
+
+def test_whole_words_are_masked_or_left():
+    batch = batch_of(400, seed=5)
+    assert CONTINUES[batch.ids].mean() > 0.2
+    chosen = Masker(MaskSettings(whole_word=True), JSON, seed=1)(batch, 0).labels != UNMASKED
+    inside = CONTINUES[batch.ids[:, 1:]] & (batch.ids[:, :-1] >= 7)  # goes on with the piece before it
+    assert (chosen[:, 1:][inside] == chosen[:, :-1][inside]).all()
+    assert chosen[:, 1:59].mean() == pytest.approx(0.15, abs=0.02)
+    pieces = Masker(MaskSettings(), JSON, seed=1)(batch, 0).labels != UNMASKED
+    assert (pieces[:, 1:][inside] != pieces[:, :-1][inside]).any()
+
+
+def test_what_cannot_be_masked_is_refused():
+    with pytest.raises(DistillError, match=r"expected the token <mask>"):
+        Masker(MaskSettings(mask_token="<mask>"), JSON, seed=0)
+    with pytest.raises(DistillError, match="mask rate between 0 and 1"):
+        MaskSettings(rate=1.0)
+    without = JSON.replace('"##', '"@@')
+    with pytest.raises(DistillError, match="WordPiece vocabulary"):
+        Masker(MaskSettings(whole_word=True), without, seed=0)

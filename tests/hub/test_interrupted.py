@@ -1,0 +1,39 @@
+"""Connections that break in the middle of a file: each run gets further, and keeps nothing by halves."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hub.vectors import NAME
+
+pytestmark = pytest.mark.integration
+
+CHECK = ("augment", "--task", "sst2", "--n", "1", "--out", "run", "--dry-run")
+
+
+def test_the_next_run_completes_what_broke_off(machine):
+    here = machine()
+    here.hub.cut = {"train-00000-of-00001.parquet": 700, "model.safetensors": 60_000}
+    here.vectors.cut = {f"{NAME}.gz": 500}
+    data = here.run(*CHECK)
+    del here.hub.cut["train-00000-of-00001.parquet"]
+    model = here.run(*CHECK)
+    here.hub.cut = {}
+    vectors = here.run(*CHECK)
+    for ran in (data, model, vectors):
+        assert ran.code == 2, ran.text
+        assert "Traceback" not in ran.text
+        assert "defect" not in ran.text
+    assert "nyu-mll/glue (sst2) from the hub or its cache, found: the download from" in data.text
+    assert "masked LM bert-base-uncased" in model.text
+    assert "did not finish" in model.text
+    assert "run the command again" in model.text
+    assert "nothing was kept" in vectors.text
+    left = [path.name for path in here.folder.rglob("*") if path.is_file()]
+    assert not [name for name in left if name.endswith((".incomplete", ".gz"))]
+    assert not (here.folder / "run").exists()
+    here.vectors.cut = {}
+    whole = here.run(*CHECK)
+    assert whole.code == 0, whole.text
+    fetched = [path.rsplit("/", 1)[1] for path in here.hub.asked if path.startswith("GET /cdn/")]
+    assert fetched.count("validation-00000-of-00001.parquet") == 1

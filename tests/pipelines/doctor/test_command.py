@@ -1,0 +1,54 @@
+"""`tinyaug doctor` as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
+
+
+def doctor(folder, *arguments, **changes):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "RAY_"))}
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "TINYAUG_GENSIM_URL": "http://127.0.0.1:9"}
+    places = {"HF_HOME": str(folder / "hf"), "TINYAUG_CACHE": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pipelines", "doctor", *arguments]
+    environment = {**kept, **nowhere, **places, "COLUMNS": "100", **changes}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_without_a_network_the_demo_runs(tmp_path):
+    begin = time.monotonic()
+    ran = doctor(tmp_path, "--json", "doctor.json")
+    assert time.monotonic() - begin < 10
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "the demo runs here" in ran.stdout
+    assert "→ check the network" in ran.stdout
+    content = json.loads((tmp_path / "doctor.json").read_text())
+    assert content["demo_runs"] is True
+    states = {finding["name"]: finding["state"] for finding in content["findings"]}
+    assert (states["demo pack"], states["ray"], states["model hub"], states["GloVe"]) == ("ok", "ok", "warn", "warn")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["doctor.json"]
+
+
+def test_what_keeps_the_demo_from_running(tmp_path):
+    (tmp_path / "file").touch()
+    ran = doctor(tmp_path, "--json", "-", "--address", "127.0.0.1:9", TINYAUG_CACHE=str(tmp_path / "file" / "cache"))
+    assert (ran.returncode, ran.stderr) == (1, "")
+    failed = {found["name"]: found for found in json.loads(ran.stdout)["findings"] if found["state"] == "fail"}
+    assert failed.keys() == {"TINYAUG_CACHE", "ray"}
+    assert all(found["remedy"] for found in failed.values())
+
+
+def test_a_file_that_cannot_be_written(tmp_path):
+    ran = doctor(tmp_path, "--json", "no/such/folder/doctor.json")
+    assert ran.returncode == 2
+    assert "--json no/such/folder/doctor.json: expected a file" in ran.stderr

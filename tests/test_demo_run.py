@@ -1,0 +1,119 @@
+"""`tinyaug run --task sst2 --demo`: what it fills in, what it shows, and that a second time nothing is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from distill.intervals import wilson_interval
+from pipelines.demo import DATA, MLM
+from pipelines.demo.recipe import DEMO_RECIPE, demo_run_options
+from pipelines.demo.verdicts import LONGEST, choose_verdicts
+from pipelines.errors import UserError
+from pipelines.tasks.glue import find_task
+from pipelines.training.side_by_side import Answers
+from tests.pipelines.jobs import REPOSITORY, tinyaug
+
+RUN = ["run", "--task", "sst2", "--demo"]
+
+
+def typed(**given) -> dict:
+    """Options of `run` as the command line hands them over when only `given` was typed."""
+    names = ("data", "mlm", "glove", "out", "revision", "data_revision", "student", "student_init", "profile")
+    return {**dict.fromkeys((*names, *asdict(DEMO_RECIPE))), "task": "sst2", **given}
+
+
+def test_demo_fills_in_what_was_not_typed():
+    options = demo_run_options(typed())
+    assert (options["data"], options["mlm"]) == (DATA, str(MLM))
+    assert (options["student"], options["student_init"]) == ("half", "teacher-layers")
+    assert {name: options[name] for name in asdict(DEMO_RECIPE)} == asdict(DEMO_RECIPE)
+
+
+@pytest.mark.parametrize("name", [*asdict(DEMO_RECIPE), "student", "student_init", "out", "mlm"])
+def test_what_was_typed_wins(name):
+    expected = {**demo_run_options(typed()), name: 7}
+    if name == "student_init":
+        expected["student"] = None  # a folder has a shape of its own
+    assert demo_run_options(typed(**{name: 7})) == expected
+
+
+def test_a_profile_brings_its_own_epochs():
+    options = demo_run_options(typed(profile="paper"))
+    assert options["epochs_finetune"] is options["lr_prediction"] is None
+    assert options["student"] == "half"
+
+
+def test_other_tasks_are_refused():
+    with pytest.raises(UserError, match="--task sst2"):
+        demo_run_options(typed(task="rte"))
+    ran = tinyaug("run", "--task", "cola", "--demo")
+    assert (ran.code, "expected --task sst2, whose sentences are embedded, found cola" in ran.err) == (2, True)
+
+
+def test_verdicts_show_right_and_wrong_ones(tmp_path):
+    texts = ["a good film", "x" * (LONGEST + 1), "a dull film", "a fine plot", "a sad story", "a slow scene"]
+    pq.write_table(pa.table({"sentence": texts}), tmp_path / "dev.parquet")
+    positive, negative = np.array([0.0, 2.0]), np.array([2.0, 0.0])
+    answers = Answers(
+        rows=[5, 4, 3, 2, 1, 0],
+        labels=[1.0, 0.0, 1.0, 0.0, 1.0, 1.0],
+        logits={
+            "teacher": [negative, negative, positive, negative, positive, positive],
+            "student": [negative, positive, positive, negative, positive, positive],
+        },
+        milliseconds={},
+    )
+    found = choose_verdicts(find_task("sst2"), str(tmp_path / "dev.parquet"), answers)
+    assert [entry["text"] for entry in found] == ["a fine plot", "a dull film", "a sad story", "a slow scene"]
+    assert found[2] == {
+        "text": "a sad story",
+        "label": "negative",
+        "teacher": {"label": "negative", "probability": 0.881},  # 1 / (1 + e^-2)
+        "student": {"label": "positive", "probability": 0.881},
+    }
+
+
+@pytest.mark.integration
+def test_the_demo_runs_and_a_second_time_tells_the_same(tmp_path):
+    def demo() -> str:
+        small = ["--limit", "30", "--n", "2", "--max-steps", "3", "--engine", "local", "--workers", "1"]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
+        command = [sys.executable, "-m", "pipelines", *RUN, *small, "--device", "cpu"]
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    first, out = demo(), tmp_path / "runs" / "demo"
+    metrics = json.loads((out / "metrics.json").read_text())
+    layers = json.loads((MLM / "config.json").read_text())["num_hidden_layers"]
+    sizes, dev = metrics["sizes"], metrics["dev"]
+    assert [sizes[model]["layers"] for model in ("teacher", "student")] == [layers, layers // 2]
+    for model in ("teacher", "student"):
+        assert sizes[model]["bytes"] == (out / model / "model.safetensors").stat().st_size
+        assert 0 < sizes[model]["without_embeddings"] < sizes[model]["parameters"] == metrics["parameters"][model]
+        accuracy = dev[model]["validation"]["accuracy"]
+        interval = metrics["intervals"][model]["validation"]["accuracy"]
+        assert tuple(interval) == wilson_interval(accuracy, metrics["dev_rows"]["validation"])
+        assert f"{accuracy:.1%} [{100 * interval[0]:.1f}-{100 * interval[1]:.1f}]" in first
+        assert metrics["latency"]["milliseconds"][model] > 0
+    for said in ("30 sentences became 90", "x faster", "kept", str(out.relative_to(tmp_path) / "student")):
+        assert said in first
+    for verdict in metrics["verdicts"]:
+        assert verdict["text"] in first
+
+    models = [out / model / "model.safetensors" for model in ("teacher", "student")]
+    before = [path.stat().st_mtime_ns for path in models]
+    second = demo()
+    assert [path.stat().st_mtime_ns for path in models] == before
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+    assert second.splitlines()[1:] == first.splitlines()
+    assert "nothing was run" in second.splitlines()[0]
