@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from pipelines.records import Record, merge_counts
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 CARD = """---
 configs:
-- config_name: default
+- config_name: {name}
   data_files:
   - split: train
     path: data/train-*.parquet
@@ -64,6 +66,7 @@ def write_card(storage: Storage, job: Job, stage: Stage, records: list[Record]) 
         kind = f"class: {', '.join(task.label.names)}" if task.label.kind == "class" else "float32"
         lines.append(f"| `{task.label.column}` | {kind} | label of the example |")
     card = CARD.format(
+        name=f"{re.sub('[^A-Za-z0-9]+', '-', task.name)}-{_digest(records)}",
         task=task.name,
         rows=sum(record.rows for record in records),
         source_rows=counts.get("source_rows", 0),
@@ -77,3 +80,11 @@ def write_card(storage: Storage, job: Job, stage: Stage, records: list[Record]) 
         edits_glove=counts.get("edits_glove", 0),
     )
     storage.write_bytes(f"{stage.name}/README.md", card.encode())
+
+
+def _digest(records: list[Record]) -> str:
+    """A name for these very shards: `datasets` keeps what it has read by the card alone, folder and files left out."""
+    digest = hashlib.sha256()
+    for record in sorted(records, key=lambda record: record.part):
+        digest.update(f"{record.part} {record.sha256}\n".encode())
+    return digest.hexdigest()[:16]

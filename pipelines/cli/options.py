@@ -40,13 +40,13 @@ Demo = Annotated[
 ]
 
 Mlm = Annotated[
-    str | None, Option(help="Masked LM: a folder or a name on the hub [bert-base-uncased].", rich_help_panel=MODELS)
+    str | None, Option(help="Masked LM: a folder or a name on the hub \\[bert-base-uncased].", rich_help_panel=MODELS)
 ]
 Revision = Annotated[str | None, Option(help="Revision of the masked LM on the hub.", rich_help_panel=MODELS)]
 Glove = Annotated[
     str | None,
     Option(
-        help="A GloVe or word2vec file, a gensim-downloader name [glove-wiki-gigaword-300], kumo-6b-50d or none.",
+        help="A GloVe or word2vec file, a gensim-downloader name \\[glove-wiki-gigaword-300], kumo-6b-50d or none.",
         rich_help_panel=MODELS,
     ),
 ]
@@ -103,7 +103,7 @@ BatchTokens = Annotated[
     int | None, Option(help="Tokens of a forward pass [2048; 65536 on a GPU].", rich_help_panel=HOW)
 ]
 
-Out = Annotated[str | None, Option(help="Run directory: a path or s3://… [runs/TASK].", rich_help_panel=FILES)]
+Out = Annotated[str | None, Option(help="Run directory: a path or s3://… \\[runs/TASK].", rich_help_panel=FILES)]
 ShardRows = Annotated[int, Option(help="Source rows of an output shard.", rich_help_panel=FILES)]
 Overwrite = Annotated[bool, Option("--overwrite", help="Delete an earlier run in --out.", rich_help_panel=FILES)]
 Verify = Annotated[

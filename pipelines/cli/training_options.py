@@ -25,14 +25,14 @@ GivenTeacher = Annotated[
     Option("--teacher", help="Fine-tuned teacher, in place of fine-tuning one.", rich_help_panel=MODELS),
 ]
 TeacherModel = Annotated[
-    str | None, Option(help="Encoder to fine-tune as the teacher [that of --mlm].", rich_help_panel=MODELS)
+    str | None, Option(help="Encoder to fine-tune as the teacher \\[that of --mlm].", rich_help_panel=MODELS)
 ]
 TeacherRevision = Annotated[str | None, Option(help="Revision of the teacher on the hub.", rich_help_panel=MODELS)]
 Student = Annotated[
     str | None,
     Option(
         help="tinybert4 (4 x 312), tinybert6 (6 x 768), half (the teacher's shape, half its layers), or a config.json "
-        "[tinybert4, or the folder of --student-init].",
+        "\\[tinybert4, or the folder of --student-init].",
         rich_help_panel=MODELS,
     ),
 ]
@@ -47,7 +47,7 @@ GivenStart = Annotated[
     str | None,
     Option(
         "--student-init",
-        help="general (the published general TinyBERT), teacher-layers (equal widths), random, or a folder [general].",
+        help="general (the published general TinyBERT), teacher-layers (equal widths), random, or a folder \\[general].",
         rich_help_panel=MODELS,
     ),
 ]
@@ -76,7 +76,7 @@ GivenProfile = Annotated[
     str | None,
     Option(
         "--profile",
-        help="paper, or quick: 2,000 examples, 16,000 rows and fewer epochs (1, 3 and 2) [paper].",
+        help="paper, or quick: 2,000 examples, 16,000 rows and fewer epochs (1, 3 and 2) \\[paper].",
         rich_help_panel=TRAINING,
     ),
 ]
@@ -102,7 +102,7 @@ RatePrediction = Annotated[float | None, Option("--lr-prediction", help="[3e-5].
 MaxLength = Annotated[int, Option(help="Tokens at which texts are cut.", rich_help_panel=TRAINING)]
 JudgedLength = Annotated[
     int | None,
-    Option("--max-length", help="Tokens at which texts are cut [as trained, else 128].", rich_help_panel=HOW),
+    Option("--max-length", help="Tokens at which texts are cut \\[as trained, else 128].", rich_help_panel=HOW),
 ]
 JudgedRows = Annotated[int, Option("--batch-size", help="Examples of a forward pass.", rich_help_panel=HOW)]
 Seed = Annotated[int, Option(help="Of order, dropout, drawn weights and subsets.", rich_help_panel=TRAINING)]
@@ -133,7 +133,7 @@ Cache = Annotated[
     ),
 ]
 CacheBudget = Annotated[
-    str | None, Option(help="Such as 20GB [the smaller of 20GB and half the free disk].", rich_help_panel=CACHE)
+    str | None, Option(help="Such as 20GB \\[the smaller of 20GB and half the free disk].", rich_help_panel=CACHE)
 ]
 CacheDir = Annotated[Path | None, Option(help="Folder of the caches [OUT/teacher_cache].", rich_help_panel=CACHE)]
 RebuildCache = Annotated[

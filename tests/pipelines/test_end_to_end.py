@@ -70,6 +70,14 @@ def test_datasets_gives_back_the_class_names(finished, tmp_path, what):
     assert found["sentence"][:] == [row["sentence"] for row in rows(finished)]
 
 
+def test_datasets_tells_runs_apart_by_their_cards(inputs, finished, tmp_path):
+    """It caches what it read by the card's content; folder names and files do not count."""
+    done(*inputs.augment(tmp_path / "other", "--limit", 5))
+    for run in (finished, tmp_path / "other"):
+        found = datasets.load_dataset(str(run / "augmented"), cache_dir=str(tmp_path / "cache"), split="train")
+        assert found["sentence"][:] == [row["sentence"] for row in rows(run)]
+
+
 def test_manifest_counts_are_those_of_the_rows(finished, by_source):
     found = manifest(finished)
     counts, edits = found["counts"], [edit for row in rows(finished) for edit in row["edits"]]
