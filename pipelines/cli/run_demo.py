@@ -49,7 +49,7 @@ def show_demo(outcome: RunOutcome) -> None:
     _title(console, "New sentences from old ones", "green: from the masked LM, magenta: from GloVe")
     show_variants(console, outcome.storage, list(outcome.augmented.job.task.text_columns), EXAMPLES, VARIANTS)
     _title(console, "Teacher and student")
-    console.print(comparison_table(metrics))
+    console.print(Padding(comparison_table(metrics), (0, 0, 0, 1)))
     console.print(Padding(Text(footnote(metrics), style="dim"), (0, 2)))
     if metrics["verdicts"]:
         _title(console, "What they say of dev sentences", "picked to show right and wrong ones")

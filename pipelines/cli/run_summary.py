@@ -68,9 +68,10 @@ def comparison_table(metrics: dict[str, Any]) -> Table:
     Args:
         metrics: of metrics.json.
     """
-    table = Table(box=None, padding=(0, 2))
-    for name in ("", "teacher", "student", "student / teacher"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("")
+    for name in (*MODELS, ""):
+        table.add_column(name, justify="right", no_wrap=True)
     for part, scores in metrics["dev"]["student"].items():
         for name in scores:
             kept = metrics["kept"].get(part, {}).get(name)
@@ -93,7 +94,7 @@ def footnote(metrics: dict[str, Any]) -> str:
     if any(metrics["intervals"]["student"].values()):
         said.append("in brackets the 95% interval")
     threads = f"{speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
-    said.append(f"milliseconds: median of {speed['texts']} texts one by one, tokenised, on the CPU ({threads})")
+    said.append(f"milliseconds: a forward pass, median of {speed['texts']} texts one by one, on the CPU ({threads})")
     return "; ".join(said)
 
 

@@ -16,11 +16,11 @@ class DemoRecipe:
 
     n: int = 10
     epochs_finetune: int = 8
-    lr_finetune: float = 3e-4
-    epochs_intermediate: int = 4
-    lr_intermediate: float = 5e-4
+    lr_finetune: float = 2e-4
+    epochs_intermediate: int = 2
+    lr_intermediate: float = 3e-4
     epochs_prediction: int = 2
-    lr_prediction: float = 3e-4
+    lr_prediction: float = 2e-4
 
 
 DEMO_RECIPE = DemoRecipe()

@@ -166,12 +166,16 @@ def test_the_whole_run(parts, tmp_path, monkeypatch):
     out, archive = tmp_path / "run", tmp_path / "glue.zip"
     command = run(parts, out, "--submission", archive)
     ran = done(*command)
-    assert "student / teacher" in ran.out
+    assert "% kept" in ran.out
     found = metrics(out)
     assert found["augmented"] == {"rows": 180, "examples": 60}
     assert list(found["stages"]) == ["finetune", "intermediate", "prediction"]
     assert found["dev"]["student"] == metrics(out / "student")["dev"]
     assert found["dev"]["teacher"] == metrics(out / "teacher")["dev"]
+    assert set(found["intervals"]["student"]["validation"]) == {"accuracy"}
+    assert found["dev_rows"] == {"validation": 30}
+    assert [found["sizes"][model]["layers"] for model in ("teacher", "student")] == [4, 2]
+    assert "verdicts" not in found
     assert (out / "teacher_cache/full/cache.json").exists()
     assert archive.exists()
     monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
@@ -182,7 +186,9 @@ def test_the_whole_run(parts, tmp_path, monkeypatch):
 def test_a_run_with_a_given_teacher(parts, tmp_path):
     done(*run(parts, tmp_path / "run", "--teacher", parts.teacher, "--max-steps", 2))
     assert not (tmp_path / "run/teacher").exists()
-    assert list(metrics(tmp_path / "run")["stages"]) == ["intermediate", "prediction"]
+    found = metrics(tmp_path / "run")
+    assert list(found["stages"]) == ["intermediate", "prediction"]
+    assert found["sizes"]["teacher"]["bytes"] == (parts.teacher / "model.safetensors").stat().st_size
 
 
 @pytest.mark.parametrize("verb", [finetune, distill, run])
