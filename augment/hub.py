@@ -81,8 +81,8 @@ def download_model(name: str, revision: str | None, what: str) -> tuple[Path, st
     except Exception as error:  # the hub's client raises many kinds: HTTP, offline, bad name, disk
         raise AugmentError(
             f"{what} {name}: expected a model folder or a name on the hub; there is no such folder, and "
-            f"{explain(trouble or error, asked=trouble is not None)}. Check the name and the network, or pass a local "
-            "folder"
+            f"{explain(trouble or error, asked=trouble is not None)}. {_remedy(trouble or error)}, or pass a "
+            "local folder"
         ) from error
     _check_fetched(folder, begin, f"{what} {name}")
     return folder, folder.name
@@ -134,7 +134,7 @@ def explain(error: Exception, asked: bool = False) -> str:
     """
     from huggingface_hub import constants, errors
 
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     if isinstance(error, errors.GatedRepoError):
         return "access to it is restricted: ask for it on its page, then log in with `hf auth login`"
     if isinstance(error, errors.RepositoryNotFoundError):
@@ -151,6 +151,14 @@ def explain(error: Exception, asked: bool = False) -> str:
         f"the download from {constants.ENDPOINT} did not finish ({type(error).__name__}: {line}); files that were "
         "complete are kept, run the command again"
     )
+
+
+def _remedy(error: Exception) -> str:
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if isinstance(error, OfflineModeIsEnabled):
+        return "Check the name, unset HF_HUB_OFFLINE where there is a network"
+    return "Check the name and the network"
 
 
 def _check_fetched(folder: Path, begin: float, what: str) -> None:

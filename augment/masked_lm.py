@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from augment.errors import AugmentError
+from augment.errors import AugmentError, is_of_machine
 from augment.last_layer import EncoderAtPositions
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
 from augment.top_k import top_probabilities
@@ -154,6 +154,8 @@ def load_masked_lm(
             files.folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
     except Exception as error:  # transformers raises OSError, ValueError, KeyError, safetensors' own, …
+        if is_of_machine(error):
+            raise
         reason = str(error).strip().split("\n")[0]
         raise AugmentError(f"masked LM {files.name}: cannot be loaded: {type(error).__name__}: {reason}") from error
     missing = sorted(key for key in report["missing_keys"] if "position_ids" not in key)
@@ -164,7 +166,10 @@ def load_masked_lm(
         )
     if linear_kernel(device, precision) == ONEDNN:
         pack_linear_layers(model.to(PRECISIONS[precision]).eval())
-    return MaskedLM(model, tokenizer, device, precision, punctuation)
+    try:
+        return MaskedLM(model, tokenizer, device, precision, punctuation)
+    except AugmentError as error:
+        raise AugmentError(f"masked LM {files.name}: {error}") from error
 
 
 def resolve_device(device: str) -> str:
@@ -201,7 +206,10 @@ def _bar(logits: Tensor, excluded: Tensor) -> None:
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise AugmentError("tokenizer: expected a fast tokenizer, found a slow one; save it with use_fast=True")
+        raise AugmentError(
+            f"tokenizer: expected a fast one (tokenizer.json), found {type(tokenizer).__name__}, which is slow; choose "
+            "a model that has one, such as bert-base-uncased"
+        )
     kind = type(backend.model).__name__
     if kind != "WordPiece":
         raise AugmentError(

@@ -10,10 +10,14 @@ from typing import Any
 
 from augment.errors import AugmentError
 from augment.hub import download_model
+from augment.weight_files import check_weights
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 NATIVE_TYPES = {"bert", "distilbert", "electra", "mobilebert", "mpnet"}  # transformers has their code
+# transformers makes a fast tokenizer of these from vocab.txt alone; "Fast" at their end makes no difference.
+VOCABULARY_CLASSES = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"}
+SLOW_CLASSES = {"BertJapaneseTokenizer"}  # transformers takes them even where a tokenizer.json lies beside
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,14 @@ def check_folder(folder: Path, name: str) -> None:
             f"(auto_map, model type {model_type}); such code is never run, choose another model"
         )
     settings = folder / "tokenizer_config.json"
-    mask = _read_json(settings, name).get("mask_token", "") if settings.exists() else ""
+    described = _read_json(settings, name) if settings.exists() else {}
+    mask = described.get("mask_token", "")
+    tokenizer_class = str(described.get("tokenizer_class") or config.get("tokenizer_class") or "")
+    if tokenizer_class in SLOW_CLASSES:
+        raise AugmentError(
+            f"masked LM {name}: expected a fast tokenizer, found {tokenizer_class}, which has no fast form; choose a "
+            "model that has one, such as bert-base-uncased or bert-base-multilingual-cased"
+        )
     if (folder / "tokenizer.json").exists():
         tokenizer = _read_json(folder / "tokenizer.json", name)
         kind = _tokenizer_kind(tokenizer)
@@ -102,13 +113,22 @@ def check_folder(folder: Path, name: str) -> None:
         added = {str(token.get("content")) for token in tokenizer.get("added_tokens") or []}
         vocabulary = tokenizer["model"].get("vocab", {})
         _require_mask(mask, name, added | set(vocabulary))
-    elif (folder / "vocab.txt").exists() and model_type in {"bert", "distilbert", "electra", "mobilebert"}:
+    elif _serves_as_vocabulary(folder, model_type, tokenizer_class):
         _require_mask(mask, name, set((folder / "vocab.txt").read_text(encoding="utf-8").split("\n")))
     else:
         raise AugmentError(
-            f"masked LM {name}: expected a fast tokenizer (tokenizer.json), found none; save one with "
-            "AutoTokenizer.from_pretrained(…).save_pretrained(folder), or choose a model that has one"
+            f"masked LM {name}: expected a fast tokenizer (tokenizer.json), found none"
+            f"{f' ({tokenizer_class} alone)' if tokenizer_class else ''}; choose a model that has one, or put its "
+            "tokenizer.json into the folder"
         )
+    check_weights(folder, name, model_type)
+
+
+def _serves_as_vocabulary(folder: Path, model_type: str, tokenizer_class: str) -> bool:
+    """Whether a folder as of 2019, with vocab.txt alone, gives a fast tokenizer."""
+    if not (folder / "vocab.txt").exists() or model_type not in {"bert", "distilbert", "electra", "mobilebert"}:
+        return False
+    return not tokenizer_class or tokenizer_class.removesuffix("Fast") in VOCABULARY_CLASSES
 
 
 def _tokenizer_kind(tokenizer: dict[str, Any]) -> str:

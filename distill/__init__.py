@@ -1,4 +1,78 @@
 """Distillation of BERT-family encoders by the TinyBERT recipe; reads Parquet, knows nothing of augmentation.
 
-Kept free of imports: the worker processes that read and tokenise import submodules without paying for torch.
+The public names are loaded on first use: worker processes that read and tokenise do not pay for torch.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distill.cache_format import CacheMode
+    from distill.errors import DistillError
+    from distill.evaluation import evaluate
+    from distill.layer_maps import resolve_layer_map
+    from distill.losses import LossSettings
+    from distill.objectives import IntermediateStage, LabelStage, PredictionStage
+    from distill.reading import Columns, open_shards
+    from distill.saving import save_model
+    from distill.shards import ShardStream, StreamSettings
+    from distill.student import Student, build_student
+    from distill.targets import Targets, cache_key
+    from distill.teacher import Precision, Teacher
+    from distill.teacher_cache import TeacherCache
+    from distill.training import train
+    from distill.training_settings import Hooks, Progress, TrainSettings
+
+HOMES = {  # by module
+    "cache_format": ("CacheMode",),
+    "errors": ("DistillError",),
+    "evaluation": ("evaluate",),
+    "layer_maps": ("resolve_layer_map",),
+    "losses": ("LossSettings",),
+    "objectives": ("IntermediateStage", "LabelStage", "PredictionStage"),
+    "reading": ("Columns", "open_shards"),
+    "saving": ("save_model",),
+    "shards": ("ShardStream", "StreamSettings"),
+    "student": ("Student", "build_student"),
+    "targets": ("Targets", "cache_key"),
+    "teacher": ("Precision", "Teacher"),
+    "teacher_cache": ("TeacherCache",),
+    "training": ("train",),
+    "training_settings": ("Hooks", "Progress", "TrainSettings"),
+}
+__all__ = [
+    "CacheMode",
+    "Columns",
+    "DistillError",
+    "Hooks",
+    "IntermediateStage",
+    "LabelStage",
+    "LossSettings",
+    "Precision",
+    "PredictionStage",
+    "Progress",
+    "ShardStream",
+    "StreamSettings",
+    "Student",
+    "Targets",
+    "Teacher",
+    "TeacherCache",
+    "TrainSettings",
+    "build_student",
+    "cache_key",
+    "evaluate",
+    "open_shards",
+    "resolve_layer_map",
+    "save_model",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name's module."""
+    for home, names in HOMES.items():
+        if name in names:
+            return getattr(import_module(f"distill.{home}"), name)
+    raise AttributeError(f"module 'distill' has no attribute {name!r}")

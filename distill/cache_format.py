@@ -105,21 +105,26 @@ class CachePlan:
         logits_bytes: estimate for logits alone.
         full_bytes: estimate with scores and hidden states.
         budget: bytes allowed.
+        taken: bytes of the budget that other records have.
     """
 
     content: CacheMode
     logits_bytes: int
     full_bytes: int
     budget: int
+    taken: int = 0
 
     def __str__(self) -> str:
+        taken = f", of which other records there take {self.taken / 1e6:,.1f} MB" if self.taken else ""
         return (
             f"teacher cache: {self.content} (logits {self.logits_bytes / 1e6:,.1f} MB, with attention scores and "
-            f"hidden states {self.full_bytes / 1e6:,.1f} MB, budget {self.budget / 1e6:,.1f} MB)"
+            f"hidden states {self.full_bytes / 1e6:,.1f} MB, budget {self.budget / 1e6:,.1f} MB{taken})"
         )
 
 
-def plan_cache(mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: CacheKey, budget: int) -> CachePlan:
+def plan_cache(
+    mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: CacheKey, budget: int, taken: int = 0
+) -> CachePlan:
     """Decides what to keep.
 
     Args:
@@ -128,6 +133,7 @@ def plan_cache(mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: Cach
         rows: rows of the data set.
         key: of a full cache.
         budget: bytes.
+        taken: bytes of the budget that other records have.
 
     Returns:
         The decision; `auto` keeps logits always and the rest when its estimate fits.
@@ -139,22 +145,29 @@ def plan_cache(mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: Cach
     entry = INDEX.itemsize
     full = int(np.mean(np.asarray(key.values(lengths.astype(np.int64)))) * size * rows) + entry * rows
     logits = (key.classes * size + entry) * rows
-    if mode is CacheMode.FULL and full > budget:
+    fits = full + taken <= budget
+    if mode is CacheMode.FULL and not fits:
+        others = f", and other records there {taken / 1e9:.1f} GB" if taken else ""
         raise DistillError(
-            f"expected a cache within {budget / 1e9:.1f} GB; a full one takes about {full / 1e9:.1f} GB. Raise the "
-            "budget, or choose auto or logits."
+            f"expected a cache within {budget / 1e9:.1f} GB; a full one takes about {full / 1e9:.1f} GB{others}. "
+            f"Raise the budget, {'choose another folder, ' if taken else ''}or choose auto or logits."
         )
     content = mode
     if mode is CacheMode.AUTO:
-        content = CacheMode.FULL if full <= budget else CacheMode.LOGITS
-    return CachePlan(content, logits, full, budget)
+        content = CacheMode.FULL if fits else CacheMode.LOGITS
+    return CachePlan(content, logits, full, budget, taken)
 
 
-def default_budget(folder: Path) -> int:
-    """The smaller of 20 GB and half the free disk."""
+def default_budget(folder: Path, there: int = 0) -> int:
+    """The smaller of 20 GB and half the disk that would be free without the caches that lie in a folder.
+
+    Args:
+        folder: of the caches; may not exist yet.
+        there: bytes of the caches in it.
+    """
     while not folder.exists():
         folder = folder.parent
-    return min(DEFAULT_BUDGET, shutil.disk_usage(folder).free // 2)
+    return min(DEFAULT_BUDGET, (shutil.disk_usage(folder).free + there) // 2)
 
 
 def pack(key: CacheKey, tokens: int, parts: Mapping[str, NDArray[np.float32]]) -> NDArray[np.generic]:

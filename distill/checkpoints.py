@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,12 +15,17 @@ from safetensors.torch import load_file, save_file
 
 from distill.errors import DistillError
 from distill.shards import Position
+from distill.tokens import tokenizer_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor
+
+    from distill.objectives import Stage
+    from distill.shards import ShardStream
+    from distill.targets import Targets
+    from distill.training_settings import TrainSettings
 
 STATE_FILE, WEIGHTS_FILE, OPTIMISER_FILE = "state.json", "weights.safetensors", "optimiser.pt"
 
@@ -30,6 +36,7 @@ class RunState:
 
     Attributes:
         step: steps done.
+        seconds: they took, those before a resume included.
         examples: examples seen.
         position: the next batch.
         best_value: best value of the selecting metric so far.
@@ -45,6 +52,31 @@ class RunState:
     best_step: int | None = None
     cache: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def run_identity(
+    stage: Stage, stream: ShardStream, targets: Targets | None, settings: TrainSettings
+) -> dict[str, object]:
+    """What a resumed run must share: all that decides the losses.
+
+    Args:
+        stage: what is trained.
+        stream: its data.
+        targets: the teacher's outputs, or None.
+        settings: of the loop.
+    """
+    loop, data = asdict(settings), asdict(stream.settings)
+    for name in ("log_every", "checkpoint_every", "cpu"):
+        loop.pop(name)
+    data.pop("workers")
+    rows = [sum(sizes) for sizes in stream.files.row_groups]
+    names = [Path(path).name for path in stream.files.paths]
+    teacher = targets.teacher.note_fingerprint() if targets else None
+    cache = targets.cache.key.as_json() if targets and targets.cache else None
+    tokenizer = tokenizer_fingerprint(stream.tokenizer_json)
+    told = {"stage": stage.name, **stage.identity(), "teacher": teacher, "tokenizer": tokenizer, **loop}
+    return {**told, "data": data, "columns": asdict(stream.columns), "shards": names, "rows": rows, "cache": cache}
 
 
 def save_checkpoint(
@@ -117,9 +149,11 @@ class LossCurve:
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+            lines = path.read_text().splitlines(keepends=True)
+            # What a full disk tore has no end of line, or ran into the line after it.
+            whole = [line for line in lines if line.endswith("\n") and line.count(",") == lines[0].count(",")]
             temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(f"{line}\n" for line in kept))
+            temporary.write_text("".join(line for line in whole if _step_of(line) <= step))
             temporary.replace(path)
 
     def write(self, rows: Sequence[Mapping[str, object]]) -> None:

@@ -7,7 +7,7 @@ the teacher's layers at a masked position are what it infers there.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -121,6 +121,10 @@ class GeneralStage(IntermediateStage):
             values = soft_cross_entropy(logits, theirs, self.masked_lm.temperature)
             losses["mlm_soft"] = self.masked_lm.soft * example_means(values, rows, len(labels))
         return losses
+
+    def identity(self) -> dict[str, object]:
+        """As the intermediate stage's, with the masked-LM loss."""
+        return {**super().identity(), "masked_lm": asdict(self.masked_lm)}
 
 
 def teacher_logits(teacher: Teacher, targets: TeacherTargets, rows: Tensor, columns: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ def score_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def intermediate_losses(
-    student: LayerStates, teacher: LayerStates, mask: Tensor, settings: LossSettings
+    student: LayerStates, teacher: LayerStates, mask: Tensor, settings: LossSettings, layers: int
 ) -> dict[str, Tensor]:
     """The sums over m = 0 … M of Eq. 6, by kind and already weighted with λ_m.
 
@@ -172,6 +172,7 @@ def intermediate_losses(
         teacher: states of layers g(1) … g(M).
         mask: (B, T).
         settings: which kinds count, and λ_m.
+        layers: M; losses that are switched off leave their states out.
 
     Returns:
         For each kind that is switched on ("embedding", "attention", "hidden") its loss (B,).
@@ -179,7 +180,7 @@ def intermediate_losses(
     Raises:
         DistillError: shapes or counts of layers differ.
     """
-    weights = settings.weights(max(len(student.hidden), len(student.scores)))
+    weights = settings.weights(layers)
     losses: dict[str, Tensor] = {}
     if settings.embedding and student.embedding is not None and teacher.embedding is not None:
         losses["embedding"] = weights[0] * hidden_loss(student.embedding, teacher.embedding, mask)

@@ -6,6 +6,7 @@ it freezes exactly the parameters that its losses do not reach.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,6 +37,17 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher, TeacherTargets
 
 
+# Of a configuration: what a checkpoint's weights do not tell, or tell only where they cannot be loaded.
+SHAPE = (
+    "model_type",
+    "num_hidden_layers",
+    "hidden_size",
+    "num_attention_heads",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+)
+
+
 class Stage(nn.Module):
     """A model with its losses.
 
@@ -63,6 +75,10 @@ class Stage(nn.Module):
         """
         raise NotImplementedError
 
+    def identity(self) -> dict[str, object]:
+        """What decides its losses beside weights and data, as plain values: a resumed run must share it."""
+        return {"model": {name: getattr(self.model.config, name, None) for name in SHAPE}}
+
 
 class IntermediateStage(Stage):
     """Eqs. 7-9: all layers of the student learn from the mapped layers; pooler and classifier rest.
@@ -83,6 +99,7 @@ class IntermediateStage(Stage):
         layers = student.model.config.num_hidden_layers
         _check_fit(student, teacher, settings)
         settings.weights(layers)
+        self.layers, self.layer_map = layers, teacher.layer_map
         self.model = student.model
         self.projections = student.projections
         self.settings = settings
@@ -114,7 +131,11 @@ class IntermediateStage(Stage):
             tuple(found.scores.values()),
         )
         teacher = LayerStates(targets.embedding, targets.hidden, targets.scores)
-        return intermediate_losses(student, teacher, mask, settings)
+        return intermediate_losses(student, teacher, mask, settings, self.layers)
+
+    def identity(self) -> dict[str, object]:
+        """As every stage's, with its losses and the layer map."""
+        return {**super().identity(), "losses": asdict(self.settings), "layer_map": self.layer_map}
 
 
 class PredictionStage(Stage):
@@ -161,6 +182,10 @@ class PredictionStage(Stage):
         if logits.shape[-1] == 1:
             return {"prediction": self.weight * score_loss(logits, teacher)}
         return {"prediction": self.weight * soft_cross_entropy(logits, teacher, self.temperature)}
+
+    def identity(self) -> dict[str, object]:
+        """As every stage's, with its loss."""
+        return {**super().identity(), "losses": {"temperature": self.temperature, "weight": self.weight}}
 
 
 class LabelStage(Stage):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,7 @@ from distill.errors import DistillError
 if TYPE_CHECKING:
     from pathlib import Path
 
+log = logging.getLogger(__name__)
 PROJECTIONS_FILE = "projections.safetensors"
 INITIAL_STD = 0.02  # BERT's own initialiser for linear maps
 
@@ -55,7 +57,7 @@ def load_projections(folder: Path, student_width: int, teacher_width: int) -> Pr
         teacher_width: d.
 
     Returns:
-        The projections, or None when there is no file or it was made for a teacher of another width.
+        The projections, or None when there is no file or it was made for other widths, which is said as a warning.
 
     Raises:
         DistillError: the file is damaged or has other tensors.
@@ -75,6 +77,9 @@ def load_projections(folder: Path, student_width: int, teacher_width: int) -> Pr
         )
     projections = Projections(student_width, teacher_width)
     if any(found[name].shape != value.shape for name, value in projections.state_dict().items()):
+        shape = tuple(found["W_h"].shape)
+        log.warning("%s: made for widths %s, not %s; the projections start afresh", path, shape,
+                    (student_width, teacher_width))  # fmt: skip
         return None
     projections.load_state_dict(found)
     return projections

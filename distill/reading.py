@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from distill.errors import DistillError
+from distill.stores import reading, without_credentials
 from distill.tokens import encoded, is_ids, stored
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ class ShardFiles:
     def sha256(self, shard: int) -> str:
         """The shard's digest, read in blocks."""
         digest = hashlib.sha256()
-        with self.filesystem.open_input_stream(self.paths[shard]) as stream:
+        path = self.paths[shard]
+        with reading(f"a whole shard at {path}"), self.filesystem.open_input_stream(path) as stream:
             while block := stream.read(HASH_BLOCK):
                 digest.update(block)
         return digest.hexdigest()
@@ -130,11 +132,18 @@ def open_shards(location: str, columns: Columns, filesystem: fs.FileSystem | Non
         The shards in the order of their names.
 
     Raises:
-        DistillError: nothing there, an unreadable shard, a missing column, no rows.
+        DistillError: nothing there, nothing that can be listed, an unreadable shard, a missing column, no rows.
     """
-    if filesystem is None:
-        filesystem, location = _resolve(location)
-    paths = _parquet_paths(filesystem, location)
+    shown = without_credentials(location)
+    try:
+        if filesystem is None:
+            filesystem, location = _resolve(location)
+        paths = _parquet_paths(filesystem, location)
+    except (pa.ArrowException, OSError) as error:
+        raise DistillError(
+            f"expected Parquet shards in {shown}; it cannot be listed ({without_credentials(str(error))}). Check the "
+            "address, the network and the access to it."
+        ) from error
     groups = tuple(_read_footer(filesystem, path, columns) for path in paths)
     files = ShardFiles(filesystem, tuple(paths), groups)
     if files.rows == 0:
@@ -200,13 +209,8 @@ def _parquet_paths(filesystem: fs.FileSystem, location: str) -> list[str]:
 
 
 def _read_footer(filesystem: fs.FileSystem, path: str, columns: Columns) -> tuple[int, ...]:
-    try:
+    with reading(f"a whole Parquet file at {path}"):
         metadata = pq.read_metadata(path, filesystem=filesystem)
-    except (pa.ArrowException, OSError) as error:
-        raise DistillError(
-            f"expected a whole Parquet file at {path}; it cannot be read ({error}). It was cut off or damaged: "
-            "make it again."
-        ) from error
     found = metadata.schema.to_arrow_schema().names
     missing = [name for name in columns.names if name not in found]
     if missing:
@@ -231,14 +235,11 @@ def _check_texts(path: str, schema: pa.Schema, columns: Columns) -> None:
 def _read_chunk(files: ShardFiles, chunk: Chunk, columns: Columns) -> pa.Table:
     """One row group's needed columns, cut to the chunk by a copy that lets the rest of the group go."""
     path = files.paths[chunk.shard]
-    try:
-        with pq.ParquetFile(path, filesystem=files.filesystem) as file:
-            table = file.read_row_group(chunk.row_group, columns=columns.names, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise DistillError(
-            f"expected row group {chunk.row_group} of {path}; it cannot be read ({error}). The shard is damaged: "
-            "make it again."
-        ) from error
+    with (
+        reading(f"row group {chunk.row_group} of {path}"),
+        pq.ParquetFile(path, filesystem=files.filesystem) as file,
+    ):
+        table = file.read_row_group(chunk.row_group, columns=columns.names, use_threads=False)
     wanted = table.take(pa.array(np.arange(chunk.skip, chunk.skip + chunk.rows)))
     for index, name in enumerate(wanted.column_names):
         if not columns.tokenised and name in columns.texts and wanted.schema.field(index).type != pa.string():

@@ -6,6 +6,7 @@ resumed runs see the same numbers.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from distill.cache_format import CacheMode
     from distill.shards import Batch, ShardStream
     from distill.teacher_cache import TeacherCache
+
+FLUSH_SECONDS = 30.0  # of filling a cache that a kill can cost
 
 
 def cache_key(teacher: Teacher, stream: ShardStream, content: CacheMode, dtype: str = "float16") -> CacheKey:
@@ -82,7 +85,7 @@ class Targets:
         elif wanted.embedding:
             computed = self.teacher.targets(batch, Wanted(embedding=True))
         records = self._records(batch, missing, computed, keep)
-        stored = self._padded(batch, records)
+        stored = self._padded(batch, records, wanted.states)
         result = TeacherTargets(embedding=computed.embedding)
         if wanted.logits:
             result = replace(result, logits=self._tensor(stored["logits"]))
@@ -139,21 +142,22 @@ class Targets:
             packed.append(record)
         return packed
 
-    def _padded(self, batch: Batch, records: list[NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-        """Logits (B, C), scores (L, B, h, T, T) and hidden states (L, B, T, d), zero where padded."""
+    def _padded(self, batch: Batch, records: list[NDArray[np.generic]], states: bool) -> dict[str, NDArray[np.generic]]:
+        """Logits (B, C) and, for `states`, scores (L, B, h, T, T) and hidden states (L, B, T, d), zero where padded."""
         if self.cache is None:
             return {}
         key, size, width = self.cache.key, len(batch), batch.ids.shape[1]
         layers = len(key.layers)
         padded = {"logits": np.zeros((size, key.classes), key.dtype)}
-        if key.full:
+        states = states and key.full
+        if states:
             padded["scores"] = np.zeros((layers, size, key.heads, width, width), key.dtype)
             padded["hidden"] = np.zeros((layers, size, width, key.width), key.dtype)
         for i, record in enumerate(records):
             tokens = int(batch.mask[i].sum())
             parts = unpack(key, tokens, record)
             padded["logits"][i] = parts["logits"]
-            if key.full:
+            if states:
                 padded["scores"][:, i, :, :tokens, :tokens] = parts["scores"]
                 padded["hidden"][:, i, :tokens] = parts["hidden"]
         return padded
@@ -164,7 +168,9 @@ class Targets:
 
 
 def fill_cache(targets: Targets, stream: ShardStream) -> None:
-    """Makes the whole cache ahead of training, in the batches that the first epoch would have.
+    """Makes the cache ahead of training, in the batches that the first epoch would have.
+
+    Rows that an earlier fill got written before it was interrupted are kept, and their batches passed over.
 
     Raises:
         DistillError: there is no cache to fill, or the teacher's outputs do not fit it.
@@ -172,9 +178,15 @@ def fill_cache(targets: Targets, stream: ShardStream) -> None:
     cache = targets.cache
     if cache is None:
         raise DistillError("expected a cache to fill; found none. Open one and give it to Targets.")
-    cache.rewind({})
+    cache.take_up()
+    flushed = time.monotonic()
     for batch in stream.batches(Position()):
+        if all(cache.holds(shard, row) for shard, row in zip(batch.shard.tolist(), batch.row.tolist(), strict=True)):
+            continue
         targets(batch, Wanted(logits=True))
+        if time.monotonic() - flushed >= FLUSH_SECONDS:
+            cache.flush()
+            flushed = time.monotonic()
     cache.flush()
     cache.finish()
     cache.refresh()

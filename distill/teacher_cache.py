@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from distill.cache_folder import claim_cache, cut_to_whole, write_json
 from distill.cache_format import INDEX, CacheKey
 from distill.errors import DistillError
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-KEY_FILE = "cache.json"
 BUFFER_BYTES = 32 << 20  # records held back before they are appended
 OPEN_MAPS = 256  # memory maps kept; each holds a file descriptor
 log = logging.getLogger(__name__)
@@ -79,11 +79,12 @@ class TeacherCache:
         self.hashes = tuple(shard_hashes)
         self.rows = tuple(shard_rows)
         self.rank = rank
-        self._claim(rebuild)
+        claim_cache(folder, key, rebuild)
         self._pending: dict[int, list[tuple[int, int, NDArray[np.generic]]]] = defaultdict(list)
         self._pending_bytes = 0
         self._maps: OrderedDict[Path, NDArray[np.generic]] = OrderedDict()
         self._shards: dict[int, CachedShard] = {}
+        self._kept: dict[int, NDArray[np.bool_]] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -95,6 +96,10 @@ class TeacherCache:
     def has(self, shard: int) -> bool:
         """Whether every row of the shard can be read."""
         return shard in self._shards
+
+    def holds(self, shard: int, row: int) -> bool:
+        """Whether a row need not be made: its shard is complete, or it was taken up."""
+        return shard in self._shards or (shard in self._kept and bool(self._kept[shard][row]))
 
     @property
     def complete(self) -> bool:
@@ -109,7 +114,9 @@ class TeacherCache:
         return tokens, values[offset : offset + int(self.key.values(tokens))]
 
     def append(self, shard: int, row: int, tokens: int, record: NDArray[np.generic]) -> None:
-        """Adds a row of a shard that is not complete; call flush before counting on it."""
+        """Adds a row of a shard that is not complete, unless it was taken up; call flush before counting on it."""
+        if self.holds(shard, row):
+            return
         self._pending[shard].append((row, tokens, record))
         self._pending_bytes += record.nbytes
         if self._pending_bytes > BUFFER_BYTES:
@@ -145,6 +152,7 @@ class TeacherCache:
         Raises:
             DistillError: a segment is shorter than at the checkpoint.
         """
+        self._kept.clear()
         for shard in self._unfinished():
             for path in self._segment_files(shard):
                 size = state.get(path.name, 0)
@@ -157,6 +165,17 @@ class TeacherCache:
                     )
                 else:
                     os.truncate(path, size)
+
+    def take_up(self) -> None:
+        """Keeps the whole records of unfinished shards, of whatever order: `append` then passes their rows over.
+
+        To be called by one process, before any appends. A training's rows come in an order that its checkpoint
+        tells: it calls `rewind`.
+        """
+        for shard in self._unfinished():
+            self._kept[shard] = np.zeros(self.rows[shard], np.bool_)
+            for records in {path.with_suffix(".bin") for path in self._segment_files(shard)}:
+                self._kept[shard][cut_to_whole(records, self.key, self.rows[shard])] = True
 
     def finish(self) -> None:
         """Writes completion records for shards whose rows are all there; by one rank, when all have flushed."""
@@ -171,7 +190,7 @@ class TeacherCache:
                 "rows": self.rows[shard],
                 "files": [{"name": p.name, "bytes": p.stat().st_size, "sha256": _sha256(p)} for p in files],
             }
-            _write_json(self.folder / f"{self.names[shard]}.json", record)
+            write_json(self.folder / f"{self.names[shard]}.json", record)
 
     def _unfinished(self) -> list[int]:
         return [s for s, name in enumerate(self.names) if not (self.folder / f"{name}.json").exists()]
@@ -183,34 +202,6 @@ class TeacherCache:
     def _segment_files(self, shard: int) -> list[Path]:
         name = self.names[shard]
         return [*self.folder.glob(f"{name}.r*.bin"), *self.folder.glob(f"{name}.r*.idx")]
-
-    def _claim(self, rebuild: bool) -> None:
-        """Makes the folder ours, or checks that it already is."""
-        path = self.folder / KEY_FILE
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            if any(self.folder.iterdir()):
-                raise DistillError(
-                    f"expected an empty folder or a teacher cache at {self.folder}; found other files. Choose "
-                    "another cache folder."
-                )
-            _write_json(path, self.key.as_json())
-            return
-        try:
-            difference = self.key.first_difference(json.loads(path.read_text()))
-        except (ValueError, AttributeError):
-            difference = "an unreadable key"
-        if difference is None:
-            return
-        if not rebuild:
-            raise DistillError(
-                f"expected the cache of this run in {self.folder}; found one with {difference}. Choose another "
-                "cache folder, or rebuild it."
-            )
-        for suffix in ("*.bin", "*.idx", "*.json"):
-            for stale in self.folder.glob(suffix):
-                stale.unlink()
-        _write_json(path, self.key.as_json())
 
     def _load(self, shard: int) -> CachedShard | None:
         path = self.folder / f"{self.names[shard]}.json"
@@ -261,16 +252,6 @@ def _append(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Under a temporary name, synced, renamed: there is never half a record."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _sha256(path: Path) -> str:

@@ -8,12 +8,10 @@ position, weights and optimiser has to be kept to resume exactly.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import defaultdict
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,16 +20,16 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 
-from distill.checkpoints import LossCurve, RunState, load_checkpoint, save_checkpoint
-from distill.errors import DistillError
+from distill.checkpoints import LossCurve, RunState, load_checkpoint, run_identity, save_checkpoint
 from distill.folder_lock import folder_lock
 from distill.losses import total_loss
 from distill.optimiser import learning_rate_factor, make_optimiser
+from distill.pending import STEP_FIELDS, PendingSteps
 from distill.teacher import Precision, TeacherTargets, model_inputs
 from distill.training_settings import Hooks, Progress, TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -41,15 +39,6 @@ if TYPE_CHECKING:
 
 PRECISION = {Precision.FP32: "no", Precision.BF16: "bf16", Precision.FP16: "fp16"}
 BEST_FILE = "best.safetensors"
-
-
-@dataclass
-class _Pending:
-    """Steps whose losses were not looked at yet."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    losses: list[dict[str, Tensor]] = field(default_factory=list)
-    batches: list[Batch] = field(default_factory=list)
 
 
 def train(
@@ -101,14 +90,17 @@ class _Loop:
         self.stage, self.stream, self.targets, self.folder = stage, stream, targets, folder
         self.settings, self.hooks, self.accelerator = settings, hooks, accelerator
         self.state = RunState()
-        self.pending = _Pending()
-        self.started = time.perf_counter(), 0
+        self.pending = PendingSteps(stream)
+        self.identity = run_identity(stage, stream, targets, settings)
+        began = time.perf_counter()
         stage.to(accelerator.device).train()
         optimiser = make_optimiser(stage, settings)
-        found = load_checkpoint(folder, self._run())
+        found = load_checkpoint(folder, self.identity)
         if found:
             self.state, weights, _ = found
             stage.load_state_dict(weights)
+        self.began = began - self.state.seconds
+        self.looked = time.perf_counter(), self.state.examples
         self.model, self.optimiser = accelerator.prepare(stage, optimiser)
         if found:
             self._load_optimiser(found[2])
@@ -126,7 +118,7 @@ class _Loop:
                 self._step(batch)
                 if self._finished() or self.state.position.epoch > epoch:
                     break
-                if len(self.pending.rows) >= self.settings.log_every:
+                if len(self.pending) >= self.settings.log_every:
                     self._look()
                 if self.state.step % self.settings.checkpoint_every == 0:
                     self._checkpoint()
@@ -152,13 +144,11 @@ class _Loop:
                 losses = self._backward(part, batch)
             for kind, value in losses.items():
                 sums[kind] += value
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         row = {"step": self.state.step + 1, "epoch": self.state.position.epoch, "examples": len(batch)}
-        self.pending.rows.append(row | {"learning_rate": rate})
-        self.pending.losses.append(dict(sums))
-        self.pending.batches.append(batch)
+        self.pending.add(row | {"learning_rate": rate}, dict(sums), norm.detach(), batch)
         self.state = replace(
             self.state,
             step=self.state.step + 1,
@@ -196,26 +186,17 @@ class _Loop:
 
     def _look(self) -> None:
         """Fetches the losses of the steps since the last look, checks and logs them."""
-        pending, self.pending = self.pending, _Pending()
-        if not pending.rows:
+        rows = self.pending.take(self.accelerator)
+        if not rows or not self.accelerator.is_main_process:
             return
-        kinds = list(pending.losses[0])
-        table = torch.stack([torch.stack([losses[kind] for kind in kinds]) for losses in pending.losses])
-        values = self.accelerator.reduce(table, "sum").double().cpu().tolist()  # (steps, kinds)
-        for row, numbers, batch in zip(pending.rows, values, pending.batches, strict=True):
-            row |= {"loss": math.fsum(numbers), **dict(zip(kinds, numbers, strict=True))}
-            if not math.isfinite(row["loss"]):
-                raise DistillError(_not_finite(row, batch, self.stream))
-        if not self.accelerator.is_main_process:
-            return
-        self.curve.write(pending.rows)
+        self.curve.write(rows)
         if self.hooks.progress:
-            then, before = self.started
-            self.started = time.perf_counter(), self.state.examples
-            pace = (self.state.examples - before) / max(1e-9, self.started[0] - then)
-            losses = {kind: pending.rows[-1][kind] for kind in ("loss", *kinds)}
+            then, before = self.looked
+            self.looked = time.perf_counter(), self.state.examples
+            pace = (self.state.examples - before) / max(1e-9, self.looked[0] - then)
+            losses = {kind: value for kind, value in rows[-1].items() if kind not in STEP_FIELDS}
             total = len(self.stream) * self.settings.epochs
-            epoch = pending.rows[-1]["epoch"]
+            epoch = rows[-1]["epoch"]
             self.hooks.progress(Progress(self.state.step, epoch, self.state.examples, total, losses, pace))
 
     def _end_of_epoch(self) -> None:
@@ -250,29 +231,19 @@ class _Loop:
         self._look()  # nothing is kept that was not looked at
         cache = self.targets.cache if self.targets else None
         sizes: list[dict[str, int]] = gather_object([cache.state() if cache else {}])
-        self.state = replace(self.state, cache={name: n for part in sizes for name, n in part.items()})
+        files = {name: size for part in sizes for name, size in part.items()}
+        self.state = replace(self.state, cache=files, seconds=time.perf_counter() - self.began)
         if self.accelerator.is_main_process:
             states = {"optimiser": self.optimiser.state_dict()}
             if self.accelerator.scaler is not None:
                 states["scaler"] = self.accelerator.scaler.state_dict()
-            save_checkpoint(self.folder, self._run(), self.state, _weights(self.stage), states)
+            save_checkpoint(self.folder, self.identity, self.state, _weights(self.stage), states)
         self.accelerator.wait_for_everyone()
 
     def _load_optimiser(self, states: dict[str, Any]) -> None:
         self.optimiser.load_state_dict(states["optimiser"])
         if self.accelerator.scaler is not None and "scaler" in states:
             self.accelerator.scaler.load_state_dict(states["scaler"])
-
-    def _run(self) -> dict[str, object]:
-        """What a resumed run must share: all that decides the losses."""
-        loop, data = asdict(self.settings), asdict(self.stream.settings)
-        for name in ("log_every", "checkpoint_every", "cpu"):
-            loop.pop(name)
-        data.pop("workers")
-        rows = [sum(sizes) for sizes in self.stream.files.row_groups]
-        names = [Path(path).name for path in self.stream.files.paths]
-        stored = self.targets.cache.key.as_json() if self.targets and self.targets.cache else None
-        return {"stage": self.stage.name, **loop, "data": data, "shards": names, "rows": rows, "cache": stored}
 
 
 def _own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:
@@ -290,11 +261,3 @@ def _weights(stage: Stage) -> dict[str, Tensor]:
 
 def _dropout_seed(seed: int, step: int, part: int) -> int:
     return (seed * 1_000_003 + step) * 4_099 + part  # distinct for up to 4,099 parts of a step
-
-
-def _not_finite(row: Mapping[str, Any], batch: Batch, stream: ShardStream) -> str:
-    return (
-        f"expected finite losses; found {row['loss']} in step {row['step']}, whose batch of {len(batch)} has the "
-        f"rows (shard:row) {stream.places(batch)}. The last checkpoint is from before it: lower the learning "
-        "rate, or use bf16 or fp32, and run again."
-    )

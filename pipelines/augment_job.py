@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.card import write_card
-from pipelines.errors import UserError
 from pipelines.job import AUGMENTED, CANDIDATES, Job, Stage
 from pipelines.lock import only_writer
 from pipelines.plan import shard_bounds
 from pipelines.records import Record, ShardNames, merge_counts
 from pipelines.request import AugmentRequest, Checked, check_inputs, identity_of
-from pipelines.run_file import RunFile, begin, refuse_other_settings, write_run
+from pipelines.run_file import RunFile, begin, refuse_other_settings, undone_if_refused, write_run
 from pipelines.snapshot import Snapshot, read_snapshot, write_snapshot
 from pipelines.stage_run import finished_records, run_stage, write_manifest, write_rejected
 from pipelines.storage import Storage
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from pipelines.settings import Identity
 
 Finished = dict[str, dict[int, Record]]
+RECORDS = (f"{CANDIDATES}/records", f"{AUGMENTED}/records")
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,13 @@ def run_augment(request: AugmentRequest, reporter: Reporter) -> Outcome:
         if started is not None:
             unfinished = snapshot is None or finished is None or parts_left(job, snapshot, finished) > 0
             refuse_other_settings(storage, started.identity, identity, unfinished)
-        else:
-            write_run(storage, RunFile(identity, _sources(request, checked), identity.candidates_hash))
-        if snapshot is None or finished is None:
-            snapshot = _take_snapshot(storage, job, checked, request, reporter)
-            finished = finished_parts(storage, job, snapshot, request.verify)
-        return finish_job(storage, job, snapshot, request.engine, finished, reporter, lock)
+        with undone_if_refused(storage, started is None or snapshot is None, RECORDS):
+            if started is None:
+                write_run(storage, RunFile(identity, _sources(request, checked), identity.candidates_hash))
+            if snapshot is None or finished is None:
+                snapshot = _take_snapshot(storage, job, checked, request, reporter)
+                finished = finished_parts(storage, job, snapshot, request.verify)
+            return finish_job(storage, job, snapshot, request.engine, finished, reporter, lock)
 
 
 def stages(job: Job, snapshot: Snapshot) -> tuple[Stage | None, Stage]:
@@ -222,16 +223,11 @@ def _take_snapshot(
 ) -> Snapshot:
     reporter.message("reading the input")
     settings = request.settings
-    try:
-        return write_snapshot(
-            storage,
-            checked.opened,
-            settings.limit,
-            checked.rejects,
-            job.with_partner,
-            settings.candidates.mask_spacing,
-        )
-    except UserError:
-        if not any(storage.names(f"{stage}/records") for stage in (CANDIDATES, AUGMENTED)):
-            storage.remove_all()  # nothing was begun: once the mistake is put right, the directory serves again
-        raise
+    return write_snapshot(
+        storage,
+        checked.opened,
+        settings.limit,
+        checked.rejects,
+        job.with_partner,
+        settings.candidates.mask_spacing,
+    )

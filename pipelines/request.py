@@ -38,6 +38,10 @@ class AugmentRequest:
         overwrite: start afresh in a directory that holds a run.
         verify: compare hashes of finished shards, not their sizes alone.
         allow_rejects: rejected rows are no failure.
+        pairs: as the user gave it; None where the preset decides.
+
+    Raises:
+        UserError: no name of a run directory.
     """
 
     task: str
@@ -53,6 +57,11 @@ class AugmentRequest:
     overwrite: bool = False
     verify: bool = False
     allow_rejects: bool = False
+    pairs: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.out.strip():
+            raise UserError("--out: expected a folder or an address, found an empty name; leave it out for runs/TASK")
 
 
 @dataclass(frozen=True)
@@ -91,24 +100,30 @@ def check_inputs(request: AugmentRequest, reporter: Reporter) -> Checked:
     rejects: list[dict[str, Any]] = []
     on_bad = stop_at_bad_row if request.settings.on_bad_row == "stop" else _collector(rejects)
     opened = open_task(request.task, request.data, request.custom, request.data_revision, on_bad)
-    check_pairs(request.settings, opened.task)
+    check_pairs(request.settings, opened.task, request.pairs)
     opened.split("train")
     model = find_model(request.mlm, request.mlm_revision)
     vectors = load_vectors(request.glove, progress=reporter.message) if request.glove is not None else None
     return Checked(opened, rejects, model, vectors)
 
 
-def check_pairs(settings: JobSettings, task: Task) -> None:
+def check_pairs(settings: JobSettings, task: Task, pairs: str | None) -> None:
     """Refuses settings for pairs of texts where a task has one.
+
+    Args:
+        settings: all of them; a preset's own `each` does no harm to single texts.
+        task: the task.
+        pairs: as the user gave it; None where it was not given.
 
     Raises:
         UserError: naming the task's column.
     """
     columns = task.text_columns
-    if len(columns) == 1 and (settings.candidates.segment == "partner" or settings.draw.pairs == "second"):
+    asked = pairs not in (None, "joint") or settings.draw.pairs == "second"
+    if len(columns) == 1 and (asked or settings.candidates.segment == "partner"):
+        option = f"--pairs {pairs or settings.draw.pairs}" if asked else "--pair-context"
         raise UserError(
-            f"--pairs second and --pair-context: expected a task with two texts, found {task.name} with "
-            f"{columns[0]} alone; leave them out"
+            f"{option}: expected a task with two texts, found {task.name} with {columns[0]} alone; leave it out"
         )
 
 

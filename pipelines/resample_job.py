@@ -12,7 +12,7 @@ from pipelines.job import CANDIDATES, Job, Stage, task_from
 from pipelines.lock import only_writer
 from pipelines.records import ShardNames
 from pipelines.request import check_pairs
-from pipelines.run_file import RunFile, begin, read_run, refuse_other_settings, write_run
+from pipelines.run_file import RunFile, begin, existing_run, refuse_other_settings, write_run
 from pipelines.settings import Identity, software_versions
 from pipelines.snapshot import Snapshot, read_snapshot
 from pipelines.stage_run import finished_records
@@ -67,7 +67,7 @@ def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
         raise UserError(f"--out {request.out}: expected another directory than --candidates, found the same one")
     run, snapshot = _drawable(source)
     identity = _identity(run, request)
-    check_pairs(identity.settings, task_from(identity.task))
+    check_pairs(identity.settings, task_from(identity.task), request.draw.get("pairs"))
     started = begin(storage, request.overwrite)
     with only_writer(storage) as lock:
         if request.overwrite:
@@ -84,9 +84,7 @@ def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
 
 def _drawable(source: Storage) -> tuple[RunFile, Snapshot]:
     """The run and the input of a directory whose candidates are complete."""
-    run = read_run(source)
-    if run is None:
-        raise UserError(f"--candidates {source.display()}: expected a run of tinyaug, found no run.json there")
+    run = existing_run(source, "--candidates ")
     if run.resampled_from is not None:
         raise UserError(
             f"--candidates {source.display()}: expected a run with candidates, found one that was drawn from "

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from augment.errors import AugmentError
+from distill.errors import DistillError
+from glove.errors import VectorsError
 from pipelines.errors import UserError
 from pipelines.lock import LOCK, refuse_if_held
 from pipelines.records import FORMAT_VERSION
@@ -12,6 +16,8 @@ from pipelines.settings import Identity, differences, identity_from
 from pipelines.storage import PARTIAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipelines.storage import Storage
 
 RUN = "run.json"
@@ -35,7 +41,7 @@ class RunFile:
 
 
 def read_run(storage: Storage) -> RunFile | None:
-    """The run of a directory.
+    """The run of a directory that a command shall write into.
 
     Args:
         storage: the directory.
@@ -55,10 +61,38 @@ def read_run(storage: Storage) -> RunFile | None:
                 f"{' …' if len(others) > 3 else ''} and no readable run.json; choose another --out"
             )
         return None
+    return _run_of(storage, content, "choose another --out")
+
+
+def existing_run(storage: Storage, option: str = "") -> RunFile:
+    """The run of a directory that a command shall only read.
+
+    Args:
+        storage: the directory.
+        option: that names it, with a space behind; empty where it is the command's argument.
+
+    Raises:
+        UserError: there is none, or one of another format.
+    """
+    content = storage.read_json(RUN)
+    if content is None:
+        raise UserError(
+            f"{option}{storage.display()}: expected the run directory of a `tinyaug augment` or `tinyaug run`, found "
+            "no run.json there; check the path"
+        )
+    return _run_of(storage, content, "name another run directory")
+
+
+def _run_of(storage: Storage, content: dict[str, Any], remedy: str) -> RunFile:
     if "tinyaug" not in content or content.get("format_version") != FORMAT_VERSION:
         raise UserError(
             f"{storage.display(RUN)}: expected a run of tinyaug, format version {FORMAT_VERSION}, found "
-            f"{content.get('format_version', 'something else')!r}; choose another --out"
+            f"{content.get('format_version', 'something else')!r}; {remedy}"
+        )
+    if "identity" not in content:
+        raise UserError(
+            f"{storage.display(RUN)}: expected a run of `tinyaug augment`, found one of `tinyaug "
+            f"{content.get('kind', 'something else')}`; {remedy}"
         )
     identity = identity_from(content["identity"])
     return RunFile(identity, content["sources"], content["candidates_hash"], content.get("resampled_from"))
@@ -83,6 +117,23 @@ def begin(storage: Storage, overwrite: bool) -> RunFile | None:
     refuse_if_held(storage)
     storage.check_writable()
     return started
+
+
+@contextmanager
+def undone_if_refused(storage: Storage, fresh: bool, finished: tuple[str, ...] = ()) -> Iterator[None]:
+    """Empties a fresh directory again when the user's mistake shows only now: put right, the directory serves again.
+
+    Args:
+        storage: the directory.
+        fresh: whether nothing was in it before.
+        finished: folders of finished work; while one of them holds something, nothing is undone.
+    """
+    try:
+        yield
+    except (UserError, AugmentError, DistillError, VectorsError):
+        if fresh and not any(storage.names(folder) for folder in finished):
+            storage.remove_all()
+        raise
 
 
 def write_run(storage: Storage, run: RunFile) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipelines.tasks import InputFile, Task
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+MAX_THREADS = 1024  # libraries crash at absurd numbers
 VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
 
@@ -43,9 +44,13 @@ class Compute:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UserError(f"--precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
-        if self.batch_tokens < 1 or self.threads < 1:
+        for option, value in (("--batch-tokens", self.batch_tokens), ("--threads", self.threads)):
+            if value < 1:
+                raise UserError(f"{option}: expected at least 1, found {value}")
+        if self.threads > MAX_THREADS:
             raise UserError(
-                f"--batch-tokens and --threads: expected at least 1, found {self.batch_tokens} and {self.threads}"
+                f"--threads: expected at most {MAX_THREADS:,} (the cores of a worker), found {self.threads:,}; more "
+                "workers at once are --workers"
             )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import JobError, UserError
+from pipelines.store_address import require_store, shown_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +37,12 @@ class Storage:
         root: a local path, or a URI such as `s3://bucket/run` that pyarrow can open.
 
     Raises:
-        UserError: a URI that cannot be opened.
+        UserError: an empty name, a URI that cannot be opened, or a store that cannot be reached.
     """
 
     def __init__(self, root: str) -> None:
+        if not root.strip():
+            raise UserError("expected a folder or an address of a run directory, found an empty name; give one")
         self.root = root
         self.is_local = "://" not in root or root.startswith("file://")
         if self.is_local:
@@ -54,7 +57,7 @@ class Storage:
 
     def display(self, name: str = "") -> str:
         """How a file is named to the user."""
-        address = re.sub(r"://[^/@]*@", "://", self.root.split("?")[0])  # without credentials
+        address = self.root if self.is_local else shown_address(self.root)
         return f"{address.rstrip('/')}/{name}".rstrip("/")
 
     def size(self, name: str) -> int | None:
@@ -267,6 +270,7 @@ def _open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     import pyarrow as pa
     import pyarrow.fs as pafs
 
+    require_store(uri)
     try:
         filesystem, prefix = pafs.FileSystem.from_uri(uri)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:

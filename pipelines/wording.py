@@ -1,4 +1,4 @@
-"""Bytes and seconds as people read them."""
+"""Bytes, seconds and counts as people read them."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return f"about {seconds / 60:.0f} min"
     return f"about {seconds / 3600:.1f} h" if seconds < 172_800 else f"about {seconds / 86_400:.1f} days"
+
+
+def counted(number: int, noun: str) -> str:
+    """A count with its noun: 1 row, 2,000 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def rejected_rows(number: int) -> str:
+    """How many rows were rejected, as a clause: 1 row was rejected."""
+    return f"{counted(number, 'row')} {'was' if number == 1 else 'were'} rejected"

@@ -62,7 +62,7 @@ def distill(
     from pipelines.training.ranks import leave_ranks
 
     if dry_run:
-        return show_distill_plan(request)
+        return show_distill_plan(request, profile)
     from pipelines.training.distill_job import run_distill
 
     try:

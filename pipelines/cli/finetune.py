@@ -46,12 +46,12 @@ def finetune(
     from pipelines.training.ranks import leave_ranks
 
     if dry_run:
-        return show_finetune_plan(request)
+        return show_finetune_plan(request, profile)
     from pipelines.training.finetune_job import run_finetune
 
     try:
         with TrainingProgress() as progress:
-            trained = run_finetune(request, progress)
+            trained = run_finetune(request, progress, profile)
         show_trained(trained, "finetune")
     finally:
         leave_ranks()

@@ -6,8 +6,7 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from pipelines.cli.terminal import output_console
 from pipelines.cli.training_summary import estimate_table
 from pipelines.wording import size
 
@@ -30,7 +29,7 @@ def show_general(trained: Trained) -> None:
     """
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun the first rank prints it
-    console, metrics = Console(highlight=False), trained.metrics
+    console, metrics = output_console(), trained.metrics
     if not trained.fresh:
         console.print("everything was done already; nothing was run")
     losses = ", ".join(f"{kind} {value:.4f}" for kind, value in metrics["losses"].items())
@@ -55,7 +54,7 @@ def show_general_plan(request: GeneralRequest) -> int:
 
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         plan = plan_from_beginning(request, folder)
-    console, estimate = Console(highlight=False), plan.estimate
+    console, estimate = output_console(), plan.estimate
     console.print(f"corpus: {plan.sequences:,} sequences, {plan.tokens:,} tokens{KNOWN[plan.known]}", soft_wrap=True)
     console.print(estimate_table(estimate))
     console.print(estimate.cache, soft_wrap=True)

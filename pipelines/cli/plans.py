@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from pipelines.cli.terminal import TerminalReporter
+from pipelines.cli.terminal import TerminalReporter, output_console
 from pipelines.estimate import estimate
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from pipelines.request import AugmentRequest
@@ -36,10 +36,10 @@ def show_plan(request: AugmentRequest) -> int:
     table.add_row("output", f"{_size(plan.output_bytes)}, candidates {_size(plan.candidate_bytes)}")
     table.add_row(
         "time here",
-        f"{_duration(plan.seconds)} with {plan.workers} worker{'s' if plan.workers > 1 else ''} "
+        f"{_duration(plan.seconds)} with {counted(plan.workers, 'worker')} "
         f"({plan.tokens_per_second:,.0f} tokens/s each, from a short measurement)",
     )
-    console = Console(highlight=False)
+    console = output_console()
     console.print(table)
     console.print("nothing was written")
     return 0

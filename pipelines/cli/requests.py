@@ -12,6 +12,7 @@ from pipelines.errors import UserError
 from pipelines.request import AugmentRequest
 from pipelines.settings import Compute, JobSettings
 from pipelines.tasks import CustomOptions
+from pipelines.tasks.glue import find_task, plain_name
 
 DEFAULT_MLM, DEFAULT_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 65_536
@@ -43,11 +44,11 @@ def augment_request(options: dict[str, Any]) -> AugmentRequest:
     workers = 1 if device.startswith("cuda:") and options["workers"] is None else options["workers"]
     return AugmentRequest(
         task=options["task"],
-        out=options["out"] or f"runs/{options['task'].lower()}",
+        out=f"runs/{options['task'].lower()}" if options["out"] is None else options["out"],
         mlm=options["mlm"] or DEFAULT_MLM,
         glove=None if options["glove"] == "none" else options["glove"] or DEFAULT_GLOVE,
         data=options["data"],
-        custom=_custom(options),
+        custom=custom_options(options),
         settings=_settings(options, device),
         engine=EngineSettings(options["engine"], workers, options["threads"], device == "cuda", options["address"]),
         mlm_revision=options["revision"],
@@ -55,6 +56,7 @@ def augment_request(options: dict[str, Any]) -> AugmentRequest:
         overwrite=options["overwrite"],
         verify=options["verify"],
         allow_rejects=options["allow_rejects"],
+        pairs=options["pairs"],
     )
 
 
@@ -65,8 +67,6 @@ def _settings(options: dict[str, Any], device: str) -> JobSettings:
         overrides["segment"] = "partner" if options["pair_context"] else "none"
     if options["unique"] is not None:
         overrides["duplicates"] = "redraw" if options["unique"] else "keep"
-    from pipelines.tasks.glue import plain_name
-
     candidates, draw = preset(options["preset"], plain_name(options["task"]), **overrides)
     tokens = options["batch_tokens"]
     if tokens is None:
@@ -105,12 +105,27 @@ def protected(entries: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _custom(options: dict[str, Any]) -> CustomOptions | None:
+def custom_options(options: dict[str, Any]) -> CustomOptions | None:
+    """The columns of a custom task as typed; None if none is named.
+
+    Args:
+        options: by name, as typed.
+
+    Raises:
+        UserError: options that contradict each other, or that only a custom task has.
+    """
     given = [name for name in ("text", "label", "label_type", "label_names") if options[name] not in (None, [])]
     if not given:
         return None
+    typed = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    if options["task"] is not None and plain_name(options["task"]) != "custom":
+        task = find_task(options["task"])
+        raise UserError(
+            f"{typed}: expected --task custom, found --task {task.name}, whose columns are known (text "
+            f"{', '.join(task.text_columns)}; label {task.label.column}); leave {typed} out, or pass --task custom"
+        )
     if not options["text"]:
-        raise UserError("--text: expected the name of a text column beside --label, found none")
+        raise UserError(f"--text: expected the name of a text column beside {typed}, found none; add --text COLUMN")
     names = options["label_names"]
     return CustomOptions(
         tuple(options["text"]),

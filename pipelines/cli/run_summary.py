@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
-from pipelines.cli.terminal import TerminalReporter
+from pipelines.cli.terminal import TerminalReporter, output_console
 from pipelines.cli.training_progress import TrainingProgress
 from pipelines.cli.training_summary import estimate_table
 from pipelines.wording import duration, size
@@ -25,7 +24,6 @@ SIZES = (
     ("without embeddings", "without_embeddings", "M"),
     ("on disk", "bytes", "MB"),
 )
-OFFER_QUICK = 6 * 3600.0  # seconds
 
 
 class TerminalReporting:
@@ -46,7 +44,7 @@ def show_run(outcome: RunOutcome) -> None:
     Args:
         outcome: what came of it.
     """
-    console, metrics = Console(highlight=False), outcome.metrics
+    console, metrics = output_console(), outcome.metrics
     if not outcome.augmented.fresh and not outcome.student.fresh:
         console.print("everything was done already; nothing was run")
     table = Table(show_header=False, box=None, padding=(0, 2))
@@ -124,7 +122,7 @@ def show_run_plan(request: RunRequest) -> int:
 
     with TerminalReporter() as reporter:
         plan = plan_run(request, reporter)
-    console = Console(highlight=False)
+    console = output_console()
     augment = plan.augment
     console.print(
         f"augment: {augment.rows:,} rows, {augment.texts:,} unique texts, {augment.output_rows:,} rows out, "
@@ -136,11 +134,7 @@ def show_run_plan(request: RunRequest) -> int:
     training = plan.training
     console.print(f"disk: caches {size(training.cache_bytes)}, checkpoints and models {size(training.disk_bytes)}")
     console.print(f"in all {duration(plan.seconds)} on this machine")
-    if plan.seconds > OFFER_QUICK and request.profile != "quick":
-        console.print(
-            training.warning("cpu", request.profile) or "for a first look: --profile quick",
-            style="yellow",
-            soft_wrap=True,
-        )
+    if warning := plan.warning(request.distill.machine.device, request.profile):
+        console.print(warning, style="yellow", soft_wrap=True)
     console.print("nothing was written")
     return 0

@@ -14,16 +14,16 @@ Run = Annotated[str, Argument(help="Run directory.")]
 
 def status(run: Run) -> int:
     """Say how far a run is."""
-    from rich.console import Console
-
+    from pipelines.cli.terminal import output_console
     from pipelines.run_state import stage_states
+    from pipelines.wording import counted
 
-    console = Console(highlight=False)
+    console = output_console()
     states = list(stage_states(_open(run)))
     complete = bool(states) and all(state.finished == state.parts for state in states)
     for state in states:
         console.print(
-            f"{state.name:<11} {state.finished:>5} of {state.parts} shards, {state.rows:,} rows, "
+            f"{state.name:<11} {state.finished:>5} of {counted(state.parts, 'shard')}, {counted(state.rows, 'row')}, "
             f"{state.bytes / 1e6:,.1f} MB"
         )
     console.print("complete" if complete else "not complete: run its command again to go on")
@@ -32,18 +32,18 @@ def status(run: Run) -> int:
 
 def verify(run: Run) -> int:
     """Read every shard again and compare its sha256 with its record; exit 1 if one differs."""
-    from rich.console import Console
-
+    from pipelines.cli.terminal import output_console
     from pipelines.run_state import stage_states
+    from pipelines.wording import counted
 
-    console = Console(highlight=False)
+    console = output_console()
     states = list(stage_states(_open(run), verify=True))
     if not states:
         console.print("not complete: its input is missing or damaged; run its command again to go on")
         return 1
     bad = [name for state in states for name in state.missing]
     for state in states:
-        console.print(f"{state.name:<11} {state.finished:>5} of {state.parts} shards are intact")
+        console.print(f"{state.name:<11} {state.finished:>5} of {counted(state.parts, 'shard')} intact")
     for name in bad:
         console.print(f"missing or damaged: {name}", soft_wrap=True)
     if bad:
@@ -57,28 +57,26 @@ def inspect(
     variants: Annotated[int, Option(help="Variants of each.", min=1)] = 5,
 ) -> int:
     """Show examples and their variants, replaced words highlighted: masked LM green, GloVe magenta."""
-    from rich.console import Console
-
     from pipelines.cli.summary import show_variants
+    from pipelines.cli.terminal import output_console
     from pipelines.errors import UserError
     from pipelines.job import task_from
-    from pipelines.run_file import read_run
+    from pipelines.run_file import existing_run
 
     storage = _open(run)
-    found = read_run(storage)
-    if found is None or not storage.names("augmented/data"):
-        raise UserError(f"{storage.display()}: expected augmented shards, found none yet")
-    columns = list(task_from(found.identity.task).text_columns)
-    show_variants(Console(highlight=False), storage, columns, examples, variants)
+    if not storage.names("augmented/data"):
+        raise UserError(
+            f"{storage.display()}: expected augmented shards, found none yet; run its command again to go on"
+        )
+    columns = list(task_from(existing_run(storage).identity.task).text_columns)
+    show_variants(output_console(), storage, columns, examples, variants)
     return 0
 
 
 def _open(run: str) -> Storage:
-    from pipelines.errors import UserError
-    from pipelines.run_file import read_run
+    from pipelines.run_file import existing_run
     from pipelines.storage import Storage
 
     storage = Storage(run)
-    if read_run(storage) is None:
-        raise UserError(f"{run}: expected a run directory, found no run.json there")
+    existing_run(storage)
     return storage

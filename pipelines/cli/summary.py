@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.cli.terminal import output_console
 from pipelines.parquet import RowReader
+from pipelines.wording import counted, rejected_rows
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pipelines.augment_job import Outcome
     from pipelines.storage import Storage
 
@@ -24,7 +27,7 @@ def show_outcome(outcome: Outcome, name: str) -> None:
         outcome: what came of it.
         name: of the run.
     """
-    console = Console(highlight=False)
+    console = output_console()
     if not outcome.fresh:
         console.print(f"{name}: everything was done already; nothing was run")
     table = Table(show_header=False, box=None, padding=(0, 2))
@@ -36,7 +39,7 @@ def show_outcome(outcome: Outcome, name: str) -> None:
     console.print(f"manifest: {outcome.storage.display('augmented/manifest.json')}", soft_wrap=True)
     if outcome.rejected:
         console.print(
-            f"[yellow]{outcome.rejected:,} rows were rejected:[/] {outcome.storage.display('rejected.parquet')}",
+            f"[yellow]{rejected_rows(outcome.rejected)}:[/] {outcome.storage.display('rejected.parquet')}",
             soft_wrap=True,
         )
 
@@ -52,7 +55,7 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
     share = counts.get("draws", 0) / drawable if drawable else 0.0
     edits = max(counts.get("edits", 0), 1)
     rows = [
-        ("examples", f"{counts.get('source_rows', 0):,} ({outcome.snapshot.texts:,} unique texts)"),
+        ("examples", f"{counts.get('source_rows', 0):,} ({counted(outcome.snapshot.texts, 'unique text')})"),
         ("rows", f"{outcome.rows:,} with the originals, {outcome.bytes / 1e6:,.1f} MB"),
     ]
     if found:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pipelines.wording import counted
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
 
 TITLES = {"candidates": "finding candidates", "augmented": "drawing variants"}
 LINE_EVERY = 20.0  # seconds between lines where there is no terminal
+UNBROKEN = 1_000_000_000  # columns of a file or pipe
+
+
+def output_console() -> Console:
+    """A console for stdout that breaks no line where there is no terminal: whoever reads it there looks for lines."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNBROKEN
+    return console
 
 
 class TerminalReporter:
@@ -60,12 +71,12 @@ class TerminalReporter:
         self._start = self._said = time.monotonic()
         title = TITLES.get(stage, stage)
         if finished:
-            self.message(f"{title}: {len(finished)} of {parts} shards are done already")
+            self.message(f"{title}: {len(finished)} of {counted(parts, 'shard')} done already")
         if self._console.is_terminal:
             self._progress.start()  # not before: till then downloads draw bars of their own
             self._task = self._progress.add_task(title, total=self._total, completed=int(self._done), rates="")
         else:
-            self.message(f"{title}: {parts - len(finished)} shards")
+            self.message(f"{title}: {counted(parts - len(finished), 'shard')}")
 
     def advanced(self, record: Record) -> None:
         """Moves the bar by one part."""

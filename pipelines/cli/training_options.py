@@ -39,7 +39,7 @@ Student = Annotated[
 StudentInit = Annotated[
     str,
     Option(
-        help="general (the published general TinyBERT), teacher-layers (equal widths), random, or a folder.",
+        help="general (the published TinyBERT), teacher-layers (equal widths), random, or a folder.",
         rich_help_panel=MODELS,
     ),
 ]
@@ -47,7 +47,7 @@ GivenStart = Annotated[
     str | None,
     Option(
         "--student-init",
-        help="general (the published general TinyBERT), teacher-layers (equal widths), random, or a folder \\[general].",
+        help="general (the published TinyBERT), teacher-layers (equal widths), random, or a folder \\[general].",
         rich_help_panel=MODELS,
     ),
 ]
@@ -137,7 +137,7 @@ CacheBudget = Annotated[
 ]
 CacheDir = Annotated[Path | None, Option(help="Folder of the caches [OUT/teacher_cache].", rich_help_panel=CACHE)]
 RebuildCache = Annotated[
-    bool, Option("--rebuild-cache", help="Empty a cache of other settings.", rich_help_panel=CACHE)
+    bool, Option("--rebuild-cache", help="Make the cache anew, whatever lies there.", rich_help_panel=CACHE)
 ]  # fmt: skip
 
 Out = Annotated[str, Option(help="Folder to write into.", rich_help_panel=FILES)]

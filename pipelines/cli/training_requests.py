@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pipelines.cli.requests import custom_options
 from pipelines.devices import named_device
 from pipelines.errors import UserError
-from pipelines.tasks import CustomOptions
 from pipelines.tasks.glue import plain_name
 from pipelines.training.recipe import PROFILES, QUICK_ROWS, StageRecipe, stage_recipe
 from pipelines.training.request import (
@@ -139,18 +139,7 @@ def _machine(options: dict[str, Any]) -> Machine:
 
 
 def _data(options: dict[str, Any]) -> DataChoice:
-    return DataChoice(options["task"], options["data"], _custom(options), options["data_revision"])
-
-
-def _custom(options: dict[str, Any]) -> CustomOptions | None:
-    given = [name for name in ("text", "label", "label_type", "label_names") if options[name] not in (None, [])]
-    if not given:
-        return None
-    if not options["text"]:
-        raise UserError("--text: expected the name of a text column beside --label, found none")
-    names = options["label_names"]
-    classes = None if names is None else tuple(name.strip() for name in names.split(","))
-    return CustomOptions(tuple(options["text"]), options["label"], options["label_type"], classes)
+    return DataChoice(options["task"], options["data"], custom_options(options), options["data_revision"])
 
 
 def numbers(text: str | None) -> tuple[float, ...] | None:

@@ -7,9 +7,9 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
+from pipelines.cli.terminal import output_console
 from pipelines.wording import duration, size
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def show_trained(trained: Trained, verb: str) -> None:
         trained: what came of it.
         verb: which of them.
     """
-    console, metrics = Console(highlight=False), trained.metrics
+    console, metrics = output_console(), trained.metrics
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun the first rank prints it
     if not trained.fresh:
@@ -67,7 +67,7 @@ def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path |
         found: what came of it.
         json_file: where to write it; None for nowhere.
     """
-    console = Console(highlight=False)
+    console = output_console()
     if found.dev:
         console.print(metric_table({request.model: found.dev}), soft_wrap=True)
     if request.predictions is not None:
@@ -85,18 +85,19 @@ def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path |
 
 def show_filled(filled: Filled) -> None:
     """Prints what came of `cache-teacher`."""
-    console = Console(highlight=False)
+    console = output_console()
     if not filled.fresh:
         console.print("everything was done already; nothing was run")
     console.print(f"{filled.rows:,} rows, {size(filled.bytes)}, {size(filled.bytes / max(1, filled.rows))} a row")
     console.print(f"cache: {filled.folder} (give `tinyaug distill` --cache-dir {filled.folder.parent})", soft_wrap=True)
 
 
-def show_finetune_plan(request: FinetuneRequest) -> int:
+def show_finetune_plan(request: FinetuneRequest, profile: str) -> int:
     """Prints what a fine-tuning would cost; writes nothing.
 
     Args:
         request: what the user asked for.
+        profile: what it was made from, for advice.
 
     Returns:
         The exit code.
@@ -105,14 +106,15 @@ def show_finetune_plan(request: FinetuneRequest) -> int:
 
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         estimate = plan_finetune(request, folder)
-    return show_estimate(estimate, request.machine.device)
+    return show_estimate(estimate, request.machine.device, profile)
 
 
-def show_distill_plan(request: DistillRequest) -> int:
+def show_distill_plan(request: DistillRequest, profile: str) -> int:
     """Prints what a distillation would cost; writes nothing.
 
     Args:
         request: what the user asked for.
+        profile: what it was made from, for advice.
 
     Returns:
         The exit code.
@@ -121,25 +123,26 @@ def show_distill_plan(request: DistillRequest) -> int:
 
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         estimate = plan_distillation(request, folder)
-    return show_estimate(estimate, request.machine.device)
+    return show_estimate(estimate, request.machine.device, profile)
 
 
-def show_estimate(estimate: TrainingEstimate, device: str) -> int:
+def show_estimate(estimate: TrainingEstimate, device: str, profile: str) -> int:
     """Prints an estimate stage by stage.
 
     Args:
         estimate: the estimate.
         device: what it was measured on.
+        profile: what it was made from, for advice.
 
     Returns:
         The exit code.
     """
-    console = Console(highlight=False)
+    console = output_console()
     console.print(estimate_table(estimate))
     if estimate.cache:
         console.print(estimate.cache, soft_wrap=True)
     console.print(f"disk: caches {size(estimate.cache_bytes)}, checkpoints and models {size(estimate.disk_bytes)}")
-    if warning := estimate.warning(device, "paper"):
+    if warning := estimate.warning(device, profile):
         console.print(warning, style="yellow", soft_wrap=True)
     console.print("nothing was written")
     return 0

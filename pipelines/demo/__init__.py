@@ -49,5 +49,5 @@ def demo_options(options: dict[str, Any]) -> dict[str, Any]:
         "data": DATA if embedded["data"] else options["data"],
         "mlm": str(MLM) if embedded["mlm"] else options["mlm"],
         "glove": str(GLOVE) if embedded["glove"] else options["glove"],
-        "out": options["out"] or OUT,
+        "out": OUT if options["out"] is None else options["out"],
     }

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from urllib.parse import urlsplit
 
 from pipelines.errors import UserError
+from pipelines.network import connection_trouble
 
 DEADLINE = 4.0  # seconds, name look-up included
 
@@ -32,26 +31,9 @@ def require_reachable(address: str) -> None:
         raise UserError(
             f"--address {address}: expected auto, host:port or ray://host:port; `ray start --head` prints the address"
         )
-    found = _attempt(host, port)
+    found = connection_trouble(host, port, DEADLINE)
     if found:
         raise UserError(
             f"--address {address}: expected a Ray cluster that can be joined, found {found}; check the address, start "
             "the cluster with `ray start --head`, or use --engine local"
         )
-
-
-def _attempt(host: str, port: int) -> str:
-    """What stands in the way; empty if something listens. In a thread, since a name look-up has no timeout."""
-    outcome: list[str] = []
-
-    def connect() -> None:
-        try:
-            socket.create_connection((host, port), timeout=DEADLINE).close()
-            outcome.append("")
-        except OSError as error:
-            outcome.append(error.strerror or str(error) or type(error).__name__)
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(DEADLINE)
-    return outcome[0] if outcome else f"no answer within {DEADLINE:.0f} seconds"

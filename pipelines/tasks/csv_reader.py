@@ -45,18 +45,17 @@ def _records(path: Path, width: int) -> Iterator[Record | Fault]:
             blank = (line if blank is None else blank[0], line)
             continue
         if blank is not None:
-            yield from (_checked((number, 1, [""]), width) for number in range(blank[0], blank[1] + 1))
+            yield from (_checked((number, 1, [""], ""), width) for number in range(blank[0], blank[1] + 1))
             blank = None
         yield row if isinstance(row, Fault) else _checked(row, width)
 
 
 def _checked(row: Record, width: int) -> Record | Fault:
-    line, _, values = row
+    line, _, values, head = row
     if len(values) == width:
         return row
     found = "a blank line" if list(values) == [""] else str(len(values))
-    text = ",".join(map(str, values))[:TEXT_SHOWN]
-    return Fault(line, f"expected {width} comma-separated fields, found {found}", text)
+    return Fault(line, f"expected {width} comma-separated fields, found {found}", head)
 
 
 def _split(path: Path) -> Iterator[Record | Fault]:
@@ -73,13 +72,14 @@ def _split(path: Path) -> Iterator[Record | Fault]:
         except StopIteration:
             return
         except csv.Error as error:
-            hint = "; the quoted field may lack its closing quote" if reader.line_num > line else ""
+            unclosed = reader.line_num > line or "end of data" in str(error)
+            hint = "; the quoted field may lack its closing quote" if unclosed else ""
             yield Fault(line, f"expected a CSV row, found a fault: {error}{hint}", feed.head)
             continue
         if feed.fault is not None:
             yield Fault(line, f"{feed.fault.error} (line {feed.fault.line})", feed.head)
         else:
-            yield line, feed.size, values
+            yield line, feed.size, values, feed.head
 
 
 class _Feed:

@@ -50,11 +50,10 @@ class CustomOptions:
     def __post_init__(self) -> None:
         if not self.text:
             raise UserError("expected a text column, found none. Name one with --text COLUMN (twice for pairs).")
-        if len(set(self.text)) != len(self.text) or self.label in self.text:
-            raise UserError(
-                f"--text and --label: expected different columns, found {listed(self.text)} and {self.label}. "
-                "Name each column once."
-            )
+        if twice := sorted({name for name in self.text if self.text.count(name) > 1}):
+            raise UserError(f"--text: expected different columns, found {listed(twice)} twice. Name each column once.")
+        if self.label in self.text:
+            raise UserError(f"--label: expected another column than --text, found {self.label}. Name a different one.")
         if self.label_type not in (None, *LABEL_KINDS):
             raise UserError(f"--label-type: expected {', '.join(LABEL_KINDS)}; found {self.label_type!r}.")
         if self.label_type is not None and (self.label is None) != (self.label_type == "none"):
@@ -78,7 +77,7 @@ def open_custom(data: Path, options: CustomOptions, on_bad: Callable[[BadRow], N
         UserError: If files or columns are missing, or the label is no class and no score.
     """
     files = custom_files(data)
-    label = _label(options, files, data)
+    label = _label(options, files, data, on_bad)
     task = Task("custom", options.text, label)
     parts = {part: partial(_open_part, task, part, paths, data, options, on_bad) for part, paths in files.items()}
     return OpenTask(task, parts, lambda part: f"a file named {part}.csv, .tsv, .jsonl or .parquet", str(data))
@@ -133,7 +132,9 @@ def _check_columns(source: Source, options: CustomOptions) -> None:
             raise UserError(f"{source.place}: expected text in column {column!r}, found {found}. Name another.")
 
 
-def _label(options: CustomOptions, files: dict[str, tuple[Path, ...]], data: Path) -> Label:
+def _label(
+    options: CustomOptions, files: dict[str, tuple[Path, ...]], data: Path, on_bad: Callable[[BadRow], None]
+) -> Label:
     if options.label is None:
         return Label(None, "none")
     if options.label_type == "score":
@@ -151,7 +152,19 @@ def _label(options: CustomOptions, files: dict[str, tuple[Path, ...]], data: Pat
     if stored := _stored_names(sources, options.label):
         return Label(options.label, "class", stored)
     values = chain.from_iterable(source.values(options.label) for source in sources)
-    return discover_classes(options.label, values, sure=options.label_type == "class")
+    found = discover_classes(options.label, values, sure=options.label_type == "class")
+    if found is not None:
+        return found
+    _refuse_without_rows(sources, options, on_bad)
+    raise UserError(f"label column {options.label!r}: expected labels, found none. Name another with --label.")
+
+
+def _refuse_without_rows(sources: tuple[Source, ...], options: CustomOptions, on_bad: Callable[[BadRow], None]) -> None:
+    """Says so if there are no labels because there are no rows, or none that can be read."""
+    task = Task("custom", options.text, Label(None, "none"))
+    columns = tuple(_column(field, task) for field in sources[0].schema if field.name in options.text)
+    for _ in Split("train", task, sources, Plan(columns, None), on_bad).batches():
+        return
 
 
 def _check_label(source: Source, column: str) -> None:

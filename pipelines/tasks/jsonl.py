@@ -62,11 +62,11 @@ def _records(path: Path, schema: pa.Schema, text: frozenset[str], label: str | N
         if isinstance(parsed, Fault):
             yield parsed
             continue
-        problem = _problem(parsed, types, text, label)
-        if problem is not None and not isinstance(line, Fault):
-            yield Fault(number, problem[1], line[:TEXT_SHOWN], problem[0])
+        problem, head = _problem(parsed, types, text, label), str(line)[:TEXT_SHOWN]
+        if problem is not None:
+            yield Fault(number, problem[1], head, problem[0])
         else:
-            yield number, size, [parsed.get(column) for column in schema.names]
+            yield number, size, [parsed.get(column) for column in schema.names], head
 
 
 def _problem(

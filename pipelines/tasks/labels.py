@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 MAX_CLASSES = 10_000
 """More distinct values than that are no classes but texts, numbers or ids."""
 
+MISSING = frozenset({"nan", "null", "<na>", "n/a", "na", "none"})
+PERHAPS_CLASSES = frozenset({"na", "none"})
+"""What programs write for a missing label, lower-cased; the second also name classes where others do not count."""
+
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _GREATEST_FLOAT32 = 3.4028234663852886e38
@@ -46,12 +50,14 @@ class LabelReader:
         Raises:
             RowError: If it is missing, an unknown class, no number or out of range.
         """
-        if self._may_lack and (value is None or value == "" or self._is_mark(value)):
+        if self._may_lack and (value is None or self._is_mark(str(value))):
             return UNLABELLED
         return self._class(value) if self._label.kind == "class" else self._score(value)
 
-    def _is_mark(self, value: object) -> bool:
-        return str(value) in ("-1", "-1.0") and "-1" not in self._index
+    def _is_mark(self, value: str) -> bool:
+        if value in ("-1", "-1.0"):
+            return "-1" not in self._index
+        return not value or (value.lower() in MISSING and value not in self._index)
 
     def _class(self, value: object) -> int:
         if self._stored_names and isinstance(value, int) and 0 <= value < len(self._stored_names):
@@ -60,6 +66,8 @@ class LabelReader:
         index = self._index.get(name)
         if index is None:
             found = shown(name) if name else "an empty field"
+            if name.lower() in MISSING:
+                found += " (a missing label; --label-names makes it a class)"
             raise RowError(self._label.column, f"expected a label ({listed(self._index)}), found {found}")
         return index
 
@@ -100,7 +108,7 @@ def class_name(value: object, column: str | None) -> str:
     raise RowError(column, f"expected a label, found {'none' if value is None else shown(value)}")
 
 
-def discover_classes(column: str, values: Iterable[object], sure: bool) -> Label:
+def discover_classes(column: str, values: Iterable[object], sure: bool) -> Label | None:
     """The classes of a column: integers ascending, otherwise names in code-point order.
 
     Args:
@@ -108,8 +116,11 @@ def discover_classes(column: str, values: Iterable[object], sure: bool) -> Label
         values: Its values; missing and unusable ones are passed over, reading the rows reports them.
         sure: Whether the user said that it holds classes; otherwise fractional numbers are refused.
 
+    Returns:
+        The label; None if there is none in any row.
+
     Raises:
-        UserError: If there is no label, there are too many, or it is unclear whether they are scores.
+        UserError: If there are too many, or it is unclear whether they are scores.
     """
     names: set[str] = set()
     has_floats = False
@@ -124,15 +135,23 @@ def discover_classes(column: str, values: Iterable[object], sure: bool) -> Label
                 f"label column {column!r}: expected classes, found more than {MAX_CLASSES:,} distinct values, "
                 f"such as {shown(min(names))}. For numbers pass --label-type score."
             )
-    names.discard("")
+    names = _without_marks(names)
     if not names and not has_floats:
-        raise UserError(f"label column {column!r}: expected labels, found none. Name another with --label.")
+        return None
     if not sure and (has_floats or _are_fractional(names)):
         raise UserError(
             f"label column {column!r}: expected integers or names, found numbers such as "
             f"{shown(max(names, key=len, default='1.5'))}. Pass --label-type score or --label-type class."
         )
     return Label(column, "class", in_order(names))
+
+
+def _without_marks(names: set[str]) -> set[str]:
+    """The names without those that programs write for a missing label; `none` and `NA` do name classes of text."""
+    named = {name for name in names if name and name.lower() not in MISSING}
+    if all(_INTEGER.fullmatch(name) for name in named):
+        return named
+    return {name for name in names if name and name.lower() not in MISSING - PERHAPS_CLASSES}
 
 
 def in_order(names: set[str]) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of the longest line that is read: a file without line ends must not fill the memory."""
 
-Record = tuple[int, int, Sequence[object]]
-"""A row as read: its first physical line (1-based), its size in bytes, its values in header order."""
+Record = tuple[int, int, Sequence[object], str]
+"""A row as read: its first physical line (1-based), its size in bytes, its values in header order, its beginning as
+it is written."""
 
 
 @dataclass(frozen=True)

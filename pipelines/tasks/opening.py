@@ -43,8 +43,12 @@ def open_task(
     if data is not None and revision is not None:
         raise UserError(f"--data-revision {revision} belongs to the hub, but --data {data} was given. Leave out one.")
     if plain_name(name) == "custom":
+        lacking = ["--data FILE"] * (data is None) + ["--text COLUMN"] * (options is None)
         if data is None or options is None:
-            raise UserError("--task custom: expected --data FILE and --text COLUMN, found neither or one. Pass both.")
+            raise UserError(
+                f"--task custom: expected --data FILE and --text COLUMN, found no {' and no '.join(lacking)}. Add "
+                f"{'it' if len(lacking) == 1 else 'them'}."
+            )
         return open_custom(data, options, on_bad)
     task = find_task(name)
     if options is not None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.tasks.lines import Fault
 from pipelines.tasks.source import BATCH_BYTES, Plan, Request, Role, file_digest
-from pipelines.tasks.task import TEXT_SHOWN, UNLABELLED, BadRow, RowError
+from pipelines.tasks.task import UNLABELLED, BadRow, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -67,8 +67,7 @@ class RowSource:
             try:
                 rows.append(convert(record[2], number - 1))
             except RowError as error:
-                text = "\t".join(map(str, record[2]))[:TEXT_SHOWN]
-                request.report(self._bad(Fault(record[0], str(error), text, error.column), number - 1))
+                request.report(self._bad(Fault(record[0], str(error), record[3], error.column), number - 1))
                 continue
             size += record[1]
             if len(rows) >= request.rows or size >= BATCH_BYTES:

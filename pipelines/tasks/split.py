@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import UserError
 from pipelines.tasks.source import Plan, Request, Source
 from pipelines.tasks.task import InputFile, Task, listed
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -88,7 +89,7 @@ class Split:
             if left is None:
                 self._counted[index] = reading.read
         if not good:
-            found = f"{start} bad ones" if start else "none"
+            found = counted(start, "bad one") if start else "none"
             raise UserError(f"{self._place}: expected rows, found {found}. Pass a file that has good ones.")
 
     @property

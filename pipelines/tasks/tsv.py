@@ -58,7 +58,7 @@ def _records(path: Path, width: int, has_header: bool) -> Iterator[Record | Faul
             continue
         values = text.split("\t")
         if len(values) == width:
-            yield number, size, values
+            yield number, size, values, text[:TEXT_SHOWN]
         else:
             found = f"found {len(values)}" if text else "found a blank line"
             yield Fault(number, f"expected {width} tab-separated fields, {found}", text[:TEXT_SHOWN])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from distill.stores import without_credentials
 from pipelines.training.distill_session import train_inputs
 from pipelines.training.folder import run_content, task_content
 
@@ -45,7 +46,7 @@ def distill_content(request: DistillRequest, checked: CheckedDistill) -> dict[st
     sources = {
         "data": str(request.data.data) if request.data.data else None,
         "data_revision": data.revision,
-        "train": request.train,
+        "train": without_credentials(request.train) if request.train else None,
         "teacher": request.teacher,
         **{f"{role}_revision": model.revision for role, model in found.items()},
         "student": checked.student.shape,

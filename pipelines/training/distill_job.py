@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from distill.stores import without_credentials
+from pipelines.run_file import undone_if_refused
+from pipelines.training.cache_room import claim_caches
 from pipelines.training.distill_checks import check_disk, check_distill
 from pipelines.training.distill_content import INTERMEDIATE, PREDICTION, distill_content
 from pipelines.training.distill_plan import plan_distill
@@ -22,14 +24,15 @@ from pipelines.training.finetune_job import Trained
 from pipelines.training.folder import (
     METRICS,
     RUN,
+    digests,
     drop_checkpoints,
     finished_metrics,
+    is_whole,
     publish,
     publish_folder,
     refuse_other_run,
     stage_storage,
     started_run,
-    undone_if_refused,
 )
 from pipelines.training.judging import dev_of, evaluate_parts, metrics_of
 from pipelines.training.loop import train_settings, train_stage
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from distill.checkpoints import RunState
     from distill.objectives import Stage
     from distill.student import Student
+    from distill.targets import Targets
     from distill.teacher import Teacher
     from pipelines.storage import Storage
     from pipelines.training.distill_checks import CheckedDistill
@@ -115,6 +119,7 @@ class _Distillation:
         self.teacher_parameters = self.teacher.model.num_parameters()
         pack_teacher(self.teacher)
         self.stages: dict[str, Any] = {}
+        self.targets: dict[str, Targets] = {}  # by content of the cache: both stages read one that was checked once
 
     def run(self, content: dict[str, Any], profile: str) -> Trained:
         """Preflight, then stage after stage."""
@@ -154,6 +159,9 @@ class _Distillation:
         plan = plan_distill(request, checked, self.teacher, self.student, place, self.caches)
         check_disk(self.caches, plan.estimate.cache_bytes, "the teacher cache")
         check_disk(self.root, plan.estimate.disk_bytes, "checkpoints and models")
+        contents = {plan.cache.intermediate, plan.cache.prediction}
+        stream = training_stream(request, checked, place, request.prediction.batch_rows)
+        claim_caches(request.cache, self.teacher, stream, contents, self.caches)
         if warning := plan.estimate.warning(request.machine.device, profile):
             self.reporter.warning(warning)
         resolved = {
@@ -169,22 +177,27 @@ class _Distillation:
     def _intermediate(self, content: str) -> None:
         from distill.objectives import IntermediateStage
 
-        result = self.root / INTERMEDIATE / STUDENT
-        if not result.is_dir():
+        result, record = self.root / INTERMEDIATE / STUDENT, f"{INTERMEDIATE}/stage.json"
+        told = self.storage.read_json(record) or {}
+        if not is_whole(self.storage, told.pop("files", None)):
+            if result.is_dir():
+                self.reporter.warning(f"{result}: damaged, or not all there; the intermediate stage is done again")
             stage = IntermediateStage(self.student, self.teacher, loss_settings(self.request))
             state = self._train(stage, self.request.intermediate, content, None)
             if self.ranks.main:
                 text = self._card({}, "The student after intermediate distillation; its head has learnt nothing yet.")
                 model, tokenizer = self.student.model, self.checked.teacher.tokenizer
                 projections = self.student.projections
-                self.storage.write_json(f"{INTERMEDIATE}/stage.json", self.stages[INTERMEDIATE])
                 publish_folder(result, lambda folder: save_model(folder, model, tokenizer, text, projections))
+                names = [f"{INTERMEDIATE}/{STUDENT}/{path.name}" for path in sorted(result.iterdir())]
+                files = digests(self.storage, names)
+                self.storage.write_json(record, {**self.stages[INTERMEDIATE], "files": files})
                 drop_checkpoints(self.root / INTERMEDIATE)
             self.reporter.message(f"intermediate: {state.step:,} steps done")
             self.ranks.wait()
         else:
             self.reporter.message("intermediate: done already")
-        self.stages[INTERMEDIATE] = self.storage.read_json(f"{INTERMEDIATE}/stage.json") or {}
+            self.stages[INTERMEDIATE] = told
         self.student = self._load_student(str(result))
 
     def _prediction(self, content: str) -> RunState:
@@ -198,10 +211,11 @@ class _Distillation:
         return self._train(stage, self.request.prediction, content, dev)
 
     def _train(self, stage: Stage, recipe: StageRecipe, content: str, dev: Dev | None) -> RunState:
-        began = time.monotonic()
         request = self.request
         stream = training_stream(request, self.checked, self.place, recipe.batch_rows)
-        targets = open_targets(request, self.teacher, stream, content, self.caches, self.ranks)
+        if content not in self.targets:
+            self.targets[content] = open_targets(request, self.teacher, stream, content, self.caches, self.ranks)
+        targets = self.targets[content]
         settings = train_settings(recipe, request.machine, request.reading.seed)
         examples = recipe.examples(len(stream))
         state = train_stage(stage, stream, targets, self.root / stage.name, settings, dev, self.reporter, examples)
@@ -209,7 +223,7 @@ class _Distillation:
             "steps": state.step,
             "examples": state.examples,
             "rows": len(stream),
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": round(state.seconds, 1),
             "best_step": state.best_step,
         }
         return state
@@ -241,20 +255,20 @@ class _Distillation:
         drop_checkpoints(self.root / PREDICTION)
 
     def _card(self, found: dict[str, dict[str, float]], about: str) -> str:
-        request, config = self.request, self.checked.student.config
+        rows = self.request.train and without_credentials(self.request.train.split("?")[0])
+        request, config, task = self.request, self.checked.student.config, self.checked.data.task
         facts = {
             "teacher": f"`{request.teacher}`",
             "student": f"{config.num_hidden_layers} layers, width {config.hidden_size}, "
             f"{config.num_attention_heads} heads, started from {request.start}",
             "layer map": _listed(self.checked.student.layer_map),
-            "learnt from": request.train or f"the train part of {self.checked.data.task.name}",
+            "learnt from": rows or f"the train part of {task.name}",
             **{name: f"{r.epochs} epochs, batch {r.batch_rows}, learning rate {r.learning_rate}"
                + (f", at most {r.max_steps} steps" if r.max_steps else "")
                for name, r in ((INTERMEDIATE, request.intermediate), (PREDICTION, request.prediction))},
             "max_length": request.reading.max_length,
             "seed": request.reading.seed,
         }  # fmt: skip
-        task = self.checked.data.task
         return card(f"{task.name} student", about, task, found, facts, ("knowledge-distillation", "tinybert"))
 
     def _load_student(self, start: str = "") -> Student:

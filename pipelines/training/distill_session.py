@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.training.cache_room import OFF, cache_room, shard_hashes
 from pipelines.training.models import load_classifier, move, name_labels
 from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
 
 if TYPE_CHECKING:
-    from distill.cache_format import CachePlan
     from distill.losses import LossSettings
     from distill.shards import ShardStream
     from distill.student import Student
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from pipelines.training.ranks import Ranks
     from pipelines.training.recipe import StageRecipe
     from pipelines.training.request import DistillRequest
-
-OFF = "off"
 
 
 def load_teacher(request: DistillRequest, checked: CheckedDistill) -> Teacher:
@@ -96,7 +93,7 @@ class CacheDecision:
         intermediate: content of the cache of the first stage: full, logits or off.
         prediction: of the second.
         words: the decision with its numbers.
-        bytes: that the caches will take.
+        bytes: that the caches will take on top of what lies there.
     """
 
     intermediate: str
@@ -120,7 +117,7 @@ def decide_cache(
     Raises:
         DistillError: `full` was asked for and does not fit.
     """
-    from distill.cache_format import CacheMode, default_budget, plan_cache
+    from distill.cache_format import CacheMode, plan_cache
     from distill.targets import cache_key, sample_lengths
 
     mode = CacheMode(request.cache.mode)
@@ -128,17 +125,19 @@ def decide_cache(
         return CacheDecision(OFF, OFF, "teacher cache: off", 0)
     if mode is CacheMode.AUTO and not request.intermediate.epochs:
         mode = CacheMode.LOGITS
-    budget = request.cache.budget if request.cache.budget is not None else default_budget(root)
-    key = cache_key(teacher, stream, CacheMode.FULL)
+    key, lengths = cache_key(teacher, stream, CacheMode.FULL), sample_lengths(stream)
     rows = len(stream) if rows is None else rows
-    plan = plan_cache(mode, sample_lengths(stream), rows, key, budget)
+    room = cache_room(request.cache, root, key, stream)
+    if room.filled and mode is not CacheMode.LOGITS:  # whatever the budget would say now: it has been spent
+        plan = replace(plan_cache(CacheMode.LOGITS, lengths, rows, key, room.budget), content=CacheMode.FULL)
+        return CacheDecision("full", "full", f"{plan}, made ahead", 0)
+    plan = plan_cache(mode, lengths, rows, key, room.budget, room.taken)
     content = str(plan.content)
-    if request.cache.mode != CacheMode.AUTO:
-        return CacheDecision(content, content, str(plan), _bytes(plan, content))
-    if _is_filled(root / content, replace(key, content=content), stream):
-        return CacheDecision(content, content, f"{plan}, made ahead", _bytes(plan, content))
-    if request.intermediate.sees_all(rows):
-        return CacheDecision(content, content, str(plan), _bytes(plan, content))
+    if content == CacheMode.LOGITS:
+        room = cache_room(request.cache, root, replace(key, content=content), stream)
+    needed = max(0, (plan.full_bytes if content == CacheMode.FULL else plan.logits_bytes) - room.there)
+    if room.filled or request.cache.mode != CacheMode.AUTO or request.intermediate.sees_all(rows):
+        return CacheDecision(content, content, f"{plan}, made ahead" if room.filled else str(plan), needed)
     prediction = "logits" if request.prediction.sees_all(rows) else OFF
     words = f"{plan}; but the intermediate stage does not see all rows once, and what never fills is never read: off"
     if not request.intermediate.epochs:
@@ -168,15 +167,12 @@ def open_targets(
     key = cache_key(teacher, stream, CacheMode(content))
     hashes = shard_hashes(stream)
     rows = [stream.files.shard_rows(shard) for shard in range(len(hashes))]
-    if ranks.main:
-        TeacherCache(root / content, key, hashes, rows, rebuild=request.cache.rebuild)
+    if ranks.main:  # it claims the folder, and drops what is damaged, before the others look
+        cache = TeacherCache(root / content, key, hashes, rows, rebuild=request.cache.rebuild)
     ranks.wait()
-    return Targets(teacher, TeacherCache(root / content, key, hashes, rows, ranks.rank))
-
-
-def shard_hashes(stream: ShardStream) -> list[str]:
-    """The digest of every shard."""
-    return [stream.files.sha256(shard) for shard in range(len(stream.files.paths))]
+    if not ranks.main:
+        cache = TeacherCache(root / content, key, hashes, rows, ranks.rank)
+    return Targets(teacher, cache)
 
 
 def train_inputs(checked: CheckedDistill) -> list[dict[str, Any]]:
@@ -197,17 +193,3 @@ def taught_examples(recipe: StageRecipe, rows: int, content: str, wants_states: 
     """Examples the teacher has to be run on in a stage: one epoch's where what the stage wants is kept."""
     kept = content == "full" or (content == "logits" and not wants_states)
     return min(rows, recipe.examples(rows)) if kept else recipe.examples(rows)
-
-
-def _bytes(plan: CachePlan, content: str) -> int:
-    return plan.full_bytes if content == "full" else plan.logits_bytes
-
-
-def _is_filled(folder: Path, key: Any, stream: ShardStream) -> bool:
-    """Whether a cache of this key was made ahead and has every row; its bytes are checked when it is opened."""
-    try:
-        stored = json.loads((folder / "cache.json").read_text())
-        names = [digest[:16] for digest in shard_hashes(stream)]
-        return key.first_difference(stored) is None and all((folder / f"{name}.json").is_file() for name in names)
-    except (OSError, ValueError, AttributeError):
-        return False

@@ -80,13 +80,18 @@ class TrainingEstimate:
 
     def warning(self, device: str, profile: str) -> str | None:
         """What to say before a long run; None for one that is not."""
-        if self.seconds < (LONG_ON_CPU if device == "cpu" else LONG) or profile == "quick":
+        if not is_long(self.seconds, device, profile):
             return None
         quick = sum(stage.quick().seconds for stage in self.stages)
         return (
             f"this will take {duration(self.seconds)} on this machine; for a first look --profile quick takes "
             f"{duration(quick)} ({QUICK_ROWS:,} random rows, fewer epochs); a GPU is much faster"
         )
+
+
+def is_long(seconds: float, device: str, profile: str) -> bool:
+    """Whether a run is to be announced: it takes hours, and is not the quick one already."""
+    return seconds >= (LONG_ON_CPU if device == "cpu" else LONG) and profile != "quick"
 
 
 def weights_bytes(parameters: int, stages: int = 1) -> int:

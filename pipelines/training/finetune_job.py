@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
+from pipelines.run_file import undone_if_refused
 from pipelines.training.folder import (
     METRICS,
     RUN,
@@ -18,13 +18,13 @@ from pipelines.training.folder import (
     stage_storage,
     started_run,
     task_content,
-    undone_if_refused,
 )
 from pipelines.training.judging import dev_of, evaluate_parts, metrics_of
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.model_card import card
 from pipelines.training.models import find_model, load_classifier, load_config, load_tokenizer, move, name_labels
 from pipelines.training.parts import open_data, open_stream, task_columns, write_part, write_subset
+from pipelines.training.plans import finetune_estimate
 from pipelines.training.ranks import Ranks
 from pipelines.training.saving import save_model
 
@@ -98,12 +98,13 @@ def check_finetune(request: FinetuneRequest) -> Encoder:
     return Encoder(data, found, config, tokenizer)
 
 
-def run_finetune(request: FinetuneRequest, reporter: TrainingReporter) -> Trained:
+def run_finetune(request: FinetuneRequest, reporter: TrainingReporter, profile: str | None = "paper") -> Trained:
     """Fine-tunes, going on where an earlier run of the same command stopped.
 
     Args:
         request: what the user asked for.
         reporter: is told of progress.
+        profile: what it was made from, for advice; None where a long run was announced already.
 
     Returns:
         What came of it.
@@ -124,12 +125,13 @@ def run_finetune(request: FinetuneRequest, reporter: TrainingReporter) -> Traine
             done = None if request.overwrite else done
             if started is not None:
                 refuse_other_run(storage, started, content, done is not None)
+                profile = None  # it was announced when it began
             with undone_if_refused(storage, fresh=started is None):
                 _write_inputs(request, encoder, storage, content if started is None else None)
         ranks.wait()
         if done is not None:
             return Trained(storage, done, False)
-        return _finetune(request, encoder, storage, ranks, ranks.reporter(reporter))
+        return _finetune(request, encoder, storage, ranks, ranks.reporter(reporter), profile if ranks.main else None)
 
 
 def _content(request: FinetuneRequest, encoder: Encoder) -> dict[str, Any]:
@@ -170,11 +172,15 @@ def _training_rows(request: FinetuneRequest, encoder: Encoder, storage: Storage)
 
 
 def _finetune(
-    request: FinetuneRequest, encoder: Encoder, storage: Storage, ranks: Ranks, reporter: TrainingReporter
+    request: FinetuneRequest,
+    encoder: Encoder,
+    storage: Storage,
+    ranks: Ranks,
+    reporter: TrainingReporter,
+    profile: str | None,
 ) -> Trained:
     from distill.objectives import LabelStage
 
-    began = time.monotonic()
     reading, folder = request.reading, storage.local_folder()
     columns = task_columns(encoder.data.task, labelled=True)
     place = _training_rows(request, encoder, storage)
@@ -184,13 +190,17 @@ def _finetune(
     dev = dev_of(storage, encoder.data, encoder.tokenizer, reading.max_length)
     if dev is None:
         reporter.message("no labelled dev part: the last epoch is kept, not the best one")
+    if profile not in (None, "quick"):
+        estimate = finetune_estimate(request, model, stream)
+        if warning := estimate.warning(request.machine.device, profile):
+            reporter.warning(warning)
     settings = train_settings(request.recipe, request.machine, reading.seed)
     rows = len(stream)
     state = train_stage(
         LabelStage(model), stream, None, folder / STAGE, settings, dev, reporter, request.recipe.examples(rows)
     )
     if ranks.main:
-        metrics = _publish(request, encoder, model, storage, state, rows, time.monotonic() - began)
+        metrics = _publish(request, encoder, model, storage, state, rows)
     ranks.wait()
     return Trained(storage, metrics if ranks.main else storage.read_json(METRICS) or {}, True)
 
@@ -202,7 +212,6 @@ def _publish(
     storage: Storage,
     state: RunState,
     rows: int,
-    seconds: float,
 ) -> dict[str, Any]:
     data, recipe, machine = encoder.data, request.recipe, request.machine
     found = evaluate_parts(model, storage, data, encoder.tokenizer, request.reading.max_length, machine.precision)
@@ -233,7 +242,7 @@ def _publish(
         "steps": state.step,
         "examples": state.examples,
         "rows": rows,
-        "seconds": round(seconds, 1),
+        "seconds": round(state.seconds, 1),
         "files": files,
     }
     storage.write_json(METRICS, metrics)

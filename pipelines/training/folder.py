@@ -6,12 +6,10 @@ import json
 import os
 import shutil
 import sys
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from augment.errors import AugmentError
-from distill.errors import DistillError
+from distill.stores import without_credentials
 from pipelines.errors import UserError
 from pipelines.lock import LOCK
 from pipelines.records import FORMAT_VERSION, sha256
@@ -19,7 +17,7 @@ from pipelines.settings import differences, software_versions
 from pipelines.storage import PARTIAL, Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipelines.tasks import Task
@@ -70,7 +68,9 @@ def started_run(storage: Storage, kind: str, overwrite: bool) -> dict[str, Any] 
     return content
 
 
-def refuse_other_run(storage: Storage, started: dict[str, Any], asked: dict[str, Any], finished: bool) -> None:
+def refuse_other_run(
+    storage: Storage, started: dict[str, Any], asked: dict[str, Any], finished: bool, afresh: str = "--overwrite"
+) -> None:
     """Refuses to go on with other settings, data or models than the folder was begun with.
 
     Args:
@@ -78,6 +78,7 @@ def refuse_other_run(storage: Storage, started: dict[str, Any], asked: dict[str,
         started: its run.json.
         asked: what run.json would say now.
         finished: whether nothing is left to do: then software versions do not matter.
+        afresh: the option that starts anew.
 
     Raises:
         UserError: naming the fields.
@@ -87,7 +88,7 @@ def refuse_other_run(storage: Storage, started: dict[str, Any], asked: dict[str,
     if found:
         raise UserError(
             f"{storage.display()}: expected the settings it was begun with, found other {'; '.join(found)}. Use the "
-            "same settings, another --out, or --overwrite"
+            f"same settings, another --out, or {afresh}"
         )
 
 
@@ -113,25 +114,9 @@ def run_content(
         "inputs": inputs,
         "models": models,
         "versions": {**versions, "python": ".".join(map(str, sys.version_info[:3]))},
-        "command": ["tinyaug", *sys.argv[1:]],
+        "command": ["tinyaug", *map(without_credentials, sys.argv[1:])],
     }
     return json.loads(json.dumps(content))  # tuples as lists, as it is read back
-
-
-@contextmanager
-def undone_if_refused(storage: Storage, fresh: bool) -> Iterator[None]:
-    """Empties a fresh folder again when the user's mistake shows only now: put right, the folder serves again.
-
-    Args:
-        storage: the folder.
-        fresh: whether nothing was in it before.
-    """
-    try:
-        yield
-    except (UserError, AugmentError, DistillError):
-        if fresh:
-            storage.remove_all()
-        raise
 
 
 def task_content(task: Task) -> dict[str, Any]:
@@ -143,12 +128,25 @@ def task_content(task: Task) -> dict[str, Any]:
 def finished_metrics(storage: Storage) -> dict[str, Any] | None:
     """The metrics of a finished folder; None while something is left to do or a file of it is damaged."""
     content = storage.read_json(METRICS)
-    if content is None or not isinstance(content.get("files"), dict):
-        return None
-    for name, recorded in content["files"].items():
-        if storage.size(name) != recorded["bytes"] or sha256(storage, name) != recorded["sha256"]:
-            return None
-    return content
+    return content if content is not None and is_whole(storage, content.get("files")) else None
+
+
+def digests(storage: Storage, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Name -> bytes and sha256 of files, which `is_whole` compares."""
+    return {name: {"bytes": storage.size(name), "sha256": sha256(storage, name)} for name in names}
+
+
+def is_whole(storage: Storage, files: Any) -> bool:
+    """Whether files are those whose digests were written down.
+
+    Args:
+        storage: the folder.
+        files: what `digests` gave, as it is read back; anything else is not whole.
+    """
+    return isinstance(files, dict) and all(
+        storage.size(name) == recorded["bytes"] and sha256(storage, name) == recorded["sha256"]
+        for name, recorded in files.items()
+    )
 
 
 def publish(storage: Storage, fill: Callable[[Path], None]) -> dict[str, dict[str, Any]]:
@@ -173,7 +171,7 @@ def publish(storage: Storage, fill: Callable[[Path], None]) -> dict[str, dict[st
             os.fsync(stream.fileno())
         (partial / name).replace(root / name)
     shutil.rmtree(partial.parent, ignore_errors=True)
-    return {name: {"bytes": storage.size(name), "sha256": sha256(storage, name)} for name in names}
+    return digests(storage, names)
 
 
 def publish_folder(target: Path, fill: Callable[[Path], None]) -> None:

@@ -8,6 +8,8 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from pipelines.run_file import undone_if_refused
+from pipelines.training.cache_room import claim_caches
 from pipelines.training.distill_checks import check_disk
 from pipelines.training.distill_content import UNTELLING
 from pipelines.training.distill_job import cache_root
@@ -23,7 +25,6 @@ from pipelines.training.folder import (
     run_content,
     stage_storage,
     started_run,
-    undone_if_refused,
 )
 from pipelines.training.general_card import general_card
 from pipelines.training.general_checks import check_general
@@ -130,6 +131,8 @@ class _General:
         plan = plan_general(request, self.checked, *models, self.root, packed, self.caches)
         check_disk(self.caches, plan.estimate.cache_bytes, "the teacher cache")
         check_disk(self.root, plan.estimate.disk_bytes, "checkpoints and models")
+        stream = packed_stream(request, self.checked, str(self.root / FOLDER), static=True)
+        claim_caches(request.cache, models[0], stream, {plan.cache.content}, self.caches)
         seconds = plan.estimate.seconds
         if seconds > (LONG_ON_CPU if request.machine.device == "cpu" else LONG):
             self.reporter.warning(
@@ -148,7 +151,6 @@ class _General:
         storage.write_json(RUN, {**(started or content), "resolved": resolved})
 
     def _train(self, resolved: dict[str, Any]) -> None:
-        began = time.monotonic()
         request, recipe, content = self.request, self.request.recipe, resolved["cache"]["content"]
         teacher, student = load_models(request, self.checked)
         stage = make_stage(request, student, teacher)
@@ -158,9 +160,9 @@ class _General:
         examples = recipe.examples(len(stream))
         state = train_stage(stage, stream, targets, self.root / STAGE, settings, None, self.reporter, examples)
         if self.ranks.main:
-            self._publish(resolved, state, student, time.monotonic() - began)
+            self._publish(resolved, state, student)
 
-    def _publish(self, resolved: dict[str, Any], state: RunState, student: Any, seconds: float) -> None:
+    def _publish(self, resolved: dict[str, Any], state: RunState, student: Any) -> None:
         masked_lm = self.request.masked_lm.on
         model = student.model if masked_lm else student.model.base_model
         tokenizer, text = self.checked.teacher.tokenizer, self._card(resolved, state)
@@ -170,7 +172,7 @@ class _General:
             "tokens": resolved["tokens"],
             "steps": state.step,
             "examples": state.examples,
-            "seconds": round(seconds, 1),
+            "seconds": round(state.seconds, 1),
             "losses": _last_losses(self.root / STAGE / "losses.csv"),
             "layer_map": resolved["layer_map"],
             "parameters": model.num_parameters(),

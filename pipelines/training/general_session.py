@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipelines.training.distill_session import OFF, loss_settings
+from pipelines.training.cache_room import OFF, cache_room
+from pipelines.training.distill_session import loss_settings
 from pipelines.training.models import load_masked_lm, move
 from pipelines.training.packed import COLUMN
 from pipelines.training.parts import POOL_ROWS
@@ -30,7 +31,7 @@ class CacheDecision:
     Args:
         content: full or off.
         words: the decision with its numbers.
-        bytes: that it will take.
+        bytes: that it will take on top of what lies there.
     """
 
     content: str
@@ -113,20 +114,21 @@ def decide_cache(
     Raises:
         DistillError: `full` was asked for and does not fit.
     """
-    from distill.cache_format import CacheMode, default_budget, plan_cache
+    from distill.cache_format import CacheMode, plan_cache
     from distill.targets import cache_key, sample_lengths
 
     mode, recipe = CacheMode(request.cache.mode), request.recipe
     if mode is CacheMode.OFF:
         return CacheDecision(OFF, "teacher cache: off", 0)
-    budget = request.cache.budget if request.cache.budget is not None else default_budget(root)
-    plan = plan_cache(mode, sample_lengths(stream), rows, cache_key(teacher, stream, CacheMode.FULL), budget)
+    key = cache_key(teacher, stream, CacheMode.FULL)
+    room = cache_room(request.cache, root, key, stream)
+    plan = plan_cache(mode, sample_lengths(stream), rows, key, room.budget, room.taken)
     if plan.content is not CacheMode.FULL:
         return CacheDecision(OFF, str(replace(plan, content=CacheMode.OFF)), 0)
     if mode is CacheMode.AUTO and recipe.steps(rows) <= -(-rows // recipe.batch_rows):
         words = "teacher cache: off (no sequence is seen twice, and what is never read is not kept)"
         return CacheDecision(OFF, words, 0)
-    return CacheDecision("full", str(plan), plan.full_bytes)
+    return CacheDecision("full", str(plan), max(0, plan.full_bytes - room.there))
 
 
 def _masking(request: GeneralRequest, checked: CheckedGeneral, static: bool) -> MaskSettings | None:

@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distill.errors import DistillError
+from distill.errors import DistillError, NotFiniteError
 from pipelines.errors import JobError
 from pipelines.memory import keep_freed_memory
 
@@ -92,6 +92,8 @@ def train_stage(
         keep_freed_memory()
     try:
         return train(stage, stream, targets, folder, settings, hooks)
+    except NotFiniteError as error:
+        raise JobError(f"{stage.name} stage: {error} Give another --out, or --overwrite.") from error
     except DistillError as error:
         raise JobError(f"{stage.name} stage: {error}") from error
     except OSError as error:

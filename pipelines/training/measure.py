@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher
     from pipelines.training.request import Machine
 
-SECONDS = 3.0  # of measuring a stage, past its first batch
+SECONDS = 2.0  # of measuring a stage, past its first batch
 MOST_BATCHES = 6
 MOST_ROWS = 32  # of a batch: larger ones cost about the same an example
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from augment.errors import is_of_machine
 from augment.model_files import folder_fingerprint, locate_model
 from pipelines.errors import UserError
 
@@ -64,6 +65,8 @@ def load_config(found: FoundModel) -> PreTrainedConfig:
     try:
         config = AutoConfig.from_pretrained(found.folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
+        if is_of_machine(error):
+            raise
         raise UserError(f"{found.what} {found.name}: config.json cannot be read: {_first_line(error)}") from error
     if config.model_type not in FAMILIES:
         raise UserError(
@@ -85,6 +88,8 @@ def load_tokenizer(found: FoundModel) -> PreTrainedTokenizerFast:
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(found.folder, use_fast=True, trust_remote_code=False)
     except Exception as error:  # a broken tokenizer.json raises whatever its reader raises
+        if is_of_machine(error):
+            raise
         raise UserError(
             f"{found.what} {found.name}: expected a tokenizer in the folder, it cannot be read: {_first_line(error)}"
         ) from error
@@ -125,6 +130,8 @@ def load_classifier(found: FoundModel, config: PreTrainedConfig, seed: int | Non
                 trust_remote_code=False,
             )
         except Exception as error:  # damaged safetensors, unreadable pickles: each reader has its own errors
+            if is_of_machine(error):
+                raise
             raise UserError(
                 f"{found.what} {found.name}: its weights cannot be read: {_first_line(error)}; copy the folder again"
             ) from error
@@ -171,6 +178,8 @@ def load_masked_lm(found: FoundModel, config: PreTrainedConfig, head_needed: boo
                 trust_remote_code=False,
             )
         except Exception as error:  # as above
+            if is_of_machine(error):
+                raise
             raise UserError(
                 f"{found.what} {found.name}: its weights cannot be read: {_first_line(error)}; copy the folder again"
             ) from error

@@ -139,23 +139,29 @@ def _copy_rows(storage: Storage, name: str, files: ShardFiles, columns: Columns,
 
 
 def _read_group(file: Any, group: int, path: str, columns: Columns) -> pa.Table:
-    try:
+    from distill.stores import reading
+
+    with reading(f"row group {group} of {path}"):
         return file.read_row_group(group, columns=columns.names).replace_schema_metadata(None)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"{path}: expected a whole Parquet file, row group {group} cannot be read ({error}); make the shard again"
-        ) from error
 
 
 def shards_of(train: str) -> str:
     """The folder with the shards: `runs/sst2/augmented` means its `data`.
 
     Raises:
-        UserError: there is nothing of that name.
+        UserError: there is nothing of that name, or it cannot be looked at.
     """
     storage = Storage(train)
-    if storage.names("data"):
-        return f"{train.rstrip('/')}/data"
+    try:
+        inside = storage.names("data")
+    except OSError as error:
+        raise UserError(
+            f"--train {storage.display()}: expected a folder of Parquet shards, it cannot be listed ({error}); check "
+            "the address, the network and the access to it"
+        ) from error
+    if inside:
+        folder, mark, options = (train, "", "") if storage.is_local else train.partition("?")
+        return f"{folder.rstrip('/')}/data{mark}{options}"
     if storage.is_local and not storage.local_folder().exists():
         raise UserError(
             f"--train {train}: expected a folder of Parquet shards, found nothing there; make them with "

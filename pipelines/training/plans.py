@@ -9,6 +9,9 @@ from pipelines.training.estimates import StageEstimate, TrainingEstimate, weight
 from pipelines.training.parts import open_stream, task_columns, write_part
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from distill.shards import ShardStream
     from pipelines.training.request import DistillRequest, FinetuneRequest
 
 
@@ -22,10 +25,8 @@ def plan_finetune(request: FinetuneRequest, folder: str) -> TrainingEstimate:
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
     """
-    from distill.objectives import LabelStage
     from pipelines.training.finetune_job import check_finetune
     from pipelines.training.folder import stage_storage, started_run
-    from pipelines.training.measure import sample_batches, stage_cost
     from pipelines.training.models import load_classifier
 
     started_run(stage_storage(request.out, "a model"), "finetune", overwrite=False)
@@ -34,6 +35,20 @@ def plan_finetune(request: FinetuneRequest, folder: str) -> TrainingEstimate:
     place = write_part(Storage(folder), encoder.data, "train")
     model = load_classifier(encoder.found, encoder.config, request.reading.seed)
     stream = open_stream(place, columns, encoder.tokenizer, request.reading.max_length, request.recipe.batch_rows)
+    return finetune_estimate(request, model, stream)
+
+
+def finetune_estimate(request: FinetuneRequest, model: PreTrainedModel, stream: ShardStream) -> TrainingEstimate:
+    """What a fine-tuning would cost, by a short measurement on a copy of the model.
+
+    Args:
+        request: what the user asked for.
+        model: as it starts; unchanged.
+        stream: the training rows, or all of those that they are chosen from.
+    """
+    from distill.objectives import LabelStage
+    from pipelines.training.measure import sample_batches, stage_cost
+
     rows = min(len(stream), request.reading.train_rows or len(stream))
     cost = stage_cost(LabelStage(model), None, sample_batches(stream), request.machine)
     stage = StageEstimate("finetune", request.recipe, rows, cost)

@@ -155,7 +155,7 @@ class CacheChoice:
         mode: auto, full, logits or off.
         budget: bytes; None for the smaller of 20 GB and half the free disk.
         folder: where; None for teacher_cache in the output folder.
-        rebuild: empty a cache of other settings.
+        rebuild: at the first start, empty the cache that lies there, whatever its settings.
 
     Raises:
         UserError: an unknown mode.

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.augment_job import run_augment
-from pipelines.errors import JobError, UserError
+from pipelines.errors import JobError
 from pipelines.lock import only_writer
-from pipelines.request import check_inputs
 from pipelines.run_file import read_run
-from pipelines.training.distill_checks import TeacherFiles, check_teacher, plan_student
 from pipelines.training.distill_job import run_distill
 from pipelines.training.evaluate_job import run_evaluate
-from pipelines.training.finetune_job import check_finetune, run_finetune
-from pipelines.training.folder import METRICS, stage_storage, started_run
-from pipelines.training.models import find_model, load_config, load_tokenizer
-from pipelines.training.parts import open_data
+from pipelines.training.finetune_job import run_finetune
+from pipelines.training.folder import METRICS, stage_storage
+from pipelines.training.run_checks import check_run
 from pipelines.training.run_metrics import run_metrics
-from pipelines.training.submission import submitted_parts
+from pipelines.training.run_plan import announcement, own_threads
+from pipelines.wording import rejected_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from pipelines.augment_job import Outcome
@@ -101,20 +97,25 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
     """
     began = time.monotonic()
     with reporting.augmenting() as reporter:
-        check_run(request, reporter)
+        teacher_files = check_run(request, reporter)
+        said = announcement(request, teacher_files, reporter) if _is_unannounced(request) else None
+    if said is not None:
+        with reporting.training() as progress:
+            progress.warning(said)
     augmenting = time.monotonic()
-    with reporting.augmenting() as reporter, _own_threads():
+    with reporting.augmenting() as reporter, own_threads():
         augmented = run_augment(request.augment, reporter)
     augmenting = time.monotonic() - augmenting
     if augmented.rejected and not request.augment.allow_rejects:
         raise JobError(
-            f"{augmented.rejected} rows were rejected (rejected.parquet); look at them, then go on with --allow-rejects"
+            f"{rejected_rows(augmented.rejected)} (rejected.parquet); look at the errors there, then go on with "
+            "--allow-rejects"
         )
     teacher = None
     storage = stage_storage(request.augment.out, "a run with training")
     with reporting.training() as progress:
         if request.finetune is not None:
-            teacher = run_finetune(request.finetune, progress)
+            teacher = run_finetune(request.finetune, progress, profile=None)
         student = run_distill(request.distill, progress, request.profile)
         if request.evaluate is not None:
             run_evaluate(request.evaluate, progress)
@@ -128,48 +129,8 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
     return RunOutcome(storage, augmented, teacher, student, metrics)
 
 
-def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
-    """Checks every stage's needs before the first one starts.
-
-    Args:
-        request: what the user asked for.
-        reporter: is told while vectors are converted.
-
-    Returns:
-        The teacher's files, or those of the encoder that it will be made from.
-
-    Raises:
-        UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
-    """
-    if not request.augment.overwrite:
-        read_run(stage_storage(request.augment.out, "a run with training"))
-    check_inputs(request.augment, reporter)
-    data = open_data(request.distill.data)
-    if request.evaluate is not None and request.evaluate.submission is not None and data.opened is not None:
-        for part in submitted_parts(data.task):
-            data.opened.split(part)
-    if request.finetune is not None:
-        encoder = check_finetune(request.finetune)
-        teacher = TeacherFiles(replace(encoder.found, what="teacher model"), encoder.config, encoder.tokenizer)
-    else:
-        found = find_model(request.distill.teacher, request.distill.teacher_revision, "teacher")
-        teacher = TeacherFiles(found, load_config(found), load_tokenizer(found))
-    check_teacher(teacher, data.task, request.distill.reading.max_length)
-    plan_student(request.distill, teacher)
-    if data.task.label.kind == "none":
-        raise UserError("expected a task with labels to train on, found none; name them with --label COLUMN")
-    if not request.augment.overwrite:
-        started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)
-    return teacher
-
-
-@contextmanager
-def _own_threads() -> Iterator[None]:
-    """Augmentation sets torch to its workers' threads; training wants what the machine has."""
-    import torch
-
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _is_unannounced(request: RunRequest) -> bool:
+    """Whether nothing was begun yet, so that it shall be said how long it will take; the demo says so itself."""
+    if request.demo or request.profile == "quick":
+        return False
+    return request.augment.overwrite or read_run(stage_storage(request.augment.out, "a run with training")) is None

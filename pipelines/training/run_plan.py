@@ -1,30 +1,41 @@
-"""`tinyaug run --dry-run`: what every stage would cost, before any of them was begun."""
+"""What every stage of `tinyaug run` would cost, before any of them was begun: for --dry-run, and to announce it."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from augment.errors import AugmentError
+from distill.errors import DistillError
+from pipelines.errors import UserError
 from pipelines.estimate import estimate
 from pipelines.storage import Storage
+from pipelines.tasks import open_task
 from pipelines.training.distill_checks import CheckedDistill, plan_student
 from pipelines.training.distill_job import cache_root
 from pipelines.training.distill_plan import plan_distill
 from pipelines.training.distill_session import load_student
-from pipelines.training.estimates import TrainingEstimate
+from pipelines.training.estimates import TrainingEstimate, is_long
 from pipelines.training.folder import stage_storage
 from pipelines.training.models import load_classifier, move
 from pipelines.training.parts import open_data, write_part
 from pipelines.training.plans import plan_finetune
-from pipelines.training.run_job import check_run
+from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
+from pipelines.training.run_checks import check_run
 from pipelines.training.teacher_kernel import pack_teacher
+from pipelines.wording import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipelines.estimate import Estimate
     from pipelines.reporting import Reporter
     from pipelines.training.distill_checks import TeacherFiles
     from pipelines.training.run_job import RunRequest
+
+ANNOUNCED_ROWS = 8_000  # first rows whose words are counted before a run, which shall not wait for long
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,19 @@ class RunPlan:
         """Time of all stages on this machine."""
         return self.augment.seconds + self.training.seconds
 
+    def warning(self, device: str, profile: str) -> str | None:
+        """What to say before a long run; None for one that is not."""
+        if not is_long(self.seconds, device, profile):
+            return None
+        augmenting = self.augment.seconds * min(1.0, QUICK_SOURCES / max(1, self.augment.rows))
+        quick = augmenting + sum(stage.quick().seconds for stage in self.training.stages)
+        return (
+            f"all stages will take {duration(self.seconds)} on this machine (augmentation "
+            f"{duration(self.augment.seconds)}); for a first look --profile quick takes {duration(quick)} (the first "
+            f"{QUICK_SOURCES:,} examples, {QUICK_ROWS:,} random rows of what they become, fewer epochs); a GPU is "
+            "much faster"
+        )
+
 
 def plan_run(request: RunRequest, reporter: Reporter) -> RunPlan:
     """Measures each stage for a few seconds; the student on the train part as it is, for variants are as long.
@@ -56,7 +80,54 @@ def plan_run(request: RunRequest, reporter: Reporter) -> RunPlan:
         UserError, AugmentError, DistillError, VectorsError: something cannot be used.
     """
     teacher = check_run(request, reporter)
-    augment = estimate(request.augment, reporter)
+    with own_threads():
+        augment = estimate(request.augment, reporter)
+    return _with_training(request, teacher, augment, reporter)
+
+
+def announcement(request: RunRequest, teacher: TeacherFiles, reporter: Reporter) -> str | None:
+    """What to say before a run begins, by an estimate of some seconds; None for a run that is not long.
+
+    Args:
+        request: what the user asked for, checked.
+        teacher: what the check found.
+        reporter: is told what is being done.
+    """
+    reporter.message("estimating how long all stages will take")
+    try:
+        plan = _with_training(request, teacher, _rough_estimate(request, reporter), reporter)
+    except (UserError, AugmentError, DistillError) as error:
+        reporter.message(f"no estimate: {error}")  # the stage that meets it decides whether it stops the run
+        return None
+    return plan.warning(request.distill.machine.device, request.profile)
+
+
+@contextmanager
+def own_threads() -> Iterator[None]:
+    """Augmentation sets torch to its workers' threads; training wants what the machine has."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rough_estimate(request: RunRequest, reporter: Reporter) -> Estimate:
+    """The augmentation's, from its first rows."""
+    asked = request.augment
+    task = open_task(asked.task, asked.data, asked.custom, asked.data_revision, lambda _: None)
+    rows = sum(batch.num_rows for batch in task.split("train").batches(limit=asked.settings.limit))
+    few = replace(asked, settings=replace(asked.settings, limit=min(rows, ANNOUNCED_ROWS)))
+    with own_threads():
+        found = estimate(few, reporter)
+    share = rows / max(1, found.rows)
+    whole = {name: round(getattr(found, name) * share) for name in ("texts", "output_rows")}
+    return replace(found, rows=rows, **whole, seconds=found.seconds * share)
+
+
+def _with_training(request: RunRequest, teacher: TeacherFiles, augment: Estimate, reporter: Reporter) -> RunPlan:
     reporter.message("measuring training steps")
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         distill = _plan_distill(request, teacher, augment.output_rows, Storage(f"{folder}/student"))

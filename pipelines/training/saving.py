@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def save_model(
     folder: Path, model: PreTrainedModel, tokenizer: Any, card: str, projections: Projections | None = None
 ) -> None:
-    """Writes a model that transformers loads without our code.
+    """Writes a model that transformers loads without our code, with its card.
 
     Args:
         folder: an empty one.
@@ -24,15 +24,7 @@ def save_model(
         card: text of README.md.
         projections: W_h and W_e, for the next stage; a file of their own, no part of the model.
     """
-    from distill.projections import save_projections
+    from distill import saving
 
-    recording = model.config._attn_implementation
-    model.set_attn_implementation("sdpa")  # ours is registered here alone
-    try:
-        model.save_pretrained(folder)
-    finally:
-        model.set_attn_implementation(recording)
-    tokenizer.save_pretrained(folder)
+    saving.save_model(model, tokenizer, folder, projections)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    if projections is not None:
-        save_projections(projections, folder)

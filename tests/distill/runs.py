@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from distill.cache_format import CacheMode
 from distill.layer_maps import resolve_layer_map
@@ -56,7 +57,9 @@ def tiny_run(
     stream = open_stream(data)
     kind = IntermediateStage if stage == "intermediate" else PredictionStage
     module = kind(student, teacher, LossSettings())
-    targets = tiny_targets(teacher, stream, cache, int(os.environ.get("RANK", "0")))
+    processes = PartialState(cpu=True)
+    with processes.main_process_first():  # as the pipelines do: the others find the folder made
+        targets = tiny_targets(teacher, stream, cache, processes.process_index)
 
     def progress(now) -> None:
         if kill_at is not None and now.step >= kill_at:

@@ -95,12 +95,12 @@ def states(width: int, seed: int, lengths=LENGTHS, heads: int = 2) -> tuple[Laye
 def test_padding_and_batch_order_change_nothing():
     settings = LossSettings()
     (student, mask), (teacher, _) = states(5, 0), states(5, 100)
-    base = intermediate_losses(student, teacher, mask, settings)
+    base = intermediate_losses(student, teacher, mask, settings, 2)
     (wide_student, wide_mask), (wide_teacher, _) = states(11, 0), states(11, 100)
-    wide = intermediate_losses(wide_student, wide_teacher, wide_mask, settings)
+    wide = intermediate_losses(wide_student, wide_teacher, wide_mask, settings, 2)
     backwards = LENGTHS[::-1]
     (back_student, back_mask), (back_teacher, _) = states(5, 0, backwards), states(5, 100, backwards)
-    back = intermediate_losses(back_student, back_teacher, back_mask, settings)
+    back = intermediate_losses(back_student, back_teacher, back_mask, settings, 2)
     assert set(base) == {"embedding", "attention", "hidden"}
     for kind, loss in base.items():
         assert loss.shape == (3,)
@@ -121,23 +121,23 @@ def test_padding_has_no_gradient():
 
 def test_layer_weights_and_switches():
     (student, mask), (teacher, _) = states(5, 0), states(5, 100)
-    plain = intermediate_losses(student, teacher, mask, LossSettings())
-    weighted = intermediate_losses(student, teacher, mask, LossSettings(layer_weights=(2.0, 0.0, 3.0, 1.0)))
+    plain = intermediate_losses(student, teacher, mask, LossSettings(), 2)
+    weighted = intermediate_losses(student, teacher, mask, LossSettings(layer_weights=(2.0, 0.0, 3.0, 1.0)), 2)
     assert torch.allclose(weighted["embedding"], 2 * plain["embedding"])
     last = attention_loss(student.scores[1], teacher.scores[1], mask)
     assert torch.allclose(weighted["attention"], 3 * last)
     assert torch.allclose(weighted["hidden"], 3 * hidden_loss(student.hidden[1], teacher.hidden[1], mask))
     assert torch.allclose(total_loss(plain), plain["embedding"] + plain["attention"] + plain["hidden"])
     for kind in plain:
-        left = intermediate_losses(student, teacher, mask, LossSettings(**{kind: False}))
+        left = intermediate_losses(student, teacher, mask, LossSettings(**{kind: False}), 2)
         assert set(left) == set(plain) - {kind}
 
 
 def test_head_counts():
     (student, mask), (teacher, _) = states(5, 0, heads=3), states(5, 100, heads=2)
     with pytest.raises(DistillError, match="head counts"):
-        intermediate_losses(student, teacher, mask, LossSettings())
-    found = intermediate_losses(student, teacher, mask, LossSettings(heads=HeadReduction.MEAN))
+        intermediate_losses(student, teacher, mask, LossSettings(), 2)
+    found = intermediate_losses(student, teacher, mask, LossSettings(heads=HeadReduction.MEAN), 2)
     by_hand = attention_loss(student.scores[0].mean(1, True), teacher.scores[0].mean(1, True), mask)
     by_hand = by_hand + attention_loss(student.scores[1].mean(1, True), teacher.scores[1].mean(1, True), mask)
     assert torch.allclose(found["attention"], by_hand)

@@ -70,6 +70,16 @@ def test_prediction_trains_all_but_the_projections(batch):
     assert student.projections.W_h.grad is None
 
 
+def test_the_embedding_loss_alone_has_its_weight(batch):
+    student, teacher = tiny_pair()
+    alone = {"attention": False, "hidden": False}
+    found = []
+    for weights in (None, (3.0, 1.0, 1.0, 1.0)):
+        stage = IntermediateStage(student, teacher, LossSettings(layer_weights=weights, **alone))
+        found.append(stage(model_inputs(batch, stage.model), Targets(teacher)(batch, stage.wanted), None))
+    assert torch.allclose(found[1]["embedding"], 3 * found[0]["embedding"])
+
+
 @pytest.mark.parametrize(("off", "frozen"), [("hidden", "W_h"), ("embedding", "W_e")])
 def test_switched_off_losses_freeze_their_projection(batch, off, frozen):
     student, teacher = tiny_pair()

@@ -188,6 +188,28 @@ def test_a_truncated_shard_is_named(tmp_path):
         everything(open_stream(folder))
 
 
+def test_a_store_that_fails_is_not_called_a_damaged_shard(folder, monkeypatch):
+    stream = open_stream(folder)
+    for error in (OSError("AWS Error NETWORK_CONNECTION during GetObject: curlCode: 28"), OSError(5, "I/O error")):
+
+        def fail(*_, error=error, **__):
+            raise error
+
+        with monkeypatch.context() as broken:
+            broken.setattr(pq.ParquetFile, "read_row_group", fail)
+            with pytest.raises(DistillError, match="Nothing says that it is damaged"):
+                everything(stream)
+            broken.setattr(pq, "read_metadata", fail)
+            with pytest.raises(DistillError, match="Nothing says that it is damaged"):
+                open_stream(folder)
+            broken.setattr("distill.reading._parquet_paths", fail)
+            with pytest.raises(DistillError, match="cannot be listed"):
+                open_stream(folder)
+    with pytest.raises(DistillError, match="in nowhere://bucket/run; it cannot be listed") as said:
+        open_shards("nowhere://key:swordfish@bucket/run", COLUMNS)
+    assert "swordfish" not in str(said.value)
+
+
 @pytest.mark.parametrize(
     "changes", [{"batch_tokens": 5}, {"batch_rows": None}, {"batch_rows": 0}, {"workers": -1}, {"max_length": 1}]
 )

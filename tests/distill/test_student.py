@@ -129,14 +129,16 @@ def test_refusals(small_config, tmp_path):
         build_student("tinybert4", str(tmp_path / "two"), teacher, (1, 2, 3, 4))
 
 
-def test_projections_file(tmp_path):
+def test_projections_file(tmp_path, caplog):
     projections = Projections(4, 6, seed=1)
     assert load_projections(tmp_path, 4, 6) is None
     save_projections(projections, tmp_path)
     assert set(load_file(tmp_path / PROJECTIONS_FILE)) == {"W_h", "W_e"}
     again = load_projections(tmp_path, 4, 6)
     assert torch.equal(again.W_e, projections.W_e)
+    assert not caplog.records
     assert load_projections(tmp_path, 4, 8) is None
+    assert "made for widths (4, 6), not (4, 8); the projections start afresh" in caplog.text
     states = torch.randn(2, 3, 4)
     assert torch.equal(again.hidden(states), states @ projections.W_h)
     assert torch.equal(again.embedding(states), states @ projections.W_e)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from distill.cache_format import INDEX, CacheMode, plan_cache
+from distill.cache_folder import empty_cache
+from distill.cache_format import INDEX, CacheMode, default_budget, plan_cache
 from distill.errors import DistillError
 from distill.outputs import encoder_outputs
 from distill.shards import Position
@@ -145,6 +149,19 @@ def test_ranks_write_side_by_side(stream, teacher, tmp_path):
     assert caches[1].complete
 
 
+def test_logits_of_a_full_cache_unpack_nothing_else(stream, teacher, tmp_path):
+    targets = Targets(teacher, open_cache(tmp_path, teacher, stream))
+    fill_cache(targets, stream)
+    batch = next(stream.batches(Position()))
+    states = targets(batch, Wanted(states=True))
+    tracemalloc.start()
+    found = targets(batch, Wanted(logits=True))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < sum(2 * scores.numel() for scores in states.scores) / 2
+    assert (found.logits.shape, found.scores) == ((len(batch), 2), ())
+
+
 @pytest.mark.parametrize("damage", ["truncate", "flip", "index", "record"])
 def test_a_damaged_shard_is_made_again(stream, teacher, tmp_path, damage):
     fill_cache(Targets(teacher, open_cache(tmp_path, teacher, stream)), stream)
@@ -181,6 +198,32 @@ def test_stale_and_foreign_caches_are_refused(stream, teacher, tmp_path):
     with pytest.raises(DistillError, match="other files"):
         open_cache(foreign, teacher, stream, rebuild=True)
     assert (foreign / "thesis.txt").exists()
+
+
+def test_emptying_leaves_nothing_but_the_key(stream, teacher, tmp_path):
+    fill_cache(Targets(teacher, open_cache(tmp_path, teacher, stream)), stream)
+    empty_cache(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["cache.json"]
+    foreign = tmp_path / "mine"
+    foreign.mkdir()
+    (foreign / "thesis.json").write_text("{}")
+    empty_cache(foreign)
+    assert (foreign / "thesis.json").exists()
+
+
+def test_budget_counts_what_lies_there(stream, teacher, tmp_path, monkeypatch):
+    key = open_cache(tmp_path, teacher, stream).key
+    lengths = sample_lengths(stream)
+    full = plan_cache(CacheMode.AUTO, lengths, 100, key, 10**9).full_bytes
+    assert plan_cache(CacheMode.AUTO, lengths, 100, key, full + 10, 10).content is CacheMode.FULL
+    tight = plan_cache(CacheMode.AUTO, lengths, 100, key, full + 10, 2_000_000)
+    assert tight.content is CacheMode.LOGITS
+    assert "of which other records there take 2.0 MB" in str(tight)
+    with pytest.raises(DistillError, match=r"other records there 0\.0 GB\. Raise the budget, choose another folder"):
+        plan_cache(CacheMode.FULL, lengths, 100, key, full, 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=6_000))
+    assert default_budget(tmp_path / "nothing" / "yet") == 3_000
+    assert default_budget(tmp_path, there=4_000) == 5_000
 
 
 def test_a_changed_shard_is_not_found_in_the_cache(stream, teacher, tmp_path):

@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from distill.checkpoints import LossCurve, RunState
 from distill.errors import DistillError
 from distill.folder_lock import folder_lock
-from distill.losses import LossSettings
-from distill.objectives import LabelStage, PredictionStage
+from distill.losses import HeadReduction, LossSettings
+from distill.objectives import IntermediateStage, LabelStage, PredictionStage
 from distill.optimiser import learning_rate_factor
-from distill.teacher import Precision
+from distill.teacher import Precision, Teacher
 from distill.training import train
-from distill.training_settings import Hooks, TrainSettings
+from distill.training_settings import Hooks, Progress, TrainSettings
 from tests.distill.data import open_stream, write_shards
-from tests.distill.models import tiny_student
+from tests.distill.models import tiny_encoder, tiny_student
 from tests.distill.runs import tiny_pair, tiny_run, tiny_targets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,6 +204,100 @@ def test_other_settings_and_folders_in_use_are_refused(data, tmp_path):
     state.write_text(json.dumps({})[:1])
     with pytest.raises(DistillError, match="cannot be read"):
         tiny_run(data, tmp_path, epochs=1)
+
+
+def test_a_gradient_that_is_not_finite_names_its_own_batch(data, tmp_path):
+    """Under a finite loss; the next step's would be the first that shows it."""
+
+    class NanBackwards(torch.autograd.Function):
+        @staticmethod
+        def forward(_, losses):
+            return losses.clone()
+
+        @staticmethod
+        def backward(_, gradient):
+            return gradient * torch.nan
+
+    class Broken(LabelStage):
+        def forward(self, inputs, targets, labels):
+            losses = super().forward(inputs, targets, labels)["labels"]
+            self.steps = getattr(self, "steps", 0) + 1
+            return {"labels": NanBackwards.apply(losses) if self.steps == 3 else losses}
+
+    settings = TrainSettings(epochs=1, learning_rate=1e-3, cpu=True, max_steps=3)
+    with pytest.raises(DistillError, match=r"finite gradients; found nan in step 3.*in another folder"):
+        train(Broken(tiny_student()), open_stream(data), None, tmp_path, settings)
+    assert not list(tmp_path.glob("step-*"))
+
+
+class StoppedError(Exception):
+    """What ends a run in the middle."""
+
+
+def test_going_on_with_another_teacher_or_other_losses_is_refused(data, tmp_path):
+    stream = open_stream(data)
+
+    def go(losses: LossSettings, teacher_seed=0, layers=(2, 4), stop=None, **student_changes) -> int:
+        student, _ = tiny_pair(**student_changes)
+        teacher = Teacher(tiny_encoder(seed=teacher_seed), layers)
+
+        def progress(now) -> None:
+            if stop and now.step >= stop:
+                raise StoppedError
+
+        settings = TrainSettings(epochs=1, learning_rate=1e-3, cpu=True, checkpoint_every=4, log_every=1)
+        stage = IntermediateStage(student, teacher, losses)
+        return train(stage, stream, tiny_targets(teacher, stream, None), tmp_path, settings, Hooks(progress)).step
+
+    with pytest.raises(StoppedError):
+        go(LossSettings(), stop=6)
+    with pytest.raises(DistillError, match="expected teacher"):
+        go(LossSettings(), teacher_seed=7)
+    with pytest.raises(DistillError, match=r"expected losses .*5\.0"):
+        go(LossSettings(layer_weights=(5.0, 0.0, 1.0, 1.0)))
+    with pytest.raises(DistillError, match=r"expected layer_map \[1, 4\]"):
+        go(LossSettings(), layers=(1, 4))
+    with pytest.raises(DistillError, match=r"expected model .*'num_attention_heads': 2"):
+        go(LossSettings(heads=HeadReduction.MEAN), num_attention_heads=2)
+    assert go(LossSettings()) == 13
+
+
+def test_pace_and_seconds_after_a_resume(data, tmp_path, monkeypatch):
+    """With a clock that goes on by a second at each look: no step is faster, and what was done took its time."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr("distill.training.time.perf_counter", lambda: float(next(clock)))
+    seen: list[Progress] = []
+
+    def go(stop=None) -> RunState:
+        def progress(now: Progress) -> None:
+            seen.append(now)
+            if now.step == stop:
+                raise StoppedError
+
+        settings = TrainSettings(epochs=2, learning_rate=1e-3, cpu=True, checkpoint_every=4, log_every=1)
+        return train(LabelStage(tiny_student()), open_stream(data), None, tmp_path, settings, Hooks(progress))
+
+    with pytest.raises(StoppedError):
+        go(stop=18)
+    [kept] = tmp_path.glob("step-*")
+    before = json.loads((kept / "state.json").read_text())["state"]["seconds"]
+    assert before >= 16
+    del seen[:]
+    last = go()
+    assert seen[0].step == 17
+    assert max(now.examples_per_s for now in seen) <= 8
+    assert last.seconds >= before + 10
+
+
+def test_torn_lines_of_the_curve_are_dropped(tmp_path):
+    path, whole = tmp_path / "losses.csv", "step,epoch,loss\n1,0,0.5\n2,0,0.25\n"
+    for torn in ("", "1", "2,0,0.12", "2,0\n", "30,0,0.1\n"):
+        path.write_text(whole + torn)
+        LossCurve(path, 2)
+        assert path.read_text() == whole
+    path.write_text(whole.replace("0.5\n2", "0.2"))  # two lines that ran into one
+    LossCurve(path, 2)
+    assert path.read_text() == "step,epoch,loss\n"
 
 
 def test_schedule():

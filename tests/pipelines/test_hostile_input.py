@@ -93,7 +93,7 @@ def test_a_megabyte_in_one_field_is_rejected(inputs, tmp_path, more, code):
     path = write(tmp_path, "csv", ["a film", TOO_LONG, "a story"])
     ran = tinyaug(*inputs.custom(path, tmp_path / "run", *more))
     assert ran.code == code
-    assert "1 rows were rejected" in ran.out
+    assert "1 row was rejected" in ran.out
     (one,) = rejected(tmp_path / "run")
     assert (one["source_idx"], one["column"], one["stage"], one["text"]) == (1, "text", "candidates", TOO_LONG[:200])
     assert one["error"] == "expected at most 5,000 words (--max-words), found 210,000"

@@ -149,8 +149,9 @@ def test_output_at_an_address_nobody_knows(inputs, tmp_path, uri):
         (("--precision", "fp8"), "--precision: expected one of"),
         (("--preset", "mine"), "preset: expected one of"),
         (("--pairs", "both"), "pairs: expected one of"),
-        (("--pairs", "second"), "expected a task with two texts"),
-        (("--pair-context",), "expected a task with two texts"),
+        (("--pairs", "second"), "--pairs second: expected a task with two texts"),
+        (("--pairs", "each"), "--pairs each: expected a task with two texts"),
+        (("--pair-context",), "--pair-context: expected a task with two texts"),
         (("--on-bad-row", "fix"), "--on-bad-row: expected stop or skip"),
         (("--context", "running", "--mask-spacing", 2), "use one of the two"),
         (("--protect", "/[/"), "is no regular expression"),
@@ -159,16 +160,25 @@ def test_output_at_an_address_nobody_knows(inputs, tmp_path, uri):
         (("--protect", " "), "protect: expected words"),
         (("--data-revision", "abc"), "Leave out one"),
         (("--revision", "abc"), "--revision abc: expected --mlm with a name on the hub, found the folder"),
-        (("--batch-tokens", 0), "--batch-tokens and --threads: expected at least 1, found 0 and 1"),
+        (("--batch-tokens", 0), "error: --batch-tokens: expected at least 1, found 0"),
+        (("--threads", 0), "error: --threads: expected at least 1, found 0"),
+        (("--threads", 100_000), "--threads: expected at most 1,024 (the cores of a worker), found 100,000"),
+        (("--out", ""), "--out: expected a folder or an address, found an empty name"),
         (("--address", "auto"), "--address auto: expected --engine ray, found local"),
         (("--device", "cuda:1", "--engine", "ray"), "--device cuda:1: expected cuda with Ray"),
-        (("--label-names", ""), "--text: expected the name of a text column"),
+        (("--label-names", "", "--task", "custom"), "--text: expected the name of a text column beside --label-names"),
+        (("--label", "label"), "--label: expected --task custom, found --task sst2, whose columns are known"),
         (("--text", "sentence"), "expected --task custom"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_values_out_of_range(inputs, tmp_path, more, said):
     assert said in refused(tmp_path, *inputs.augment(tmp_path / "run", *more))
+
+
+@pytest.mark.parametrize("verb", ["augment", "run"])
+def test_an_empty_output_is_not_the_demo_s_own(tmp_path, verb):
+    assert "--out: expected a folder" in refused(tmp_path, verb, "--task", "sst2", "--demo", "--out", "", "--dry-run")
 
 
 @pytest.mark.parametrize("arguments", [("augment",), ("augment", "--bogus"), ("nonsense",), ("augment", "--n", "x")])
@@ -230,7 +240,13 @@ def test_shard_rows_of_another_draw(finished, tmp_path):
 
 @pytest.mark.parametrize("verb", ["status", "verify", "inspect"])
 def test_looking_at_no_run(tmp_path, verb):
-    assert "found no run.json" in refused(tmp_path, verb, tmp_path)
+    said = refused(tmp_path, verb, tmp_path)
+    assert "found no run.json" in said
+    (tmp_path / "thesis.tex").touch()
+    assert refused(tmp_path, verb, tmp_path) == said
+    assert "--out" not in said
+    (tmp_path / "run.json").write_text('{"tinyaug": "0.1", "format_version": 1, "kind": "finetune"}')
+    assert "expected a run of `tinyaug augment`, found one of `tinyaug finetune`" in refused(tmp_path, verb, tmp_path)
 
 
 @pytest.mark.integration

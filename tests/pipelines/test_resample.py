@@ -97,4 +97,4 @@ def test_rejected_rows_stay_rejected(inputs, tmp_path):
 @pytest.mark.parametrize("pairs", ["second", "each"])
 def test_pairs_that_do_not_exist_are_refused(finished, tmp_path, pairs):
     ran = tinyaug("resample", "--candidates", finished, "--out", tmp_path / "out", "--pairs", pairs, *LOCAL)
-    assert ran.code == (2 if pairs == "second" else 0)
+    assert (ran.code, f"--pairs {pairs}: expected a task with two texts" in ran.err) == (2, True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pipelines.cli import terminal
 from pipelines.records import Record
+from pipelines.wording import rejected_rows
+from tests.pipelines.jobs import done, tinyaug
 
 
 def record(part: int) -> Record:
@@ -20,5 +22,26 @@ def test_time_left_counts_this_run_alone(monkeypatch, capsys):
     now[0] += 60
     reporter.advanced(record(8))
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "finding candidates: 8 of 10 shards are done already"
+    assert said[0] == "finding candidates: 8 of 10 shards done already"
     assert said[-1] == "  90%, 0 rows/s, 1 masked words/s, 60 s left"
+
+
+def test_no_line_is_broken_where_there_is_no_terminal(inputs, tmp_path):
+    """Whoever looks for a text in what a pipe gives must find it whole."""
+    text = " ".join(["a quite good film with very poor music"] * 6)
+    (tmp_path / "data.csv").write_text(f"text,label\n{text},1\n,\n")
+    skip = ("--on-bad-row", "skip", "--allow-rejects", "--label", "label", "--label-names", "0,1")
+    ran = done(*inputs.custom(tmp_path / "data.csv", tmp_path / "run", *skip))
+    assert text in ran.out.splitlines()
+    assert f"1 row was rejected: {tmp_path}/run/rejected.parquet" in ran.out.splitlines()
+    assert any(
+        line.endswith("draws gave the word itself") and "GloVe" in line
+        for line in map(str.rstrip, ran.out.splitlines())
+    )
+    assert text in tinyaug("inspect", tmp_path / "run").out.splitlines()
+    assert "1 of 1 shard, 4 rows" in tinyaug("status", tmp_path / "run").out
+    assert "finding candidates: 1 shard\n" in ran.err
+
+
+def test_how_rows_are_counted():
+    assert (rejected_rows(1), rejected_rows(2000)) == ("1 row was rejected", "2,000 rows were rejected")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import UserError
+from pipelines.tasks import CustomOptions, open_task
 from tests.pipelines.tasks.reading import custom_rows, write
 
 
@@ -33,8 +34,6 @@ def test_long_fields(tmp_path):
 def test_batches_of_long_rows_are_cut_by_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.tasks.rows.BATCH_BYTES", 100)
     path = write(tmp_path / "long.csv", "text,n\n" + "".join(f"{'x' * 60},{n}\n" for n in range(5)))
-    from pipelines.tasks import CustomOptions, open_task
-
     batches = open_task("custom", path, CustomOptions(("text",))).split("train").batches()
     assert [batch.num_rows for batch in batches] == [2, 2, 1]
 
@@ -89,6 +88,28 @@ def test_tsv_has_no_quoting(tmp_path):
 def test_unusable_files_are_refused(tmp_path, content, message):
     with pytest.raises(UserError, match=message):
         custom_rows(write(tmp_path / "r.csv", content), "text")
+
+
+def test_a_quote_that_is_open_from_the_first_row_on_is_named_with_a_label_too(tmp_path):
+    for rows in ("a bad film,0\n", ""):
+        path = write(tmp_path / "r.csv", f'text,y\n"a good film,1\n{rows}')
+        with pytest.raises(UserError, match=r"r\.csv, line 2: .*may lack its closing quote.*Correct the row"):
+            open_task("custom", path, CustomOptions(("text",), "y"))
+
+
+def test_a_header_alone_has_no_rows_with_a_label_too(tmp_path):
+    with pytest.raises(UserError, match=r"r\.csv: expected rows, found none"):
+        custom_rows(write(tmp_path / "r.csv", "text,y\n"), "text", label="y")
+    with pytest.raises(UserError, match=r"r\.csv: expected rows, found 1 bad one\."):
+        custom_rows(write(tmp_path / "r.csv", 'text,y\n"open,1\n'), "text", label="y")
+
+
+def test_a_row_without_its_label_is_shown_as_it_is_written(tmp_path):
+    lines = '{"t": "x y", "y": 1}\n{"t": "x y"}\n'
+    _, bad = custom_rows(write(tmp_path / "r.jsonl", lines), "t", label="y")
+    assert [row.text for row in bad] == ['{"t": "x y"}']
+    _, bad = custom_rows(write(tmp_path / "r.csv", 't,y\n"x, y",1\n"x, y",\n'), "t", label="y")
+    assert [row.text for row in bad] == ['"x, y",']
 
 
 @given(

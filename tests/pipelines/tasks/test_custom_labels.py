@@ -82,6 +82,23 @@ def test_test_parts_may_lack_labels(tmp_path):
     assert [row["y"] for row in rows] == [-1, 0, 1]  # "-1" is a class of this task
 
 
+@pytest.mark.parametrize("mark", ["nan", "NaN", "None", "NULL", "<NA>", "NA"])
+def test_what_stands_for_a_missing_label_is_no_class_of_its_own(tmp_path, mark):
+    write(tmp_path / "train.csv", f"t,y\na,1\nb,{mark}\nc,0\n")
+    write(tmp_path / "test.csv", f"t,y\na,{mark}\n")
+    rows, bad = custom_rows(tmp_path, "t", label="y")
+    assert [row["y"] for row in rows] == [1, 0]
+    assert [(row.line, row.column) for row in bad] == [(3, "y")]
+    assert f"found '{mark}' (a missing label; --label-names makes it a class)" in bad[0].error
+    assert [row["y"] for row in custom_rows(tmp_path, "t", label="y", part="test")[0]] == [-1]
+    named, bad = custom_rows(tmp_path, "t", label="y", label_names=("0", "1", mark))
+    assert ([row["y"] for row in named], bad) == ([1, 2, 0], [])
+
+
+def test_none_is_a_class_among_names(tmp_path):
+    assert names_of(write(tmp_path / "r.csv", "t,y\na,none\nb,joy\nc,nan\n")) == ("joy", "none")
+
+
 def test_no_label(tmp_path):
     path = write(tmp_path / "r.csv", "t,y\na,1\n")
     task = open_task("custom", path, CustomOptions(("t",)))
@@ -103,8 +120,8 @@ def test_too_many_classes_and_none(tmp_path, monkeypatch):
     ("options", "message"),
     [
         ({"text": ()}, "Name one with --text"),
-        ({"text": ("a", "a")}, "different columns"),
-        ({"text": ("a",), "label": "a"}, "different columns"),
+        ({"text": ("a", "a", "b")}, "--text: expected different columns, found a twice"),
+        ({"text": ("a",), "label": "a"}, "--label: expected another column than --text, found a"),
         ({"text": ("a",), "label": "b", "label_type": "odd"}, "expected class, score, none"),
         ({"text": ("a",), "label_type": "class"}, "Name the label column"),
         ({"text": ("a",), "label": "b", "label_type": "none"}, "Leave out --label"),
@@ -120,7 +137,11 @@ def test_contradicting_options(options, message):
 
 def test_the_name_custom_and_its_options_go_together(tmp_path):
     path = write(tmp_path / "r.csv", "t\na\n")
-    with pytest.raises(UserError, match="--task custom: expected --data FILE and --text"):
+    with pytest.raises(UserError, match=r"--task custom: .* found no --text COLUMN\. Add it"):
         open_task("custom", path)
+    with pytest.raises(UserError, match=r"found no --data FILE\. Add it"):
+        open_task("custom", None, CustomOptions(("t",)))
+    with pytest.raises(UserError, match=r"found no --data FILE and no --text COLUMN\. Add them"):
+        open_task("custom", None)
     with pytest.raises(UserError, match="expected --task custom, found --task sst2"):
         open_task("sst2", path, CustomOptions(("t",)))

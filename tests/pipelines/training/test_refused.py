@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from distill.student import NAMED_SHAPES
 from tests.fixtures import VOCABULARY, save_tiny_masked_lm
 from tests.pipelines.jobs import done, everything, tinyaug
 from tests.pipelines.training.verbs import distill, evaluate, finetune, run
@@ -218,7 +219,7 @@ def test_cache_of_another_teacher(parts, tmp_path, teacher):
     ("more", "said"),
     [
         (("--teacher", "/nowhere/teacher"), "teacher: expected a model folder"),
-        (("--student", "tinybert5"), "--student tinybert5: expected tinybert4, tinybert6 or a config.json"),
+        (("--student", "tinybert5"), f"--student tinybert5: expected {', '.join(NAMED_SHAPES)} or a config.json"),
         (("--student-init", "/nowhere/student"), "/nowhere/student"),
         (("--train", "/nowhere/shards"), "--train /nowhere/shards: expected a folder of Parquet shards"),
         (("--layer-map", "middle"), "expected a layer map uniform, top, bottom"),

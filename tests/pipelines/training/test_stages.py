@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, pipeline
 
+from pipelines.errors import JobError, UserError
+from pipelines.training import run_job, run_plan
 from tests.pipelines.jobs import done, everything, tinyaug
 from tests.pipelines.training.verbs import distill, finetune, metrics, run, run_json
 
@@ -79,6 +82,25 @@ def test_a_damaged_model_is_made_again(parts, student, tmp_path):
     ran = done(*distill(parts, out))
     assert "intermediate: done already" in ran.err
     assert (out / "model.safetensors").read_bytes() == whole
+
+
+@pytest.mark.parametrize("how", ["cut", "gone", "record"])
+def test_a_damaged_student_of_the_first_stage_is_made_again(parts, student, tmp_path, how):
+    out = shutil.copytree(student, tmp_path / "student")
+    (out / "metrics.json").unlink()
+    between = out / "intermediate/student"
+    if how == "cut":
+        (between / "config.json").write_bytes((between / "config.json").read_bytes()[:-10])
+    elif how == "gone":
+        (between / "projections.safetensors").unlink()
+    else:
+        (out / "intermediate/stage.json").write_text("{")
+    ran = done(*distill(parts, out))
+    assert "damaged, or not all there; the intermediate stage is done again" in " ".join(ran.err.split())
+    for name in ("intermediate/student/model.safetensors", "intermediate/losses.csv", "model.safetensors"):
+        assert (out / name).read_bytes() == (student / name).read_bytes()
+    again = metrics(out)["stages"]["intermediate"]
+    assert again == {**metrics(student)["stages"]["intermediate"], "seconds": again["seconds"]}
 
 
 def test_other_settings_are_refused_by_name(parts, student):
@@ -197,6 +219,81 @@ def test_dry_run_prints_a_plan_and_writes_nothing(parts, tmp_path, verb):
     assert "examples/s" in ran.out
     assert "nothing was written" in ran.out
     assert not (tmp_path / "out").exists()
+
+
+def test_a_long_run_is_announced_before_anything_is_done(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.training.estimates.LONG_ON_CPU", 0.0)
+    out = tmp_path / "run"
+
+    def stop(*_: object) -> None:
+        raise JobError("stopped here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.training.run_job.run_augment", stop)
+        ran = tinyaug(*run(parts, out))
+    assert ran.err.index("all stages will take") < ran.err.index("stopped here")
+    assert "--profile quick takes" in ran.err
+    assert not out.exists()
+    first = done(*run(parts, out, "--max-steps", 2)).err
+    assert first.index("all stages will take") < first.index("this will take")  # the distillation's own, later on
+    assert first.count("--profile quick takes") == 2
+    (out / "metrics.json").unlink()
+    (out / "student/metrics.json").unlink()
+    assert "all stages will take" not in done(*run(parts, out, "--max-steps", 2)).err
+    monkeypatch.setattr("pipelines.training.run_job.announcement", lambda *_: pytest.fail("measured"))
+    done(*run(parts, tmp_path / "quick", "--profile", "quick", "--max-steps", 1))
+    assert not run_job._is_unannounced(SimpleNamespace(demo=True, profile="demo"))
+
+
+def test_the_announced_estimate_is_that_of_all_rows(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.training.run_plan.ANNOUNCED_ROWS", 20)
+    plans = []
+    real = run_plan._with_training
+
+    def kept(*arguments):
+        plans.append(real(*arguments))
+        return plans[-1]
+
+    monkeypatch.setattr(run_plan, "_with_training", kept)
+    done(*run(parts, tmp_path / "run", "--max-steps", 1))
+    [plan] = plans
+    assert (plan.augment.rows, plan.augment.output_rows) == (60, 180)
+    assert {stage.name: stage.rows for stage in plan.training.stages} == {
+        "finetune": 60, "intermediate": 180, "prediction": 180
+    }  # fmt: skip
+
+
+def test_a_run_that_cannot_be_estimated_is_not_stopped(parts, tmp_path, monkeypatch):
+    def broken(*_) -> None:
+        raise UserError("no such thing")
+
+    monkeypatch.setattr(run_plan, "estimate", broken)
+    assert "no estimate: no such thing" in done(*run(parts, tmp_path / "run", "--max-steps", 1)).err
+
+
+def test_a_long_fine_tuning_is_announced_once(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.training.estimates.LONG_ON_CPU", 0.0)
+    assert "this will take" in done(*finetune(parts, tmp_path / "t", "--max-steps", 1)).err
+    (tmp_path / "t/metrics.json").unlink()
+    assert "this will take" not in done(*finetune(parts, tmp_path / "t", "--max-steps", 1)).err
+    quick = finetune(parts, tmp_path / "q", "--max-steps", 1, "--profile", "quick")
+    assert "this will take" not in done(*quick).err
+
+
+@pytest.mark.parametrize("verb", [finetune, distill])
+def test_the_quick_profile_is_not_offered_to_itself(parts, tmp_path, monkeypatch, verb):
+    monkeypatch.setattr("pipelines.training.estimates.LONG_ON_CPU", 0.0)
+    assert "--profile quick" in done(*verb(parts, tmp_path / "s", "--dry-run")).out
+    assert "--profile quick" not in done(*verb(parts, tmp_path / "s", "--dry-run", "--profile", "quick")).out
+
+
+def test_a_loss_that_is_not_finite_can_be_put_right(parts, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("distill.training.total_loss", lambda losses: losses["labels"] * float("nan"))
+        ran = tinyaug(*finetune(parts, tmp_path / "t", "--max-steps", 2))
+    assert (ran.code, "Give another --out, or --overwrite" in ran.err) == (1, True)
+    assert "finite gradients; found nan in step 1" in ran.err
+    done(*finetune(parts, tmp_path / "t", "--max-steps", 2, "--lr", 1e-6, "--overwrite"))
 
 
 def test_quick_profile_is_stated(parts, tmp_path):

@@ -1,0 +1,106 @@
+"""The folder of a teacher cache: whose it is, how it is emptied, and what an interrupted writer left of a segment."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distill.cache_format import INDEX
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from distill.cache_format import CacheKey
+
+KEY_FILE = "cache.json"
+
+
+def claim_cache(folder: Path, key: CacheKey, rebuild: bool = False) -> None:
+    """Makes a folder the cache of a key, or checks that it already is.
+
+    Args:
+        folder: made if needed.
+        key: what decides the numbers.
+        rebuild: empty a cache of another key instead of refusing it.
+
+    Raises:
+        DistillError: the folder holds something else, or a cache of another key.
+    """
+    path = folder / KEY_FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        if any(folder.iterdir()):
+            raise DistillError(
+                f"expected an empty folder or a teacher cache at {folder}; found other files. Choose another cache "
+                "folder."
+            )
+        write_json(path, key.as_json())
+        return
+    try:
+        difference = key.first_difference(json.loads(path.read_text()))
+    except (ValueError, AttributeError):
+        difference = "an unreadable key"
+    if difference is None:
+        return
+    if not rebuild:
+        raise DistillError(
+            f"expected the cache of this run in {folder}; found one with {difference}. Choose another cache folder, "
+            "or rebuild it."
+        )
+    empty_cache(folder)
+    write_json(path, key.as_json())
+
+
+def empty_cache(folder: Path) -> None:
+    """Drops all records of a cache, those of other data sets too; a folder without a key is left alone."""
+    if not (folder / KEY_FILE).exists():
+        return
+    for suffix in ("*.json", "*.bin", "*.idx"):  # completion records first: none may outlive its records
+        for stale in folder.glob(suffix):
+            if stale.name != KEY_FILE:
+                stale.unlink()
+
+
+def cut_to_whole(records: Path, key: CacheKey, rows: int) -> NDArray[np.int64]:
+    """Takes a segment that was being written to the end of its last whole record.
+
+    Args:
+        records: the segment's `.bin`; its `.idx` lies beside it.
+        key: layout of a record.
+        rows: of the shard.
+
+    Returns:
+        The rows it holds.
+    """
+    index = records.with_suffix(".idx")
+    entries = np.fromfile(index, INDEX) if index.exists() else np.empty(0, INDEX)
+    width = np.dtype(key.dtype).itemsize
+    values = np.broadcast_to(key.values(entries["tokens"].astype(np.int64)), entries.shape)
+    ends = np.cumsum(values)
+    there = records.stat().st_size // width if records.exists() else 0
+    whole = (entries["offset"] == ends - values) & (ends <= there) & (entries["tokens"] > 0)
+    whole &= (entries["row"] >= 0) & (entries["row"] < rows)
+    count = len(entries) if whole.all() else int(np.argmin(whole))
+    for path, size in ((index, count * INDEX.itemsize), (records, int(ends[count - 1]) * width if count else 0)):
+        if path.exists() and size:
+            os.truncate(path, size)
+        else:
+            path.unlink(missing_ok=True)
+    return entries["row"][:count]
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Under a temporary name, synced, renamed: there is never half a record."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w") as file:
+        json.dump(value, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,89 @@
+"""Steps whose numbers still lie on the device: they are looked at a few at a time, for each look waits for it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from distill.errors import NotFiniteError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from accelerate import Accelerator
+    from torch import Tensor
+
+    from distill.shards import Batch, ShardStream
+
+STEP_FIELDS = ("step", "epoch", "examples", "learning_rate")  # of a row, before its losses
+
+
+class PendingSteps:
+    """Steps that nobody has looked at yet.
+
+    Args:
+        stream: names the rows of a batch.
+    """
+
+    def __init__(self, stream: ShardStream) -> None:
+        self.stream = stream
+        self._rows: list[dict[str, Any]] = []
+        self._losses: list[dict[str, Tensor]] = []
+        self._norms: list[Tensor] = []
+        self._batches: list[Batch] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, row: dict[str, Any], losses: dict[str, Tensor], norm: Tensor, batch: Batch) -> None:
+        """Keeps a step.
+
+        Args:
+            row: what is known of it without asking the device.
+            losses: this rank's share of each kind, scalars.
+            norm: of the gradient before it was clipped, a scalar.
+            batch: what it was made on.
+        """
+        self._rows.append(row)
+        self._losses.append(losses)
+        self._norms.append(norm)
+        self._batches.append(batch)
+
+    def take(self, accelerator: Accelerator) -> list[dict[str, Any]]:
+        """Fetches the numbers of all steps, which are then forgotten.
+
+        Args:
+            accelerator: sums the ranks' shares.
+
+        Returns:
+            The rows with `loss` and the losses by kind.
+
+        Raises:
+            NotFiniteError: a loss or gradient that is not finite; the message names step and rows.
+        """
+        if not self._rows:
+            return []
+        kinds = list(self._losses[0])
+        table = torch.stack([torch.stack([losses[kind] for kind in kinds]) for losses in self._losses])
+        values = accelerator.reduce(table, "sum").double().cpu().tolist()  # (steps, kinds)
+        norms = torch.stack(self._norms).double().cpu().tolist()
+        if accelerator.scaler is not None:
+            norms = [0.0] * len(norms)  # its own affair: a step that overflows is left out, and its scale lowered
+        for row, numbers, norm, batch in zip(self._rows, values, norms, self._batches, strict=True):
+            row |= {"loss": math.fsum(numbers), **dict(zip(kinds, numbers, strict=True))}
+            if not math.isfinite(row["loss"]):
+                raise NotFiniteError(self._not_finite("losses", row["loss"], row, batch))
+            if not math.isfinite(norm):
+                raise NotFiniteError(self._not_finite("gradients", norm, row, batch))
+        rows = self._rows
+        self._rows, self._losses, self._norms, self._batches = [], [], [], []
+        return rows
+
+    def _not_finite(self, what: str, found: float, row: Mapping[str, Any], batch: Batch) -> str:
+        return (
+            f"expected finite {what}; found {found} in step {row['step']}, whose batch of {len(batch)} has the rows "
+            f"(shard:row) {self.stream.places(batch)}. Train with a lower learning rate, or in bf16 or fp32, in "
+            "another folder: the checkpoints of this one go on with its own settings alone."
+        )

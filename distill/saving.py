@@ -1,0 +1,36 @@
+"""Models as ordinary Hugging Face folders; with `folder_lock`, `checkpoints` and the cache, what writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from distill.projections import save_projections
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from distill.projections import Projections
+
+
+def save_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, projections: Projections | None = None
+) -> None:
+    """Writes a model that transformers loads without our code.
+
+    Args:
+        model: teacher or student, with its head; unchanged.
+        tokenizer: the teacher's.
+        folder: made if needed.
+        projections: W_h and W_e, for a next stage; a file of their own, no part of the model.
+    """
+    recording = model.config._attn_implementation
+    model.set_attn_implementation("sdpa")  # ours is registered here alone
+    try:
+        model.save_pretrained(folder)
+    finally:
+        model.set_attn_implementation(recording)
+    tokenizer.save_pretrained(folder)
+    if projections is not None:
+        save_projections(projections, folder)

@@ -1,0 +1,46 @@
+"""What shards are read from: damage told from a disk or store that fails, addresses without their secrets."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The clients of object stores have no exceptions of their own; damage is found by Parquet's reader, which names none.
+OF_STORES = re.compile("AWS Error|google::cloud|Azure|curlCode|HTTP status", re.IGNORECASE)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Explains what fails while a shard is read.
+
+    Args:
+        what: that is read, for the message.
+
+    Raises:
+        DistillError: it is damaged, or where it lies cannot be read.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        remedy = "It was cut off or damaged: make it again."
+        if is_of_store(error):
+            remedy = "Nothing says that it is damaged: check disk, network and access, and run the same again."
+        raise DistillError(f"expected {what}; it cannot be read ({error}). {remedy}") from error
+
+
+def is_of_store(error: Exception) -> bool:
+    """Whether a disk or a store failed, not the bytes that were read: a system's error has a number."""
+    return isinstance(error, OSError) and (error.errno is not None or OF_STORES.search(str(error)) is not None)
+
+
+def without_credentials(address: str) -> str:
+    """An address as it may be shown: `s3://key:secret@bucket/run` names a secret."""
+    return re.sub(r"://[^/@]*@", "://", address)

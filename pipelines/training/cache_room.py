@@ -1,0 +1,109 @@
+"""The folder of the teacher caches: what lies there, what may still be put there, and whose it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from distill.folder_lock import folder_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distill.cache_format import CacheKey
+    from distill.shards import ShardStream
+    from distill.teacher import Teacher
+    from pipelines.training.request import CacheChoice
+
+OFF = "off"
+CONTENTS = ("full", "logits")  # a folder each
+
+
+@dataclass(frozen=True)
+class CacheRoom:
+    """What a cache of one key finds in the folder.
+
+    Args:
+        budget: bytes that all caches there may take.
+        taken: bytes of other records: of another content, of shards that this data does not have.
+        there: bytes that need no new disk: its own records, and what a rebuild drops.
+        filled: every row is there; checked when it is opened.
+    """
+
+    budget: int
+    taken: int
+    there: int
+    filled: bool
+
+
+def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStream) -> CacheRoom:
+    """Looks at what lies in the folder of the caches.
+
+    Args:
+        choice: what the user asked for.
+        root: the folder; may not exist yet.
+        key: of the cache that is thought of.
+        stream: its data.
+    """
+    from distill.cache_format import default_budget
+
+    sizes = {content: _record_sizes(root / content) for content in CONTENTS}
+    everything = sum(sum(found.values()) for found in sizes.values())
+    budget = choice.budget if choice.budget is not None else default_budget(root, everything)
+    folder, mine = root / key.content, sizes[key.content]
+    if choice.rebuild:
+        there = sum(mine.values())
+        return CacheRoom(budget, everything - there, there, False)
+    if not mine or not _is_of(folder, key):
+        return CacheRoom(budget, everything, 0, False)
+    names = {digest[:16] for digest in shard_hashes(stream)}
+    there = sum(size for name, size in mine.items() if name.split(".")[0] in names)
+    filled = all((folder / f"{name}.json").is_file() for name in names)
+    return CacheRoom(budget, everything - there, there, filled)
+
+
+def claim_caches(choice: CacheChoice, teacher: Teacher, stream: ShardStream, contents: set[str], root: Path) -> None:
+    """Makes the folders of a run's caches its own before its first stage, and empties those that shall be rebuilt.
+
+    Args:
+        choice: what the user asked for.
+        teacher: the teacher.
+        stream: the training rows.
+        contents: of the caches that will be used.
+        root: folder of the caches.
+
+    Raises:
+        DistillError: another run is at work there, or the folder holds another teacher's cache or something else.
+    """
+    from distill.cache_folder import claim_cache, empty_cache
+    from distill.cache_format import CacheMode
+    from distill.targets import cache_key
+
+    wanted = sorted(contents - {OFF})
+    if not wanted:
+        return
+    key = cache_key(teacher, stream, CacheMode.FULL)
+    with folder_lock(root):
+        for content in wanted:
+            if choice.rebuild:
+                empty_cache(root / content)
+            claim_cache(root / content, replace(key, content=content), choice.rebuild)
+
+
+def shard_hashes(stream: ShardStream) -> list[str]:
+    """The digest of every shard."""
+    return [stream.files.sha256(shard) for shard in range(len(stream.files.paths))]
+
+
+def _record_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of the files with a cache's records, by name."""
+    paths = [*folder.glob("*.bin"), *folder.glob("*.idx")] if folder.is_dir() else []
+    return {path.name: path.stat().st_size for path in paths}
+
+
+def _is_of(folder: Path, key: CacheKey) -> bool:
+    try:
+        return key.first_difference(json.loads((folder / "cache.json").read_text())) is None
+    except (OSError, ValueError, AttributeError):
+        return False

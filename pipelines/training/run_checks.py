@@ -1,0 +1,55 @@
+"""What `tinyaug run` checks before its first stage starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+from pipelines.request import check_inputs
+from pipelines.run_file import read_run
+from pipelines.training.distill_checks import TeacherFiles, check_teacher, plan_student
+from pipelines.training.finetune_job import check_finetune
+from pipelines.training.folder import stage_storage, started_run
+from pipelines.training.models import find_model, load_config, load_tokenizer
+from pipelines.training.parts import open_data
+from pipelines.training.submission import submitted_parts
+
+if TYPE_CHECKING:
+    from pipelines.reporting import Reporter
+    from pipelines.training.run_job import RunRequest
+
+
+def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
+    """Checks every stage's needs before the first one starts.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told while vectors are converted.
+
+    Returns:
+        The teacher's files, or those of the encoder that it will be made from.
+
+    Raises:
+        UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
+    """
+    if not request.augment.overwrite:
+        read_run(stage_storage(request.augment.out, "a run with training"))
+    check_inputs(request.augment, reporter)
+    data = open_data(request.distill.data)
+    if request.evaluate is not None and request.evaluate.submission is not None and data.opened is not None:
+        for part in submitted_parts(data.task):
+            data.opened.split(part)
+    if request.finetune is not None:
+        encoder = check_finetune(request.finetune)
+        teacher = TeacherFiles(replace(encoder.found, what="teacher model"), encoder.config, encoder.tokenizer)
+    else:
+        found = find_model(request.distill.teacher, request.distill.teacher_revision, "teacher")
+        teacher = TeacherFiles(found, load_config(found), load_tokenizer(found))
+    check_teacher(teacher, data.task, request.distill.reading.max_length)
+    plan_student(request.distill, teacher)
+    if data.task.label.kind == "none":
+        raise UserError("expected a task with labels to train on, found none; name them with --label COLUMN")
+    if not request.augment.overwrite:
+        started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)
+    return teacher

@@ -1,0 +1,79 @@
+"""Weights that cannot serve: found by the headers of their files, or else when they are loaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM, BertModel
+
+from augment.errors import AugmentError
+from augment.masked_lm import load_masked_lm
+from augment.model_files import find_model
+from tests.fixtures import tiny_config, tiny_masked_lm
+
+
+@pytest.fixture
+def folder(mlm_folder, tmp_path):
+    return shutil.copytree(mlm_folder, tmp_path / "model")
+
+
+def test_an_encoder_without_a_head(folder):
+    BertModel(tiny_config()).save_pretrained(folder)
+    with pytest.raises(AugmentError, match=r"masked-LM head, found no weights for cls\.predictions"):
+        find_model(str(folder))
+
+
+def test_a_pickled_encoder_without_a_head(folder):
+    (folder / "model.safetensors").unlink()
+    torch.save(BertModel(tiny_config()).state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(AugmentError, match=r"masked-LM head, found no weights for cls\.predictions"):
+        load_masked_lm(find_model(str(folder)))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a tensor in sight", b"\x02" + bytes(7) + b"[]", b"\xff" * 40])
+def test_what_is_no_safetensors_file(folder, content):
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(AugmentError, match=r"model\.safetensors cannot be loaded: .*found no header"):
+        find_model(str(folder))
+
+
+def test_weights_that_are_cut_short(folder):
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[:-1])
+    with pytest.raises(AugmentError, match=f"expected {len(content):,} bytes .*found {len(content) - 1:,}"):
+        find_model(str(folder))
+    (folder / "model.safetensors").write_bytes(content[:100])
+    with pytest.raises(AugmentError, match="found no header of one in its 100 bytes"):
+        find_model(str(folder))
+
+
+def test_weights_in_several_files(folder):
+    (folder / "model.safetensors").unlink()
+    tiny_masked_lm().save_pretrained(folder, max_shard_size="20KB")
+    assert load_masked_lm(find_model(str(folder))).window == 64
+    part = next(iter(json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"].values()))
+    (folder / part).write_bytes((folder / part).read_bytes()[:-1])
+    with pytest.raises(AugmentError, match=f"{part} cannot be loaded"):
+        find_model(str(folder))
+    (folder / part).unlink()
+    with pytest.raises(AugmentError, match=f"found no {part}"):
+        find_model(str(folder))
+    (folder / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(AugmentError, match=r"index\.json cannot be read"):
+        find_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    "trouble", [RuntimeError("can't start new thread"), MemoryError(), OSError(24, "Too many open files")]
+)
+def test_the_machine_s_errors_are_not_the_file_s(folder, monkeypatch, trouble):
+    def fail(*_: object, **__: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(AutoModelForMaskedLM, "from_pretrained", fail)
+    with pytest.raises(type(trouble)) as error:
+        load_masked_lm(find_model(str(folder)))
+    assert error.value is trouble

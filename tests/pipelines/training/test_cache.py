@@ -1,0 +1,163 @@
+"""The folder of the teacher caches: what lies there is used, counted, rebuilt or refused before anything is trained."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from distill import teacher_cache
+from tests.pipelines.jobs import done, everything, tinyaug
+from tests.pipelines.training.verbs import distill, run_json
+
+STAGE_OPTIONS = ("--epochs-intermediate", "--epochs-prediction")
+
+
+def ahead(parts, out, *more, train=True) -> list[str]:
+    """`cache-teacher` with the options of `distill`."""
+    command = ["cache-teacher", *distill(parts, out, *more)[1:]]
+    for option in (*STAGE_OPTIONS, *(() if train else ("--train",))):
+        place = command.index(option)
+        del command[place : place + 2]
+    return command
+
+
+def refused(command) -> str:
+    ran = tinyaug(*command)
+    assert ran.code == 2, ran.err
+    return ran.err.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def cache(parts, tmp_path_factory):
+    """A full cache made ahead; look, don't touch."""
+    folder = tmp_path_factory.mktemp("ahead") / "cache"
+    done(*ahead(parts, folder))
+    return folder
+
+
+@pytest.fixture
+def other_teacher(parts, tmp_path):
+    folder = shutil.copytree(parts.teacher, tmp_path / "other")
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"] += 1
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def shard_names(folder) -> set[str]:
+    return {path.name.split(".")[0] for path in folder.glob("*.bin")}
+
+
+def test_other_rows_are_refused_and_made_when_asked(parts, tmp_path):
+    cache = tmp_path / "cache"
+    done(*ahead(parts, cache, "--train-rows", 50))
+    before = everything(cache)
+    assert "settings.reading.seed: 42 there, 7 now" in refused(ahead(parts, cache, "--train-rows", 50, "--seed", 7))
+    assert "inputs.train" in refused(ahead(parts, cache, "--train-rows", 50, train=False))
+    assert "--rebuild-cache" in refused(ahead(parts, cache, "--max-length", 16))
+    assert everything(cache) == before
+    old = shard_names(cache / "full")
+    ran = done(*ahead(parts, cache, "--train-rows", 50, "--seed", 7, "--rebuild-cache"))
+    assert "everything was done already" not in ran.out
+    assert len(shard_names(cache / "full")) == 1
+    assert not shard_names(cache / "full") & old
+
+
+def test_a_folder_of_something_else(parts, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
+    for more in ((), ("--rebuild-cache",)):
+        assert "thesis.txt" in refused(ahead(parts, tmp_path / "mine", *more))
+    assert everything(tmp_path / "mine") == {"thesis.txt": b"years of work"}
+    assert "a run of `tinyaug finetune`" in refused(ahead(parts, parts.teacher))
+
+
+def test_several_processes(parts, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "expected one process, found 2; start it without torchrun" in refused(ahead(parts, tmp_path / "cache"))
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("mode", ["auto", "full"])
+def test_a_cache_made_ahead_is_used_whatever_the_budget(parts, cache, tmp_path, mode):
+    before = everything(cache)
+    done(*distill(parts, tmp_path / "s", "--cache-dir", cache, "--cache", mode, "--cache-budget", "1kB"))
+    resolved = run_json(tmp_path / "s")["resolved"]["cache"]
+    assert (resolved["intermediate"], resolved["prediction"], resolved["bytes"]) == ("full", "full", 0)
+    assert resolved["words"].endswith("made ahead")
+    assert everything(cache) == before
+
+
+def test_a_cache_goes_on_though_it_has_eaten_the_disk(parts, cache, tmp_path, monkeypatch):
+    """Half of what was free is less than what is left to do, and less than the cache."""
+    half = shutil.copytree(cache, tmp_path / "cache")
+    for name in sorted(shard_names(half / "full"))[1:]:
+        (half / "full" / f"{name}.json").unlink()
+    (half / "metrics.json").unlink()
+    size = sum(path.stat().st_size for path in (half / "full").glob("*.bin"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size // 3))
+    done(*ahead(parts, half))
+    assert everything(half / "full") == everything(cache / "full")
+    (half / "run.json").unlink()  # decided anew, as by a distillation: half the disk without the cache would hold it
+    free = int(1.2 * size)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    name = min(shard_names(half / "full"))
+    (half / "full" / f"{name}.json").unlink()
+    command = distill(parts, tmp_path / "s", "--cache-dir", half, "--dry-run")
+    assert "teacher cache: full" in done(*command).out
+
+
+def test_records_of_other_data_count(parts, cache, tmp_path):
+    """The budget holds one cache, not two."""
+    size = sum(path.stat().st_size for path in (cache / "full").iterdir())
+    shared = shutil.copytree(cache, tmp_path / "cache")
+    command = distill(parts, tmp_path / "s", "--cache-dir", shared, "--cache-budget", str(int(1.2 * size)))
+    at = command.index("--train")
+    del command[at : at + 2]
+    done(*command)
+    resolved = run_json(tmp_path / "s")["resolved"]["cache"]
+    assert resolved["intermediate"] == "logits"
+    assert "of which other records there take" in resolved["words"]
+
+
+def test_rebuilding_drops_all_that_lies_there(parts, cache, tmp_path):
+    shared = shutil.copytree(cache, tmp_path / "cache")
+    old = {path: path.stat().st_mtime_ns for path in (shared / "full").glob("*.bin")}
+    done(*distill(parts, tmp_path / "same", "--cache-dir", shared, "--rebuild-cache"))
+    assert {path.name for path in old} == {path.name for path in (shared / "full").glob("*.bin")}
+    assert all(path.stat().st_mtime_ns > then for path, then in old.items())
+    command = distill(parts, tmp_path / "own", "--cache-dir", shared, "--rebuild-cache")
+    at = command.index("--train")
+    del command[at : at + 2]
+    done(*command)
+    assert len(shard_names(shared / "full")) == 1
+
+
+def test_a_foreign_cache_of_the_second_stage_is_met_before_the_first(parts, other_teacher, tmp_path, monkeypatch):
+    shared = tmp_path / "cache"
+    done(*ahead(parts, shared, "--cache", "logits", "--teacher", other_teacher))
+    before = everything(shared)
+    monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
+    few = ("--max-steps", 3, "--batch-size-intermediate", 8, "--batch-size-prediction", 256)
+    said = refused(distill(parts, tmp_path / "s", "--cache-dir", shared, *few))
+    assert "found one with teacher" in said
+    assert everything(shared) == before
+    assert not [path for path in (tmp_path / "s").rglob("*") if path.name != ".lock"]
+
+
+def test_a_cache_is_checked_once(parts, cache, tmp_path, monkeypatch):
+    hashed: Counter[str] = Counter()
+    real = teacher_cache._sha256
+
+    def counted(path):
+        hashed[path.name] += 1
+        return real(path)
+
+    monkeypatch.setattr(teacher_cache, "_sha256", counted)
+    done(*distill(parts, tmp_path / "s", "--cache-dir", cache))
+    assert hashed
+    assert set(hashed.values()) == {1}
