@@ -275,7 +275,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--train", type=Path, required=True, help="folder of Parquet shards, or a run's augmented/")
     parser.add_argument("--text", nargs="+", default=["sentence"], help="text columns")
     parser.add_argument("--tokenizer", type=Path, default=ROOT / "pipelines" / "demo" / "mlm", help="folder")
-    parser.add_argument("--steps", type=int, default=16, help="steps of ours an epoch; a sample as large is drawn")
+    parser.add_argument("--steps", type=int, default=48, help="steps of ours an epoch; a sample as large is drawn")
     parser.add_argument("--baseline-steps", type=int, default=3, help="each costs the same, it is always padded")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-rows", type=int, default=32)

@@ -109,8 +109,11 @@ def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """
     _same_shape("attention scores", student, teacher)
     own = mask.bool()
-    pairs = (own[:, :, None] & own[:, None, :])[:, None]  # (B, 1, T, T)
-    squares = torch.where(pairs, _wide(student) - _wide(teacher), 0.0).square()
+    differences = _wide(student) - _wide(teacher)
+    if _padded(own):
+        pairs = (own[:, :, None] & own[:, None, :])[:, None]  # (B, 1, T, T)
+        differences = torch.where(pairs, differences, 0.0)
+    squares = differences.square()
     lengths = own.sum(-1).to(squares.dtype)
     return squares.sum((1, 2, 3)) / (student.shape[1] * lengths.square())
 
@@ -131,7 +134,10 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """
     _same_shape("hidden states", student, teacher)
     own = mask.bool()
-    squares = torch.where(own[:, :, None], _wide(student) - _wide(teacher), 0.0).square()
+    differences = _wide(student) - _wide(teacher)
+    if _padded(own):
+        differences = torch.where(own[:, :, None], differences, 0.0)
+    squares = differences.square()
     return squares.sum((1, 2)) / (student.shape[2] * own.sum(-1).to(squares.dtype))
 
 
@@ -209,6 +215,11 @@ def _weighted(terms: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
 def _reduce_heads(scores: Tensor, reduction: HeadReduction) -> Tensor:
     """(B, h, T, T) as it is, or (B, 1, T, T)."""
     return scores.mean(1, keepdim=True) if reduction is HeadReduction.MEAN else scores
+
+
+def _padded(own: Tensor) -> bool:
+    """Whether anything has to be left out. Batches of equal lengths need none of it; a GPU is not asked: it waits."""
+    return own.device.type != "cpu" or not bool(own.all())
 
 
 def _wide(values: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Tokens of each example."""
+        return [int(length) for length in self.mask.sum(-1)]
 
     def part(self, index: int, parts: int) -> Batch:
         """The `index`-th of `parts` consecutive parts, trimmed to its own longest example; may be empty."""

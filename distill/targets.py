@@ -105,8 +105,8 @@ class Targets:
             return []
         new = dict(zip(missing, self._packed(batch, missing, computed), strict=True))
         records = []
-        for i, (shard, row) in enumerate(zip(batch.shard.tolist(), batch.row.tolist(), strict=True)):
-            tokens = int(batch.mask[i].sum())
+        rows = zip(batch.shard.tolist(), batch.row.tolist(), batch.lengths, strict=True)
+        for i, (shard, row, tokens) in enumerate(rows):
             if i in new:
                 records.append(new[i])
                 if keep:
@@ -133,7 +133,7 @@ class Targets:
         packed = []
         for i in missing:
             parts = {name: array[i] for name, array in arrays.items()}
-            record = pack(key, int(batch.mask[i].sum()), parts)
+            record = pack(key, batch.lengths[i], parts)
             if not np.isfinite(record.astype(np.float32)).all():
                 raise DistillError(
                     f"expected teacher outputs that fit {key.dtype}; found NaN or more than it holds for shard "
@@ -153,8 +153,7 @@ class Targets:
         if states:
             padded["scores"] = np.zeros((layers, size, key.heads, width, width), key.dtype)
             padded["hidden"] = np.zeros((layers, size, width, key.width), key.dtype)
-        for i, record in enumerate(records):
-            tokens = int(batch.mask[i].sum())
+        for i, (tokens, record) in enumerate(zip(batch.lengths, records, strict=True)):
             parts = unpack(key, tokens, record)
             padded["logits"][i] = parts["logits"]
             if states:
