@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from distill.targets import fill_cache
 from tests.distill.data import open_stream, write_shards
@@ -45,7 +46,7 @@ def filled(teacher, stream, folder):
 def test_a_killed_fill_goes_on(tmp_path, monkeypatch, torn):
     data = write_shards(tmp_path / "data")
     root, folder = Path(__file__).resolve().parents[2], tmp_path / "killed"
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     killed = subprocess.run([sys.executable, "-c", FILLING, data, folder], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
     for path in (*folder.glob("*.bin"), *folder.glob("*.idx")):
