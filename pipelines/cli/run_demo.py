@@ -12,7 +12,6 @@ from rich.text import Text
 
 from pipelines.cli.run_summary import comparison_table, footnote
 from pipelines.cli.summary import show_variants
-from pipelines.cli.terminal import output_console
 
 if TYPE_CHECKING:
     from pipelines.training.run_job import RunOutcome
@@ -41,7 +40,7 @@ def show_demo(outcome: RunOutcome) -> None:
     Args:
         outcome: what came of the run.
     """
-    console, metrics = output_console(), outcome.metrics
+    console, metrics = Console(highlight=False), outcome.metrics
     if not outcome.augmented.fresh and not outcome.student.fresh:
         console.print("everything was done already; nothing was run, and the numbers are those of then")
     whole = metrics["seconds"]["augment"] is not None  # else a command before this one did a part

@@ -86,6 +86,6 @@ def test_reading_workers_end_with_their_parent(tmp_path, number):
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
     (process.kill if number == signal.SIGKILL else lambda: os.killpg(process.pid, signal.SIGINT))()
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=120)[1]
     assert not psutil.wait_procs(workers, timeout=30)[1]
     assert "SpawnProcess" not in said
