@@ -52,3 +52,23 @@ def test_a_file_that_cannot_be_written(tmp_path):
     ran = doctor(tmp_path, "--json", "no/such/folder/doctor.json")
     assert ran.returncode == 2
     assert "--json no/such/folder/doctor.json: expected a file" in ran.stderr
+
+
+def test_checks_side_by_side_import_nothing_of_our_own_packages(tmp_path):
+    # Two threads that enter one package by different doors can end in Python's _DeadlockError.
+    code = """
+import sys
+from pathlib import Path
+from pipelines.doctor.examine import _checks, import_shared
+import_shared()
+before = set(sys.modules)
+for check in _checks(Path("runs"), None).values():
+    check()
+new = {name for name in set(sys.modules) - before if name.split(".")[0] in ("glove", "augment", "torch")}
+print(sorted(new))
+"""
+    kept = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "TINYAUG_GENSIM_URL": "http://127.0.0.1:9"}
+    environment = {**kept, "TINYAUG_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (ran.stdout, ran.stderr) == ("[]\n", "")
