@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from urllib.parse import parse_qs, urlsplit
 
+from distill.stores import without_credentials
 from pipelines.errors import UserError
 from pipelines.network import connection_trouble
 
@@ -40,7 +40,7 @@ def require_store(uri: str) -> None:
 
 def shown_address(uri: str) -> str:
     """An address as it stands in messages: without credentials and options."""
-    return re.sub(r"://[^/@]*@", "://", uri.split("?")[0])
+    return without_credentials(uri.split("?")[0])
 
 
 def _endpoint(uri: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from pipelines.cli.training_requests import numbers, parse_bytes
+from pipelines.cli.training_requests import cache_choice, loss_choice
 from pipelines.devices import named_device
 from pipelines.training.general_request import (
     GENERAL_RECIPE,
@@ -14,7 +14,7 @@ from pipelines.training.general_request import (
     MaskedLmChoice,
     default_accumulation,
 )
-from pipelines.training.request import CacheChoice, LossChoice, Machine, Reading
+from pipelines.training.request import Machine, Reading
 
 
 def general_request(options: dict[str, Any]) -> GeneralRequest:
@@ -46,16 +46,9 @@ def general_request(options: dict[str, Any]) -> GeneralRequest:
         embeddings=options["embedding_init"],
         recipe=recipe,
         teacher_revision=options["teacher_revision"],
-        losses=LossChoice(
-            tuple(part.strip() for part in options["losses"].split(",") if part.strip()),
-            options["temperature"],
-            numbers(options["layer_weights"]),
-            options["heads"],
-        ),
+        losses=loss_choice(options),
         masked_lm=MaskedLmChoice(options["mlm_weight"], options["mlm_soft"], options["whole_word"]),
-        cache=CacheChoice(
-            options["cache"], parse_bytes(options["cache_budget"]), options["cache_dir"], options["rebuild_cache"]
-        ),
+        cache=cache_choice(options),
         reading=Reading(options["max_length"], None, options["seed"]),
         machine=Machine(device, options["precision"], parts, options["checkpoint_every"]),
         overwrite=options["overwrite"],

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from pipelines.cli.terminal import TerminalReporter, output_console
 from pipelines.estimate import estimate
-from pipelines.wording import counted
+from pipelines.wording import counted, duration
 
 if TYPE_CHECKING:
     from pipelines.request import AugmentRequest
@@ -36,7 +36,7 @@ def show_plan(request: AugmentRequest) -> int:
     table.add_row("output", f"{_size(plan.output_bytes)}, candidates {_size(plan.candidate_bytes)}")
     table.add_row(
         "time here",
-        f"{_duration(plan.seconds)} with {counted(plan.workers, 'worker')} "
+        f"{duration(plan.seconds)} with {counted(plan.workers, 'worker')} "
         f"({plan.tokens_per_second:,.0f} tokens/s each, from a short measurement)",
     )
     console = output_console()
@@ -51,11 +51,3 @@ def _size(number: float) -> str:
             return f"{number:,.0f} {unit}"
         number /= 1000
     return f"{number:,.1f} TB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"about {seconds:.0f} s"
-    if seconds < 7200:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.1f} h" if seconds < 172_800 else f"about {seconds / 86_400:.1f} days"

@@ -65,15 +65,8 @@ def distill_request(options: dict[str, Any]) -> DistillRequest:
         intermediate=_recipe("intermediate", options, "_intermediate"),
         prediction=_recipe("prediction", options, "_prediction"),
         teacher_revision=options["teacher_revision"],
-        losses=LossChoice(
-            tuple(part.strip() for part in options["losses"].split(",") if part.strip()),
-            options["temperature"],
-            numbers(options["layer_weights"]),
-            options["heads"],
-        ),
-        cache=CacheChoice(
-            options["cache"], parse_bytes(options["cache_budget"]), options["cache_dir"], options["rebuild_cache"]
-        ),
+        losses=loss_choice(options),
+        cache=cache_choice(options),
         reading=_reading(options),
         machine=_machine(options),
         overwrite=options["overwrite"],
@@ -99,6 +92,31 @@ def evaluate_request(options: dict[str, Any]) -> EvaluateRequest:
         max_length=options["max_length"],
         batch_rows=options["batch_size"],
         machine=_machine({"accumulation": 1, "checkpoint_every": 500, **options}),
+    )
+
+
+def loss_choice(options: dict[str, Any]) -> LossChoice:
+    """The losses behind `--losses` and its like.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    return LossChoice(
+        tuple(part.strip() for part in options["losses"].split(",") if part.strip()),
+        options["temperature"],
+        _numbers(options["layer_weights"]),
+        options["heads"],
+    )
+
+
+def cache_choice(options: dict[str, Any]) -> CacheChoice:
+    """The teacher cache behind `--cache` and its like.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    return CacheChoice(
+        options["cache"], parse_bytes(options["cache_budget"]), options["cache_dir"], options["rebuild_cache"]
     )
 
 
@@ -142,7 +160,7 @@ def _data(options: dict[str, Any]) -> DataChoice:
     return DataChoice(options["task"], options["data"], custom_options(options), options["data_revision"])
 
 
-def numbers(text: str | None) -> tuple[float, ...] | None:
+def _numbers(text: str | None) -> tuple[float, ...] | None:
     """Numbers separated by commas; None for None.
 
     Raises:

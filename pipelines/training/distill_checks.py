@@ -41,6 +41,21 @@ class TeacherFiles:
     tokenizer: Any
 
 
+def find_files(name: str, revision: str | None, what: str) -> TeacherFiles:
+    """Finds a fine-tuned model; its weights are not read.
+
+    Args:
+        name: a folder, or a name on the hub.
+        revision: on the hub.
+        what: it is, for messages.
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    found = find_model(name, revision, what)
+    return TeacherFiles(found, load_config(found), load_tokenizer(found))
+
+
 @dataclass(frozen=True)
 class StudentPlan:
     """The student that will be built.
@@ -94,8 +109,7 @@ def check_distill(request: DistillRequest) -> CheckedDistill:
         raise UserError("--train: expected a folder of Parquet shards beside a custom task without --data, found none")
     else:
         data.opened.split("train")
-    found = find_model(request.teacher, request.teacher_revision, "teacher")
-    teacher = TeacherFiles(found, load_config(found), load_tokenizer(found))
+    teacher = find_files(request.teacher, request.teacher_revision, "teacher")
     check_teacher(teacher, data.task, request.reading.max_length)
     student = plan_student(request, teacher)
     return CheckedDistill(data, train, teacher, student)

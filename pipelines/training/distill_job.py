@@ -6,8 +6,8 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from distill.stores import without_credentials
 from pipelines.run_file import undone_if_refused
+from pipelines.store_address import shown_address
 from pipelines.training.cache_room import claim_caches
 from pipelines.training.distill_checks import check_disk, check_distill
 from pipelines.training.distill_content import INTERMEDIATE, PREDICTION, distill_content
@@ -255,7 +255,7 @@ class _Distillation:
         drop_checkpoints(self.root / PREDICTION)
 
     def _card(self, found: dict[str, dict[str, float]], about: str) -> str:
-        rows = self.request.train and without_credentials(self.request.train.split("?")[0])
+        rows = self.request.train and shown_address(self.request.train)
         request, config, task = self.request, self.checked.student.config, self.checked.data.task
         facts = {
             "teacher": f"`{request.teacher}`",

@@ -89,7 +89,7 @@ class TrainingEstimate:
         )
 
 
-def is_long(seconds: float, device: str, profile: str) -> bool:
+def is_long(seconds: float, device: str, profile: str = "paper") -> bool:
     """Whether a run is to be announced: it takes hours, and is not the quick one already."""
     return seconds >= (LONG_ON_CPU if device == "cpu" else LONG) and profile != "quick"
 

@@ -12,9 +12,9 @@ from pipelines.storage import Storage
 from pipelines.tasks import OpenTask, Task, stop_at_bad_row
 from pipelines.tasks.glue_files import open_glue_file
 from pipelines.tasks.hub import open_hub
-from pipelines.training.distill_checks import TeacherFiles, check_teacher
+from pipelines.training.distill_checks import check_teacher, find_files
 from pipelines.training.judging import BATCH_ROWS, metrics_of
-from pipelines.training.models import find_model, load_classifier, load_config, load_tokenizer, move, trained_length
+from pipelines.training.models import load_classifier, move, trained_length
 from pipelines.training.parts import TaskData, open_data, open_stream, task_columns, write_part
 from pipelines.training.predictions import check_predictions, prediction_table, write_predictions
 from pipelines.training.recipe import MAX_LENGTH
@@ -83,13 +83,12 @@ def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter) -> Evalua
 class _Evaluation:
     def __init__(self, request: EvaluateRequest, data: TaskData, storage: Storage, reporter: TrainingReporter) -> None:
         self.request, self.data, self.storage, self.reporter = request, data, storage, reporter
-        found = find_model(request.model, request.revision, "model")
-        files = TeacherFiles(found, load_config(found), load_tokenizer(found))
+        files = find_files(request.model, request.revision, "model")
         positions = int(files.config.max_position_embeddings or MAX_LENGTH)
-        self.max_length = request.max_length or min(trained_length(found.folder) or MAX_LENGTH, positions)
+        self.max_length = request.max_length or min(trained_length(files.found.folder) or MAX_LENGTH, positions)
         check_teacher(files, data.task, self.max_length)
         self.tokenizer = files.tokenizer
-        self.model: PreTrainedModel = load_classifier(found, files.config)
+        self.model: PreTrainedModel = load_classifier(files.found, files.config)
         move(self.model, request.machine.device)
 
     def run(self, wanted: tuple[str, ...]) -> Evaluated:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.training.corpus_hub import open_corpus
-from pipelines.training.distill_checks import StudentPlan, TeacherFiles, plan_student
-from pipelines.training.models import find_model, load_config, load_tokenizer
+from pipelines.training.distill_checks import StudentPlan, TeacherFiles, find_files, plan_student
 
 if TYPE_CHECKING:
     from pipelines.training.corpus import FileCorpus
@@ -40,8 +39,7 @@ def check_general(request: GeneralRequest) -> CheckedGeneral:
     from distill.checks import check_length, check_vocabulary_size
 
     corpus = open_corpus(request.corpus)
-    found = find_model(request.teacher, request.teacher_revision, "teacher")
-    teacher = TeacherFiles(found, load_config(found), load_tokenizer(found))
+    teacher = find_files(request.teacher, request.teacher_revision, "teacher")
     check_vocabulary_size(teacher.config, teacher.tokenizer, "teacher")
     check_length(teacher.config, request.reading.max_length, "teacher")
     if teacher.tokenizer.cls_token_id is None or teacher.tokenizer.sep_token_id is None:

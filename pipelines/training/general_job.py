@@ -14,6 +14,7 @@ from pipelines.training.distill_checks import check_disk
 from pipelines.training.distill_content import UNTELLING
 from pipelines.training.distill_job import cache_root
 from pipelines.training.distill_session import open_targets
+from pipelines.training.estimates import is_long
 from pipelines.training.finetune_job import Trained
 from pipelines.training.folder import (
     METRICS,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from pipelines.training.reporting import TrainingReporter
 
 KIND, STAGE = "distill-general", "general"
-LONG_ON_CPU, LONG = 6 * 3600.0, 86_400.0  # seconds that are announced before they begin
 
 
 def run_general(request: GeneralRequest, reporter: TrainingReporter) -> Trained:
@@ -134,7 +134,7 @@ class _General:
         stream = packed_stream(request, self.checked, str(self.root / FOLDER), static=True)
         claim_caches(request.cache, models[0], stream, {plan.cache.content}, self.caches)
         seconds = plan.estimate.seconds
-        if seconds > (LONG_ON_CPU if request.machine.device == "cpu" else LONG):
+        if is_long(seconds, request.machine.device):
             self.reporter.warning(
                 f"this will take {duration(seconds)} on this machine; for a first look --max-steps 100 or --limit; a "
                 "GPU is much faster"

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from pipelines.errors import UserError
 from pipelines.request import check_inputs
 from pipelines.run_file import read_run
-from pipelines.training.distill_checks import TeacherFiles, check_teacher, plan_student
+from pipelines.training.distill_checks import TeacherFiles, check_teacher, find_files, plan_student
 from pipelines.training.finetune_job import check_finetune
 from pipelines.training.folder import stage_storage, started_run
-from pipelines.training.models import find_model, load_config, load_tokenizer
 from pipelines.training.parts import open_data
 from pipelines.training.submission import submitted_parts
 
@@ -44,8 +43,7 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
         encoder = check_finetune(request.finetune)
         teacher = TeacherFiles(replace(encoder.found, what="teacher model"), encoder.config, encoder.tokenizer)
     else:
-        found = find_model(request.distill.teacher, request.distill.teacher_revision, "teacher")
-        teacher = TeacherFiles(found, load_config(found), load_tokenizer(found))
+        teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher")
     check_teacher(teacher, data.task, request.distill.reading.max_length)
     plan_student(request.distill, teacher)
     if data.task.label.kind == "none":
