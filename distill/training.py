@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from distill.checkpoints import LossCurve, RunState, load_checkpoint, run_identity, save_checkpoint
 from distill.folder_lock import folder_lock
 from distill.losses import total_loss
-from distill.optimiser import learning_rate_factor, make_optimiser
+from distill.optimiser import clipped_step, learning_rate_factor, make_optimiser
 from distill.pending import STEP_FIELDS, PendingSteps
 from distill.teacher import Precision, TeacherTargets, model_inputs
 from distill.training_settings import Hooks, Progress, TrainSettings
@@ -144,11 +144,10 @@ class _Loop:
                 losses = self._backward(part, batch)
             for kind, value in losses.items():
                 sums[kind] += value
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        self.optimiser.step()
+        norm = clipped_step(self.accelerator, self.optimiser, self.settings.clip)
         self.optimiser.zero_grad(set_to_none=True)
         row = {"step": self.state.step + 1, "epoch": self.state.position.epoch, "examples": len(batch)}
-        self.pending.add(row | {"learning_rate": rate}, dict(sums), norm.detach(), batch)
+        self.pending.add(row | {"learning_rate": rate}, dict(sums), norm, batch)
         self.state = replace(
             self.state,
             step=self.state.step + 1,
