@@ -17,8 +17,8 @@ PINS := pyproject.toml constraints.txt
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.installed ## set everything up and run the demo: tinyaug augment --task sst2 --demo
-	$(BIN)/tinyaug augment --task sst2 --demo $(ARGS)
+run: $(VENV)/.installed ## set everything up and run the demo: tinyaug run --task sst2 --demo
+	$(BIN)/tinyaug run --task sst2 --demo $(ARGS)
 
 test: $(VENV)/.installed-test ## run all tests that need no GPU
 	$(BIN)/python -m pytest -m "not gpu" $(ARGS)

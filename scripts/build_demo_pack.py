@@ -1,4 +1,4 @@
-"""Rebuilds the models of the demo pack: a masked LM's folder trimmed to what is read, and a subset of GloVe.
+"""Rebuilds the models of the demo pack: a masked LM's folder in half precision, and a subset of GloVe.
 
 The same inputs give the same bytes. docs/demo-pack.md says where the inputs come from.
 """
@@ -12,6 +12,9 @@ import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +45,7 @@ def main() -> None:
 
 
 def trim_model(source: Path, target: Path) -> None:
-    """Copies a model folder, leaving out what nobody reads.
+    """Writes a model folder again in half precision, leaving out what nobody reads.
 
     Args:
         source: a Hugging Face folder with config.json, model.safetensors, tokenizer.json, tokenizer_config.json.
@@ -50,8 +53,11 @@ def trim_model(source: Path, target: Path) -> None:
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    shutil.copyfile(source / "model.safetensors", target / "model.safetensors")
+    weights = load_file(source / "model.safetensors")
+    halves = {name: weight.astype(np.float16) for name, weight in weights.items()}
+    save_file(halves, target / "model.safetensors", metadata={"format": "pt"})
     config = {name: value for name, value in _read(source / "config.json").items() if value is not None}
+    config["dtype"] = "float16"
     _write(target / "config.json", config, indent=1)
     tokenizer = {**_read(source / "tokenizer.json"), "truncation": None, "padding": None}
     _write(target / "tokenizer.json", tokenizer, indent=None)
