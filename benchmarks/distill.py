@@ -14,10 +14,8 @@ import argparse
 import copy
 import json
 import os
-import platform
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
 
     from distill.reading import Columns
     from distill.shards import StreamSettings
-
-WARM_EPOCHS = 3  # over the sample in a round: an epoch takes little
 
 
 def main() -> None:
@@ -96,9 +92,10 @@ class Measured:
         teacher = random_teacher(tokenizer.get_vocab_size(), arguments.seed).to(arguments.device)
         student, layers = random_student(teacher, arguments.seed)
         training = TrainSettings(1, 5e-5, precision=Precision(arguments.precision), cpu=arguments.device == "cpu")
-        others = [copy.deepcopy(part).to(arguments.device) for part in (teacher, student.model, student.projections)]
+        parts = teacher, student.model, student.projections
+        others: list[Any] = [copy.deepcopy(part).to(arguments.device) for part in parts]
         self.ours = Ours(teacher, student, layers, stream, training, folder)
-        self.published = Published(*others, layers, training)
+        self.published = Published(others[0], others[1], others[2], layers, training)
         self._batches = self.ours.batches()
         self._inputs, _ = padded_inputs(self._batches, teacher, settings.max_length, arguments.seed)
 
@@ -108,9 +105,11 @@ class Measured:
 
         from benchmarks.distill_bounds import Arithmetic, bounds, cache_theory
         from benchmarks.distill_loader import loader_rate, peak_bytes
+        from benchmarks.distill_measure import machine, take_turns
 
         load = os.getloadavg()
-        seconds, all_rates, memory = self._rounds()
+        seconds, all_rates, memory = take_turns(self._runs(), self._arguments.rounds)
+        all_rates.pop("optimiser")
         lengths = np.concatenate([batch.mask.sum(1) for batch in self._batches])
         teacher = self.ours.teacher.model.config
         configs = Arithmetic(teacher, self.ours.stage.model.config)
@@ -142,105 +141,42 @@ class Measured:
             "peak_rss": peak_bytes(),
             **({"peak_device_memory": memory} if memory else {}),
             "load_average": {"before": load, "after": os.getloadavg()},
-            **_machine(self._arguments),
+            **machine(self._arguments),
         }
         self.ours.stream.close()
         return found
 
-    def _rounds(self) -> tuple[dict[str, float], dict[str, list[float]], dict[str, int]]:
-        """Each way's best seconds an example, all its rates, and on a GPU the memory it took at most."""
-        best: dict[str, float] = {}
-        rates: dict[str, list[float]] = {}
-        memory: dict[str, int] = {}
-        for _ in range(self._arguments.rounds):
-            for way, run in self._runs().items():
-                seconds, taken = run(), _device_memory()
-                best[way] = min(best.get(way, seconds), seconds)
-                rates.setdefault(way, []).append(1 / seconds)
-                memory |= {way: max(memory.get(way, 0), taken)} if taken else {}
-        rates.pop("optimiser")
-        return best, rates, memory
-
     def _runs(self) -> dict[str, Any]:
+        from benchmarks.distill_measure import baseline_seconds, warm_seconds
         from benchmarks.distill_ways import optimiser_seconds
 
-        rows = len(self.ours.stream)
+        rows, steps = self._arguments.batch_rows, self._arguments.baseline_steps
 
         def cold() -> float:
             self.ours.new_cache()
-            return self.ours.epoch() / rows
+            return self.ours.epoch() / len(self.ours.stream)
 
         return {
-            "baseline": self._baseline,
+            "baseline": lambda: baseline_seconds(self.published, self._inputs, rows, steps),
             "cold": cold,
-            "warm": lambda: min(self.ours.epoch() for _ in range(WARM_EPOCHS)) / rows,
-            "optimiser": lambda: optimiser_seconds(self.ours, self._batches[0]) / self._arguments.batch_rows,
+            "warm": lambda: warm_seconds(self.ours),
+            "optimiser": lambda: optimiser_seconds(self.ours, self._batches[0]) / rows,
         }
 
-    def _baseline(self) -> float:
-        from benchmarks.distill_ways import synchronise
-
-        rows, steps = self._arguments.batch_rows, self._arguments.baseline_steps
-        start = time.perf_counter()
-        self.published.train(self._inputs, rows, steps)
-        synchronise()
-        return (time.perf_counter() - start) / (rows * steps)
-
     def _equality(self) -> dict[str, float]:
-        """Mean losses of the same rows by all ways at the same weights, and the largest relative difference of a row's.
-
-        The baseline runs on batches of its own: other rows together, padded to the maximum length.
-        """
-        import torch
-
-        from benchmarks.distill_ways import padded_inputs
-        from distill.targets import Targets
+        from benchmarks.distill_measure import equality
 
         few = sorted(self._batches, key=lambda batch: batch.ids.shape[1])
         few = [few[0], few[len(few) // 2], few[-1]][: len(few)]
-        sources = {"without_cache": Targets(self.ours.teacher), "with_cache": self.ours.targets()}
-        found = {
-            name: torch.cat([self.ours.losses(batch, source) for batch in few]) for name, source in sources.items()
-        }
-        self.published.take_weights(self.ours.stage.model, self.ours.stage.projections)
-        inputs, order = padded_inputs(few, self.ours.teacher.model, self._arguments.max_length, self._arguments.seed)
-        rows = self._arguments.batch_rows
-        parts = [{name: values[at : at + rows] for name, values in inputs.items()} for at in range(0, len(order), rows)]
-        found["baseline"] = torch.cat([self.published.losses_without_padding(part) for part in parts])
-        for name in sources:
-            found[name] = found[name][torch.from_numpy(order)]
-        exact = found["baseline"]
-        apart = {f"{name}_apart": float(((found[name] - exact) / exact).abs().max()) for name in sources}
-        return {name: float(losses.mean()) for name, losses in found.items()} | apart
-
-
-def _device_memory() -> int:
-    """The most bytes that tensors took on the GPU since the last call; 0 without one."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return 0
-    most = torch.cuda.max_memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    return most
-
-
-def _machine(arguments: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
-    settings = ("device", "precision", "threads", "rounds", "steps", "baseline_steps", "batch_rows", "max_length")
-    return {
-        **{name: getattr(arguments, name) for name in settings},
-        "gpu": torch.cuda.get_device_name() if arguments.device != "cpu" else None,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-    }
+        settings = self._arguments
+        return equality(self.ours, self.published, few, settings.max_length, settings.batch_rows, settings.seed)
 
 
 def _print(content: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from benchmarks.distill_measure import loss_words
 
     console = Console(highlight=False)
     title = (
@@ -260,11 +196,7 @@ def _print(content: dict[str, Any]) -> None:
         f"loader alone {loader['examples_per_second']:,.0f} examples/s: {loader['over_cold']:.0f}x what cold steps "
         f"need, {loader['over_warm']:.0f}x warm ones"
     )
-    console.print(
-        f"loss {loss['baseline']:.6f} (baseline, padding left out), {loss['without_cache']:.6f} without and "
-        f"{loss['with_cache']:.6f} with cache; a row differs by {loss['without_cache_apart']:.1e} and "
-        f"{loss['with_cache_apart']:.1e} at most (fp16 rounds by 4.9e-04)"
-    )
+    console.print(loss_words(loss))
     console.print("ms of a step: " + ", ".join(f"{name} {spent:.1f}" for name, spent in content["phases_ms"].items()))
     console.print(f"AdamW and clipping alone {content['optimiser_ms_a_step']:.1f} ms a step")
     console.print(f"peak memory {content['peak_rss'] / 1e9:.2f} GB; load {content['load_average']['after'][0]:.1f}")

@@ -1,9 +1,10 @@
-"""Layer distillation as the TinyBERT authors' task_distill.py does it, to be measured beside ours.
+"""Layer distillation as the TinyBERT authors' task_distill.py and general_distill.py do it, to be measured beside ours.
 
 Teacher and student run in every step on batches padded to the maximum length, with eager attention that returns the
 scores of every layer, mask included; scores of -100 and less become zero and padding stays in the mean. What would
 decide the losses is as in ours, so that they can be compared: the teacher is in eval mode, AdamW is the same, and
-two projections without bias take the place of one with.
+two projections without bias take the place of one with. A masked-LM loss, which the authors' code has not, is added as
+a plain loop would do it: from the logits of every position.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
+from distill.masking import UNMASKED
 from distill.optimiser import make_optimiser
 from distill.teacher import Precision, autocast
 
@@ -52,11 +54,12 @@ class Published:
     """The published loop over rows that are tokenised and padded beforehand.
 
     Args:
-        teacher: with its task head.
-        student: with its task head.
+        teacher: with its task head, or an encoder alone.
+        student: likewise; with a masked-LM head where rows come with labels.
         projections: of the student's widths to the teacher's.
         layer_map: teacher layers g(1) … g(M).
         settings: clip and optimiser.
+        mlm_weight: of the masked-LM loss.
     """
 
     def __init__(
@@ -66,12 +69,13 @@ class Published:
         projections: Projections,
         layer_map: Sequence[int],
         settings: TrainSettings,
+        mlm_weight: float = 0.0,
     ) -> None:
         for model in (teacher, student):
             model.set_attn_implementation(EAGER_SCORES)
         self._teacher, self._student = teacher.eval().requires_grad_(False), student.train()
         self._projections, self._layers = projections, (0, *layer_map)
-        self._precision, self._clip = settings.precision, settings.clip
+        self._precision, self._clip, self._mlm_weight = settings.precision, settings.clip, mlm_weight
         self._trained = nn.ModuleList([student, projections])
         self._optimiser = make_optimiser(self._trained, settings)
 
@@ -79,7 +83,7 @@ class Published:
         """Some steps.
 
         Args:
-            inputs: of all rows, (N, T) each, on the models' device.
+            inputs: of all rows, (N, T) each, on the models' device; among them `labels` for a masked-LM loss.
             batch_rows: rows of a step.
             steps: how many; the rows come round again.
         """
@@ -97,6 +101,8 @@ class Published:
                 loss = loss + nn.functional.mse_loss(_without_mask(mine), _without_mask(theirs))
             for mine, theirs in zip(student["hidden"], teacher["hidden"], strict=True):
                 loss = loss + nn.functional.mse_loss(mine, theirs)
+            for logits in student["logits"]:
+                loss = loss + self._masked_lm(logits.flatten(0, 1), inputs["labels"].flatten())
         loss.backward()
         nn.utils.clip_grad_norm_(self._trained.parameters(), self._clip)
         self._optimiser.step()
@@ -104,7 +110,8 @@ class Published:
         loss.item()
 
     def _states(self, inputs: dict[str, Tensor]) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
-        """Scores and hidden states, projected, of the student and of the teacher's mapped layers."""
+        """Scores and hidden states, projected, of student and mapped layers; logits where there are labels."""
+        labels, inputs = "labels" in inputs, {name: values for name, values in inputs.items() if name != "labels"}
         student = self._student(**inputs, output_hidden_states=True, output_attentions=True)
         with torch.no_grad():
             teacher = self._teacher(**inputs, output_hidden_states=True, output_attentions=True)
@@ -112,10 +119,18 @@ class Published:
         mine = [self._projections.embedding(embedding), *(self._projections.hidden(states) for states in hidden)]
         theirs = [teacher.hidden_states[layer] for layer in self._layers]
         scores = [teacher.attentions[layer - 1] for layer in self._layers[1:]]
-        return {"scores": list(student.attentions), "hidden": mine}, {"scores": scores, "hidden": theirs}
+        logits = [student.logits] if labels else []
+        found = {"scores": list(student.attentions), "hidden": mine, "logits": logits}
+        return found, {"scores": scores, "hidden": theirs}
 
-    def take_weights(self, student: nn.Module, projections: nn.Module) -> None:
-        """Copies the weights of others of the same shapes."""
+    def _masked_lm(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Weighted mean over the labelled ones of logits (P, V)."""
+        return self._mlm_weight * nn.functional.cross_entropy(logits, labels, ignore_index=UNMASKED)
+
+    def take_weights(self, student: Any, projections: nn.Module) -> None:
+        """Copies the weights of others of the same shapes; a head that this one was built without is passed over."""
+        if type(self._student) is type(student.base_model):
+            student = student.base_model
         for mine, theirs in zip(self._trained, (student, projections), strict=True):
             mine.load_state_dict(theirs.state_dict())
 
@@ -132,6 +147,9 @@ class Published:
                 losses[row] += nn.functional.mse_loss(*own).cpu()
             for mine, theirs in zip(student["hidden"], teacher["hidden"], strict=True):
                 losses[row] += nn.functional.mse_loss(mine[row, :length].double(), theirs[row, :length].double()).cpu()
+            for logits in student["logits"]:
+                if bool((inputs["labels"][row] != UNMASKED).any()):  # the mean over none would be no number
+                    losses[row] += self._masked_lm(logits[row].double(), inputs["labels"][row]).cpu()
         return losses
 
 

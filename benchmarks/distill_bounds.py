@@ -44,7 +44,19 @@ def _encoder(config: Any, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return config.num_hidden_layers * (linear + attention)
 
 
-def bounds(arithmetic: Arithmetic, times: dict[str, float], lengths: NDArray[np.int64], longest: int) -> dict[str, Any]:
+def masked_lm_head(student: Any, positions: float) -> float:
+    """Operations of a masked-LM head, forward and back, at as many positions."""
+    width = student.hidden_size
+    return 3 * positions * 2 * width * (width + student.vocab_size)
+
+
+def bounds(
+    arithmetic: Arithmetic,
+    times: dict[str, float],
+    lengths: NDArray[np.int64],
+    longest: int,
+    heads: tuple[float, float] = (0.0, 0.0),
+) -> dict[str, Any]:
     """The gain over the baseline when nothing is padded, nothing needless computed, at the baseline's own rate.
 
     Args:
@@ -52,16 +64,17 @@ def bounds(arithmetic: Arithmetic, times: dict[str, float], lengths: NDArray[np.
         times: seconds an example: `baseline` in all, `optimiser` in each way.
         lengths: of the examples.
         longest: tokens that the baseline pads to.
+        heads: operations of an example in a head, the baseline's and ours.
 
     Returns:
         `bound_cold` and `bound_warm`, and the same with an optimiser that costs nothing.
     """
-    padded = np.full(1, longest)
-    rate = arithmetic.live(padded) / (times["baseline"] - times["optimiser"])
-    work = {"cold": arithmetic.live(lengths), "warm": arithmetic.kept(lengths)}
+    padded = arithmetic.live(np.full(1, longest)) + heads[0]
+    rate = padded / (times["baseline"] - times["optimiser"])
+    work = {"cold": arithmetic.live(lengths) + heads[1], "warm": arithmetic.kept(lengths) + heads[1]}
     found = {f"bound_{way}": times["baseline"] / (flop / rate + times["optimiser"]) for way, flop in work.items()}
-    free = {f"{way}_without_optimiser": arithmetic.live(padded) / flop for way, flop in work.items()}
-    flops = {"baseline": arithmetic.live(padded), **work}
+    free = {f"{way}_without_optimiser": padded / flop for way, flop in work.items()}
+    flops = {"baseline": padded, **work}
     return {**found, "bounds_by_count": free, "mflop_per_example": {way: flop / 1e6 for way, flop in flops.items()}}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,14 +18,16 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from benchmarks.distill_loader import loader
 from distill.cache_format import CacheMode
+from distill.general import GeneralStage, MaskedLmLoss
 from distill.layer_maps import resolve_layer_map
 from distill.losses import LossSettings, total_loss
+from distill.masking import UNMASKED
 from distill.objectives import IntermediateStage
 from distill.optimiser import make_optimiser
 from distill.shards import Position, ShardStream, StreamSettings
-from distill.student import Student, build_student
+from distill.student import Student, build_student, student_config
 from distill.targets import Targets, cache_key
-from distill.teacher import Teacher, autocast, model_inputs
+from distill.teacher import Teacher, TeacherTargets, autocast, model_inputs
 from distill.teacher_cache import TeacherCache
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
@@ -47,10 +51,13 @@ def random_teacher(vocabulary: int, seed: int) -> BertForSequenceClassification:
     return BertForSequenceClassification(BertConfig(vocab_size=vocabulary)).eval()
 
 
-def random_student(teacher: Any, seed: int) -> tuple[Student, tuple[int, ...]]:
-    """The student of 4 layers and 312 features, and its uniform layer map."""
-    layers = resolve_layer_map("uniform", 4, teacher.config.num_hidden_layers)
-    return build_student("tinybert4", "random", teacher, layers, seed), layers
+def random_student(
+    teacher: Any, seed: int, shape: str = "tinybert4", masked_lm: bool = False
+) -> tuple[Student, tuple[int, ...]]:
+    """A student, by default that of 4 layers and 312 features, and its uniform layer map."""
+    depth = student_config(shape, teacher.config).num_hidden_layers
+    layers = resolve_layer_map("uniform", depth, teacher.config.num_hidden_layers)
+    return build_student(shape, "random", teacher, layers, seed, masked_lm), layers
 
 
 def write_sample(
@@ -69,7 +76,7 @@ def write_sample(
         steps: batches to take.
         to: an existing folder.
     """
-    stream = loader(train, columns, tokenizer, replace(settings, workers=0))
+    stream = loader(train, columns, tokenizer, replace(settings, workers=0, masking=None))
     pool = [batch for batch in stream.batches(Position()) if len(batch) == settings.batch_rows]
     pool = pool[: max(1, settings.whole_pool // (settings.batch_rows or 1))]
     pool.sort(key=lambda batch: int(batch.mask.sum()))
@@ -103,6 +110,7 @@ class Ours:
         stream: of the sample.
         settings: of the loop.
         folder: for caches and checkpoints.
+        masked_lm: of general distillation, which has no prediction to learn; None for a task's intermediate stage.
     """
 
     def __init__(
@@ -113,9 +121,14 @@ class Ours:
         stream: Clocked,
         settings: TrainSettings,
         folder: Path,
+        masked_lm: MaskedLmLoss | None = None,
     ) -> None:
-        self.teacher = Teacher(teacher, layer_map, settings.precision)
-        self.stage = IntermediateStage(student, self.teacher, LossSettings()).to(teacher.device)
+        self.teacher = Teacher(teacher, layer_map, settings.precision, predicts=masked_lm is None)
+        if masked_lm is None:
+            self.stage = IntermediateStage(student, self.teacher, LossSettings())
+        else:
+            self.stage = GeneralStage(student, self.teacher, LossSettings(), masked_lm)
+        self.stage.to(teacher.device)
         pack_teacher(self.teacher)
         keep_freed_memory()
         self.stream, self.settings, self.folder = stream, settings, folder
@@ -123,7 +136,9 @@ class Ours:
         self.caches: list[Path] = []
 
     def new_cache(self) -> None:
-        """The next epoch is cold."""
+        """The next epoch with a cache is cold."""
+        if self.caches:
+            shutil.rmtree(self.caches[-1], ignore_errors=True)
         self.caches.append(self.folder / f"cache-{len(self.caches)}")
 
     def targets(self) -> Targets:
@@ -134,8 +149,12 @@ class Ours:
         key = cache_key(self.teacher, self.stream, CacheMode.FULL)
         return Targets(self.teacher, TeacherCache(self.caches[-1], key, hashes, rows))
 
-    def epoch(self) -> float:
-        """Trains an epoch; seconds from the first batch asked for to the cache's completion, without checkpoint."""
+    def epoch(self, cache: bool = True) -> float:
+        """Trains an epoch; seconds from the first batch asked for to the cache's completion, without checkpoint.
+
+        Args:
+            cache: read and write the newest cache; without, the teacher runs in each step and nothing is kept.
+        """
         ended = 0.0
 
         def note_end(_: Any) -> dict[str, float]:
@@ -146,7 +165,8 @@ class Ours:
 
         self.runs += 1
         folder = self.folder / f"run-{self.runs}"
-        targets = self.targets()  # outside the clock, and so are opening and hashing what a run opens once
+        # Outside the clock: opening and hashing what a run opens once.
+        targets = self.targets() if cache else Targets(self.teacher)
         train(self.stage, self.stream, targets, folder, self.settings, Hooks(evaluate=note_end))
         return ended - self.stream.started
 
@@ -163,7 +183,7 @@ class Ours:
         """The loss of every row (B,), float64, without dropout."""
         self.stage.eval()
         with torch.no_grad(), autocast(self.settings.precision, self.stage.model.device):
-            found = self.stage(model_inputs(batch, self.stage.model), targets(batch, self.stage.wanted), None)
+            found = learnt(self.stage, batch, targets(batch, self.stage.wanted))
         self.stage.train()
         return total_loss(found).double().cpu()
 
@@ -180,7 +200,7 @@ class Ours:
             with _clock(spent, "cache read"):
                 targets = warm(batch, stage.wanted)
             with _clock(spent, "student forward"), autocast(self.settings.precision, stage.model.device):
-                loss = total_loss(stage(model_inputs(batch, stage.model), targets, None)).mean()
+                loss = total_loss(learnt(stage, batch, targets)).mean()
             with _clock(spent, "backward"):
                 loss.backward()
             with _clock(spent, "clip"):
@@ -191,11 +211,18 @@ class Ours:
         return {name: 1000 * seconds / len(batches) for name, seconds in spent.items()}
 
 
+def learnt(stage: IntermediateStage, batch: Batch, targets: TeacherTargets) -> dict[str, torch.Tensor]:
+    """The losses of a batch by kind, each (B,)."""
+    labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(stage.model.device)
+    found: dict[str, torch.Tensor] = stage(model_inputs(batch, stage.model), targets, labels)
+    return found
+
+
 def optimiser_seconds(ours: Ours, batch: Batch, repeats: int = 3) -> float:
     """The least that clipping and AdamW take for a step of the student's parameters."""
     stage, settings = ours.stage, ours.settings
     optimiser = make_optimiser(stage, settings)
-    total_loss(stage(model_inputs(batch, stage.model), ours.targets()(batch, stage.wanted), None)).mean().backward()
+    total_loss(learnt(stage, batch, ours.targets()(batch, stage.wanted))).mean().backward()
     best = np.inf
     for _ in range(repeats + 1):  # the first one makes the moments
         spent: dict[str, float] = {}
@@ -210,12 +237,18 @@ def optimiser_seconds(ours: Ours, batch: Batch, repeats: int = 3) -> float:
 def padded_inputs(
     batches: list[Batch], model: Any, longest: int, seed: int
 ) -> tuple[dict[str, Any], NDArray[np.int64]]:
-    """All rows padded to one length in random order, and where each came from among the batches' rows."""
-    rows: dict[str, list[Any]] = {name: [] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    """All rows padded to one length in random order, and where each came from among the batches' rows.
+
+    Labels of masked tokens come as `labels`, if there are any.
+    """
+    rows: dict[str, list[Any]] = defaultdict(list)
     for batch in batches:
         missing = ((0, 0), (0, longest - batch.ids.shape[1]))
-        for name, values in zip(rows, (batch.ids, batch.mask, batch.types), strict=True):
+        parts = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
+        for name, values in parts.items():
             rows[name].append(np.pad(values, missing))
+        if batch.labels is not None:
+            rows["labels"].append(np.pad(batch.labels, missing, constant_values=UNMASKED))
     order = np.random.default_rng(seed).permutation(sum(len(batch) for batch in batches))
     tensors = {name: torch.from_numpy(np.concatenate(parts)[order]) for name, parts in rows.items()}
     return {name: values.to(model.device) for name, values in tensors.items()}, order
