@@ -117,7 +117,7 @@ def check_folder(folder: Path, name: str) -> None:
         _require_mask(mask, name, set((folder / "vocab.txt").read_text(encoding="utf-8").split("\n")))
     else:
         raise AugmentError(
-            f"masked LM {name}: expected a fast tokenizer (tokenizer.json), found none"
+            f"masked LM {name}: expected a fast tokenizer (tokenizer.json, or vocab.txt of a BERT), found none"
             f"{f' ({tokenizer_class} alone)' if tokenizer_class else ''}; choose a model that has one, or put its "
             "tokenizer.json into the folder"
         )

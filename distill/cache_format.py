@@ -115,10 +115,10 @@ class CachePlan:
     taken: int = 0
 
     def __str__(self) -> str:
-        taken = f", of which other records there take {self.taken / 1e6:,.1f} MB" if self.taken else ""
+        taken = f", of which other records there take {shown_bytes(self.taken)}" if self.taken else ""
         return (
-            f"teacher cache: {self.content} (logits {self.logits_bytes / 1e6:,.1f} MB, with attention scores and "
-            f"hidden states {self.full_bytes / 1e6:,.1f} MB, budget {self.budget / 1e6:,.1f} MB{taken})"
+            f"teacher cache: {self.content} (logits {shown_bytes(self.logits_bytes)}, with attention scores and "
+            f"hidden states {shown_bytes(self.full_bytes)}, budget {shown_bytes(self.budget)}{taken})"
         )
 
 
@@ -147,15 +147,24 @@ def plan_cache(
     logits = (key.classes * size + entry) * rows
     fits = full + taken <= budget
     if mode is CacheMode.FULL and not fits:
-        others = f", and other records there {taken / 1e9:.1f} GB" if taken else ""
+        others = f", and other records there {shown_bytes(taken)}" if taken else ""
         raise DistillError(
-            f"expected a cache within {budget / 1e9:.1f} GB; a full one takes about {full / 1e9:.1f} GB{others}. "
+            f"expected a cache within {shown_bytes(budget)}; a full one takes about {shown_bytes(full)}{others}. "
             f"Raise the budget, {'choose another folder, ' if taken else ''}or choose auto or logits."
         )
     content = mode
     if mode is CacheMode.AUTO:
         content = CacheMode.FULL if fits else CacheMode.LOGITS
     return CachePlan(content, logits, full, budget, taken)
+
+
+def shown_bytes(number: float) -> str:
+    """Bytes with a fitting unit."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 999.95:
+            return f"{number:,.0f} B" if unit == "B" else f"{number:,.1f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} TB"
 
 
 def default_budget(folder: Path, there: int = 0) -> int:

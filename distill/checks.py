@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
+from distill.intervals import correlation_interval, wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-NEAR_CHANCE = 0.02  # closer to what a constant guess reaches than this, a teacher has most likely learnt nothing
+NEAR_CHANCE = 0.02  # closer to what a constant guess reaches than this, a model has learnt next to nothing
+WEAK = 0.1  # the same of a correlation
 
 
 def check_vocabularies(teacher: PreTrainedTokenizerBase, student: PreTrainedTokenizerBase) -> None:
@@ -43,27 +45,36 @@ def check_vocabulary_size(config: PreTrainedConfig, tokenizer: PreTrainedTokeniz
         )
 
 
-def check_labels(teacher: PreTrainedConfig, student: PreTrainedConfig, data: Sequence[str] | None = None) -> None:
-    """Refuses label names in another order, the classical mistake with MNLI teachers.
+def check_labels(config: PreTrainedConfig, names: Sequence[str], who: str, task: str) -> None:
+    """Refuses a model whose labels are not the data's, or come in another order: the classical mistake with MNLI.
 
     Args:
-        teacher: its configuration.
-        student: its configuration.
-        data: label names of the data, by number; None when it has none.
+        config: of the model.
+        names: label names of the data, by number.
+        who: the model, for the message.
+        task: name of the data's task, for the message.
 
     Raises:
         DistillError: numbers or names of labels differ. Names such as LABEL_0 say nothing and pass.
     """
-    found = {"teacher": _names(teacher), "student": _names(student), "data": list(data) if data else None}
-    sizes = {who: len(names) for who, names in found.items() if names}
-    if len(set(sizes.values())) > 1:
-        raise DistillError(f"expected one number of labels; found {sizes}. Fine-tune the teacher for this task.")
-    telling = {who: names for who, names in found.items() if names and not _unnamed(names)}
-    if len({tuple(name.lower() for name in names) for names in telling.values()}) > 1:
+    found = _names(config)
+    expected = f"{who}: expected the labels {', '.join(names)} of {task}; found "
+    if len(found) != len(names):
         raise DistillError(
-            f"expected labels in one order; found {telling}. Set id2label of the teacher as it was trained, or "
-            "reorder the data's labels."
+            f"{expected}{len(found)} ({', '.join(found)}). It was trained on another task: give one for {task}."
         )
+    mine, theirs = [[name.lower() for name in some] for some in (found, names)]
+    if mine == theirs or _unnamed(found):
+        return
+    if set(mine) == set(theirs):
+        raise DistillError(
+            f"{expected}them in the order {', '.join(found)}. Set id2label in its config.json as it was trained, "
+            "or reorder the data's labels."
+        )
+    raise DistillError(
+        f"{expected}{', '.join(found)}. It was trained on another task: give one for {task}. If these are its labels "
+        "under other names, write the data's names into its config.json."
+    )
 
 
 def check_length(config: PreTrainedConfig, max_length: int, who: str) -> None:
@@ -72,18 +83,39 @@ def check_length(config: PreTrainedConfig, max_length: int, who: str) -> None:
     Raises:
         DistillError: max_length is above them.
     """
-    positions = int(config.max_position_embeddings or 0)
-    if config.model_type in ("roberta", "xlm-roberta"):
-        positions -= (config.pad_token_id or 0) + 1  # their positions count from behind the padding id
+    positions = usable_positions(config)
     if max_length > positions:
         raise DistillError(
             f"expected max_length of at most {positions}, the positions of the {who}; found {max_length}. Lower it."
         )
 
 
+def usable_positions(config: PreTrainedConfig) -> int:
+    """Tokens of the longest text that a model has positions for; 0 where its configuration does not tell."""
+    positions = int(config.max_position_embeddings or 0)
+    if config.model_type in ("roberta", "xlm-roberta"):
+        positions -= (config.pad_token_id or 0) + 1  # their positions count from behind the padding id
+    return max(0, positions)
+
+
 def near_chance(accuracy: float, label_counts: Sequence[int]) -> bool:
-    """Whether a teacher's dev accuracy is no better than always guessing the most frequent label."""
-    return accuracy <= max(label_counts) / sum(label_counts) + NEAR_CHANCE
+    """Whether an accuracy may be no better than always guessing the most frequent label.
+
+    Args:
+        accuracy: on a dev part.
+        label_counts: its rows of each class.
+
+    Returns:
+        Whether the guess's accuracy is within the 95% interval, above it, or closer than `NEAR_CHANCE`.
+    """
+    rows = sum(label_counts)
+    guess = max(label_counts) / rows
+    return accuracy <= guess + NEAR_CHANCE or wilson_interval(accuracy, rows)[0] <= guess
+
+
+def uncorrelated(correlation: float, rows: int) -> bool:
+    """Whether a correlation with the labels may be none: 0 is within its 95% interval, or it is below `WEAK`."""
+    return correlation < WEAK or correlation_interval(correlation, rows)[0] <= 0
 
 
 def _names(config: PreTrainedConfig) -> list[str]:

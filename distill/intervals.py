@@ -1,4 +1,4 @@
-"""How far a share measured on a sample may be from the truth."""
+"""How far a share or a correlation measured on a sample may be from the truth."""
 
 from __future__ import annotations
 
@@ -34,3 +34,30 @@ def wilson_interval(share: float, rows: int) -> tuple[float, float]:
     middle = (share + square / (2 * rows)) / (1 + square / rows)
     spread = NORMAL_95 * math.sqrt(share * (1 - share) / rows + square / (4 * rows**2)) / (1 + square / rows)
     return max(0.0, middle - spread), min(1.0, middle + spread)
+
+
+def correlation_interval(value: float, rows: int) -> tuple[float, float]:
+    """The 95% interval of a correlation, by Fisher's transformation: artanh r is nearly normal, deviation 1 / √(n - 3).
+
+    Args:
+        value: -1 to 1; Pearson's, and nearly so Spearman's and Matthews' (Pearson's of two classes).
+        rows: of the sample.
+
+    Returns:
+        Its lower and upper end; -1 and 1 for fewer than 4 rows, which tell nothing.
+
+    Raises:
+        DistillError: no correlation, or no rows.
+
+    Source: R. A. Fisher, Metron 1 (1921), 3-32.
+    """
+    if not -1 <= value <= 1 or rows < 1:
+        raise DistillError(
+            f"expected a correlation from -1 to 1 of at least 1 row; found {value} of {rows}. Correct it."
+        )
+    if rows < 4:
+        return -1.0, 1.0
+    if abs(value) == 1:
+        return value, value
+    spread = NORMAL_95 / math.sqrt(rows - 3)
+    return math.tanh(math.atanh(value) - spread), math.tanh(math.atanh(value) + spread)

@@ -1,7 +1,8 @@
-"""Which teacher layer each student layer learns from: n = g(m), section 3.1 and Table 7 of the paper."""
+"""Which teacher layer each student layer learns from, n = g(m) of section 3.1 and Table 7, and how much it counts."""
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 from distill.errors import DistillError
@@ -32,7 +33,7 @@ def resolve_layer_map(
     Raises:
         DistillError: unknown choice, more student than teacher layers, wrong count or number.
     """
-    layers = _custom(choice)
+    layers = custom_layers(choice)
     if layers is not None:
         return _checked(layers, student_layers, teacher_layers)
     if not 1 <= student_layers <= teacher_layers:
@@ -48,8 +49,12 @@ def resolve_layer_map(
     return tuple(steps)
 
 
-def _custom(choice: LayerMap | str | tuple[int, ...]) -> tuple[int, ...] | None:
-    """The numbers of a custom map, or None for a named one."""
+def custom_layers(choice: LayerMap | str | tuple[int, ...]) -> tuple[int, ...] | None:
+    """The numbers of a custom map, or None for a named one; whether they fit the models is another question.
+
+    Raises:
+        DistillError: neither.
+    """
     if not isinstance(choice, str):
         return tuple(choice)
     if choice in {*LayerMap}:
@@ -63,15 +68,51 @@ def _custom(choice: LayerMap | str | tuple[int, ...]) -> tuple[int, ...] | None:
         ) from None
 
 
-def _checked(layers: tuple[int, ...], student_layers: int, teacher_layers: int) -> tuple[int, ...]:
+def check_count(layers: tuple[int, ...], student_layers: int) -> None:
+    """Refuses a custom map that does not name a teacher layer for each of the student's.
+
+    Raises:
+        DistillError: it does not.
+    """
     if len(layers) != student_layers:
         raise DistillError(
-            f"expected {student_layers} layers, one a student layer; found {len(layers)} in {layers}. "
-            "Name one teacher layer for each student layer."
+            f"expected {student_layers} layers in the layer map, one a student layer; found {len(layers)}: "
+            f"{_listed(layers)}. Name one teacher layer for each student layer."
         )
+
+
+def check_weight_values(weights: tuple[float, ...]) -> None:
+    """Refuses weights λ of Eq. 6 below 0.
+
+    Raises:
+        DistillError: naming them.
+    """
+    if any(not math.isfinite(weight) or weight < 0 for weight in weights):
+        raise DistillError(f"expected layer weights of 0 or more; found {_listed(weights)}. The paper uses 1 for each.")
+
+
+def check_weight_count(weights: tuple[float, ...], student_layers: int) -> None:
+    """Refuses weights that are not λ_0 … λ_{M+1} of a student of M layers.
+
+    Raises:
+        DistillError: they are not.
+    """
+    if len(weights) != student_layers + 2:
+        raise DistillError(
+            f"expected {student_layers + 2} layer weights (embedding, {student_layers} layers, prediction); found "
+            f"{len(weights)}. Give one for each."
+        )
+
+
+def _checked(layers: tuple[int, ...], student_layers: int, teacher_layers: int) -> tuple[int, ...]:
+    check_count(layers, student_layers)
     if any(not 1 <= layer <= teacher_layers for layer in layers):
         raise DistillError(
-            f"expected teacher layers between 1 and {teacher_layers}; found {layers}. "
+            f"expected teacher layers between 1 and {teacher_layers}; found {_listed(layers)}. "
             "Count from 1; 0 is the embedding layer and is always mapped."
         )
     return layers
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from distill.errors import DistillError
+from distill.layer_maps import check_weight_count, check_weight_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,9 +59,7 @@ class LossSettings:
             )
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise DistillError(f"expected a temperature above 0; found {self.temperature}. The paper uses 1.")
-        weights = self.layer_weights or ()
-        if any(not math.isfinite(weight) or weight < 0 for weight in weights):
-            raise DistillError(f"expected layer weights of 0 or more; found {weights}. The paper uses 1 for each.")
+        check_weight_values(self.layer_weights or ())
 
     def weights(self, layers: int) -> tuple[float, ...]:
         """λ_0 … λ_{M+1} for a student of M = `layers` layers.
@@ -70,11 +69,7 @@ class LossSettings:
         """
         if self.layer_weights is None:
             return (1.0,) * (layers + 2)
-        if len(self.layer_weights) != layers + 2:
-            raise DistillError(
-                f"expected {layers + 2} layer weights (embedding, {layers} layers, prediction); found "
-                f"{len(self.layer_weights)}. Give one for each."
-            )
+        check_weight_count(self.layer_weights, layers)
         return self.layer_weights
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_OF_ROWS, _OF_BATCHES = 1, 2  # purposes of the draws within a pool
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # constants of SplitMix64 (Steele, Lea and Flood, 2014)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -92,6 +94,48 @@ def epoch_pools(chunks: Sequence[Chunk], pool_rows: int, seed: int, epoch: int) 
     if current:
         pools.append(tuple(current))
     return pools
+
+
+def whole_pool(pool_rows: int, batch_rows: int) -> int:
+    """Rows of a pool: `pool_rows`, made a multiple of the batch so that no pool but the last ends in a short batch."""
+    return max(1, pool_rows // batch_rows) * batch_rows
+
+
+def first_examples(steps: int, rows: int, batch_rows: int, seed: int, pool_rows: int) -> int:
+    """Examples of the first steps of a run in batches of `batch_rows`.
+
+    Args:
+        steps: how many, over as many epochs as they take.
+        rows: of the data set.
+        batch_rows: of a batch; the last one that an epoch's last pool is cut into is short, and comes anywhere in it.
+        seed: of the order.
+        pool_rows: of a pool, as the stream is told.
+    """
+    epoch, left = divmod(steps, -(-rows // batch_rows))
+    pool = whole_pool(pool_rows, batch_rows)
+    whole, rest = divmod(rows, pool)
+    batches = -(-rest // batch_rows)
+    lacking = batches * batch_rows - rest
+    before = left - whole * (pool // batch_rows)  # steps into the last pool
+    turns = batch_turns(batches, seed, epoch, whole)
+    short_came = batches - 1 in turns[: max(0, before)]
+    return epoch * rows + left * batch_rows - (lacking if short_came else 0)
+
+
+def rows_by_length(lengths: NDArray[np.int32], *key: int) -> NDArray[np.int64]:
+    """The rows of a pool, short ones first, equal lengths in random order."""
+    drawn = permutation(len(lengths), *key, _OF_ROWS)
+    return drawn[np.argsort(lengths[drawn], kind="stable")]
+
+
+def batch_turns(batches: int, *key: int) -> NDArray[np.int64]:
+    """In which turn the batches of a pool come."""
+    return permutation(batches, *key, _OF_BATCHES)
+
+
+def batch_bounds(lengths: NDArray[np.int32], rows: int | None, tokens: int | None) -> list[tuple[int, int]]:
+    """Bounds of batches over rows sorted by length: by tokens where that is set, else by rows."""
+    return cut_by_rows(lengths, rows or 1) if tokens is None else cut_by_tokens(lengths, tokens)
 
 
 def cut_by_rows(lengths: NDArray[np.int32], rows: int) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from distill.errors import DistillError
 from distill.masking import Masker
-from distill.order import cut_by_rows, cut_by_tokens, cut_chunks, epoch_pools, permutation, split_evenly
+from distill.order import batch_bounds, batch_turns, cut_chunks, epoch_pools, rows_by_length, split_evenly, whole_pool
 from distill.reading import Columns, ShardFiles, TokenRows, read_rows
 from distill.tokens import truncating
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from distill.masking import MaskSettings
     from distill.order import Chunk
-
-_POOL_ROWS, _POOL_BATCHES = 1, 2  # purposes of the draws within a pool
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,7 @@ class StreamSettings:
     @property
     def whole_pool(self) -> int:
         """Rows of a pool: `pool_rows`, made a multiple of the batch so that no pool ends in a short batch."""
-        rows = self.batch_rows or 1
-        return max(1, self.pool_rows // rows) * rows
+        return whole_pool(self.pool_rows, self.batch_rows or 1)
 
 
 @dataclass(frozen=True)
@@ -239,14 +236,10 @@ class ShardStream:
     def _pool_batches(self, rows: TokenRows, epoch: int, pool: int, first: int, last_pool: bool) -> Iterator[Batch]:
         """Rows by length, equal lengths in random order, cut into batches that come in random order."""
         key = (self.settings.seed, epoch, pool)
-        drawn = permutation(len(rows.row), *key, _POOL_ROWS)
         lengths = rows.lengths
-        order = drawn[np.argsort(lengths[drawn], kind="stable")]
-        if self.settings.batch_tokens is not None:
-            bounds = cut_by_tokens(lengths[order], self.settings.batch_tokens)
-        else:
-            bounds = cut_by_rows(lengths[order], self.settings.batch_rows or 1)
-        turns = permutation(len(bounds), *key, _POOL_BATCHES)
+        order = rows_by_length(lengths, *key)
+        bounds = batch_bounds(lengths[order], self.settings.batch_rows, self.settings.batch_tokens)
+        turns = batch_turns(len(bounds), *key)
         for turn in range(first, len(turns)):
             start, stop = bounds[int(turns[turn])]
             after = Position(epoch, pool, turn + 1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
+from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
 from distill.outputs import check_family
 from distill.projections import Projections, load_projections
@@ -85,7 +86,8 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
         A new configuration.
 
     Raises:
-        DistillError: unknown shape, unreadable file, a teacher of one layer to be halved.
+        DistillError: unknown shape, a file that cannot be read or describes no encoder, a teacher of one layer to be
+            halved.
     """
     if shape == HALF:
         config = _like(teacher)
@@ -105,6 +107,7 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
             config.embedding_size = preset.width
     else:
         config = _read_config(shape)
+        check_buildable(config, f"student {shape}")
     _take_labels(config, teacher)
     return config
 
@@ -175,9 +178,9 @@ def _like(teacher: PreTrainedConfig) -> PreTrainedConfig:
 def _read_config(shape: str) -> PreTrainedConfig:
     try:
         return AutoConfig.from_pretrained(shape, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise DistillError(
-            f"expected a student {', '.join(NAMED_SHAPES)} or a config.json; found {shape!r} ({_first_line(error)}). "
+            f"expected a student {', '.join(NAMED_SHAPES)} or a config.json; found {shape!r} ({reason(error)}). "
             "Give the path of a Hugging Face configuration with its model_type."
         ) from error
 
@@ -194,13 +197,7 @@ def _from_teacher_layers(
     config: PreTrainedConfig, teacher: PreTrainedModel, layer_map: Sequence[int], seed: int, head: Any
 ) -> PreTrainedModel:
     """Embeddings, head and the layers g(m) of the teacher."""
-    for name in ("hidden_size", "num_attention_heads", _feed_forward_name(config), "vocab_size"):
-        mine, theirs = getattr(config, name), getattr(teacher.config, name, None)
-        if mine != theirs:
-            raise DistillError(
-                f"expected the teacher's {name} ({theirs}) to start from its layers; found {mine}. "
-                "Use a student of equal widths, or start from general weights."
-            )
+    check_equal_widths(config, teacher.config)
     model = _random_model(config, seed, head)
     source = teacher.state_dict()
     chosen: dict[str, Tensor] = {}
@@ -216,11 +213,34 @@ def _from_teacher_layers(
     return model
 
 
-def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
-    """Loads a general or earlier student; only its head may be missing, and is then drawn from `seed`."""
+def check_equal_widths(config: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
+    """Refuses a student that cannot take over its teacher's layers.
+
+    Raises:
+        DistillError: naming what differs.
+    """
+    for name in ("hidden_size", "num_attention_heads", _feed_forward_name(config), "vocab_size"):
+        mine, theirs = getattr(config, name), getattr(teacher, name, None)
+        if mine != theirs:
+            raise DistillError(
+                f"expected the teacher's {name} ({theirs}) to start from its layers; found {mine}. "
+                "Use a student of equal widths, or start from general weights."
+            )
+
+
+def start_config(source: str, config: PreTrainedConfig) -> PreTrainedConfig:
+    """The configuration of a general or earlier student, with the labels of the chosen one.
+
+    Args:
+        source: its folder, or its name on the hub.
+        config: of the chosen student.
+
+    Raises:
+        DistillError: it cannot be read, or is of another shape than the chosen student.
+    """
     try:
-        found = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        found: PreTrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except UNREADABLE as error:
         raise DistillError(_cannot_load(source, error)) from error
     _take_labels(found, config)
     for name in ("num_hidden_layers", "hidden_size", "num_attention_heads"):
@@ -229,6 +249,13 @@ def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTra
                 f"expected {name} {getattr(config, name)} as the chosen student has; found "
                 f"{getattr(found, name)} in {source}. Choose the student's shape by that folder's config.json."
             )
+    check_buildable(found, f"student {source}")
+    return found
+
+
+def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
+    """Loads a general or earlier student; only its head may be missing, and is then drawn from `seed`."""
+    found = start_config(source, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -260,7 +287,7 @@ def _take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
 
 def _cannot_load(source: str, error: Exception) -> str:
     return (
-        f"expected student weights at {source!r}; they cannot be had ({_first_line(error)}). With a network: "
+        f"expected student weights at {source!r}; they cannot be had ({reason(error)}). With a network: "
         f"`hf download {source} --local-dir general` and give that folder; or make a general student with "
         "`tinyaug distill-general`; or start with teacher-layers (equal widths) or random (learns far worse)."
     )
@@ -268,7 +295,3 @@ def _cannot_load(source: str, error: Exception) -> str:
 
 def _feed_forward_name(config: PreTrainedConfig) -> str:
     return "hidden_dim" if config.model_type == "distilbert" else "intermediate_size"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200]

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from pipelines.errors import JobError, UserError
+from pipelines.storage import remove_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pipelines.storage import Storage
 
@@ -81,7 +83,7 @@ def only_writer(storage: Storage) -> Iterator[WriterLock]:
     On a local disk the kernel ties the lock to this process, so a killed job leaves none behind. In an object
     store, and on file systems without locks, it is a file that names the holder; it is refreshed by the holder and
     removed at the end, and after a kill it has to be removed by hand or lapses after twelve hours. What writers left
-    half-written is cleared, before and after.
+    half-written is cleared, before and after; a directory that was made for nothing is removed again.
 
     Args:
         storage: the run directory.
@@ -92,6 +94,7 @@ def only_writer(storage: Storage) -> Iterator[WriterLock]:
     Raises:
         UserError: another job holds it.
     """
+    made = storage.missing_folders()
     storage.create()
     with _locked(storage) as lock:
         storage.clear_partial()
@@ -100,6 +103,19 @@ def only_writer(storage: Storage) -> Iterator[WriterLock]:
         finally:
             if not lock.lost:
                 storage.clear_partial()
+                remove_unused(storage, made)
+
+
+def remove_unused(storage: Storage, made: list[Path]) -> None:
+    """Removes a directory in which nothing came to be but its lock, which must still be held.
+
+    Args:
+        storage: the directory.
+        made: what of its path was made for it, the innermost first; nothing else is removed.
+    """
+    if made and storage.names() == [LOCK]:
+        storage.remove(LOCK)
+        remove_folders(made)
 
 
 def refuse_if_held(storage: Storage) -> None:
@@ -131,6 +147,8 @@ def _locked(storage: Storage) -> Iterator[WriterLock]:
 
         with _open_lock(storage) as stream:
             if _lock(storage, stream, fcntl.LOCK_EX):
+                if not _is_there(storage, stream):
+                    raise UserError(_refusal(storage, None))
                 stream.seek(0)
                 stream.truncate()
                 json.dump(_myself(), stream)
@@ -149,6 +167,14 @@ def _open_lock(storage: Storage) -> IO[str]:
             f"{storage.display(LOCK)}: expected a lock file that can be written to, found one of another user's; ask "
             "for access, or choose another --out"
         ) from error
+
+
+def _is_there(storage: Storage, stream: IO[str]) -> bool:
+    """Whether a lock that was opened is still the directory's: its holder may have removed an unused directory."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), os.stat(storage.local_folder() / LOCK))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(storage: Storage, stream: IO[str], kind: int) -> bool:

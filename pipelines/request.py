@@ -12,7 +12,7 @@ from pipelines.devices import check_device
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.settings import Identity, JobSettings, make_identity
-from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_at_bad_row
+from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_or_skip
 
 if TYPE_CHECKING:
     from glove import WordVectors
@@ -98,7 +98,7 @@ def check_inputs(request: AugmentRequest, reporter: Reporter) -> Checked:
             f"{request.mlm}; leave --revision out"
         )
     rejects: list[dict[str, Any]] = []
-    on_bad = stop_at_bad_row if request.settings.on_bad_row == "stop" else _collector(rejects)
+    on_bad = stop_or_skip if request.settings.on_bad_row == "stop" else _collector(rejects)
     opened = open_task(request.task, request.data, request.custom, request.data_revision, on_bad)
     check_pairs(request.settings, opened.task, request.pairs)
     opened.split("train")

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.stores import without_credentials
 from pipelines.errors import JobError, UserError
 from pipelines.store_address import require_store, shown_address
 
@@ -214,14 +215,16 @@ class Storage:
         Raises:
             UserError: it cannot be made or written to.
         """
-        folders = [self._folder, *self._folder.parents] if self.is_local else []
-        made = [folder for folder in folders if not os.path.lexists(folder)]
+        made = self.missing_folders()
         try:
             self.create()
         finally:
-            for folder in made:
-                with suppress(OSError):  # it was never made, or another job works in it
-                    folder.rmdir()
+            remove_folders(made)
+
+    def missing_folders(self) -> list[Path]:
+        """The directory and those above it that are not there yet, the innermost first; none in an object store."""
+        folders = [self._folder, *self._folder.parents] if self.is_local else []
+        return [folder for folder in folders if not os.path.lexists(folder)]
 
     @contextmanager
     def _allowed(self, name: str) -> Iterator[None]:
@@ -266,17 +269,22 @@ class Storage:
             upload.write(buffer.getvalue())
 
 
+def remove_folders(made: list[Path]) -> None:
+    """Removes directories that a command made and left empty, the innermost first."""
+    for folder in made:
+        with suppress(OSError):  # it was never made, or another job works in it
+            folder.rmdir()
+
+
 def _open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    import pyarrow as pa
     import pyarrow.fs as pafs
 
     require_store(uri)
     try:
         filesystem, prefix = pafs.FileSystem.from_uri(uri)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise UserError(
-            f"{uri}: expected a local path or a URI that pyarrow opens (s3://, gs://, …): {error}"
-        ) from error
+    except (ValueError, NotImplementedError, OSError) as error:
+        said = f"expected a local path or a URI that pyarrow opens (s3://, gs://, …): {error}"
+        raise UserError(without_credentials(f"{shown_address(uri)}: {said}")) from error
     return filesystem, prefix.rstrip("/")
 
 

@@ -80,8 +80,12 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _say_how_to_go_on() -> None:
-    command = shlex.join(["tinyaug", *(argument for argument in sys.argv[1:] if argument != "--overwrite")])
-    _say(f"stopped; what was finished is kept. To go on: {command}")
+    from distill.stores import without_credentials
+
+    typed = ["tinyaug", *(argument for argument in sys.argv[1:] if argument != "--overwrite")]
+    shown = [without_credentials(argument) for argument in typed]  # options of an address stay: it is none without them
+    left_out = " (with the credentials in its addresses)" if shown != typed else ""
+    _say(f"stopped; what was finished is kept. To go on{left_out}: {shlex.join(shown)}")
 
 
 def _explain(error: Exception) -> int:

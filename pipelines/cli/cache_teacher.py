@@ -32,6 +32,7 @@ def cache_teacher(
     rebuild_cache: train.RebuildCache = False,
     device: opt.Device = "auto",
     precision: opt.Precision = "fp32",
+    dry_run: opt.DryRun = False,
 ) -> int:
     """Run the teacher over all training rows ahead of `distill`, which then takes --cache-dir OUT.
 
@@ -49,7 +50,10 @@ def cache_teacher(
     }  # fmt: skip
     request = distill_request({**locals(), **fixed})
     from pipelines.cli.training_progress import TrainingProgress
-    from pipelines.cli.training_summary import show_filled
+    from pipelines.cli.training_summary import show_cache_plan, show_filled
+
+    if dry_run:
+        return show_cache_plan(request, profile)
     from pipelines.training.cache_job import fill_teacher_cache
 
     with TrainingProgress() as progress:

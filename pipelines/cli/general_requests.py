@@ -26,7 +26,8 @@ def general_request(options: dict[str, Any]) -> GeneralRequest:
     Raises:
         UserError: a value that cannot be used.
     """
-    recipe = GENERAL_RECIPE.changed(options["epochs"], options["batch_size"], options["lr"], options["max_steps"])
+    given = (options["epochs"], options["batch_size"], options["lr"], options["max_steps"])
+    recipe = GENERAL_RECIPE.changed(*given, least_epochs=1)
     device, parts = named_device(options["device"]), options["accumulation"]
     if parts is None:
         parts = default_accumulation(recipe.batch_rows, device, int(os.environ.get("WORLD_SIZE", "1")))

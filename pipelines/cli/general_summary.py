@@ -7,8 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from pipelines.cli.terminal import output_console
-from pipelines.cli.training_summary import estimate_table
-from pipelines.wording import size
+from pipelines.cli.training_summary import show_stages
 
 if TYPE_CHECKING:
     from pipelines.training.finetune_job import Trained
@@ -56,10 +55,6 @@ def show_general_plan(request: GeneralRequest) -> int:
         plan = plan_from_beginning(request, folder)
     console, estimate = output_console(), plan.estimate
     console.print(f"corpus: {plan.sequences:,} sequences, {plan.tokens:,} tokens{KNOWN[plan.known]}", soft_wrap=True)
-    console.print(estimate_table(estimate))
-    console.print(estimate.cache, soft_wrap=True)
-    console.print(
-        f"disk: caches {size(estimate.cache_bytes)}, packed corpus, checkpoints and models {size(estimate.disk_bytes)}"
-    )
+    show_stages(console, estimate, "packed corpus, ")
     console.print("nothing was written")
     return 0

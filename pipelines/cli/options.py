@@ -36,7 +36,12 @@ OnBadRow = Annotated[
 AllowRejects = Annotated[bool, Option("--allow-rejects", help="Rejected rows are no failure.", rich_help_panel=DATA)]
 Demo = Annotated[
     bool,
-    Option("--demo", help="The embedded model, vectors and sentences: needs no network.", rich_help_panel=DATA),
+    Option(
+        "--demo",
+        help="The embedded model, vectors and sentences: needs no network. --data, --mlm and --glove of your own go "
+        "before them.",
+        rich_help_panel=DATA,
+    ),
 ]
 
 Mlm = Annotated[

@@ -8,9 +8,14 @@ from typing import Any
 
 from pipelines.cli.requests import augment_request
 from pipelines.cli.training_requests import distill_request, finetune_request
+from pipelines.devices import named_device
+from pipelines.errors import UserError
+from pipelines.settings import PRECISIONS
 from pipelines.training.recipe import QUICK_SOURCES
 from pipelines.training.request import EvaluateRequest
 from pipelines.training.run_job import RunRequest
+
+OF_FINE_TUNING = ("teacher_model", "epochs_finetune", "batch_size_finetune", "lr_finetune")
 
 
 def run_request(options: dict[str, Any]) -> RunRequest:
@@ -26,6 +31,8 @@ def run_request(options: dict[str, Any]) -> RunRequest:
         UserError, AugmentError: a value that cannot be used.
     """
     demo = options["demo"]
+    _refuse_idle(options)
+    _check_precisions(options)
     if demo:
         from pipelines.demo.recipe import demo_run_options
 
@@ -53,11 +60,35 @@ def run_request(options: dict[str, Any]) -> RunRequest:
             **common,
             "teacher": options["teacher"] or f"{root}/teacher",
             "teacher_revision": options["teacher_revision"] if options["teacher"] else None,
-            "cache_dir": options["cache_dir"] or Path(root) / "teacher_cache",
+            "cache_dir": options["cache_dir"] or (None if options["cache"] == "off" else Path(root) / "teacher_cache"),
             "out": f"{root}/student",
         }
     )
     return RunRequest(augment, finetune, distill, _evaluate(options, distill.out, distill), stated, demo)
+
+
+def _refuse_idle(options: dict[str, Any]) -> None:
+    """Refuses options, as typed, that could have no effect beside the others."""
+    if options["teacher"] is not None:
+        if typed := [f"--{name.replace('_', '-')}" for name in OF_FINE_TUNING if options[name] is not None]:
+            raise UserError(
+                f"--teacher {options['teacher']}: expected no {' and no '.join(typed)} beside it, for no teacher is "
+                "fine-tuned; leave one of them out"
+            )
+    elif options["teacher_revision"] is not None and options["teacher_model"] is None:
+        raise UserError(
+            f"--teacher-revision {options['teacher_revision']}: expected --teacher or --teacher-model with a name on "
+            "the hub beside it, found neither; --revision is that of --mlm"
+        )
+
+
+def _check_precisions(options: dict[str, Any]) -> None:
+    for name in ("augment_precision", "train_precision"):
+        if options[name] not in PRECISIONS:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option}: expected one of {', '.join(PRECISIONS)}, found {options[name]!r}")
+    if options["train_precision"] == "fp16" and named_device(options["device"]) == "cpu":
+        raise UserError("--train-precision fp16: expected a GPU, found --device cpu; use bf16 or fp32")
 
 
 def _evaluate(options: dict[str, Any], student: str, distill: Any) -> EvaluateRequest | None:

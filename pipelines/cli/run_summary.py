@@ -8,7 +8,7 @@ from rich.table import Table
 
 from pipelines.cli.terminal import TerminalReporter, output_console
 from pipelines.cli.training_progress import TrainingProgress
-from pipelines.cli.training_summary import estimate_table
+from pipelines.cli.training_summary import show_stages
 from pipelines.wording import duration, size
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ def comparison_table(metrics: dict[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for part, scores in metrics["dev"]["student"].items():
         for name in scores:
-            kept = metrics["kept"].get(part, {}).get(name)
             values = [_score(metrics, model, part, name) for model in MODELS]
-            table.add_row(f"{part} {name}", *values, "" if kept is None else f"{kept:.1%} kept")
+            table.add_row(f"{part} {name}", *values, _kept(metrics, part, name))
     sizes = [metrics["sizes"][model] for model in MODELS]
     table.add_row("layers", *(str(found["layers"]) for found in sizes), "")
     for label, name, unit in SIZES:
@@ -104,6 +103,15 @@ def _score(metrics: dict[str, Any], model: str, part: str, name: str) -> str:
     return f"{value:.1%} [{100 * interval[0]:.1f}-{100 * interval[1]:.1f}]"
 
 
+def _kept(metrics: dict[str, Any], part: str, name: str) -> str:
+    """The student's share of its teacher's score, or why there is none."""
+    guessing = [model for model in MODELS if part in metrics["near_chance"][model]]
+    if guessing:
+        return f"{' and '.join(guessing)} near chance"
+    kept = metrics["kept"].get(part, {}).get(name)
+    return "" if kept is None else f"{kept:.1%} kept"
+
+
 def _times(numbers: list[float], what: str) -> str:
     teacher, student = numbers
     return f"{teacher / max(student, 1e-9):,.1f} x {what}"
@@ -129,11 +137,8 @@ def show_run_plan(request: RunRequest) -> int:
         f"{size(augment.output_bytes + augment.candidate_bytes)}, {duration(augment.seconds)}",
         soft_wrap=True,
     )
-    console.print(estimate_table(plan.training))
-    console.print(plan.training.cache, soft_wrap=True)
-    training = plan.training
-    console.print(f"disk: caches {size(training.cache_bytes)}, checkpoints and models {size(training.disk_bytes)}")
-    console.print(f"in all {duration(plan.seconds)} on this machine")
+    show_stages(console, plan.training)
+    console.print(f"in all {duration(plan.seconds)} on this machine, and what comes on top")
     if warning := plan.warning(request.distill.machine.device, request.profile):
         console.print(warning, style="yellow", soft_wrap=True)
     console.print("nothing was written")

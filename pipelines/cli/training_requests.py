@@ -9,6 +9,7 @@ from pipelines.cli.requests import custom_options
 from pipelines.devices import named_device
 from pipelines.errors import UserError
 from pipelines.tasks.glue import plain_name
+from pipelines.training.answers import check_place
 from pipelines.training.recipe import PROFILES, QUICK_ROWS, StageRecipe, stage_recipe
 from pipelines.training.request import (
     CacheChoice,
@@ -83,6 +84,8 @@ def evaluate_request(options: dict[str, Any]) -> EvaluateRequest:
         raise UserError(f"--batch-size: expected at least 1, found {options['batch_size']}")
     if options["max_length"] is not None:
         Reading(options["max_length"])
+    if options["json_file"] is not None:
+        check_place("--json", options["json_file"])
     return EvaluateRequest(
         data=_data(options),
         model=options["model"],
@@ -138,9 +141,8 @@ def _recipe(stage: str, options: dict[str, Any], suffix: str) -> StageRecipe:
     if options["profile"] not in PROFILES:
         raise UserError(f"--profile: expected one of {', '.join(PROFILES)}, found {options['profile']!r}")
     recipe = stage_recipe(stage, plain_name(options["task"]), options["profile"])
-    return recipe.changed(
-        options[f"epochs{suffix}"], options[f"batch_size{suffix}"], options[f"lr{suffix}"], options["max_steps"]
-    )
+    given = (options[f"epochs{suffix}"], options[f"batch_size{suffix}"], options[f"lr{suffix}"], options["max_steps"])
+    return recipe.changed(*given, suffix=suffix.replace("_", "-"), least_epochs=1 if stage == "finetune" else 0)
 
 
 def _reading(options: dict[str, Any]) -> Reading:
@@ -157,7 +159,8 @@ def _machine(options: dict[str, Any]) -> Machine:
 
 
 def _data(options: dict[str, Any]) -> DataChoice:
-    return DataChoice(options["task"], options["data"], custom_options(options), options["data_revision"])
+    skip = options.get("on_bad_row") == "skip"
+    return DataChoice(options["task"], options["data"], custom_options(options), options["data_revision"], skip)
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rich.console import Console
+
     from pipelines.training.cache_job import Filled
     from pipelines.training.estimates import TrainingEstimate
     from pipelines.training.evaluate_job import Evaluated
     from pipelines.training.finetune_job import Trained
     from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
 
+TIMES = "the steps alone, as measured; start-up (loading, checks), evaluation on dev and writing come on top"
 Metrics = dict[str, dict[str, float]]
 
 
@@ -126,6 +129,23 @@ def show_distill_plan(request: DistillRequest, profile: str) -> int:
     return show_estimate(estimate, request.machine.device, profile)
 
 
+def show_cache_plan(request: DistillRequest, profile: str) -> int:
+    """Prints what filling a teacher cache would cost; writes nothing.
+
+    Args:
+        request: what the user asked for.
+        profile: what it was made from, for advice.
+
+    Returns:
+        The exit code.
+    """
+    from pipelines.training.cache_plan import plan_teacher_cache
+
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        estimate = plan_teacher_cache(request, folder)
+    return show_estimate(estimate, request.machine.device, profile)
+
+
 def show_estimate(estimate: TrainingEstimate, device: str, profile: str) -> int:
     """Prints an estimate stage by stage.
 
@@ -138,14 +158,29 @@ def show_estimate(estimate: TrainingEstimate, device: str, profile: str) -> int:
         The exit code.
     """
     console = output_console()
-    console.print(estimate_table(estimate))
-    if estimate.cache:
-        console.print(estimate.cache, soft_wrap=True)
-    console.print(f"disk: caches {size(estimate.cache_bytes)}, checkpoints and models {size(estimate.disk_bytes)}")
+    show_stages(console, estimate)
     if warning := estimate.warning(device, profile):
         console.print(warning, style="yellow", soft_wrap=True)
     console.print("nothing was written")
     return 0
+
+
+def show_stages(console: Console, estimate: TrainingEstimate, more: str = "") -> None:
+    """Prints stages, what their times leave out, cache, disk, and what the user may not have meant.
+
+    Args:
+        console: prints.
+        estimate: the estimate.
+        more: that lies on the disk beside checkpoints and models.
+    """
+    console.print(estimate_table(estimate))
+    console.print(f"time here: {TIMES}", soft_wrap=True)
+    if estimate.cache:
+        console.print(estimate.cache, soft_wrap=True)
+    rest = f", {more}checkpoints and models {size(estimate.disk_bytes)}" if estimate.disk_bytes else ""
+    console.print(f"disk: caches {size(estimate.cache_bytes)}{rest}", soft_wrap=True)
+    for note in estimate.notes:
+        console.print(f"warning: {note}", style="yellow", markup=False, soft_wrap=True)
 
 
 def estimate_table(estimate: TrainingEstimate) -> Table:

@@ -5,7 +5,7 @@ from pipelines.tasks.features import METADATA_KEY, features_metadata
 from pipelines.tasks.glue import GLUE, find_task
 from pipelines.tasks.opening import open_task
 from pipelines.tasks.split import OpenTask, Split
-from pipelines.tasks.task import BadRow, InputFile, Label, Task, stop_at_bad_row
+from pipelines.tasks.task import BadRow, InputFile, Label, Task, pass_over, stop_at_bad_row, stop_or_skip
 
 __all__ = [
     "GLUE",
@@ -20,5 +20,7 @@ __all__ = [
     "features_metadata",
     "find_task",
     "open_task",
+    "pass_over",
     "stop_at_bad_row",
+    "stop_or_skip",
 ]

@@ -53,7 +53,8 @@ def task_batch(batch: pa.RecordBatch, start: int, place: str, request: Request) 
     columns = [_column(column, batch, numbers, request, fault) for column in request.plan.columns]
     for row in sorted(faults):
         column, error = faults[row]
-        request.report(BadRow(place, None, start + row, column, error, _head(batch, row, request)))
+        in_file = start - request.start + row
+        request.report(BadRow(place, None, start + row, column, error, _head(batch, row, request), in_file))
     result = pa.RecordBatch.from_arrays([numbers, *columns], schema=request.plan.batch_schema)
     if not faults:
         return result
@@ -121,7 +122,7 @@ def _label(array: pa.Array, column: Column, request: Request, fault: Callable[[i
     if labels is None:
         return array
     values: list[int | float] = []
-    for row, value in enumerate(_python_values(array)):
+    for row, value in enumerate(python_values(array)):
         try:
             values.append(labels(value))
         except RowError as error:
@@ -130,7 +131,8 @@ def _label(array: pa.Array, column: Column, request: Request, fault: Callable[[i
     return pa.array(values, column.type)
 
 
-def _python_values(array: pa.Array) -> list[object]:
+def python_values(array: pa.Array) -> list[object]:
+    """The values of a decoded array; of text that is no UTF-8, what can be read of it."""
     if is_text(array.type):
         return [None if data is None else data.decode("utf-8", "replace") for data in _bytes_of(array)]
     values: list[object] = array.to_pylist()
@@ -140,4 +142,4 @@ def _python_values(array: pa.Array) -> list[object]:
 def _head(batch: pa.RecordBatch, row: int, request: Request) -> str:
     """The first characters of the row's first text."""
     origin = next(column.read_from for column in request.plan.columns if column.role is Role.TEXT)
-    return str(_python_values(decoded_array(batch.column(origin)).slice(row, 1))[0] or "")[:TEXT_SHOWN]
+    return str(python_values(decoded_array(batch.column(origin)).slice(row, 1))[0] or "")[:TEXT_SHOWN]

@@ -88,10 +88,11 @@ class BadRow:
     Attributes:
         file: The file, as the user named it.
         line: Physical line (1-based) where the row starts; None where the format has no lines.
-        source_idx: The row's number in the input (0-based; bad rows count).
+        source_idx: The row's number in the input, which may be several files (0-based; bad rows count).
         column: The column at fault; None where it is the whole row.
         error: What was expected and what was found.
         text: The row's first 200 characters.
+        row: The row's number in its file (0-based), which says where it is in a format without lines.
     """
 
     file: str
@@ -100,11 +101,12 @@ class BadRow:
     column: str | None
     error: str
     text: str
+    row: int = 0
 
     @property
     def place(self) -> str:
         """Where the row is, in words."""
-        where = f"line {self.line}" if self.line is not None else f"row {self.source_idx}"
+        where = f"line {self.line}" if self.line is not None else f"row {self.row}"
         return f"{self.file}, {where}" + (f", column {self.column!r}" if self.column is not None else "")
 
 
@@ -141,12 +143,25 @@ def stop_at_bad_row(bad: BadRow) -> NoReturn:
     """The default policy for bad rows: the first one stops the job.
 
     Raises:
+        UserError: Always; it names file, line and column.
+    """
+    raise UserError(f"{bad.place}: {bad.error}. Correct the row, or take it out of the file.")
+
+
+def stop_or_skip(bad: BadRow) -> NoReturn:
+    """The same for verbs that have the option to go on without such rows.
+
+    Raises:
         UserError: Always; it names file, line and column, and the way round.
     """
     raise UserError(
         f"{bad.place}: {bad.error}. Correct the row, or pass --on-bad-row skip, which moves such rows to "
         "rejected.parquet and goes on."
     )
+
+
+def pass_over(bad: BadRow) -> None:
+    """The policy of what comes after a stage that wrote the bad rows down: they are left out."""
 
 
 def shown(value: object, width: int = 60) -> str:

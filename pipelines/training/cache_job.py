@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.errors import DistillError
 from pipelines.errors import JobError, UserError
+from pipelines.lock import remove_unused
 from pipelines.run_file import undone_if_refused
 from pipelines.training.cache_room import OFF
 from pipelines.training.distill_checks import check_disk, check_distill
@@ -21,6 +22,7 @@ from pipelines.training.distill_session import (
     training_rows,
     training_stream,
 )
+from pipelines.training.estimates import layer_map_note, subset_note
 from pipelines.training.folder import (
     METRICS,
     RUN,
@@ -82,8 +84,7 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
     """
     from distill.folder_lock import folder_lock
 
-    if request.cache.mode == OFF:
-        raise UserError("--cache: expected auto, full or logits, found off: there would be nothing to do")
+    check_mode(request)
     if (processes := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
         raise UserError(f"`tinyaug {KIND}`: expected one process, found {processes}; start it without torchrun")
     storage = stage_storage(request.out, "a teacher cache")
@@ -92,21 +93,53 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
     content = _content(request, checked)
     teacher = load_teacher(request, checked)
     pack_teacher(teacher)
+    made = storage.missing_folders()
     with folder_lock(storage.local_folder()):
         started = started_run(storage, KIND, request.cache.rebuild)
         if started is not None:
             refuse_other_run(storage, started, content, storage.size(METRICS) is not None, AFRESH)
         storage.clear_partial()
-        with undone_if_refused(storage, fresh=started is None):
-            if started is None:
-                storage.write_json(RUN, content)  # first of all: it says whose folder this is
-            place = training_rows(request, checked, storage)
-            stream = training_stream(request, checked, place, request.intermediate.batch_rows)
-            decision = _decided(request, teacher, stream, storage)
-            there = _bytes(storage.local_folder() / _kept(request, decision))
-            check_disk(storage.local_folder(), decision.bytes - there, "the teacher cache")
+        try:
+            with undone_if_refused(storage, fresh=started is None):
+                stream, decision = _begun(request, checked, teacher, content if started is None else None, storage)
+        finally:
+            remove_unused(storage, made)
+        notes = subset_note(request.reading.train_rows, len(stream)) + layer_map_note(checked.student.layer_map)
+        for note in notes:
+            reporter.warning(note)
         reporter.message(decision.words)
         return _filled(request, teacher, stream, decision, storage, reporter)
+
+
+def _begun(
+    request: DistillRequest,
+    checked: CheckedDistill,
+    teacher: Teacher,
+    content: dict[str, Any] | None,
+    storage: Storage,
+) -> tuple[ShardStream, CacheDecision]:
+    """The training rows and what will be kept of them; `content` is run.json's on a first start."""
+    if content is not None:
+        storage.write_json(RUN, content)  # first of all: it says whose folder this is
+    place = training_rows(request, checked, storage)
+    stream = training_stream(request, checked, place, request.intermediate.batch_rows)
+    begun = storage.read_json(RUN) or {}
+    decision = decision_for(request, teacher, stream, storage, begun)
+    if "resolved" not in begun:
+        storage.write_json(RUN, {**begun, "resolved": {"cache": asdict(decision)}})
+    there = bytes_of(storage.local_folder() / kept_content(request, decision))
+    check_disk(storage.local_folder(), decision.bytes - there, "the teacher cache")
+    return stream, decision
+
+
+def check_mode(request: DistillRequest) -> None:
+    """Refuses to keep nothing.
+
+    Raises:
+        UserError: the cache is off.
+    """
+    if request.cache.mode == OFF:
+        raise UserError("--cache: expected auto, full or logits, found off: there would be nothing to do")
 
 
 def _content(request: DistillRequest, checked: CheckedDistill) -> dict[str, Any]:
@@ -123,16 +156,22 @@ def _content(request: DistillRequest, checked: CheckedDistill) -> dict[str, Any]
     return run_content(KIND, settings, task_content(checked.data.task), inputs, models)
 
 
-def _decided(request: DistillRequest, teacher: Teacher, stream: ShardStream, storage: Storage) -> CacheDecision:
-    """The decision of the first start: what was begun is gone on with, whatever became of the disk since."""
-    content = storage.read_json(RUN) or {}
-    if "resolved" in content:
-        return CacheDecision(**content["resolved"]["cache"])
-    caches = storage.local_folder()
+def decision_for(
+    request: DistillRequest, teacher: Teacher, stream: ShardStream, storage: Storage, started: dict[str, Any] | None
+) -> CacheDecision:
+    """The decision of the first start: what was begun is gone on with, whatever became of the disk since.
+
+    Args:
+        request: what the user asked for.
+        teacher: the teacher.
+        stream: the training rows.
+        storage: the folder of the cache.
+        started: its run.json; None for a fresh folder.
+    """
+    if started is not None and "resolved" in started:
+        return CacheDecision(**started["resolved"]["cache"])
     asked = replace(request, intermediate=replace(request.intermediate, max_steps=None))
-    decision = decide_cache(asked, teacher, stream, caches)
-    storage.write_json(RUN, {**content, "resolved": {"cache": asdict(decision)}})
-    return decision
+    return decide_cache(asked, teacher, stream, storage.local_folder())
 
 
 def _filled(
@@ -143,23 +182,25 @@ def _filled(
     storage: Storage,
     reporter: TrainingReporter,
 ) -> Filled:
-    kept = _kept(request, decision)
+    kept = kept_content(request, decision)
     caches = storage.local_folder()
     targets = open_targets(request, teacher, stream, kept, caches, Ranks(request.machine.device == "cpu"))
     fresh = targets.cache is not None and not targets.cache.complete
     if fresh:
         _fill(targets, stream, reporter)
     folder = caches / kept
-    size = _bytes(folder)
+    size = bytes_of(folder)
     storage.write_json(METRICS, {"content": kept, "rows": len(stream), "bytes": size})
     return Filled(folder, decision.words, len(stream), size, fresh)
 
 
-def _kept(request: DistillRequest, decision: CacheDecision) -> str:
+def kept_content(request: DistillRequest, decision: CacheDecision) -> str:
+    """What of the teacher's outputs will be kept: full or logits."""
     return decision.intermediate if request.intermediate.epochs else decision.prediction
 
 
-def _bytes(folder: Path) -> int:
+def bytes_of(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 without one."""
     return sum(path.stat().st_size for path in folder.glob("*"))
 
 

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
 from pipelines.errors import UserError
-from pipelines.training.models import find_model, load_config, load_tokenizer
+from pipelines.training.choices import GENERAL, RANDOM, TEACHER_LAYERS, check_choices, student_shape
+from pipelines.training.distill_session import loss_settings
+from pipelines.training.models import find_model, has_vocabulary, load_config, load_tokenizer
 from pipelines.training.parts import open_data, shards_of, task_columns
+from pipelines.training.shard_labels import check_shard_labels
+from pipelines.wording import size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -20,10 +24,6 @@ if TYPE_CHECKING:
     from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest, LossChoice
-
-GENERAL, TEACHER_LAYERS, RANDOM = "general", "teacher-layers", "random"
-DEFAULT_STUDENT = "tinybert4"
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,12 @@ def check_distill(request: DistillRequest) -> CheckedDistill:
     """
     from distill.reading import open_shards
 
+    check_choices(request)
     data = open_data(request.data)
     train = None
     if request.train is not None:
         train = shards_of(request.train)
-        open_shards(train, task_columns(data.task, labelled=False))
+        check_shard_labels(open_shards(train, task_columns(data.task, labelled=False)), data.task)
     elif data.opened is None:
         raise UserError("--train: expected a folder of Parquet shards beside a custom task without --data, found none")
     else:
@@ -116,21 +117,23 @@ def check_distill(request: DistillRequest) -> CheckedDistill:
 
 
 def check_teacher(teacher: TeacherFiles, task: Task, max_length: int) -> None:
-    """Labels, vocabulary size and positions of a teacher.
+    """Labels, vocabulary size and positions of a teacher, or of another model for a task.
 
     Raises:
         UserError, DistillError: they do not fit the task.
     """
     from distill.checks import check_labels, check_length, check_vocabulary_size
 
-    check_labels(teacher.config, teacher.config, task.label.names or None)
+    what, who = teacher.found.what, f"{teacher.found.what} {teacher.found.name}"
+    if task.label.names:
+        check_labels(teacher.config, task.label.names, who, task.name)
     if task.label.kind == "score" and teacher.config.num_labels != 1:
         raise UserError(
-            f"teacher {teacher.found.name}: expected one output, for {task.name} is a score; found "
-            f"{teacher.config.num_labels} labels; fine-tune it for this task"
+            f"{who}: expected one output, for {task.name} is a score; found {teacher.config.num_labels} labels; it "
+            f"was trained on another task: give one for {task.name}"
         )
-    check_vocabulary_size(teacher.config, teacher.tokenizer, "teacher")
-    check_length(teacher.config, max_length, "teacher")
+    check_vocabulary_size(teacher.config, teacher.tokenizer, what)
+    check_length(teacher.config, max_length, what)
 
 
 def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles) -> StudentPlan:
@@ -139,29 +142,32 @@ def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles
     Raises:
         UserError, DistillError: they do not fit.
     """
-    from distill.checks import check_labels, check_length, check_vocabulary_size
+    from distill.checks import check_length, check_vocabulary_size
     from distill.layer_maps import resolve_layer_map
-    from distill.student import student_config
+    from distill.student import check_equal_widths, start_config, student_config
 
-    kinds = (GENERAL, TEACHER_LAYERS, RANDOM)
-    shape = request.student or (DEFAULT_STUDENT if request.start in kinds else request.start)
-    config = student_config(_existing(shape), teacher.config)
+    shape = student_shape(request)
+    config = student_config(shape, teacher.config)
     if config.model_type != teacher.config.model_type and request.start == TEACHER_LAYERS:
         raise UserError(f"--student-init {TEACHER_LAYERS}: expected a student of the teacher's family, found {shape}")
     layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
+    loss_settings(request).weights(config.num_hidden_layers)
     if request.intermediate.epochs:
         _check_heads(config, teacher.config, request.losses)
-    check_labels(teacher.config, config)
     check_vocabulary_size(config, teacher.tokenizer, "student")
     check_length(config, request.reading.max_length, "student")
-    found = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request.start, shape)
-    for folder in (Path(shape), *((found.folder,) if found else ())):
-        _check_vocabulary(folder, teacher)
     if request.start == TEACHER_LAYERS and config.hidden_size != teacher.config.hidden_size:
         raise UserError(
             f"--student-init {TEACHER_LAYERS}: expected the teacher's width ({teacher.config.hidden_size}), found "
             f"{config.hidden_size} in {shape}; give a student of that width, or start from general weights"
         )
+    if request.start == TEACHER_LAYERS:
+        check_equal_widths(config, teacher.config)
+    found = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request.start, shape)
+    if found is not None:
+        start_config(str(found.folder), config)
+    for folder in (Path(shape), *((found.folder,) if found else ())):
+        _check_vocabulary(folder, teacher)
     start = str(found.folder) if found else request.start
     return StudentPlan(shape, start, config, layer_map, found)
 
@@ -202,20 +208,9 @@ def check_disk(folder: Path, needed: int, why: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f"{folder}: expected {needed / 1e9:.1f} GB of free disk ({why}), found {free / 1e9:.1f} GB; free some, "
-            "choose another disk, or give --cache logits or a lower --cache-budget"
+            f"{folder}: expected {size(needed)} of free disk ({why}), found {size(free)}; free some, choose another "
+            "disk, or give a lower --cache-budget"
         )
-
-
-def _existing(shape: str) -> str:
-    """A path as it is; a name without a file would be looked for on the hub."""
-    from distill.student import NAMED_SHAPES
-
-    if shape in NAMED_SHAPES or Path(shape).exists():
-        return shape
-    if shape.endswith(".json") or shape.startswith((".", "/", "~")) or "/" not in shape:
-        raise UserError(f"--student {shape}: expected {', '.join(NAMED_SHAPES)} or a config.json, found no such file")
-    return shape
 
 
 def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: LossChoice) -> None:
@@ -233,6 +228,6 @@ def _check_vocabulary(folder: Path, teacher: TeacherFiles) -> None:
     from distill.checks import check_vocabularies
     from pipelines.training.models import FoundModel
 
-    if folder.is_dir() and any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if has_vocabulary(folder):
         own = load_tokenizer(FoundModel("student", str(folder), folder, None, ""))
         check_vocabularies(teacher.tokenizer, own)

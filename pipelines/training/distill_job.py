@@ -63,13 +63,13 @@ if TYPE_CHECKING:
 STUDENT = "student"  # what the intermediate stage leaves, in its folder
 
 
-def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: str = "paper") -> Trained:
+def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: str | None = "paper") -> Trained:
     """Distils, going on where an earlier run of the same command stopped.
 
     Args:
         request: what the user asked for.
         reporter: is told of progress.
-        profile: what it was made from, for advice.
+        profile: what it was made from, for advice; None where a long run was announced already.
 
     Returns:
         What came of it.
@@ -121,7 +121,7 @@ class _Distillation:
         self.stages: dict[str, Any] = {}
         self.targets: dict[str, Targets] = {}  # by content of the cache: both stages read one that was checked once
 
-    def run(self, content: dict[str, Any], profile: str) -> Trained:
+    def run(self, content: dict[str, Any], profile: str | None) -> Trained:
         """Preflight, then stage after stage."""
         from distill.folder_lock import folder_lock
 
@@ -144,7 +144,7 @@ class _Distillation:
         self.ranks.wait()
         return Trained(self.storage, self.storage.read_json(METRICS) or {}, True)
 
-    def _begin(self, content: dict[str, Any], profile: str) -> None:
+    def _begin(self, content: dict[str, Any], profile: str | None) -> None:
         """Writes what all ranks then find; on a first start the preflight resolves what run.json keeps for resumes."""
         request, checked, storage = self.request, self.checked, self.storage
         started = storage.read_json(RUN)
@@ -162,7 +162,9 @@ class _Distillation:
         contents = {plan.cache.intermediate, plan.cache.prediction}
         stream = training_stream(request, checked, place, request.prediction.batch_rows)
         claim_caches(request.cache, self.teacher, stream, contents, self.caches)
-        if warning := plan.estimate.warning(request.machine.device, profile):
+        for note in plan.estimate.notes:
+            self.reporter.warning(note)
+        if profile is not None and (warning := plan.estimate.warning(request.machine.device, profile)):
             self.reporter.warning(warning)
         resolved = {
             "layer_map": checked.student.layer_map,
@@ -217,7 +219,7 @@ class _Distillation:
             self.targets[content] = open_targets(request, self.teacher, stream, content, self.caches, self.ranks)
         targets = self.targets[content]
         settings = train_settings(recipe, request.machine, request.reading.seed)
-        examples = recipe.examples(len(stream))
+        examples = recipe.examples(len(stream), request.reading.seed)
         state = train_stage(stage, stream, targets, self.root / stage.name, settings, dev, self.reporter, examples)
         self.stages[stage.name] = {
             "steps": state.step,

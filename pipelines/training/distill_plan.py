@@ -12,7 +12,7 @@ from pipelines.training.distill_session import (
     taught_examples,
     training_stream,
 )
-from pipelines.training.estimates import StageEstimate, TrainingEstimate, weights_bytes
+from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, subset_note, weights_bytes
 from pipelines.training.measure import sample_batches, stage_cost
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def plan_distill(
     """
     from distill.objectives import IntermediateStage, PredictionStage
 
-    losses, machine = loss_settings(request), request.machine
+    losses, machine, seed = loss_settings(request), request.machine, request.reading.seed
     stream = training_stream(request, checked, place, request.intermediate.batch_rows)
     rows = len(stream) if rows is None else rows
     decision = decide_cache(request, teacher, stream, caches, rows)
@@ -75,9 +75,10 @@ def plan_distill(
         if recipe.epochs:
             cost = stage_cost(kind(student, teacher, losses), teacher, batches, machine)
             content = decision.intermediate if name == "intermediate" else decision.prediction
-            taught = taught_examples(recipe, rows, content, name == "intermediate")
+            taught = taught_examples(recipe, rows, content, name == "intermediate", seed)
             if name == "prediction" and content == decision.intermediate and request.intermediate.sees_all(rows):
                 taught = 0  # the first stage filled it
-            stages.append(StageEstimate(name, recipe, rows, cost, taught))
+            stages.append(StageEstimate(name, recipe, rows, cost, taught, seed))
     disk = weights_bytes(student.model.num_parameters(), len(stages))
-    return DistillPlan(decision, TrainingEstimate(tuple(stages), decision.words, decision.bytes, disk))
+    notes = subset_note(request.reading.train_rows, rows) + layer_map_note(checked.student.layer_map)
+    return DistillPlan(decision, TrainingEstimate(tuple(stages), decision.words, decision.bytes, disk, notes))

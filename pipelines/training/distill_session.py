@@ -189,7 +189,8 @@ def train_inputs(checked: CheckedDistill) -> list[dict[str, Any]]:
     ]
 
 
-def taught_examples(recipe: StageRecipe, rows: int, content: str, wants_states: bool) -> int:
+def taught_examples(recipe: StageRecipe, rows: int, content: str, wants_states: bool, seed: int) -> int:
     """Examples the teacher has to be run on in a stage: one epoch's where what the stage wants is kept."""
     kept = content == "full" or (content == "logits" and not wants_states)
-    return min(rows, recipe.examples(rows)) if kept else recipe.examples(rows)
+    examples = recipe.examples(rows, seed)
+    return min(rows, examples) if kept else examples

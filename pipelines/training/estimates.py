@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pipelines.training.recipe import QUICK_EPOCHS, QUICK_ROWS
@@ -26,6 +27,7 @@ class StageEstimate:
         rows: of its data.
         cost: seconds an example.
         taught: examples the teacher has to see: all of them, or an epoch's where its outputs are kept.
+        seed: of the order, which decides when short batches come.
     """
 
     name: str
@@ -33,6 +35,7 @@ class StageEstimate:
     rows: int
     cost: Cost
     taught: int = 0
+    seed: int = 42
 
     @property
     def steps(self) -> int:
@@ -42,7 +45,7 @@ class StageEstimate:
     @property
     def examples(self) -> int:
         """Examples it sees."""
-        return self.recipe.examples(self.rows)
+        return self.recipe.examples(self.rows, self.seed)
 
     @property
     def seconds(self) -> float:
@@ -51,7 +54,7 @@ class StageEstimate:
 
     def quick(self) -> StageEstimate:
         """The same stage with `--profile quick`."""
-        epochs = min(self.recipe.epochs, QUICK_EPOCHS[self.name])
+        epochs = min(self.recipe.epochs, QUICK_EPOCHS.get(self.name, self.recipe.epochs))
         rows = min(self.rows, QUICK_ROWS)
         taught = min(self.taught, rows) if self.taught <= self.rows else rows * epochs
         return replace(self, recipe=replace(self.recipe, epochs=epochs), rows=rows, taught=taught)
@@ -66,12 +69,14 @@ class TrainingEstimate:
         cache: the cache's decision in words; empty without one.
         cache_bytes: that it will take.
         disk_bytes: checkpoints and models beside it.
+        notes: what the user may not have meant.
     """
 
     stages: tuple[StageEstimate, ...]
     cache: str
     cache_bytes: int
     disk_bytes: int
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -92,6 +97,33 @@ class TrainingEstimate:
 def is_long(seconds: float, device: str, profile: str = "paper") -> bool:
     """Whether a run is to be announced: it takes hours, and is not the quick one already."""
     return seconds >= (LONG_ON_CPU if device == "cpu" else LONG) and profile != "quick"
+
+
+def subset_note(wanted: int | None, rows: int) -> tuple[str, ...]:
+    """What to say where a subset was asked for that is larger than the whole.
+
+    Args:
+        wanted: rows of the subset; None for all rows.
+        rows: that there are.
+    """
+    if wanted is None or wanted <= rows:
+        return ()
+    return (f"there are {rows:,} training rows, fewer than the {wanted:,} to learn from: all of them are used",)
+
+
+def layer_map_note(layers: tuple[int, ...]) -> tuple[str, ...]:
+    """What to say of a layer map that does not rise; the paper's all do, but any function of the layers is allowed.
+
+    Args:
+        layers: teacher layers g(1) … g(M).
+    """
+    if all(low < high for low, high in pairwise(layers)):
+        return ()
+    shown = ",".join(str(layer) for layer in layers)
+    return (
+        f"--layer-map {shown}: teacher layers usually rise from one student layer to the next, here they do not; it is "
+        "taken as it stands",
+    )
 
 
 def weights_bytes(parameters: int, stages: int = 1) -> int:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.storage import Storage
-from pipelines.tasks import OpenTask, Task, stop_at_bad_row
-from pipelines.tasks.glue_files import open_glue_file
-from pipelines.tasks.hub import open_hub
+from pipelines.training.answers import check_answers
+from pipelines.training.diagnostic import AX, find_diagnostic
 from pipelines.training.distill_checks import check_teacher, find_files
 from pipelines.training.judging import BATCH_ROWS, metrics_of
 from pipelines.training.models import load_classifier, move, trained_length
 from pipelines.training.parts import TaskData, open_data, open_stream, task_columns, write_part
-from pipelines.training.predictions import check_predictions, prediction_table, write_predictions
+from pipelines.training.predictions import prediction_table, write_predictions
 from pipelines.training.recipe import MAX_LENGTH
 from pipelines.training.submission import FILES, add_to_archive, submission_file, submitted_parts
 
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
 
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import EvaluateRequest
-
-AX = "ax"
-AX_PLACES = ("diagnostic.tsv", "diagnostic/diagnostic.tsv", "AX/diagnostic.tsv", "AX/test.tsv", "ax/test.tsv")
 
 
 @dataclass(frozen=True)
@@ -65,8 +60,7 @@ def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter) -> Evalua
         JobError: a file cannot be written.
     """
     data = open_data(request.data)
-    if request.predictions is not None:
-        check_predictions(request.predictions)
+    check_answers(request)
     wanted = submitted_parts(data.task) if request.submission is not None else ()
     for part in (*data.dev_parts, *wanted):
         if data.opened is not None:
@@ -82,9 +76,11 @@ def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter) -> Evalua
 
 class _Evaluation:
     def __init__(self, request: EvaluateRequest, data: TaskData, storage: Storage, reporter: TrainingReporter) -> None:
+        from distill.checks import usable_positions
+
         self.request, self.data, self.storage, self.reporter = request, data, storage, reporter
         files = find_files(request.model, request.revision, "model")
-        positions = int(files.config.max_position_embeddings or MAX_LENGTH)
+        positions = usable_positions(files.config) or MAX_LENGTH
         self.max_length = request.max_length or min(trained_length(files.found.folder) or MAX_LENGTH, positions)
         check_teacher(files, data.task, self.max_length)
         self.tokenizer = files.tokenizer
@@ -118,16 +114,10 @@ class _Evaluation:
             logits, _ = self._predict(self.data, part, labelled=False)
             files[FILES[task.name, part]] = submission_file(task, logits)
             found.rows[part] = len(logits)
-        if task.name == "mnli":
-            diagnostic = self._diagnostic()
-            if diagnostic is None:
-                self.reporter.warning(
-                    f"no diagnostic set: expected one of {', '.join(AX_PLACES)} in or beside --data; AX.tsv is left out"
-                )
-            else:
-                logits, _ = self._predict(diagnostic, "test", labelled=False)
-                files[FILES["mnli", AX]] = submission_file(task, logits)
-                found.rows[AX] = len(logits)
+        if task.name == "mnli" and (diagnostic := find_diagnostic(self.request.data, task, self.reporter)) is not None:
+            logits, _ = self._predict(diagnostic, "test", labelled=False)
+            files[FILES["mnli", AX]] = submission_file(task, logits)
+            found.rows[AX] = len(logits)
         missing = add_to_archive(archive, files)
         return replace(found, submitted=tuple(sorted(files)), missing=tuple(missing))
 
@@ -143,17 +133,3 @@ class _Evaluation:
             return predict(self.model, stream, Precision(self.request.machine.precision))
         finally:
             stream.close()
-
-    def _diagnostic(self) -> TaskData | None:
-        """MNLI's diagnostic set, from files or the hub; None where there is none."""
-        label, folder = self.data.task.label, self.request.data.data
-        parts = {"test": "test.tsv"}
-        if folder is None:
-            opened = open_hub(Task(AX, self.data.task.text_columns, label, parts), None, stop_at_bad_row)
-            return TaskData(opened.task, opened)
-        task = Task(AX, ("sentence1", "sentence2"), label, parts)
-        for place in (base / name for base in (folder, folder.parent) for name in AX_PLACES):
-            if place.is_file():
-                opening: Any = partial(open_glue_file, task, "test", place, stop_at_bad_row)
-                return TaskData(task, OpenTask(task, {"test": opening}, str, str(place)))
-        return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.run_file import undone_if_refused
+from pipelines.training.estimates import subset_note
 from pipelines.training.folder import (
     METRICS,
     RUN,
@@ -19,7 +20,7 @@ from pipelines.training.folder import (
     started_run,
     task_content,
 )
-from pipelines.training.judging import dev_of, evaluate_parts, metrics_of
+from pipelines.training.judging import chance, dev_of, evaluate_parts, metrics_of, shown
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.model_card import card
 from pipelines.training.models import find_model, load_classifier, load_config, load_tokenizer, move, name_labels
@@ -196,11 +197,13 @@ def _finetune(
             reporter.warning(warning)
     settings = train_settings(request.recipe, request.machine, reading.seed)
     rows = len(stream)
-    state = train_stage(
-        LabelStage(model), stream, None, folder / STAGE, settings, dev, reporter, request.recipe.examples(rows)
-    )
+    for note in subset_note(reading.train_rows, rows):
+        reporter.warning(note)
+    examples = request.recipe.examples(rows, reading.seed)
+    state = train_stage(LabelStage(model), stream, None, folder / STAGE, settings, dev, reporter, examples)
     if ranks.main:
         metrics = _publish(request, encoder, model, storage, state, rows)
+        _warn_of_chance(metrics["dev"], storage, encoder.data, reporter)
     ranks.wait()
     return Trained(storage, metrics if ranks.main else storage.read_json(METRICS) or {}, True)
 
@@ -248,3 +251,13 @@ def _publish(
     storage.write_json(METRICS, metrics)
     drop_checkpoints(storage.local_folder() / STAGE)
     return metrics
+
+
+def _warn_of_chance(
+    found: dict[str, dict[str, float]], storage: Storage, data: TaskData, reporter: TrainingReporter
+) -> None:
+    for part in data.dev_parts[:1]:  # the one that selects
+        if guess := chance(found[part], storage, data, part):
+            reporter.warning(
+                f"{shown(found[part])} on {part} is near chance ({guess}); try more --epochs, another --lr or more rows"
+            )

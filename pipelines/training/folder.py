@@ -15,6 +15,7 @@ from pipelines.lock import LOCK
 from pipelines.records import FORMAT_VERSION, sha256
 from pipelines.settings import differences, software_versions
 from pipelines.storage import PARTIAL, Storage
+from pipelines.store_address import shown_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,10 @@ def stage_storage(out: str, what: str) -> Storage:
         UserError: it is an address of an object store.
     """
     if "://" in out and not out.startswith("file://"):
-        raise UserError(f"--out {out}: expected a local folder for {what}, found an address; copy it there afterwards")
+        shown = shown_address(out)
+        raise UserError(
+            f"--out {shown}: expected a local folder for {what}, found an address; copy it there afterwards"
+        )
     return Storage(out)
 
 

@@ -133,6 +133,8 @@ class _General:
         check_disk(self.root, plan.estimate.disk_bytes, "checkpoints and models")
         stream = packed_stream(request, self.checked, str(self.root / FOLDER), static=True)
         claim_caches(request.cache, models[0], stream, {plan.cache.content}, self.caches)
+        for note in plan.estimate.notes:
+            self.reporter.warning(note)
         seconds = plan.estimate.seconds
         if is_long(seconds, request.machine.device):
             self.reporter.warning(
@@ -157,7 +159,7 @@ class _General:
         stream = packed_stream(request, self.checked, str(self.root / FOLDER), static=content == "full")
         targets = open_targets(request, teacher, stream, content, self.caches, self.ranks)
         settings = replace(train_settings(recipe, request.machine, request.reading.seed), warmup_steps=WARMUP_STEPS)
-        examples = recipe.examples(len(stream))
+        examples = recipe.examples(len(stream), request.reading.seed)
         state = train_stage(stage, stream, targets, self.root / STAGE, settings, None, self.reporter, examples)
         if self.ranks.main:
             self._publish(resolved, state, student)

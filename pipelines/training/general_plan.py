@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.storage import Storage
 from pipelines.training.distill_session import taught_examples
-from pipelines.training.estimates import StageEstimate, TrainingEstimate, weights_bytes
+from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, weights_bytes
 from pipelines.training.general_session import CacheDecision, decide_cache, make_stage, packed_stream
 from pipelines.training.measure import sample_batches, stage_cost
 from pipelines.training.packed import FOLDER, GROUP_SEQUENCES, pack_corpus
@@ -69,11 +69,13 @@ def plan_general(
     stream = packed_stream(request, checked, str(folder / FOLDER), static=True)
     cache = decide_cache(request, teacher, stream, caches, sequences)
     cost = stage_cost(make_stage(request, student, teacher), teacher, sample_batches(stream), request.machine)
-    taught = taught_examples(request.recipe, sequences, cache.content, wants_states=True)
-    stage = StageEstimate("general", request.recipe, sequences, cost, taught)
+    seed = request.reading.seed
+    taught = taught_examples(request.recipe, sequences, cache.content, True, seed)
+    stage = StageEstimate("general", request.recipe, sequences, cost, taught, seed)
     bytes_of = sum(file["bytes"] for file in packed.files.values()) * sequences // packed.sequences
     disk = weights_bytes(student.model.num_parameters()) + bytes_of
-    estimate = TrainingEstimate((stage,), cache.words, cache.bytes, disk)
+    notes = layer_map_note(checked.student.layer_map)
+    estimate = TrainingEstimate((stage,), cache.words, cache.bytes, disk, notes)
     return GeneralPlan(sequences, packed.tokens * sequences // packed.sequences, known, cache, estimate)
 
 

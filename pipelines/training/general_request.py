@@ -125,6 +125,7 @@ class GeneralRequest:
             raise UserError("--cache logits: expected auto, full or off, for there are no logits to keep here")
         if not self.recipe.epochs:
             raise UserError("--epochs: expected at least 1, found 0")
+        self.machine.check_parts(self.recipe)
 
     @property
     def intermediate(self) -> StageRecipe:

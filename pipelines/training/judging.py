@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipelines.training.loop import Dev
 from pipelines.training.parts import open_stream, task_columns, write_part
 
@@ -67,3 +69,37 @@ def evaluate_parts(
         found[part] = evaluate(model, stream, metrics_of(data.task), Precision(precision))
         stream.close()
     return found
+
+
+def chance(found: dict[str, float], storage: Storage, data: TaskData, part: str) -> str | None:
+    """What guessing reaches on a dev part, in words, where a model's result may be no better; else None.
+
+    By accuracy against the most frequent label; by Matthews' correlation where the task is judged by it, and by the
+    better one for scores.
+
+    Args:
+        found: metric -> value.
+        storage: folder that the parts are written into as Parquet.
+        data: the task.
+        part: of it.
+    """
+    import pyarrow.parquet as pq
+
+    from distill.checks import near_chance, uncorrelated
+    from distill.metrics import Metric
+
+    label: Any = data.task.label
+    labels = pq.read_table(write_part(storage, data, part), columns=[label.column]).column(0).to_numpy()
+    if label.kind == "score":
+        return "guessing: 0" if uncorrelated(max(found.values()), len(labels)) else None
+    if Metric.MATTHEWS in found:
+        return "guessing: 0" if uncorrelated(found[Metric.MATTHEWS], len(labels)) else None
+    counts: list[int] = np.bincount(labels, minlength=len(label.names)).tolist()
+    if not near_chance(found[Metric.ACCURACY], counts):
+        return None
+    return f"always {label.names[int(np.argmax(counts))]}: {max(counts) / len(labels):.4f}"
+
+
+def shown(found: dict[str, float]) -> str:
+    """A model's metrics as a message has them."""
+    return ", ".join(f"{metric} {value:.4f}" for metric, value in found.items())

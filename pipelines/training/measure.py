@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distill.objectives import Stage
     from distill.shards import Batch, ShardStream
-    from distill.teacher import Teacher
+    from distill.teacher import Teacher, Wanted
     from pipelines.training.request import Machine
 
 SECONDS = 2.0  # of measuring a stage, past its first batch
@@ -72,6 +72,27 @@ def stage_cost(stage: Stage, teacher: Teacher | None, batches: list[Batch], mach
         if teaching + learning > SECONDS:
             break
     return Cost(teaching / examples, learning / examples)
+
+
+def teacher_cost(teacher: Teacher, wanted: Wanted, batches: list[Batch], machine: Machine) -> Cost:
+    """Times the teacher alone, as it fills a cache.
+
+    Args:
+        teacher: the teacher.
+        wanted: which of its outputs are kept.
+        batches: of its data, at least one.
+        machine: device and precision.
+    """
+    seconds, examples = 0.0, 0
+    for number, batch in enumerate(batches):
+        start = _now(machine)
+        teacher.targets(batch, wanted)
+        if number == 0 and len(batches) > 1:
+            continue  # the first one allocates
+        seconds, examples = seconds + _now(machine) - start, examples + len(batch)
+        if seconds > SECONDS:
+            break
+    return Cost(seconds / examples, 0.0)
 
 
 def _step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
     from pipelines.tasks import Task
+
+TRAINING = ("finetune", "distill", "distill-general")  # verbs that leave a model in their folder
+VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+SAVE_ONE = "save the model's there with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,11 @@ def find_model(name: str, revision: str | None, what: str) -> FoundModel:
     """Finds a model by folder or hub name; loads nothing.
 
     Raises:
-        AugmentError, UserError: no such model, no network, a folder without config.json or weights.
+        AugmentError, UserError: no such model, no network, a folder without config.json or weights, a model still in
+            training.
     """
     folder, commit = locate_model(name, revision, what)
+    refuse_unfinished(folder, f"{what} {name}")
     if not (folder / "config.json").is_file():
         raise UserError(f"{what} {name}: expected config.json in the folder, found none; give a Hugging Face folder")
     if not any([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
@@ -51,28 +58,54 @@ def find_model(name: str, revision: str | None, what: str) -> FoundModel:
     return FoundModel(what, name, folder, commit, folder_fingerprint(folder))
 
 
+def refuse_unfinished(folder: Path, who: str) -> None:
+    """Refuses the folder of a training verb that holds no model yet.
+
+    Args:
+        folder: of whatever model.
+        who: the model, for the message.
+
+    Raises:
+        UserError: with the command to go on.
+    """
+    if (folder / "config.json").is_file():
+        return
+    try:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        kind, command = content["kind"], [word for word in content["command"] if word != "--overwrite"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if kind in TRAINING:
+        raise UserError(
+            f"{who}: expected a finished model, found a `tinyaug {kind}` that is not done yet; wait for it, or go on "
+            f"with: {shlex.join(command)}"
+        )
+
+
 def load_config(found: FoundModel) -> PreTrainedConfig:
     """The configuration of an encoder that distillation supports.
 
     Raises:
-        UserError: it cannot be read, or is of another family.
+        UserError, DistillError: it cannot be read, is of another family, or has sizes that no encoder has.
     """
     from transformers import AutoConfig
 
+    from distill.config_checks import UNREADABLE, check_sizes, reason
     from distill.outputs import FAMILIES
 
     _be_quiet()
     try:
         config = AutoConfig.from_pretrained(found.folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         if is_of_machine(error):
             raise
-        raise UserError(f"{found.what} {found.name}: config.json cannot be read: {_first_line(error)}") from error
+        raise UserError(f"{found.what} {found.name}: config.json cannot be read: {reason(error)}") from error
     if config.model_type not in FAMILIES:
         raise UserError(
             f"{found.what} {found.name}: expected an encoder of {', '.join(FAMILIES)}, found {config.model_type}; "
             "use a model of one of these families"
         )
+    check_sizes(config, f"{found.what} {found.name}")
     return config
 
 
@@ -80,11 +113,16 @@ def load_tokenizer(found: FoundModel) -> PreTrainedTokenizerFast:
     """The fast tokenizer of a model, with a padding token.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it knows no words.
     """
     from transformers import AutoTokenizer
 
     _be_quiet()
+    if not has_vocabulary(found.folder):  # transformers would make a tokenizer that knows special tokens alone
+        raise UserError(
+            f"{found.what} {found.name}: expected a tokenizer in the folder, found none of "
+            f"{', '.join(VOCABULARY_FILES)}; {SAVE_ONE}"
+        )
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(found.folder, use_fast=True, trust_remote_code=False)
     except Exception as error:  # a broken tokenizer.json raises whatever its reader raises
@@ -96,9 +134,21 @@ def load_tokenizer(found: FoundModel) -> PreTrainedTokenizerFast:
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise UserError(
             f"{found.what} {found.name}: expected a fast tokenizer (tokenizer.json) with a padding token, found "
-            f"{type(tokenizer).__name__}; save one with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
+            f"{type(tokenizer).__name__}; {SAVE_ONE}"
+        )
+    if set(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)) <= set(tokenizer.all_special_tokens):
+        there = [name for name in VOCABULARY_FILES if (found.folder / name).is_file()]
+        looked_for = sorted(type(tokenizer).vocab_files_names.values())
+        raise UserError(
+            f"{found.what} {found.name}: expected a tokenizer that knows words (from {', '.join(looked_for)}), found "
+            f"special tokens alone (of {', '.join(there)}); {SAVE_ONE}"
         )
     return tokenizer
+
+
+def has_vocabulary(folder: Path) -> bool:
+    """Whether a folder has a file that a tokenizer gets its words from."""
+    return any((folder / name).is_file() for name in VOCABULARY_FILES)
 
 
 def load_classifier(found: FoundModel, config: PreTrainedConfig, seed: int | None = None) -> PreTrainedModel:

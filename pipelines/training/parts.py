@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipelines.errors import UserError
 from pipelines.parquet import ROW_GROUP_ROWS, open_writer
 from pipelines.storage import Storage
-from pipelines.tasks import Label, Task, open_task
+from pipelines.tasks import Label, Task, open_task, pass_over
 from pipelines.tasks.glue import plain_name
 
 if TYPE_CHECKING:
@@ -31,10 +31,12 @@ class TaskData:
     Args:
         task: texts and labels.
         opened: its parts; None for a custom task that is known by its columns alone.
+        skip_bad_rows: leave out rows of the train part that cannot be read; dev is judged whole or not at all.
     """
 
     task: Task
     opened: OpenTask | None
+    skip_bad_rows: bool = False
 
     @property
     def revision(self) -> str | None:
@@ -65,7 +67,19 @@ def open_data(choice: DataChoice) -> TaskData:
     if plain_name(choice.task) == "custom" and choice.data is None and choice.custom is not None:
         return TaskData(Task("custom", choice.custom.text, Label(None, "none")), None)
     opened = open_task(choice.task, choice.data, choice.custom, choice.revision)
-    return TaskData(opened.task, opened)
+    return TaskData(opened.task, opened, choice.skip_bad_rows)
+
+
+def check_dev_rows(data: TaskData) -> None:
+    """Reads the dev parts of a task whose other bad rows are skipped, before a stage has taken hours.
+
+    Raises:
+        UserError: a row that cannot be read.
+    """
+    if data.skip_bad_rows and data.opened is not None:
+        for part in data.dev_parts:
+            for _ in data.opened.split(part).batches(rows=ROW_GROUP_ROWS):
+                continue
 
 
 def write_part(storage: Storage, data: TaskData, part: str) -> str:
@@ -87,6 +101,8 @@ def write_part(storage: Storage, data: TaskData, part: str) -> str:
         task = data.task
         columns = [*task.text_columns, *([task.label.column] if task.label.column else [])]
         split = data.opened.split(part)
+        if data.skip_bad_rows and part == "train":
+            split = replace(split, on_bad=pass_over)
         schema = pa.schema([split.schema.field(column) for column in columns])
         with storage.writing(name) as sink, open_writer(sink, schema) as writer:
             for batch in split.batches(rows=ROW_GROUP_ROWS):

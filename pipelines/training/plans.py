@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.storage import Storage
-from pipelines.training.estimates import StageEstimate, TrainingEstimate, weights_bytes
+from pipelines.training.estimates import StageEstimate, TrainingEstimate, subset_note, weights_bytes
 from pipelines.training.parts import open_stream, task_columns, write_part
 
 if TYPE_CHECKING:
@@ -49,10 +49,12 @@ def finetune_estimate(request: FinetuneRequest, model: PreTrainedModel, stream: 
     from distill.objectives import LabelStage
     from pipelines.training.measure import sample_batches, stage_cost
 
-    rows = min(len(stream), request.reading.train_rows or len(stream))
+    wanted = request.reading.train_rows
+    rows = min(len(stream), wanted or len(stream))
     cost = stage_cost(LabelStage(model), None, sample_batches(stream), request.machine)
-    stage = StageEstimate("finetune", request.recipe, rows, cost)
-    return TrainingEstimate((stage,), "", 0, weights_bytes(model.num_parameters()))
+    stage = StageEstimate("finetune", request.recipe, rows, cost, seed=request.reading.seed)
+    notes = subset_note(wanted, rows)
+    return TrainingEstimate((stage,), "", 0, weights_bytes(model.num_parameters()), notes)
 
 
 def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:

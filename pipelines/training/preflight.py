@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
 from pipelines.errors import UserError
-from pipelines.training.judging import evaluate_parts
-from pipelines.training.parts import write_part
+from pipelines.training.judging import chance, evaluate_parts, shown
 
 if TYPE_CHECKING:
     from distill.teacher import Teacher
@@ -17,8 +14,6 @@ if TYPE_CHECKING:
     from pipelines.training.distill_checks import CheckedDistill
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
-
-WEAK_CORRELATION = 0.1  # of a teacher's scores with the labels: below it, it has learnt nothing
 
 
 def judge_teacher(
@@ -60,36 +55,10 @@ def judge_teacher(
     except DistillError as error:
         raise UserError(f"teacher {name}: {error}") from error
     part = data.dev_parts[0]
-    shown = ", ".join(f"{metric} {value:.4f}" for metric, value in found[part].items())
-    reporter.message(f"teacher on {part}: {shown}")
-    if is_near_chance(found[part], _label_counts(storage, checked, part)):
+    reporter.message(f"teacher on {part}: {shown(found[part])}")
+    if guess := chance(found[part], storage, data, part):
         reporter.warning(
-            f"teacher {name}: its {part} result ({shown}) is near chance; it was most likely not fine-tuned for "
-            f"{data.task.name}, or for other labels; make one with `tinyaug finetune`"
+            f"teacher {name}: {shown(found[part])} on {part} is near chance ({guess}); was it fine-tuned for "
+            f"{data.task.name}?"
         )
     return found
-
-
-def is_near_chance(found: dict[str, float], counts: list[int]) -> bool:
-    """Whether metrics are what guessing reaches.
-
-    Args:
-        found: metric -> value.
-        counts: dev rows of each class; empty for a score.
-    """
-    from distill.checks import near_chance
-
-    if not counts:
-        return max(found.values()) < WEAK_CORRELATION
-    return near_chance(found["accuracy"], counts)
-
-
-def _label_counts(storage: Storage, checked: CheckedDistill, part: str) -> list[int]:
-    import pyarrow.parquet as pq
-
-    label: Any = checked.data.task.label
-    if label.kind != "class":
-        return []
-    values = pq.read_table(write_part(storage, checked.data, part), columns=[label.column]).column(0).to_numpy()
-    counts: list[int] = np.bincount(values, minlength=len(label.names)).tolist()
-    return counts

@@ -34,20 +34,14 @@ class StageRecipe:
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 0 or self.batch_rows < 1:
-            raise UserError(
-                f"expected epochs of at least 0 and a batch size of at least 1, found {self.epochs} and "
-                f"{self.batch_rows}; correct them"
-            )
-        if not 0 < self.learning_rate < 1:
-            raise UserError(f"expected a learning rate between 0 and 1, found {self.learning_rate}; correct it")
-        if self.max_steps is not None and self.max_steps < 1:
-            raise UserError(f"--max-steps: expected at least 1, found {self.max_steps}")
+        refuse_values(self.epochs, self.batch_rows, self.learning_rate, self.max_steps)
 
-    def examples(self, rows: int) -> int:
-        """Examples that the stage sees of a data set of `rows`; a short last batch counts as a whole one."""
-        every = self.epochs * rows
-        return every if self.max_steps is None else min(every, self.max_steps * self.batch_rows)
+    def examples(self, rows: int, seed: int) -> int:
+        """Examples that the stage sees of a data set of `rows` in the order of a seed: an epoch has one short batch."""
+        from distill.order import first_examples
+        from distill.shards import StreamSettings
+
+        return first_examples(self.steps(rows), rows, self.batch_rows, seed, StreamSettings.pool_rows)
 
     def steps(self, rows: int) -> int:
         """Its steps."""
@@ -58,12 +52,63 @@ class StageRecipe:
         """Whether at least one whole epoch is trained."""
         return self.epochs > 0 and self.steps(rows) * self.batch_rows >= rows
 
-    def changed(self, epochs: int | None, batch_rows: int | None, rate: float | None, max_steps: int | None) -> (
-        StageRecipe
-    ):  # fmt: skip
-        """The recipe with what a user set himself."""
+    def changed(
+        self,
+        epochs: int | None,
+        batch_rows: int | None,
+        rate: float | None,
+        max_steps: int | None,
+        suffix: str = "",
+        least_epochs: int = 0,
+    ) -> StageRecipe:
+        """The recipe with what a user set himself.
+
+        Args:
+            epochs: passes over the data; None, here and below, where he set nothing.
+            batch_rows: examples of a step.
+            rate: learning rate.
+            max_steps: of the stage.
+            suffix: of the options' names, such as `-intermediate`, for messages.
+            least_epochs: 1 for a stage that cannot be left out.
+
+        Raises:
+            UserError: a value out of its range; it names the option.
+        """
+        refuse_values(epochs, batch_rows, rate, max_steps, suffix, least_epochs)
         given = {"epochs": epochs, "batch_rows": batch_rows, "learning_rate": rate, "max_steps": max_steps}
         return replace(self, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def refuse_values(
+    epochs: int | None,
+    batch_rows: int | None,
+    rate: float | None,
+    max_steps: int | None,
+    suffix: str = "",
+    least_epochs: int = 0,
+) -> None:
+    """Refuses what no stage can train with; None passes.
+
+    Args:
+        epochs: passes over the data.
+        batch_rows: examples of a step.
+        rate: learning rate.
+        max_steps: of the stage.
+        suffix: of the options' names.
+        least_epochs: that are allowed.
+
+    Raises:
+        UserError: naming the option.
+    """
+    for option, value, least in (
+        (f"--epochs{suffix}", epochs, least_epochs),
+        (f"--batch-size{suffix}", batch_rows, 1),
+        ("--max-steps", max_steps, 1),
+    ):
+        if value is not None and value < least:
+            raise UserError(f"{option}: expected at least {least}, found {value}")
+    if rate is not None and not 0 < rate < 1:
+        raise UserError(f"--lr{suffix}: expected a learning rate between 0 and 1, found {rate}")
 
 
 def stage_recipe(stage: str, task: str, profile: str = "paper") -> StageRecipe:

@@ -29,12 +29,14 @@ class DataChoice:
         data: the user's files; None for the hub.
         custom: columns of a custom task.
         revision: of the data set on the hub.
+        skip_bad_rows: leave out rows of the train part that cannot be read: a stage before has written them down.
     """
 
     task: str
     data: Path | None = None
     custom: CustomOptions | None = None
     revision: str | None = None
+    skip_bad_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,26 @@ class Machine:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UserError(f"--precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
-        if self.accumulation < 1 or self.checkpoint_every < 1:
-            raise UserError(
-                f"--accumulation and --checkpoint-every: expected at least 1, found {self.accumulation} and "
-                f"{self.checkpoint_every}"
-            )
+        for option, value in (("accumulation", self.accumulation), ("checkpoint-every", self.checkpoint_every)):
+            if value < 1:
+                raise UserError(f"--{option}: expected at least 1, found {value}")
         if self.precision == "fp16" and self.device == "cpu":
             raise UserError("--precision fp16: expected a GPU, found --device cpu; use bf16 or fp32")
+
+    def check_parts(self, recipe: StageRecipe) -> None:
+        """Refuses to cut a step into more parts than it has examples.
+
+        Args:
+            recipe: of a stage that is trained.
+
+        Raises:
+            UserError: naming the two numbers.
+        """
+        if recipe.epochs and self.accumulation > recipe.batch_rows:
+            raise UserError(
+                f"--accumulation: expected at most {recipe.batch_rows}, the examples of a step, found "
+                f"{self.accumulation}; lower it, or raise the batch size"
+            )
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,9 @@ class FinetuneRequest:
         reading: how texts are read.
         machine: what it runs on.
         overwrite: start afresh in a folder of ours.
+
+    Raises:
+        UserError: more parts of a step than it has examples.
     """
 
     out: str
@@ -117,6 +135,9 @@ class FinetuneRequest:
     reading: Reading = field(default_factory=Reading)
     machine: Machine = field(default_factory=Machine)
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        self.machine.check_parts(self.recipe)
 
 
 @dataclass(frozen=True)
@@ -158,7 +179,7 @@ class CacheChoice:
         rebuild: at the first start, empty the cache that lies there, whatever its settings.
 
     Raises:
-        UserError: an unknown mode.
+        UserError: an unknown mode, or choices that a cache that is off cannot follow.
     """
 
     mode: str = "auto"
@@ -169,6 +190,10 @@ class CacheChoice:
     def __post_init__(self) -> None:
         if self.mode not in CACHES:
             raise UserError(f"--cache: expected one of {', '.join(CACHES)}, found {self.mode!r}")
+        given = {"--cache-budget": self.budget, "--cache-dir": self.folder, "--rebuild-cache": self.rebuild or None}
+        typed = [option for option, value in given.items() if value is not None]
+        if self.mode == "off" and typed:
+            raise UserError(f"--cache off: expected no {' and no '.join(typed)} beside it; leave one of them out")
 
 
 @dataclass(frozen=True)
@@ -193,7 +218,7 @@ class DistillRequest:
         overwrite: start afresh in a folder of ours.
 
     Raises:
-        UserError: both stages are left out.
+        UserError: both stages are left out; more parts of a step than it has examples.
     """
 
     out: str
@@ -215,6 +240,8 @@ class DistillRequest:
     def __post_init__(self) -> None:
         if not self.intermediate.epochs and not self.prediction.epochs:
             raise UserError("expected a stage to train, found 0 epochs in both; raise one of them")
+        for recipe in (self.intermediate, self.prediction):
+            self.machine.check_parts(recipe)
 
 
 @dataclass(frozen=True)

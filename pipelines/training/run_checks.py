@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from pipelines.errors import UserError
 from pipelines.request import check_inputs
 from pipelines.run_file import read_run
+from pipelines.training.answers import check_answers
+from pipelines.training.choices import check_choices
 from pipelines.training.distill_checks import TeacherFiles, check_teacher, find_files, plan_student
 from pipelines.training.finetune_job import check_finetune
 from pipelines.training.folder import stage_storage, started_run
-from pipelines.training.parts import open_data
+from pipelines.training.parts import check_dev_rows, open_data
 from pipelines.training.submission import submitted_parts
 
 if TYPE_CHECKING:
@@ -32,10 +34,14 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
     Raises:
         UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
     """
+    check_choices(request.distill)
     if not request.augment.overwrite:
         read_run(stage_storage(request.augment.out, "a run with training"))
     check_inputs(request.augment, reporter)
     data = open_data(request.distill.data)
+    check_dev_rows(data)
+    if request.evaluate is not None:
+        check_answers(request.evaluate, request.augment.out)
     if request.evaluate is not None and request.evaluate.submission is not None and data.opened is not None:
         for part in submitted_parts(data.task):
             data.opened.split(part)

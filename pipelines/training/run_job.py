@@ -116,7 +116,7 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
     with reporting.training() as progress:
         if request.finetune is not None:
             teacher = run_finetune(request.finetune, progress, profile=None)
-        student = run_distill(request.distill, progress, request.profile)
+        student = run_distill(request.distill, progress, request.profile if said is None else None)
         if request.evaluate is not None:
             run_evaluate(request.evaluate, progress)
         earlier = storage.read_json(METRICS)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.intervals import wilson_interval
 from pipelines.training.folder import stage_storage
+from pipelines.training.judging import chance
 from pipelines.training.models import find_model, load_classifier, load_config, load_tokenizer
 from pipelines.training.parts import open_data, shards_of, task_columns, write_part
 
@@ -35,6 +36,7 @@ def run_metrics(
     found = student.metrics
     scores = {"teacher": found["teacher_dev"], "student": found["dev"]}
     rows = _dev_rows(request, found["dev"])
+    near_chance = {model: _near_chance(request, parts) for model, parts in scores.items()}
     made = student.fresh or (teacher is not None and teacher.fresh)
     return {
         "task": found["task"],
@@ -42,7 +44,8 @@ def run_metrics(
         "dev": scores,
         "dev_rows": rows,
         "intervals": {model: _intervals(parts, rows) for model, parts in scores.items()},
-        "kept": _kept(scores),
+        "near_chance": near_chance,
+        "kept": _kept(scores, {part for parts in near_chance.values() for part in parts}),
         "parameters": found["parameters"],
         **_measured(request, None if made else earlier),
         "layer_map": found["layer_map"],
@@ -72,8 +75,14 @@ def _intervals(scores: Scores, rows: dict[str, int]) -> dict[str, dict[str, tupl
     }
 
 
-def _kept(scores: dict[str, Scores]) -> Scores:
-    """The student's share of its teacher's results."""
+def _near_chance(request: RunRequest, scores: Scores) -> list[str]:
+    """The dev parts on which a model may be no better than guessing."""
+    data, storage = open_data(request.distill.data), stage_storage(request.distill.out, "a model")
+    return [part for part, found in scores.items() if chance(found, storage, data, part) is not None]
+
+
+def _kept(scores: dict[str, Scores], near_chance: set[str]) -> Scores:
+    """The student's share of its teacher's results; where one of them may be a guess's, it would tell nothing."""
     return {
         part: {
             name: value / scores["teacher"][part][name]
@@ -81,6 +90,7 @@ def _kept(scores: dict[str, Scores]) -> Scores:
             if scores["teacher"].get(part, {}).get(name)
         }
         for part, metrics in scores["student"].items()
+        if part not in near_chance
     }
 
 

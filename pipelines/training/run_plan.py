@@ -134,11 +134,13 @@ def _with_training(request: RunRequest, teacher: TeacherFiles, augment: Estimate
         if request.finetune is None:
             return RunPlan(augment, distill)
         finetune = plan_finetune(request.finetune, f"{folder}/teacher")
-    stages = (*finetune.stages, *distill.stages)
-    return RunPlan(
-        augment,
-        TrainingEstimate(stages, distill.cache, distill.cache_bytes, distill.disk_bytes + finetune.disk_bytes),
+    training = replace(
+        distill,
+        stages=(*finetune.stages, *distill.stages),
+        disk_bytes=distill.disk_bytes + finetune.disk_bytes,
+        notes=(*finetune.notes, *distill.notes),
     )
+    return RunPlan(augment, training)
 
 
 def _plan_distill(request: RunRequest, files: TeacherFiles, rows: int, storage: Storage) -> TrainingEstimate:

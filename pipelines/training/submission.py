@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import JobError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -65,6 +65,15 @@ def submission_file(task: Task, logits: np.ndarray) -> bytes:
     return "\n".join(["index\tprediction", *lines, ""]).encode()
 
 
+def check_archive(path: Path) -> None:
+    """Refuses a file that others cannot be added to.
+
+    Raises:
+        UserError: it is no zip archive.
+    """
+    _kept(path, ())
+
+
 def add_to_archive(path: Path, files: Mapping[str, bytes]) -> list[str]:
     """Writes files into a zip archive, beside those of other tasks that are in it already; all at once.
 
@@ -79,19 +88,26 @@ def add_to_archive(path: Path, files: Mapping[str, bytes]) -> list[str]:
         UserError: it is no zip archive.
         JobError: it cannot be written.
     """
-    kept: dict[str, bytes] = {}
-    if path.exists():
-        try:
-            with zipfile.ZipFile(path) as archive:
-                kept = {name: archive.read(name) for name in archive.namelist() if name not in files}
-        except (zipfile.BadZipFile, OSError) as error:
-            raise UserError(f"--submission {path}: expected a zip archive or no file, found: {error}") from error
+    kept = _kept(path, files)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in sorted({**kept, **files}.items()):
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     write_whole(path, content.getvalue())
     return sorted(set(FILES.values()) - {*kept, *files})
+
+
+def _kept(path: Path, replaced: Collection[str]) -> dict[str, bytes]:
+    """What an archive holds beside what will be replaced; nothing where there is none yet."""
+    if not path.exists():
+        return {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist() if name not in replaced}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UserError(
+            f"--submission {path}: expected a zip archive or no file, found: {error}; give another name, or remove it"
+        ) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -102,7 +118,6 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
             stream.write(content)
             stream.flush()

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from transformers import BertConfig, RobertaConfig
 
-from distill.checks import check_labels, check_length, check_vocabularies, check_vocabulary_size, near_chance
+from distill.checks import (
+    check_labels,
+    check_length,
+    check_vocabularies,
+    check_vocabulary_size,
+    near_chance,
+    uncorrelated,
+    usable_positions,
+)
 from distill.errors import DistillError
 from tests.fixtures import tiny_config, tiny_tokenizer
 
@@ -21,15 +29,38 @@ def test_vocabularies():
         check_vocabulary_size(tiny_config(vocab_size=10), tiny_tokenizer(), "student")
 
 
-def test_labels():
-    plain = BertConfig(num_labels=3)
-    named = BertConfig(id2label={0: "entailment", 1: "neutral", 2: "contradiction"})
-    turned = BertConfig(id2label={0: "contradiction", 1: "entailment", 2: "neutral"})
-    check_labels(plain, named, ["Entailment", "neutral", "contradiction"])
-    with pytest.raises(DistillError, match="labels in one order"):
-        check_labels(turned, plain, ["entailment", "neutral", "contradiction"])
-    with pytest.raises(DistillError, match=r"one number of labels.*'data': 2"):
-        check_labels(named, named, ["no", "yes"])
+MNLI = ("entailment", "neutral", "contradiction")
+
+
+def named(*labels: str) -> BertConfig:
+    return BertConfig(id2label=dict(enumerate(labels)))
+
+
+def said_of_labels(config: BertConfig, names: tuple[str, ...], task: str) -> str:
+    with pytest.raises(DistillError) as refusal:
+        check_labels(config, names, "model m", task)
+    said = str(refusal.value)
+    assert said.startswith(f"model m: expected the labels {', '.join(names)} of {task}; found ")
+    assert "{" not in said
+    return said
+
+
+def test_labels_that_fit():
+    check_labels(BertConfig(num_labels=3), MNLI, "model m", "mnli")
+    check_labels(named("Entailment", "NEUTRAL", "contradiction"), MNLI, "model m", "mnli")
+
+
+def test_labels_in_another_order():
+    said = said_of_labels(named("contradiction", "entailment", "neutral"), MNLI, "mnli")
+    assert "found them in the order contradiction, entailment, neutral. Set id2label" in said
+
+
+def test_labels_of_another_task():
+    other = said_of_labels(named("entailment", "not_entailment"), ("negative", "positive"), "sst2")
+    assert "found entailment, not_entailment. It was trained on another task: give one for sst2" in other
+    assert "id2label" not in other
+    fewer = said_of_labels(named("no", "yes"), MNLI, "mnli")
+    assert "found 2 (no, yes). It was trained on another task: give one for mnli" in fewer
 
 
 def test_lengths():
@@ -42,7 +73,41 @@ def test_lengths():
         check_length(roberta, 513, "teacher")
 
 
-def test_near_chance():
-    assert near_chance(0.51, (50, 50))
-    assert not near_chance(0.6, (50, 50))
-    assert near_chance(0.7, (69, 31))
+def test_positions_that_texts_can_use():
+    assert usable_positions(BertConfig(max_position_embeddings=512)) == 512
+    assert usable_positions(RobertaConfig(max_position_embeddings=514, pad_token_id=1)) == 512
+    assert usable_positions(RobertaConfig(max_position_embeddings=1, pad_token_id=1)) == 0
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "counts", "near"),
+    [
+        (0.51, (50, 50), True),
+        (0.6, (50, 50), False),  # 50.2 to 69.1
+        (0.6, (48, 52), True),  # the same interval includes 52
+        (0.56, (48, 52), True),
+        (0.4, (50, 50), True),
+        (0.7, (69, 31), True),
+        (0.53, (436, 436), True),  # SST-2's 872 rows: 49.7 to 56.3
+        (0.55, (436, 436), False),  # 51.7 to 58.3
+        (0.64, (25_000, 15_000), True),  # outside of its interval, but closer than two points
+        (0.66, (25_000, 15_000), False),
+    ],
+)
+def test_near_chance(accuracy, counts, near):
+    assert near_chance(accuracy, counts) == near
+
+
+@pytest.mark.parametrize(
+    ("value", "rows", "near"),
+    [
+        (0.0, 1500, True),
+        (0.09, 1500, True),
+        (0.11, 1500, False),
+        (0.15, 100, True),
+        (0.25, 100, False),
+        (-0.9, 50, True),
+    ],
+)
+def test_uncorrelated(value, rows, near):
+    assert uncorrelated(value, rows) == near

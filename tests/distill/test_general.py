@@ -12,7 +12,7 @@ from torch import nn
 
 from distill.cache_format import CacheMode
 from distill.errors import DistillError
-from distill.general import GeneralStage, MaskedLmLoss
+from distill.general import GeneralStage, MaskedLmLoss, head_logits
 from distill.losses import LossSettings
 from distill.masking import UNMASKED, MaskSettings
 from distill.objectives import IntermediateStage
@@ -71,6 +71,19 @@ def test_masked_lm_losses_are_those_of_plain_code(data):
     layers = plain(inputs, teacher.targets(batch, plain.wanted), None)
     for kind in ("embedding", "attention", "hidden"):
         assert torch.equal(layers[kind], found[kind])
+
+
+@pytest.mark.parametrize("positions", [0, 1, 64, 65])
+def test_the_head_sees_few_different_numbers_of_rows(positions):
+    model = tiny_masked_lm()
+    states = torch.randn(positions, model.config.hidden_size, requires_grad=True)
+    seen = []
+    model.cls.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    logits = head_logits(model, states)
+    assert seen == [64 * ((positions + 63) // 64)]
+    torch.testing.assert_close(logits, model.cls(states))
+    logits.sum().backward()
+    assert states.grad.shape == states.shape
 
 
 def test_a_batch_without_a_masked_token_has_gradients_of_zero(data):

@@ -1,11 +1,11 @@
-"""95% intervals of shares."""
+"""95% intervals of shares and correlations."""
 
 from __future__ import annotations
 
 import pytest
 
 from distill.errors import DistillError
-from distill.intervals import wilson_interval
+from distill.intervals import correlation_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,24 @@ def test_interval_is_wilson_s(right, rows, low, high):
 def test_what_is_no_share_is_refused(share, rows):
     with pytest.raises(DistillError, match="from 0 to 1"):
         wilson_interval(share, rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "rows", "low", "high"),
+    [
+        # By hand: tanh(artanh r ± 1.96 / √(n - 3)).
+        (0.0, 103, -0.1935, 0.1935),  # tanh 0.196
+        (0.5, 28, 0.1560, 0.7358),  # tanh(0.5493 ± 0.3920)
+        (-0.5, 28, -0.7358, -0.1560),
+        (1.0, 10, 1.0, 1.0),
+        (0.99, 3, -1.0, 1.0),
+    ],
+)
+def test_interval_is_fisher_s(value, rows, low, high):
+    assert correlation_interval(value, rows) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("value", "rows"), [(1.01, 10), (float("nan"), 10), (0.5, 0)])
+def test_what_is_no_correlation_is_refused(value, rows):
+    with pytest.raises(DistillError, match="from -1 to 1"):
+        correlation_interval(value, rows)

@@ -54,7 +54,7 @@ def test_slow_tokenizer_alone(inputs, tmp_path, model):
     (model / "spiece.model").write_bytes(b"")
     edit_json(model / "config.json", model_type="albert")
     said = refused(tmp_path, *inputs.augment(tmp_path / "run", "--mlm", model))
-    assert "expected a fast tokenizer (tokenizer.json), found none" in said
+    assert "expected a fast tokenizer (tokenizer.json, or vocab.txt of a BERT), found none" in said
 
 
 def test_byte_level_bpe(inputs, tmp_path, model):

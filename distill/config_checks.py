@@ -1,0 +1,89 @@
+"""Configurations that users write: what keeps one from being read, and whether an encoder can be built of it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub.errors import StrictDataclassError
+
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError)  # of AutoConfig
+SIZES = (
+    "num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "hidden_dim", "embedding_size",
+    "vocab_size", "max_position_embeddings", "type_vocab_size",
+)  # fmt: skip
+
+
+def reason(error: Exception) -> str:
+    """What a library's error says, in one line."""
+    lines = str(error).strip().split("\n")
+    told = lines[:2] if lines[0].endswith(":") else lines[:1]
+    return " ".join(line.strip() for line in told)[:200] or type(error).__name__
+
+
+def check_sizes(config: PreTrainedConfig, who: str) -> None:
+    """Refuses sizes that no encoder has.
+
+    Args:
+        config: of any family.
+        who: what it belongs to, for the message.
+
+    Raises:
+        DistillError: naming the setting.
+    """
+    own_names: dict[str, str] = getattr(config, "attribute_map", None) or {}
+    for name in SIZES:
+        value = getattr(config, name, None)
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise DistillError(
+                f"{who}: expected {own_names.get(name, name)} of at least 1; found {value!r}. Correct its config.json."
+            )
+    width, heads = config.hidden_size, config.num_attention_heads
+    if width % heads:
+        raise DistillError(
+            f"{who}: expected a {own_names.get('hidden_size', 'hidden_size')} that its {heads} attention heads "
+            f"divide; found {width}. Correct its config.json."
+        )
+
+
+def check_buildable(config: PreTrainedConfig, who: str) -> None:
+    """Builds the model without its weights, so that whatever is wrong shows before anything is loaded.
+
+    Args:
+        config: of the student.
+        who: what it belongs to, for messages.
+
+    Raises:
+        DistillError: another family, sizes, activations or shares that no encoder has.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from transformers.activations import ACT2FN
+
+    from distill.outputs import FAMILIES, check_family
+
+    if config.model_type not in FAMILIES:
+        raise DistillError(
+            f"{who}: expected an encoder of the families {', '.join(FAMILIES)}; found {config.model_type!r}. Use one "
+            "of them."
+        )
+    check_sizes(config, who)
+    activation: Any = getattr(config, "hidden_act", None) or getattr(config, "activation", None)
+    if isinstance(activation, str) and activation not in ACT2FN:
+        raise DistillError(
+            f"{who}: expected an activation such as gelu; found {activation!r}. Correct its config.json."
+        )
+    try:
+        with torch.device("meta"):
+            check_family(AutoModelForSequenceClassification.from_config(deepcopy(config)))
+    except MemoryError:
+        raise
+    except Exception as error:  # each layer has errors of its own
+        raise DistillError(
+            f"{who}: no encoder can be built of it: {reason(error)}. Correct its config.json."
+        ) from error

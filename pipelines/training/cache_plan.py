@@ -1,0 +1,49 @@
+"""`tinyaug cache-teacher --dry-run`: what filling the cache would cost, with files in a folder that is thrown away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.storage import Storage
+from pipelines.training.cache_job import KIND, bytes_of, check_mode, decision_for, kept_content
+from pipelines.training.distill_checks import check_distill
+from pipelines.training.distill_session import load_teacher, training_rows, training_stream
+from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, subset_note
+from pipelines.training.folder import stage_storage, started_run
+from pipelines.training.measure import sample_batches, teacher_cost
+from pipelines.training.recipe import StageRecipe
+from pipelines.training.teacher_kernel import pack_teacher
+
+if TYPE_CHECKING:
+    from pipelines.training.request import DistillRequest
+
+
+def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate:
+    """What running the teacher over all training rows would cost; rows that are there already are not left out.
+
+    Args:
+        request: what the user asked for.
+        folder: for what has to lie somewhere meanwhile.
+
+    Raises:
+        UserError, AugmentError, DistillError: something cannot be used.
+    """
+    from distill.teacher import Wanted
+
+    check_mode(request)
+    storage, reading = stage_storage(request.out, "a teacher cache"), request.reading
+    started = started_run(storage, KIND, overwrite=False)
+    checked = check_distill(request)
+    teacher = load_teacher(request, checked)
+    pack_teacher(teacher)
+    place = training_rows(request, checked, Storage(folder))
+    stream = training_stream(request, checked, place, request.intermediate.batch_rows)
+    decision = decision_for(request, teacher, stream, storage, started)
+    content = kept_content(request, decision)
+    wanted = Wanted(logits=True, states=content == "full")
+    cost = teacher_cost(teacher, wanted, sample_batches(stream), request.machine)
+    rows, recipe = len(stream), StageRecipe(1, request.intermediate.batch_rows, request.intermediate.learning_rate)
+    stage = StageEstimate("teacher", recipe, rows, cost, rows, reading.seed)
+    needed = max(0, decision.bytes - bytes_of(storage.local_folder() / content))
+    notes = subset_note(reading.train_rows, rows) + layer_map_note(checked.student.layer_map)
+    return TrainingEstimate((stage,), decision.words, needed, 0, notes)

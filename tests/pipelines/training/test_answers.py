@@ -1,0 +1,107 @@
+"""Files for the server: refused before anything is predicted, and complete without MNLI's diagnostic set."""
+
+from __future__ import annotations
+
+import zipfile
+
+import pytest
+
+from pipelines.errors import UserError
+from pipelines.training import diagnostic
+from pipelines.training.answers import check_place
+from pipelines.training.parts import open_data
+from pipelines.training.request import DataChoice
+from tests.pipelines.jobs import done, tinyaug
+from tests.pipelines.training.test_evaluate import write_mnli
+from tests.pipelines.training.verbs import evaluate, finetune, run
+
+
+def refused(command: list[str]) -> str:
+    ran = tinyaug(*command)
+    assert ran.code == 2, ran.err
+    return ran.err.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def nothing_is_predicted(monkeypatch):
+    monkeypatch.setattr("distill.evaluation.predict", lambda *_: pytest.fail("predicted before it was refused"))
+    monkeypatch.setattr("pipelines.training.run_job.run_augment", lambda *_: pytest.fail("augmented"))
+
+
+@pytest.mark.parametrize("option", ["--submission", "--predictions", "--json"])
+def test_a_folder_that_is_not_there(parts, tmp_path, nothing_is_predicted, option):
+    path = tmp_path / "nowhere/deep/glue.csv"
+    said = refused(evaluate(parts, parts.teacher, option, path))
+    assert f"{option} {path}: expected a folder to write it into, found no {path.parent}" in said
+    assert not (tmp_path / "nowhere").exists()
+    (tmp_path / "taken.csv").mkdir()
+    said = refused(evaluate(parts, parts.teacher, option, tmp_path / "taken.csv"))
+    assert "expected the name of a file, found a folder" in said
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "run"])
+def test_a_file_that_is_no_archive(parts, tmp_path, nothing_is_predicted, verb):
+    thesis = tmp_path / "thesis.zip"
+    thesis.write_text("years of work")
+    command = evaluate(parts, parts.teacher) if verb == "evaluate" else run(parts, tmp_path / "out")
+    assert "expected a zip archive or no file" in refused([*command, "--submission", str(thesis)])
+    assert thesis.read_text() == "years of work"
+
+
+def test_a_run_is_told_before_its_first_stage(parts, tmp_path, nothing_is_predicted):
+    out = tmp_path / "out"
+    assert "found no" in refused(run(parts, out, "--submission", tmp_path / "nowhere/glue.zip"))
+    assert "ends in .csv" in refused(run(parts, out, "--predictions", tmp_path / "dev.xlsx"))
+    assert not out.exists()
+
+
+def test_the_run_s_own_folder_will_be_there(parts, tmp_path):
+    out = tmp_path / "runs/sst2"
+    for path in (out / "glue.zip", out.parent / "glue.zip"):
+        check_place("--submission", path, str(out))
+    with pytest.raises(UserError, match="found no"):
+        check_place("--submission", out / "deeper/glue.zip", str(out))
+    done(*run(parts, out, "--submission", out / "glue.zip", "--max-steps", 1))
+    assert zipfile.ZipFile(out / "glue.zip").namelist() == ["SST-2.tsv"]
+
+
+def test_a_folder_of_another_user_s(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UserError, match="expected a folder that can be written to"):
+        check_place("--submission", tmp_path / "glue.zip")
+
+
+def test_mnli_is_answered_without_a_diagnostic_set_that_cannot_be_had(parts, tmp_path, monkeypatch):
+    """As from the hub, offline: its other parts are in the cache, this one is not."""
+    data = write_mnli(tmp_path / "MNLI")
+    done(*finetune(parts, tmp_path / "t", "--task", "mnli", "--data", data, "--max-steps", 1))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    real, archive = diagnostic.find_diagnostic, tmp_path / "mnli.zip"
+    monkeypatch.setattr(
+        "pipelines.training.evaluate_job.find_diagnostic",
+        lambda choice, mnli, reporter: real(DataChoice(choice.task, None), mnli, reporter),
+    )
+    ran = done(*evaluate(parts, tmp_path / "t", "--task", "mnli", "--data", data, "--submission", archive))
+    [said] = [line for line in ran.err.splitlines() if "warning" in line]
+    assert "no diagnostic set, AX.tsv is left out: expected nyu-mll/glue (ax)" in said
+    assert "run this command again with a network, or with --data FOLDER" in said
+    assert zipfile.ZipFile(archive).namelist() == ["MNLI-m.tsv", "MNLI-mm.tsv"]
+    assert "AX.tsv" in ran.out
+
+
+def test_the_diagnostic_set_is_of_the_revision_that_was_asked_for(tmp_path, monkeypatch):
+    asked = []
+    mnli = open_data(DataChoice("mnli", write_mnli(tmp_path / "MNLI"))).task
+
+    def no_hub(task, revision, _):
+        asked.append((task.name, revision))
+        raise UserError("not today.")
+
+    class Silent:
+        def warning(self, text: str) -> None:
+            assert "not today. The other files are complete" in text
+
+    monkeypatch.setattr(diagnostic, "open_hub", no_hub)
+    assert diagnostic.find_diagnostic(DataChoice("mnli", revision="abc"), mnli, Silent()) is None
+    assert asked == [("ax", "abc")]

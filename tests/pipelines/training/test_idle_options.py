@@ -1,0 +1,113 @@
+"""Options that could have no effect are refused, and a value out of its range names the one option it was given by."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pipelines.jobs import done, tinyaug
+from tests.pipelines.training.verbs import distill, finetune, general, metrics, run
+
+
+def refused(command: list[str]) -> str:
+    ran = tinyaug(*command)
+    assert ran.code == 2, ran.err
+    return ran.err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("verb", ["distill", "general", "run"])
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--rebuild-cache",), "--cache off: expected no --rebuild-cache beside it"),
+        (("--cache-dir", "cache"), "--cache off: expected no --cache-dir beside it"),
+        (("--cache-budget", "1GB", "--rebuild-cache"), "expected no --cache-budget and no --rebuild-cache beside it"),
+    ],
+)
+def test_a_cache_that_is_off(parts, tmp_path, verb, more, said):
+    commands = {
+        "distill": distill(parts, tmp_path / "out"),
+        "general": general(parts, parts.data / "train.tsv", tmp_path / "out"),
+        "run": run(parts, tmp_path / "out"),
+    }
+    assert said in refused([*commands[verb], "--cache", "off", *more])
+
+
+def test_a_run_without_a_cache_needs_no_folder_for_it(parts, tmp_path):
+    done(*run(parts, tmp_path / "out", "--cache", "off", "--max-steps", 1))
+    assert not list((tmp_path / "out").rglob("cache.json"))
+
+
+@pytest.mark.parametrize(
+    "option", ["--teacher-model", "--epochs-finetune", "--batch-size-finetune", "--lr-finetune", "all"]
+)
+def test_a_given_teacher_is_not_fine_tuned(parts, tmp_path, option):
+    given = {"--teacher-model": "m", "--epochs-finetune": "1", "--batch-size-finetune": "8", "--lr-finetune": "0.1"}
+    command = ["run", "--task", "sst2", "--data", str(parts.data), "--out", str(tmp_path / "out"), "--teacher", "t"]
+    typed = given if option == "all" else {option: given[option]}
+    said = refused([*command, *(word for pair in typed.items() for word in pair)])
+    assert f"--teacher t: expected no {' and no '.join(typed)} beside it, for no teacher is fine-tuned" in said
+
+
+def test_the_demo_s_own_epochs_are_no_contradiction(parts, tmp_path):
+    said = refused(["run", "--task", "sst2", "--demo", "--out", str(tmp_path / "out"), "--teacher", "/nowhere/t"])
+    assert "teacher: expected a model folder" in said
+
+
+def test_a_revision_of_no_teacher(parts, tmp_path):
+    command = ["run", "--task", "sst2", "--data", str(parts.data), "--out", str(tmp_path / "out")]
+    assert "expected --teacher or --teacher-model" in refused([*command, "--teacher-revision", "main"])
+
+
+def test_more_parts_than_examples(parts, tmp_path):
+    said = "--accumulation: expected at most 8, the examples of a step, found 9"
+    out = tmp_path / "out"
+    assert said in refused(finetune(parts, out, "--accumulation", 9))
+    assert said in refused(distill(parts, out, "--batch-size-prediction", 8, "--accumulation", 9))
+    assert said in refused(general(parts, parts.data / "train.tsv", out, "--batch-size", 8, "--accumulation", 9))
+    one_stage = ("--batch-size-intermediate", 8, "--epochs-intermediate", 0, "--accumulation", 9)
+    done(*distill(parts, out, *one_stage, "--max-steps", 1))
+
+
+@pytest.mark.parametrize(
+    ("verb", "more", "said"),
+    [
+        (finetune, ("--lr", "nan"), "--lr: expected a learning rate between 0 and 1, found nan"),
+        (finetune, ("--epochs", "0"), "--epochs: expected at least 1, found 0"),
+        (finetune, ("--batch-size", "0"), "--batch-size: expected at least 1, found 0"),
+        (finetune, ("--accumulation", "0"), "--accumulation: expected at least 1, found 0"),
+        (finetune, ("--checkpoint-every", "0"), "--checkpoint-every: expected at least 1, found 0"),
+        (distill, ("--lr-intermediate", "2"), "--lr-intermediate: expected a learning rate between 0 and 1, found 2"),
+        (distill, ("--lr-prediction", "0"), "--lr-prediction: expected a learning rate between 0 and 1, found 0"),
+        (distill, ("--epochs-prediction", "-1"), "--epochs-prediction: expected at least 0, found -1"),
+        (distill, ("--batch-size-intermediate", "0"), "--batch-size-intermediate: expected at least 1, found 0"),
+        (run, ("--lr-finetune", "-1"), "--lr-finetune: expected a learning rate between 0 and 1, found -1"),
+        (run, ("--epochs-finetune", "0"), "--epochs-finetune: expected at least 1, found 0"),
+        (run, ("--train-precision", "fp8"), "--train-precision: expected one of fp32, bf16, fp16, found 'fp8'"),
+        (run, ("--augment-precision", "fp8"), "--augment-precision: expected one of fp32, bf16, fp16, found 'fp8'"),
+        (run, ("--train-precision", "fp16"), "--train-precision fp16: expected a GPU, found --device cpu"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_option_is_named(parts, tmp_path, verb, more, said):
+    assert refused(verb(parts, tmp_path / "out", *more)).startswith(f"tinyaug: error: {said}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_a_subset_larger_than_the_whole_is_told(parts, tmp_path, dry_run):
+    said = "training rows, fewer than the 1,000 to learn from: all of them are used"
+    for verb, rows in ((finetune, 60), (distill, 240)):
+        out = tmp_path / verb.__name__
+        ran = done(*verb(parts, out, "--train-rows", 1000, "--max-steps", 1, *dry_run))
+        assert f"there are {rows} {said}" in ran.out + ran.err
+        assert said not in done(*verb(parts, tmp_path / f"{out}2", "--train-rows", 20, "--max-steps", 1, *dry_run)).err
+    if not dry_run:
+        assert metrics(tmp_path / "distill")["stages"]["prediction"]["rows"] == 240
+
+
+@pytest.mark.parametrize("layers", ["4,2", "2,2"])
+def test_a_layer_map_that_does_not_rise_is_told(parts, tmp_path, layers):
+    said = f"warning: --layer-map {layers}: teacher layers usually rise"
+    assert said in done(*distill(parts, tmp_path / "s", "--layer-map", layers, "--max-steps", 1)).err
+    assert said in done(*distill(parts, tmp_path / "d", "--layer-map", layers, "--dry-run")).out
+    assert "usually rise" not in done(*distill(parts, tmp_path / "t", "--layer-map", "1,4", "--max-steps", 1)).err
