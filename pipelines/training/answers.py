@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.training.submission import check_archive
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipelines.training.request import EvaluateRequest
 
 
-def check_answers(request: EvaluateRequest, made: str | None = None) -> None:
+def check_answers(request: EvaluateRequest, made: Path | None = None) -> None:
     """Looks at where predictions and submission shall lie.
 
     Args:
         request: what the user asked for.
-        made: a folder that the command makes before them, with those above it; None for none.
+        made: a run's folder, which is made before them, with those above it; None for none.
 
     Raises:
         UserError: a folder that is missing, another file in the place, a name that says no format.
@@ -33,13 +34,13 @@ def check_answers(request: EvaluateRequest, made: str | None = None) -> None:
         check_archive(request.submission)
 
 
-def check_place(option: str, path: Path, made: str | None = None) -> None:
+def check_place(option: str, path: Path, made: Path | None = None) -> None:
     """Refuses a file that could not be written for want of its folder.
 
     Args:
         option: that names it.
         path: the file.
-        made: a folder that will be made, with those above it; None for none.
+        made: a run's folder that will be made, with those above it and its student's; None for none.
 
     Raises:
         UserError: the folder is not there or may not be written to, or the file's name is a folder's.
@@ -47,8 +48,8 @@ def check_place(option: str, path: Path, made: str | None = None) -> None:
     folder = path.absolute().parent
     if path.is_dir():
         raise UserError(f"{option} {path}: expected the name of a file, found a folder; add a name")
-    coming = Path(made).absolute() if made is not None else None
-    if coming is not None and folder in (coming, *coming.parents):
+    coming = (made / "student", made, *made.parents) if made is not None else ()
+    if folder in coming and not folder.exists():
         return
     if not folder.is_dir():
         raise UserError(

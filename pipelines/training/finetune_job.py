@@ -120,10 +120,9 @@ def run_finetune(request: FinetuneRequest, reporter: TrainingReporter, profile: 
     content = _content(request, encoder)
     ranks = Ranks(request.machine.device == "cpu")
     with ranks.writing(storage):
-        done = finished_metrics(storage)
+        done = None if request.overwrite else finished_metrics(storage)
         if ranks.main:
             started = started_run(storage, "finetune", request.overwrite)
-            done = None if request.overwrite else done
             if started is not None:
                 refuse_other_run(storage, started, content, done is not None)
                 profile = None  # it was announced when it began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 DEV = "validation"
 POOL_ROWS = 32_768  # more rows than one pool: a worker reads ahead
+
+
+NUMBERED = re.compile(r"(.+)-\d{5}-of-(\d{5})\.parquet")
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,7 @@ def shards_of(train: str) -> str:
             f"--train {storage.display()}: expected a folder of Parquet shards, it cannot be listed ({error}); check "
             "the address, the network and the access to it"
         ) from error
+    _refuse_incomplete(storage.display(), inside or storage.names())
     if inside:
         folder, mark, options = (train, "", "") if storage.is_local else train.partition("?")
         return f"{folder.rstrip('/')}/data{mark}{options}"
@@ -184,6 +189,25 @@ def shards_of(train: str) -> str:
             "`tinyaug augment`, or leave --train out to learn from the task's own train part"
         )
     return train
+
+
+def _refuse_incomplete(place: str, names: list[str]) -> None:
+    """Refuses a part of a set whose files say how many they are, as ours do and those of the hub.
+
+    Raises:
+        UserError: naming how many are missing.
+    """
+    sets: dict[tuple[str, int], int] = {}
+    for name in names:
+        if found := NUMBERED.fullmatch(name):
+            key = found[1], int(found[2])
+            sets[key] = sets.get(key, 0) + 1
+    for (prefix, parts), there in sets.items():
+        if there < parts:
+            raise UserError(
+                f"--train {place}: expected {parts} shards {prefix}-…-of-{parts:05d}.parquet, found {there}; run "
+                "`tinyaug augment` again until it is done, fetch the rest, or rename those to learn from them alone"
+            )
 
 
 def task_columns(task: Task, labelled: bool) -> Columns:

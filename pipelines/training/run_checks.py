@@ -41,7 +41,9 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
     data = open_data(request.distill.data)
     check_dev_rows(data)
     if request.evaluate is not None:
-        check_answers(request.evaluate, request.augment.out)
+        check_answers(
+            request.evaluate, stage_storage(request.augment.out, "a run with training").local_folder().absolute()
+        )
     if request.evaluate is not None and request.evaluate.submission is not None and data.opened is not None:
         for part in submitted_parts(data.task):
             data.opened.split(part)

@@ -51,16 +51,18 @@ def check_shard_labels(files: ShardFiles, task: Task) -> None:
 
 
 def _known(label: Label) -> set[str]:
-    """What names a class, its number, or nothing."""
-    return {"", *label.names, *map(str, range(UNLABELLED, len(label.names)))}
+    """What names a class, its number, or nothing; of two classes the truth values, too. In lower case."""
+    truths = ("false", "true") if len(label.names) == 2 else ()
+    names = [name.lower() for name in label.names]
+    return {"", *names, *truths, *map(str, range(UNLABELLED, len(names)))}
 
 
 def _name(value: Any) -> str:
     try:
         name = class_name(value, None)
     except RowError:
-        return "" if value is None or value != value else str(value)  # null, NaN, or what can be no class
-    return "" if name.lower() in MISSING else name
+        return "" if value is None or value != value else str(value).lower()  # null, NaN, or what can be no class
+    return "" if name.lower() in MISSING else name.lower()
 
 
 def _refusal(path: str, row: int, task: Task, value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 from pipelines.errors import JobError, UserError
@@ -32,6 +33,7 @@ FILES = {
 }
 """Task and part to the file that the server expects; AX, the diagnostic set, is answered by an MNLI model."""
 
+UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError)  # damaged, encrypted, odd
 BY_NAME = ("mnli", "qnli", "rte")  # the server wants label names here, numbers elsewhere
 LOWEST, HIGHEST = 0.0, 5.0  # STS-B's scale
 
@@ -104,7 +106,7 @@ def _kept(path: Path, replaced: Collection[str]) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             return {name: archive.read(name) for name in archive.namelist() if name not in replaced}
-    except (zipfile.BadZipFile, OSError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"--submission {path}: expected a zip archive or no file, found: {error}; give another name, or remove it"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import suppress
 
 import pytest
 
@@ -11,6 +12,7 @@ from pipelines.training import diagnostic
 from pipelines.training.answers import check_place
 from pipelines.training.parts import open_data
 from pipelines.training.request import DataChoice
+from pipelines.training.submission import add_to_archive, check_archive
 from tests.pipelines.jobs import done, tinyaug
 from tests.pipelines.training.test_evaluate import write_mnli
 from tests.pipelines.training.verbs import evaluate, finetune, run
@@ -57,18 +59,32 @@ def test_a_run_is_told_before_its_first_stage(parts, tmp_path, nothing_is_predic
 
 def test_the_run_s_own_folder_will_be_there(parts, tmp_path):
     out = tmp_path / "runs/sst2"
-    for path in (out / "glue.zip", out.parent / "glue.zip"):
-        check_place("--submission", path, str(out))
+    for path in (out / "glue.zip", out.parent / "glue.zip", out / "student/glue.zip"):
+        check_place("--submission", path, out)
     with pytest.raises(UserError, match="found no"):
-        check_place("--submission", out / "deeper/glue.zip", str(out))
+        check_place("--submission", out / "deeper/glue.zip", out)
     done(*run(parts, out, "--submission", out / "glue.zip", "--max-steps", 1))
     assert zipfile.ZipFile(out / "glue.zip").namelist() == ["SST-2.tsv"]
 
 
 def test_a_folder_of_another_user_s(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(UserError, match="expected a folder that can be written to"):
-        check_place("--submission", tmp_path / "glue.zip")
+    for made in (None, tmp_path, tmp_path / "runs"):
+        with pytest.raises(UserError, match="expected a folder that can be written to"):
+            check_place("--submission", tmp_path / "glue.zip", made)
+
+
+def test_a_damaged_archive(tmp_path):
+    path = tmp_path / "glue.zip"
+    add_to_archive(path, {"RTE.tsv": bytes(range(256)) * 40})
+    whole = path.read_bytes()
+    for place in range(30, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        with suppress(UserError):  # a byte that says nothing may be another
+            check_archive(path)
+    path.write_bytes(whole[:60] + b"\xff" * 8 + whole[68:])
+    with pytest.raises(UserError, match="expected a zip archive or no file"):
+        check_archive(path)
 
 
 def test_mnli_is_answered_without_a_diagnostic_set_that_cannot_be_had(parts, tmp_path, monkeypatch):

@@ -55,7 +55,9 @@ def test_a_label_out_of_range(tmp_path, labels, row, found):
         [0, 1, -1, None],
         [0.0, 1.0, float("nan")],
         pa.array([0, 1], pa.int8()),
-        np.array([True, False]).astype(np.uint64),
+        np.array([1, 0], np.uint64),
+        [True, False, None],
+        ["Positive", "NEGATIVE", "True"],
         ["negative", "1", "", "nan"],
         pa.array(["positive", None]).dictionary_encode(),
     ],
@@ -93,3 +95,13 @@ def test_shards_of_another_task_make_no_student(parts, tmp_path):
     for path in (shards / "data").iterdir():
         pq.write_table(pq.read_table(path).drop_columns(["label"]), path)
     done(*distill(parts, tmp_path / "out", "--train", shards, "--max-steps", 1))
+
+
+@pytest.mark.parametrize("named", ["", "data"])
+def test_a_set_of_shards_that_is_not_whole(parts, tmp_path, named):
+    shards = shutil.copytree(parts.train, tmp_path / "augmented")
+    first, *others = sorted((shards / "data").iterdir())
+    first.unlink()
+    ran = tinyaug(*distill(parts, tmp_path / "out", "--train", shards / named, "--dry-run"))
+    assert (ran.code, f"expected {len(others) + 1} shards train-" in ran.err) == (2, True), ran.err
+    assert f"found {len(others)}; run `tinyaug augment` again" in ran.err
