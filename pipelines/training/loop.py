@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from pipelines.errors import JobError
 from pipelines.memory import keep_freed_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from distill.checkpoints import RunState
@@ -91,20 +93,28 @@ def train_stage(
     if settings.cpu:
         keep_freed_memory()
     try:
-        return train(stage, stream, targets, folder, settings, hooks)
-    except NotFiniteError as error:
-        raise JobError(f"{stage.name} stage: {error} Give another --out, or --overwrite.") from error
-    except DistillError as error:
-        raise JobError(f"{stage.name} stage: {error}") from error
-    except OSError as error:
-        raise JobError(
-            f"{stage.name} stage: {folder} cannot be written: {error.strerror or error}; what was finished is kept: "
-            "free some space and run the same command again"
-        ) from error
+        with _failures_told(stage.name, folder):
+            return train(stage, stream, targets, folder, settings, hooks)
     finally:
         stream.close()
         watcher.close()
         reporter.stage_ended(stage.name)
+
+
+@contextmanager
+def _failures_told(name: str, folder: Path) -> Iterator[None]:
+    """What ends training, in words and with what to do."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise JobError(f"{name} stage: {error} Give another --out, or --overwrite.") from error
+    except DistillError as error:
+        raise JobError(f"{name} stage: {error}") from error
+    except OSError as error:
+        raise JobError(
+            f"{name} stage: {folder} cannot be written: {error.strerror or error}; what was finished is kept: "
+            "free some space and run the same command again"
+        ) from error
 
 
 class _Watcher:
