@@ -7,19 +7,13 @@ block, Ray's unit of retry. What is missing at the end is reported as failed.
 from __future__ import annotations
 
 import json
-import logging
-import os
-import secrets
-import signal
-import threading
 import warnings
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempt, worker_count, write_log
+from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempt, write_log
 from pipelines.engines.quiet import native_stderr_to
-from pipelines.engines.reachable import require_reachable
+from pipelines.engines.ray_start import start_ray
 from pipelines.errors import UserError
 from pipelines.records import Record
 
@@ -28,7 +22,6 @@ if TYPE_CHECKING:
 
     from pipelines.job import Stage
 
-OBJECT_STORE_BYTES = 100_000_000  # numbers and records only
 TASK_RETRIES = 2
 
 
@@ -92,7 +85,7 @@ def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done
 
 
 def _run(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
-    ray = _start(settings, len(parts))
+    ray = start_ray(settings, len(parts))
     left = set(parts)
     try:
         for row in _dataset(ray, stage, parts, settings).iter_rows():
@@ -142,59 +135,3 @@ def _cluster_workers(ray: Any, settings: EngineSettings, parts: int) -> int:
     resources = ray.cluster_resources()
     slots = resources.get("GPU", 0) if settings.gpu else resources.get("CPU", 1) // settings.threads
     return max(1, min(int(slots), parts))
-
-
-def _start(settings: EngineSettings, parts: int) -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
-    address = settings.address or os.environ.get("RAY_ADDRESS")
-    if address:
-        require_reachable(address)
-    else:
-        _own_token()  # Ray reads it when it is imported, not when it starts
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise UserError(
-            "--engine ray: expected Ray, found none; pip install 'ray[data]', or use --engine local"
-        ) from error
-    for name in ("ray.data", "ray"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    on_term = signal.getsignal(signal.SIGTERM)
-    try:
-        if address:
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-        else:
-            ray.init(
-                num_cpus=worker_count(settings, parts) * settings.threads,
-                include_dashboard=False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-            )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"--address {address or '(none)'}: expected a Ray cluster that can be joined, found: "
-            f"{str(error).strip().splitlines()[0]}; check the address, or use --engine local"
-        ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_term)  # Ray puts its own there, which aborts the process
-    return ray
-
-
-def _own_token() -> None:
-    """Gives a cluster of our own its own token: Ray's default would put one into the user's home for all clusters."""
-    if "RAY_AUTH_MODE" in os.environ or "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
-        return
-    from glove.cache import default_cache_folder
-
-    path = Path(default_cache_folder()) / "ray-token"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.touch(mode=0o600)
-        partial.write_text(secrets.token_hex(32), encoding="ascii")
-        os.replace(partial, path)
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)

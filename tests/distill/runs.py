@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import sys
@@ -68,6 +69,16 @@ def tiny_run(
     settings = {"epochs": 2, "learning_rate": 1e-2, "log_every": 1, "checkpoint_every": 4, "cpu": True}
     state = train(module, stream, targets, folder, TrainSettings(**(settings | changes)), Hooks(progress=progress))
     return module, state
+
+
+def losses(folder: Path) -> list[float]:
+    """The curve that a run wrote."""
+    return [float(row["loss"]) for row in csv.DictReader((folder / "losses.csv").open())]
+
+
+def weights(stage) -> dict[str, torch.Tensor]:
+    """A copy of its weights."""
+    return {name: value.clone() for name, value in stage.state_dict().items()}
 
 
 if __name__ == "__main__":

@@ -4,35 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from distill.targets import fill_cache
-from tests.distill.data import open_stream, write_shards
-from tests.distill.runs import tiny_pair, tiny_targets
-
-FILLING = """
-import os, signal, sys
-from pathlib import Path
-from distill import targets
 from tests.distill.data import open_stream
 from tests.distill.runs import tiny_pair, tiny_targets
-
-class Killed:
-    def batches(self, start):
-        for number, batch in enumerate(stream.batches(start)):
-            if number == 9:
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield batch
-
-stream, teacher = open_stream(Path(sys.argv[1])), tiny_pair()[1]
-targets.FLUSH_SECONDS = 0
-targets.fill_cache(tiny_targets(teacher, stream, Path(sys.argv[2])), Killed())
-"""
+from tests.ready import start_ready
 
 
 def filled(teacher, stream, folder):
@@ -43,12 +22,11 @@ def filled(teacher, stream, folder):
 
 @pytest.mark.integration
 @pytest.mark.parametrize("torn", [b"", b"torn off in the middle of an entry"])
-def test_a_killed_fill_goes_on(tmp_path, monkeypatch, torn):
-    data = write_shards(tmp_path / "data")
-    root, folder = Path(__file__).resolve().parents[2], tmp_path / "killed"
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    killed = subprocess.run([sys.executable, "-c", FILLING, data, folder], env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+def test_a_killed_fill_goes_on(data, tmp_path, monkeypatch, torn):
+    torch.set_num_threads(1)  # as in the other process; last bits depend on it
+    folder = tmp_path / "killed"
+    killed = start_ready("tests.distill.filling", [str(data), str(folder)], {**os.environ, "OMP_NUM_THREADS": "1"})
+    assert killed.wait(120) == -signal.SIGKILL
     for path in (*folder.glob("*.bin"), *folder.glob("*.idx")):
         path.write_bytes(path.read_bytes() + torn)
     stream, teacher, taught = open_stream(data), tiny_pair()[1], []

@@ -10,7 +10,7 @@ from distill.losses import HeadReduction, LossSettings
 from distill.objectives import IntermediateStage, LabelStage, PredictionStage
 from distill.projections import Projections
 from distill.shards import Position
-from distill.student import HEADS, Student
+from distill.student import Student
 from distill.targets import Targets
 from distill.teacher import Teacher, model_inputs
 from tests.distill.data import open_stream, write_shards

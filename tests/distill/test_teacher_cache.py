@@ -103,7 +103,7 @@ def test_bytes_are_what_theory_says(stream, teacher, tmp_path):
     plan = plan_cache(CacheMode.AUTO, sample_lengths(stream), 100, cache.key, 10**9)
     assert abs(plan.full_bytes / theory - 1) < 0.1
     assert plan.content is CacheMode.FULL
-    assert "budget 1,000.0 MB" in str(plan)
+    assert "budget 1.0 GB" in str(plan)
     assert plan_cache(CacheMode.AUTO, lengths, 100, cache.key, theory - 1).content is CacheMode.LOGITS
     assert plan_cache(CacheMode.OFF, lengths, 100, cache.key, 0).content is CacheMode.OFF
     with pytest.raises(DistillError, match="Raise the budget"):
@@ -219,7 +219,7 @@ def test_budget_counts_what_lies_there(stream, teacher, tmp_path, monkeypatch):
     tight = plan_cache(CacheMode.AUTO, lengths, 100, key, full + 10, 2_000_000)
     assert tight.content is CacheMode.LOGITS
     assert "of which other records there take 2.0 MB" in str(tight)
-    with pytest.raises(DistillError, match=r"other records there 0\.0 GB\. Raise the budget, choose another folder"):
+    with pytest.raises(DistillError, match=r"other records there 1 B\. Raise the budget, choose another folder"):
         plan_cache(CacheMode.FULL, lengths, 100, key, full, 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=6_000))
     assert default_budget(tmp_path / "nothing" / "yet") == 3_000

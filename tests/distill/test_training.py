@@ -1,53 +1,22 @@
-"""The loop: exact resume, any split gives the same gradient, NaN stops with a name, best epoch."""
+"""The loop: it learns, NaN stops with a name, the best epoch is kept, neither parts nor precision change it."""
 
 from __future__ import annotations
 
 import csv
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from distill.checkpoints import LossCurve, RunState
 from distill.errors import DistillError
-from distill.folder_lock import folder_lock
-from distill.losses import HeadReduction, LossSettings
-from distill.objectives import IntermediateStage, LabelStage, PredictionStage
+from distill.losses import LossSettings
+from distill.objectives import LabelStage, PredictionStage
 from distill.optimiser import learning_rate_factor
-from distill.teacher import Precision, Teacher
+from distill.teacher import Precision
 from distill.training import train
-from distill.training_settings import Hooks, Progress, TrainSettings
-from tests.distill.data import open_stream, write_shards
-from tests.distill.models import tiny_encoder, tiny_student
-from tests.distill.runs import tiny_pair, tiny_run, tiny_targets
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_shards(tmp_path_factory.mktemp("data") / "shards")
-
-
-def losses(folder: Path) -> list[float]:
-    return [float(row["loss"]) for row in csv.DictReader((folder / "losses.csv").open())]
-
-
-def weights(stage) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in stage.state_dict().items()}
-
-
-def start(data, folder, cache="", kill_at="", dropout=0.1, max_steps="", **environment) -> subprocess.Popen:
-    """The tiny run in a process of its own."""
-    command = [sys.executable, "-m", "tests.distill.runs", data, folder, cache, kill_at, dropout, max_steps]
-    variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
-    return subprocess.Popen([str(part) for part in command], cwd=ROOT, env=variables)
+from distill.training_settings import Hooks, TrainSettings
+from tests.distill.data import open_stream
+from tests.distill.models import tiny_student
+from tests.distill.runs import losses, tiny_pair, tiny_run, tiny_targets, weights
 
 
 def test_losses_fall_and_are_logged(data, tmp_path):
@@ -72,59 +41,6 @@ def test_cold_warm_and_resumed_losses_are_equal(data, tmp_path):
     assert losses(tmp_path / "off")[0] == pytest.approx(losses(tmp_path / "cold")[0], rel=2e-3)
 
 
-@pytest.mark.integration
-# The first epoch of 13 steps fills the cache, the second one reads it.
-@pytest.mark.parametrize(("cached", "kill_at"), [(False, 6), (True, 6), (True, 17)])
-def test_kill_and_resume_gives_the_same_curve(data, tmp_path, cached, kill_at):
-    caches = (tmp_path / "cache-a", tmp_path / "cache-b") if cached else ("", "")
-    killed = start(data, tmp_path / "killed", caches[0], kill_at)
-    assert killed.wait(60) == -signal.SIGKILL
-    assert len(losses(tmp_path / "killed")) == kill_at
-    resumed, state = tiny_run(data, tmp_path / "killed", caches[0] or None)
-    whole, _ = tiny_run(data, tmp_path / "whole", caches[1] or None)
-    curve = (tmp_path / "killed" / "losses.csv").read_bytes()
-    assert curve == (tmp_path / "whole" / "losses.csv").read_bytes()
-    assert state.step == 26
-    assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(resumed).items())
-    if cached:
-        names = sorted(path.name for path in caches[0].iterdir())
-        assert all((caches[0] / n).read_bytes() == (caches[1] / n).read_bytes() for n in names)
-
-
-def two_ranks(*arguments, **options) -> list[int]:
-    """Exit codes of the tiny run as two processes over gloo."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
-    ranks = [start(*arguments, **options, dropout=0.0, RANK=rank, LOCAL_RANK=rank, **shared) for rank in ("0", "1")]
-    return [rank.wait(100) for rank in ranks]
-
-
-def first_moments(folder: Path) -> list[torch.Tensor]:
-    """After one step of Adam: a tenth of the gradient, by parameter."""
-    states = torch.load(next(folder.glob("step-*")) / "optimiser.pt", weights_only=True)
-    return [state["exp_avg"] for state in states["optimiser"]["state"].values()]
-
-
-@pytest.mark.integration
-def test_two_processes_give_the_single_process_gradient(data, tmp_path):
-    assert two_ranks(data, tmp_path / "two", max_steps=1) == [0, 0]
-    tiny_run(data, tmp_path / "one", dropout=0.0, max_steps=1)
-    ours, single = first_moments(tmp_path / "two"), first_moments(tmp_path / "one")
-    assert len(ours) == len(single) > 30
-    for mine, theirs in zip(ours, single, strict=True):
-        assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-8)
-
-
-@pytest.mark.integration
-def test_two_processes_fill_one_cache(data, tmp_path):
-    assert two_ranks(data, tmp_path / "two", tmp_path / "cache-a") == [0, 0]
-    tiny_run(data, tmp_path / "one", tmp_path / "cache-b", dropout=0.0)
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=2e-4)
-    assert len(list((tmp_path / "cache-a").glob("*.json"))) == 4
-
-
 def test_accumulation_changes_nothing(data, tmp_path):
     tiny_run(data, tmp_path / "one", dropout=0.0, max_steps=8)
     tiny_run(data, tmp_path / "three", dropout=0.0, max_steps=8, accumulation=3)
@@ -140,17 +56,6 @@ def test_bf16_trains_and_stays_near(data, tmp_path):
     assert losses(tmp_path / "half") == pytest.approx(losses(tmp_path / "full"), rel=0.05)
     assert losses(tmp_path / "half") != losses(tmp_path / "full")
     assert all(value.dtype == torch.float32 for value in stage.state_dict().values())
-
-
-def test_max_steps_end_the_run_and_it_comes_back_at_once(data, tmp_path):
-    _, state = tiny_run(data, tmp_path, max_steps=7, epochs=5)
-    assert state.step == len(losses(tmp_path)) == 7
-    last = list(csv.DictReader((tmp_path / "losses.csv").open()))[-1]
-    assert 0 < float(last["learning_rate"]) < 1e-3
-    before = (tmp_path / "losses.csv").read_bytes()
-    _, again = tiny_run(data, tmp_path, max_steps=7, epochs=5)
-    assert again == state
-    assert (tmp_path / "losses.csv").read_bytes() == before
 
 
 def test_best_epoch_is_kept(data, tmp_path):
@@ -194,18 +99,6 @@ def test_nan_stops_and_names_the_batch(data, tmp_path):
     assert not list((tmp_path / "b").glob("step-*"))
 
 
-def test_other_settings_and_folders_in_use_are_refused(data, tmp_path):
-    tiny_run(data, tmp_path, epochs=1)
-    with pytest.raises(DistillError, match=r"expected learning_rate 0\.5"):
-        tiny_run(data, tmp_path, epochs=1, learning_rate=0.5)
-    with folder_lock(tmp_path), pytest.raises(DistillError, match=f"in use by process {os.getpid()} on"):
-        tiny_run(data, tmp_path, epochs=1)
-    state = next(tmp_path.glob("step-*")) / "state.json"
-    state.write_text(json.dumps({})[:1])
-    with pytest.raises(DistillError, match="cannot be read"):
-        tiny_run(data, tmp_path, epochs=1)
-
-
 def test_a_gradient_that_is_not_finite_names_its_own_batch(data, tmp_path):
     """Under a finite loss; the next step's would be the first that shows it."""
 
@@ -228,76 +121,6 @@ def test_a_gradient_that_is_not_finite_names_its_own_batch(data, tmp_path):
     with pytest.raises(DistillError, match=r"finite gradients; found nan in step 3.*in another folder"):
         train(Broken(tiny_student()), open_stream(data), None, tmp_path, settings)
     assert not list(tmp_path.glob("step-*"))
-
-
-class StoppedError(Exception):
-    """What ends a run in the middle."""
-
-
-def test_going_on_with_another_teacher_or_other_losses_is_refused(data, tmp_path):
-    stream = open_stream(data)
-
-    def go(losses: LossSettings, teacher_seed=0, layers=(2, 4), stop=None, **student_changes) -> int:
-        student, _ = tiny_pair(**student_changes)
-        teacher = Teacher(tiny_encoder(seed=teacher_seed), layers)
-
-        def progress(now) -> None:
-            if stop and now.step >= stop:
-                raise StoppedError
-
-        settings = TrainSettings(epochs=1, learning_rate=1e-3, cpu=True, checkpoint_every=4, log_every=1)
-        stage = IntermediateStage(student, teacher, losses)
-        return train(stage, stream, tiny_targets(teacher, stream, None), tmp_path, settings, Hooks(progress)).step
-
-    with pytest.raises(StoppedError):
-        go(LossSettings(), stop=6)
-    with pytest.raises(DistillError, match="expected teacher"):
-        go(LossSettings(), teacher_seed=7)
-    with pytest.raises(DistillError, match=r"expected losses .*5\.0"):
-        go(LossSettings(layer_weights=(5.0, 0.0, 1.0, 1.0)))
-    with pytest.raises(DistillError, match=r"expected layer_map \[1, 4\]"):
-        go(LossSettings(), layers=(1, 4))
-    with pytest.raises(DistillError, match=r"expected model .*'num_attention_heads': 2"):
-        go(LossSettings(heads=HeadReduction.MEAN), num_attention_heads=2)
-    assert go(LossSettings()) == 13
-
-
-def test_pace_and_seconds_after_a_resume(data, tmp_path, monkeypatch):
-    """With a clock that goes on by a second at each look: no step is faster, and what was done took its time."""
-    clock = iter(range(10**6))
-    monkeypatch.setattr("distill.training.time.perf_counter", lambda: float(next(clock)))
-    seen: list[Progress] = []
-
-    def go(stop=None) -> RunState:
-        def progress(now: Progress) -> None:
-            seen.append(now)
-            if now.step == stop:
-                raise StoppedError
-
-        settings = TrainSettings(epochs=2, learning_rate=1e-3, cpu=True, checkpoint_every=4, log_every=1)
-        return train(LabelStage(tiny_student()), open_stream(data), None, tmp_path, settings, Hooks(progress))
-
-    with pytest.raises(StoppedError):
-        go(stop=18)
-    [kept] = tmp_path.glob("step-*")
-    before = json.loads((kept / "state.json").read_text())["state"]["seconds"]
-    assert before >= 16
-    del seen[:]
-    last = go()
-    assert seen[0].step == 17
-    assert max(now.examples_per_s for now in seen) <= 8
-    assert last.seconds >= before + 10
-
-
-def test_torn_lines_of_the_curve_are_dropped(tmp_path):
-    path, whole = tmp_path / "losses.csv", "step,epoch,loss\n1,0,0.5\n2,0,0.25\n"
-    for torn in ("", "1", "2,0,0.12", "2,0\n", "30,0,0.1\n"):
-        path.write_text(whole + torn)
-        LossCurve(path, 2)
-        assert path.read_text() == whole
-    path.write_text(whole.replace("0.5\n2", "0.2"))  # two lines that ran into one
-    LossCurve(path, 2)
-    assert path.read_text() == "step,epoch,loss\n"
 
 
 def test_schedule():

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
-from augment.errors import DeviceLostError
 from augment.masked_lm import MaskedLM
 from pipelines.engines import EngineSettings, run_parts
 from pipelines.errors import JobError
+from tests.faults.on_a_gpu import OnAGpu
 from tests.pipelines.conftest import finished, inputs
 from tests.pipelines.jobs import done, rows, tinyaug
-from tests.pipelines.test_engines import Work, run
+from tests.pipelines.test_engines import run
 
 __all__ = ["finished", "inputs"]
 
@@ -35,17 +33,6 @@ def test_nothing_is_published(inputs, finished, tmp_path, monkeypatch, reason, c
     done(*command)
     if context == "original":
         assert rows(tmp_path) == rows(finished)
-
-
-@dataclass(frozen=True)
-class OnAGpu(Work):
-    """Orders of `lose` lose the device at the first try."""
-
-    def work(self, part):
-        record = super().work(part)
-        if self.orders[part] == "lose" and self.tries(part) == 1:
-            raise DeviceLostError("CUDA error")
-        return record
 
 
 @pytest.mark.integration

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -12,13 +14,19 @@ import pytest
 from tests.faults.test_kills import ON_RAY, TWO_WORKERS
 from tests.pipelines.jobs import contents, done, finish, identities, intact, kill, records, start, wait_for
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.pipelines.jobs import Ran
+    from tests.ready import Process
+
 pytestmark = pytest.mark.integration
 
 
-def stopped(command: list[str], run, number: int, stage: str = "candidates"):
-    """Sends a signal to the whole process group, as a terminal does, once a stage is at work."""
+def stopped(command: list[str], number: int, until: Callable[[Process], Any]) -> Ran:
+    """Sends a signal to the whole process group, as a terminal does, once something holds."""
     process = start(*command)
-    wait_for(lambda: records(run, stage), process)
+    wait_for(lambda: until(process), process)
     everyone = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, number)
     ran = finish(process)
@@ -39,7 +47,7 @@ def no_shard_is_half_written(run) -> None:
     ids=["Ctrl-C, two workers", "SIGTERM, one worker"],
 )
 def test_signal_then_the_printed_command(command, run, reference, engine, number, code):
-    ran = stopped(command(*engine), run, number)
+    ran = stopped(command(*engine), number, lambda _: records(run, "candidates"))
     assert (ran.code, "Traceback" in ran.err) == (code, False), ran.err
     no_shard_is_half_written(run)
     said = ran.err.strip().splitlines()[-1]
@@ -47,17 +55,31 @@ def test_signal_then_the_printed_command(command, run, reference, engine, number
     finished = identities(intact(run))
     done(*shlex.split(said.split("To go on: tinyaug ")[1]))
     assert identities(set(finished)) == finished
-    assert contents(run) == contents(reference)
+    assert contents(run) == contents(reference)  # by two workers, too
     assert not (run / ".partial").exists()
+    assert not (run / "logs").exists()  # nothing went wrong
 
 
-def test_signals_while_ray_is_at_work_and_a_killed_driver(command, run, reference):
-    ran = stopped(command(*ON_RAY), run, signal.SIGTERM)
-    assert (ran.code, "Traceback" in ran.err) == (143, False), ran.err
+def of_ray(process: Process, name: str) -> list[psutil.Process]:
+    """Ray's own processes of a name."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.Error):  # gone meanwhile
+            found += [child] if child.name() == name else []
+    return found
+
+
+def test_signals_while_ray_starts_and_is_at_work_and_a_killed_driver(command, run, reference):
+    early = stopped(command(*ON_RAY), signal.SIGTERM, lambda process: of_ray(process, "gcs_server"))  # Ray is starting
+    late = stopped(command(*ON_RAY), signal.SIGTERM, lambda _: records(run, "candidates"))
+    for ran in (early, late):
+        assert (ran.code, "Traceback" in ran.err, "To go on: tinyaug" in ran.err) == (143, False, True), ran.err
     no_shard_is_half_written(run)
     process = start(*command(*ON_RAY))
     goal = len(records(run)) + 2
     wait_for(lambda: len(records(run)) >= goal, process)
+    [raylet] = of_ray(process, "raylet")
+    assert os.getpgid(raylet.pid) != process.pid  # a signal to the group, which ends it, would end the driver by it
     kill(process)
     finished = identities(intact(run))
     done(*command())

@@ -11,7 +11,7 @@ import pytest
 from pipelines.lock import only_writer
 from pipelines.storage import Storage
 from tests.faults.conftest import job
-from tests.pipelines.jobs import done, everything, finish, kill, records, start, tinyaug, wait_for
+from tests.pipelines.jobs import done, everything, finish, records, start, tinyaug, wait_for
 
 
 def test_second_writer_is_refused_by_name(many, run):
@@ -43,12 +43,4 @@ def test_lock_of_a_killed_job_is_free(command, run):
     assert f"found process {process.pid} on host" in ran.err
     process.send_signal(signal.SIGKILL)
     finish(process)
-    done(*command())
-
-
-@pytest.mark.integration
-def test_lock_is_free_though_workers_outlive_their_driver_for_a_moment(command, run):
-    process = start(*command("--workers", 2))
-    wait_for(lambda: records(run), process)
-    kill(process)
     done(*command())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import pytest
 from tests.hub.repositories import general_student, glue, masked_lm
 from tests.hub.server import Hub, serving
 from tests.hub.vectors import Vectors
+from tests.ready import LIBRARIES, start_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,15 +66,9 @@ class Machine:
     def run(self, *arguments: str, **changes: str) -> Ran:
         """`tinyaug …` as a process of its own."""
         begin = time.monotonic()
-        ran = subprocess.run(
-            command(*arguments),
-            cwd=self.folder,
-            env=self.environment(**changes),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=120,
-        )
-        return Ran(ran.returncode, ran.stdout.decode(), time.monotonic() - begin)
+        process = start_ready("pipelines", [*arguments], self.environment(**changes), self.folder, LIBRARIES)
+        out, err = process.communicate(120)
+        return Ran(process.wait(0), err + out, time.monotonic() - begin)
 
 
 def command(*arguments: str) -> list[str]:

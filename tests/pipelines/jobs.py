@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from pipelines.cli import main
 from tests.fixtures import GLOVE_WORDS, WHOLE_WORDS
+from tests.ready import Process, start_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,20 +87,12 @@ def done(*arguments: object) -> Ran:
     return ran
 
 
-def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    """Starts the command line in a process group of its own, as a shell does."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipelines", *map(str, arguments)],
-        cwd=REPOSITORY,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def start(*arguments: object, **environment: str) -> Process:
+    """Starts the command line as the leader of a session, as a shell does, without the seconds of its imports."""
+    return start_ready("pipelines", [*map(str, arguments)], {**os.environ, **environment})
 
 
-def finish(process: subprocess.Popen[str]) -> Ran:
+def finish(process: Process | subprocess.Popen[str]) -> Ran:
     """Waits for a process that was started."""
     try:
         out, err = process.communicate(timeout=PATIENCE)
@@ -110,23 +103,33 @@ def finish(process: subprocess.Popen[str]) -> Ran:
 
 
 def in_a_process(*arguments: object, **environment: str) -> Ran:
-    """Runs the command line as a user does."""
-    return finish(start(*arguments, **environment))
+    """Runs the command line as a user does, in a fresh interpreter."""
+    return finish(
+        subprocess.Popen(
+            [sys.executable, "-m", "pipelines", *map(str, arguments)],
+            cwd=REPOSITORY,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    )
 
 
-def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
+def wait_for(condition: Callable[[], Any], process: Process | subprocess.Popen[str]) -> Any:
     """Waits until something holds, which must happen while the process lives; gives what the condition gave."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if found := condition():
             return found
-        assert process.poll() is None, f"ended with {process.returncode}: {process.communicate()[1]}"
+        assert process.poll() is None, f"ended with {process.returncode}: {process.communicate(PATIENCE)[1]}"
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     raise AssertionError("waited in vain")
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: Process) -> None:
     """SIGKILL of the driver alone."""
     process.send_signal(signal.SIGKILL)
     finish(process)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import UserError
-from pipelines.tasks import BadRow, open_task
+from pipelines.tasks import BadRow, open_task, stop_or_skip
 from tests.pipelines.tasks.reading import glue_rows, rows_of, write
 
 LAYOUTS = {
@@ -179,8 +179,9 @@ def test_the_first_bad_row_stops_by_default(tmp_path):
     message = str(caught.value)
     assert f"{path}, line 3, column 'label': expected a label" in message
     assert "found '7'" in message
-    assert "--on-bad-row skip" in message
-    assert "rejected.parquet" in message
+    assert message.endswith("Correct the row, or take it out of the file.")
+    with pytest.raises(UserError, match=r"or pass --on-bad-row skip, which moves .* rejected\.parquet"):
+        rows_of(open_task("sst2", tmp_path, on_bad=stop_or_skip).split("train"))
 
 
 @pytest.mark.parametrize("score", ["5.1", "-0.1", "nan", "inf", "1e999", "1_0", "high", ""])

@@ -9,9 +9,10 @@ import pytest
 from tests.fixtures import save_tiny_masked_lm
 from tests.pipelines.conftest import inputs, session_cache
 from tests.pipelines.jobs import Inputs, done, sentences, write_sst2
+from tests.pipelines.training.general import corpus, masked
 from tests.pipelines.training.verbs import Parts, finetune
 
-__all__ = ["inputs", "session_cache"]
+__all__ = ["corpus", "inputs", "masked", "session_cache"]
 
 
 @pytest.fixture(scope="session")

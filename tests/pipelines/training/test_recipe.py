@@ -30,9 +30,10 @@ def test_quick_profile_changes_epochs_alone():
 
 def test_steps_and_examples():
     recipe = StageRecipe(3, 32, 1e-5)
-    assert (recipe.steps(100), recipe.examples(100), recipe.sees_all(100)) == (12, 300, True)
+    assert (recipe.steps(100), recipe.examples(100, 42), recipe.sees_all(100)) == (12, 300, True)
     few = recipe.changed(None, None, None, 2)
-    assert (few.steps(100), few.examples(100), few.sees_all(100)) == (2, 64, False)
+    assert (few.steps(100), few.examples(100, 1), few.sees_all(100)) == (2, 64, False)
+    assert few.examples(100, 2) == 32 + 4  # the short batch of four comes early
     assert recipe.changed(0, None, None, None).sees_all(100) is False
 
 

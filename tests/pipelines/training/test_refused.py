@@ -133,14 +133,14 @@ def test_more_positions_than_the_model_has(parts, tmp_path):
 def test_labels_in_another_order(parts, tmp_path, teacher):
     edit_json(teacher / "config.json", id2label={"0": "positive", "1": "negative"})
     said = refused(tmp_path, distill(parts, tmp_path / "out", "--teacher", teacher))
-    assert "expected labels in one order" in said
+    assert "found them in the order positive, negative" in said
 
 
 def test_another_number_of_labels(parts, tmp_path, teacher):
     names = {"0": "a", "1": "b", "2": "c"}
     edit_json(teacher / "config.json", id2label=names, label2id={name: int(n) for n, name in names.items()})
     said = refused(tmp_path, distill(parts, tmp_path / "out", "--teacher", teacher))
-    assert "expected one number of labels" in said
+    assert "expected the labels negative, positive of sst2; found 3 (a, b, c)" in said
     assert "labels" in refused(tmp_path, evaluate(parts, teacher))
 
 
@@ -150,7 +150,7 @@ def test_unfinetuned_teacher_is_named(parts, tmp_path, teacher):
     weights["classifier.weight"].zero_()
     save_file(weights, teacher / "model.safetensors", {"format": "pt"})
     ran = done(*distill(parts, tmp_path / "chance", "--teacher", teacher, "--max-steps", 1))
-    assert "near chance; it was most likely not fine-tuned for sst2" in ran.err
+    assert "near chance (always negative: 0.5000); was it fine-tuned for sst2?" in ran.err
     said = refused(tmp_path, distill(parts, tmp_path / "out", "--teacher", parts.encoder))
     assert "expected a model fine-tuned for this task, found no task head" in said
 

@@ -1,19 +1,16 @@
-"""Fine-tuning, distillation and the whole run: what is written, what is skipped, what others can load."""
+"""Fine-tuning and distillation: what is written, what is skipped, what others can load."""
 
 from __future__ import annotations
 
 import csv
 import shutil
-from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, pipeline
 
-from pipelines.errors import JobError, UserError
-from pipelines.training import run_job, run_plan
 from tests.pipelines.jobs import done, everything, tinyaug
-from tests.pipelines.training.verbs import distill, finetune, metrics, run, run_json
+from tests.pipelines.training.verbs import distill, finetune, metrics, run_json
 
 
 @pytest.fixture(scope="module")
@@ -184,109 +181,6 @@ def test_random_subset(parts, tmp_path):
     assert metrics(tmp_path / "t")["rows"] == 20
 
 
-def test_the_whole_run(parts, tmp_path, monkeypatch):
-    out, archive = tmp_path / "run", tmp_path / "glue.zip"
-    command = run(parts, out, "--submission", archive)
-    ran = done(*command)
-    assert "% kept" in ran.out
-    found = metrics(out)
-    assert found["augmented"] == {"rows": 180, "examples": 60}
-    assert list(found["stages"]) == ["finetune", "intermediate", "prediction"]
-    assert found["dev"]["student"] == metrics(out / "student")["dev"]
-    assert found["dev"]["teacher"] == metrics(out / "teacher")["dev"]
-    assert set(found["intervals"]["student"]["validation"]) == {"accuracy"}
-    assert found["dev_rows"] == {"validation": 30}
-    assert [found["sizes"][model]["layers"] for model in ("teacher", "student")] == [4, 2]
-    assert "verdicts" not in found
-    assert (out / "teacher_cache/full/cache.json").exists()
-    assert archive.exists()
-    monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
-    monkeypatch.setattr("pipelines.stage_run.run_parts", lambda *_: pytest.fail("something was augmented"))
-    assert "everything was done already" in done(*command).out
-
-
-def test_a_run_with_a_given_teacher(parts, tmp_path):
-    done(*run(parts, tmp_path / "run", "--teacher", parts.teacher, "--max-steps", 2))
-    assert not (tmp_path / "run/teacher").exists()
-    found = metrics(tmp_path / "run")
-    assert list(found["stages"]) == ["intermediate", "prediction"]
-    assert found["sizes"]["teacher"]["bytes"] == (parts.teacher / "model.safetensors").stat().st_size
-
-
-@pytest.mark.parametrize("verb", [finetune, distill, run])
-def test_dry_run_prints_a_plan_and_writes_nothing(parts, tmp_path, verb):
-    ran = done(*verb(parts, tmp_path / "out", "--dry-run"))
-    assert "examples/s" in ran.out
-    assert "nothing was written" in ran.out
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_long_run_is_announced_before_anything_is_done(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.training.estimates.LONG_ON_CPU", 0.0)
-    out = tmp_path / "run"
-
-    def stop(*_: object) -> None:
-        raise JobError("stopped here")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("pipelines.training.run_job.run_augment", stop)
-        ran = tinyaug(*run(parts, out))
-    assert ran.err.index("all stages will take") < ran.err.index("stopped here")
-    assert "--profile quick takes" in ran.err
-    assert not out.exists()
-    first = done(*run(parts, out, "--max-steps", 2)).err
-    assert first.index("all stages will take") < first.index("this will take")  # the distillation's own, later on
-    assert first.count("--profile quick takes") == 2
-    (out / "metrics.json").unlink()
-    (out / "student/metrics.json").unlink()
-    assert "all stages will take" not in done(*run(parts, out, "--max-steps", 2)).err
-    monkeypatch.setattr("pipelines.training.run_job.announcement", lambda *_: pytest.fail("measured"))
-    done(*run(parts, tmp_path / "quick", "--profile", "quick", "--max-steps", 1))
-    assert not run_job._is_unannounced(SimpleNamespace(demo=True, profile="demo"))
-
-
-def test_the_announced_estimate_is_that_of_all_rows(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.training.run_plan.ANNOUNCED_ROWS", 20)
-    plans = []
-    real = run_plan._with_training
-
-    def kept(*arguments):
-        plans.append(real(*arguments))
-        return plans[-1]
-
-    monkeypatch.setattr(run_plan, "_with_training", kept)
-    done(*run(parts, tmp_path / "run", "--max-steps", 1))
-    [plan] = plans
-    assert (plan.augment.rows, plan.augment.output_rows) == (60, 180)
-    assert {stage.name: stage.rows for stage in plan.training.stages} == {
-        "finetune": 60, "intermediate": 180, "prediction": 180
-    }  # fmt: skip
-
-
-def test_a_run_that_cannot_be_estimated_is_not_stopped(parts, tmp_path, monkeypatch):
-    def broken(*_) -> None:
-        raise UserError("no such thing")
-
-    monkeypatch.setattr(run_plan, "estimate", broken)
-    assert "no estimate: no such thing" in done(*run(parts, tmp_path / "run", "--max-steps", 1)).err
-
-
-def test_a_long_fine_tuning_is_announced_once(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.training.estimates.LONG_ON_CPU", 0.0)
-    assert "this will take" in done(*finetune(parts, tmp_path / "t", "--max-steps", 1)).err
-    (tmp_path / "t/metrics.json").unlink()
-    assert "this will take" not in done(*finetune(parts, tmp_path / "t", "--max-steps", 1)).err
-    quick = finetune(parts, tmp_path / "q", "--max-steps", 1, "--profile", "quick")
-    assert "this will take" not in done(*quick).err
-
-
-@pytest.mark.parametrize("verb", [finetune, distill])
-def test_the_quick_profile_is_not_offered_to_itself(parts, tmp_path, monkeypatch, verb):
-    monkeypatch.setattr("pipelines.training.estimates.LONG_ON_CPU", 0.0)
-    assert "--profile quick" in done(*verb(parts, tmp_path / "s", "--dry-run")).out
-    assert "--profile quick" not in done(*verb(parts, tmp_path / "s", "--dry-run", "--profile", "quick")).out
-
-
 def test_a_loss_that_is_not_finite_can_be_put_right(parts, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("distill.training.total_loss", lambda losses: losses["labels"] * float("nan"))
@@ -294,13 +188,3 @@ def test_a_loss_that_is_not_finite_can_be_put_right(parts, tmp_path, monkeypatch
     assert (ran.code, "Give another --out, or --overwrite" in ran.err) == (1, True)
     assert "finite gradients; found nan in step 1" in ran.err
     done(*finetune(parts, tmp_path / "t", "--max-steps", 2, "--lr", 1e-6, "--overwrite"))
-
-
-def test_quick_profile_is_stated(parts, tmp_path):
-    command = distill(parts, tmp_path / "s", "--profile", "quick", "--dry-run")
-    for option in ("--epochs-intermediate", "--epochs-prediction"):
-        place = command.index(option)
-        del command[place : place + 2]
-    table = done(*command).out.splitlines()
-    [row] = [line.split() for line in table if line.strip().startswith("intermediate")]
-    assert row[1:5] == ["240", "3", "24", "720"]

@@ -52,10 +52,11 @@ def evaluate(parts: Parts, model: Path, *more: object) -> list[str]:
 
 
 def run(parts: Parts, out: Path, *more: object) -> list[str]:
+    own = () if "--teacher" in more else ("--teacher-model", parts.encoder, "--epochs-finetune", 1)
     return _listed(
-        "run", "--task", "sst2", "--data", parts.data, "--mlm", parts.mlm, "--glove", parts.glove,
-        "--teacher-model", parts.encoder, "--student", parts.student, "--student-init", "random", "--out", out,
-        "--n", 2, "--engine", "local", "--workers", 1, "--max-length", 32, "--epochs-finetune", 1,
+        "run", "--task", "sst2", "--data", parts.data, "--mlm", parts.mlm, "--glove", parts.glove, *own,
+        "--student", parts.student, "--student-init", "random", "--out", out,
+        "--n", 2, "--engine", "local", "--workers", 1, "--max-length", 32,
         "--epochs-intermediate", 1, "--epochs-prediction", 1, "--device", "cpu", *more,
     )  # fmt: skip
 

@@ -1,0 +1,125 @@
+"""Starts Ray on this machine or joins a cluster, and keeps signals this process's own while it does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.engines.engine import EngineSettings, worker_count
+from pipelines.engines.reachable import require_reachable
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OBJECT_STORE_BYTES = 100_000_000  # numbers and records only
+
+
+def start_ray(settings: EngineSettings, parts: int) -> Any:
+    """Starts Ray, or joins the cluster that is named by `settings` or RAY_ADDRESS.
+
+    Args:
+        settings: workers, threads, gpu and address are read.
+        parts: how many parts are left.
+
+    Returns:
+        The module `ray`, connected.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster cannot be reached.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    address = settings.address or os.environ.get("RAY_ADDRESS")
+    if address:
+        require_reachable(address)
+    else:
+        _own_token()  # Ray reads it when it is imported, not when it starts
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UserError(
+            "--engine ray: expected Ray, found none; pip install 'ray[data]', or use --engine local"
+        ) from error
+    for name in ("ray.data", "ray"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    where: dict[str, Any] = {"address": address}
+    if not address:
+        cores = worker_count(settings, parts) * settings.threads
+        where = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    try:
+        with _sigterm_is_ours(), _groups_of_their_own():
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, **where)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"--address {address or '(none)'}: expected a Ray cluster that can be joined, found: "
+            f"{str(error).strip().splitlines()[0]}; check the address, or use --engine local"
+        ) from error
+    return ray
+
+
+@contextmanager
+def _sigterm_is_ours() -> Iterator[None]:
+    """Ray puts its own handlers there, which exit with other codes; what they caught meanwhile is sent again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no handler can be set here, by Ray neither
+        return
+    on_term = signal.getsignal(signal.SIGTERM)
+    try:
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, on_term)
+    except SystemExit:
+        signal.signal(signal.SIGTERM, on_term)  # Ray's handler may have run just before it was taken away
+        signal.raise_signal(signal.SIGTERM)
+        raise
+
+
+@contextmanager
+def _groups_of_their_own() -> Iterator[None]:
+    """Lets the processes started meanwhile lead process groups.
+
+    A signal to the whole group (a shell's, `timeout`'s) would else reach the raylet too, whose end makes Ray leave
+    this process by exit code 1, before it can end in order. They end with this process all the same, by the kernel;
+    where Ray leaves that to a process that ends the group, all stays as it is.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    popen = subprocess.Popen.__init__
+
+    def apart(self: Any, *arguments: Any, **named: Any) -> None:
+        popen(self, *arguments, **{"process_group": 0, **named})
+
+    subprocess.Popen.__init__ = apart  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        subprocess.Popen.__init__ = popen  # type: ignore[method-assign]
+
+
+def _own_token() -> None:
+    """Gives a cluster of our own its own token: Ray's default would put one into the user's home for all clusters."""
+    if "RAY_AUTH_MODE" in os.environ or "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        return
+    from glove.cache import default_cache_folder
+
+    path = Path(default_cache_folder()) / "ray-token"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.touch(mode=0o600)
+        partial.write_text(secrets.token_hex(32), encoding="ascii")
+        os.replace(partial, path)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)

@@ -1,0 +1,90 @@
+"""`tinyaug distill-general`: every refusal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.pipelines.jobs import done, tinyaug
+from tests.pipelines.training.general import MASKED, with_config
+from tests.pipelines.training.verbs import distill, general
+
+
+def refused(tmp_path, command: list[str]) -> str:
+    ran = tinyaug(*command)
+    assert ran.code == 2, ran.err
+    line = ran.err.strip().splitlines()[-1]
+    assert line.startswith("tinyaug: error: "), ran.err
+    assert "Traceback" not in ran.err
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.name != ".lock"]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "found an empty file"),
+        (b"\n\n  \n", "found none but blank lines"),
+        (b"a film\n\0\1\2\n", "line 2: expected text, found a binary file"),
+        (b"a film\nna\xc3\xafve\ncaf\xe9\n", "line 3: expected UTF-8, found byte 0xe9"),
+    ],
+)
+def test_a_corpus_that_is_none(parts, tmp_path, content, said):
+    place = tmp_path / "corpus.txt"
+    place.write_bytes(content)
+    assert said in refused(tmp_path, general(parts, place, tmp_path / "out"))
+    assert said in refused(tmp_path, general(parts, place, tmp_path / "out", "--dry-run"))
+
+
+def test_student_and_teacher_that_do_not_fit(parts, corpus, tmp_path):
+    out = tmp_path / "out"
+    eight = with_config(tmp_path, parts.student, num_attention_heads=8)
+    assert "expected 4 attention heads" in refused(tmp_path, general(parts, corpus, out, "--student", eight))
+    few = with_config(tmp_path, parts.student, vocab_size=50)
+    assert "embeddings in the student" in refused(tmp_path, general(parts, corpus, out, "--student", few))
+    many = with_config(tmp_path, parts.student, vocab_size=500)
+    said = refused(tmp_path, general(parts, corpus, out, "--student", many, "--mlm-soft", 1))
+    assert "to learn its predictions; found 500" in said
+    short = with_config(tmp_path, parts.student, max_position_embeddings=16)
+    assert "at most 16" in refused(tmp_path, general(parts, corpus, out, "--student", short))
+
+
+def test_another_vocabulary_is_refused(parts, corpus, masked, tmp_path):
+    start_from = shutil.copytree(masked, tmp_path / "start")
+    tokenizer = json.loads((start_from / "tokenizer.json").read_text())
+    words = tokenizer["model"]["vocab"]
+    words["good"], words["bad"] = words["bad"], words["good"]
+    (start_from / "tokenizer.json").write_text(json.dumps(tokenizer))
+    said = refused(tmp_path, general(parts, corpus, tmp_path / "out", "--student", start_from))
+    assert "expected one vocabulary for teacher and student" in said
+
+
+def test_options_that_contradict_each_other(parts, corpus, tmp_path):
+    for more, said in (
+        (("--whole-word",), "expected --mlm-weight or --mlm-soft"),
+        (("--mlm-weight", -1), "--mlm-weight: expected 0 or more"),
+        (("--embedding-init", "pca"), "expected one of random, projected"),
+        (("--embedding-init", "projected", "--student-init", "teacher-layers"), "brings embeddings of its own"),
+        (("--cache", "logits"), "expected auto, full or off"),
+        (("--limit", 0), "--limit: expected at least 1"),
+        (("--mlm-soft", 1, "--layer-map", "bottom"), "the teacher's last layer in the layer map"),
+        (("--epochs", 0), "--epochs: expected at least 1"),
+    ):
+        assert said in refused(tmp_path, general(parts, corpus, tmp_path / "out", *more))
+
+
+def test_a_soft_loss_needs_the_teachers_head(parts, corpus, tmp_path):
+    said = refused(tmp_path, general(parts, corpus, tmp_path / "out", "--teacher", parts.teacher, "--mlm-soft", 1))
+    assert "found no masked-LM head" in said
+    done(*general(parts, corpus, tmp_path / "out", "--teacher", parts.teacher, "--max-steps", 1))
+
+
+def test_other_settings_in_the_same_folder_are_refused(parts, corpus, masked, tmp_path):
+    ran = tinyaug(*general(parts, corpus, masked, *MASKED))
+    assert ran.code == 2
+    assert 'settings.student.embeddings: "projected" there, "random" now' in ran.err
+    ran = tinyaug(*distill(parts, masked))
+    assert ran.code == 2
+    assert "found a run of `tinyaug distill-general`" in ran.err
