@@ -23,8 +23,8 @@ from distill.losses import (
     soft_cross_entropy,
 )
 from distill.outputs import encoder_outputs, model_logits, record_scores
-from distill.student import HEADS
 from distill.teacher import Wanted
+from distill.weights import HEADS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,6 +15,7 @@ from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
 from distill.outputs import check_family
 from distill.projections import Projections, load_projections
+from distill.weights import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 LAYER_NUMBER = re.compile(r"(?<=\.layer\.)\d+(?=\.)")  # of every family that distill.outputs supports
-CLASSIFIERS = ("pooler", "pre_classifier", "classifier")
-MASKED_LM_HEADS = (
-    "cls", "lm_head", "generator_predictions", "generator_lm_head", "vocab_transform", "vocab_layer_norm",
-    "vocab_projector",
-)  # fmt: skip
-HEADS = CLASSIFIERS + MASKED_LM_HEADS  # what a general student has to learn anew
 
 
 class StudentStart(StrEnum):
@@ -243,41 +238,30 @@ def start_config(source: str, config: PreTrainedConfig) -> PreTrainedConfig:
     except UNREADABLE as error:
         raise DistillError(_cannot_load(source, error)) from error
     _take_labels(found, config)
-    for name in ("num_hidden_layers", "hidden_size", "num_attention_heads"):
-        if getattr(found, name) != getattr(config, name):
-            raise DistillError(
-                f"expected {name} {getattr(config, name)} as the chosen student has; found "
-                f"{getattr(found, name)} in {source}. Choose the student's shape by that folder's config.json."
-            )
     check_buildable(found, f"student {source}")
+    theirs = _sizes(found)
+    for name, mine in _sizes(config).items():
+        if mine != theirs[name]:
+            raise DistillError(
+                f"expected {name} {mine} as the chosen student has; found {theirs[name]} in {source}. Choose the "
+                "student's shape by that folder's config.json."
+            )
     return found
 
 
 def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
     """Loads a general or earlier student; only its head may be missing, and is then drawn from `seed`."""
     found = start_config(source, config)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            model, report = head.from_pretrained(
-                source,
-                config=found,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                dtype=torch.float32,
-                trust_remote_code=False,
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise DistillError(_cannot_load(source, error)) from error
-    drawn = [*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])]
-    missing = sorted(name for name in drawn if not any(part in HEADS for part in name.split(".")))
+    try:
+        model, _, missing = read_model(head, source, found, seed)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DistillError(_cannot_load(source, error)) from error
     if missing:
         raise DistillError(
             f"expected a whole encoder in {source}; {len(missing)} tensors are missing, {missing[0]} first. "
             "They would be drawn at random: give a complete checkpoint."
         )
-    result: PreTrainedModel = model
-    return result
+    return model
 
 
 def _take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
@@ -291,6 +275,13 @@ def _cannot_load(source: str, error: Exception) -> str:
         f"`hf download {source} --local-dir general` and give that folder; or make a general student with "
         "`tinyaug distill-general`; or start with teacher-layers (equal widths) or random (learns far worse)."
     )
+
+
+def _sizes(config: PreTrainedConfig) -> dict[str, int]:
+    """What makes a student's shape, by names that all families share."""
+    names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
+    sizes = {name: getattr(config, name) for name in names}
+    return {**sizes, "feed-forward size": getattr(config, _feed_forward_name(config))}
 
 
 def _feed_forward_name(config: PreTrainedConfig) -> str:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from distill.shards import Batch
 
+TELLING = (
+    "model_type", "num_attention_heads", "hidden_act", "activation", "layer_norm_eps", "pad_token_id", "is_decoder",
+)  # fmt: skip  # what decides a model's outputs beside its weights, in the families that are supported
+
 
 class Precision(StrEnum):
     """What the matrix products are computed in."""
@@ -144,9 +148,10 @@ def weights_fingerprint(model: PreTrainedModel) -> str:
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    config = model.config
-    for name in ("model_type", "num_attention_heads", "hidden_act", "layer_norm_eps", "problem_type"):
-        digest.update(f"{name}={getattr(config, name, None)}\n".encode())
+    for name in TELLING:
+        value = getattr(model.config, name, None)
+        if value is not None and value is not False:  # another version of transformers may leave it out
+            digest.update(f"{name}={value}\n".encode())
     return digest.hexdigest()
 
 

@@ -29,7 +29,7 @@ def cache_teacher(
     heads: train.Heads = "none",
     cache: train.Cache = "auto",
     cache_budget: train.CacheBudget = None,
-    rebuild_cache: train.RebuildCache = False,
+    rebuild_cache: train.RefillCache = False,
     device: opt.Device = "auto",
     precision: opt.Precision = "fp32",
     dry_run: opt.DryRun = False,

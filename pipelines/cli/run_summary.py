@@ -70,7 +70,8 @@ def comparison_table(metrics: dict[str, Any]) -> Table:
     table.add_column("")
     for name in (*MODELS, ""):
         table.add_column(name, justify="right", no_wrap=True)
-    for part, scores in metrics["dev"]["student"].items():
+    dev = metrics["dev"]
+    for part, scores in (dev["student"] or dev["teacher"]).items():  # a student without the last stage has none
         for name in scores:
             values = [_score(metrics, model, part, name) for model in MODELS]
             table.add_row(f"{part} {name}", *values, _kept(metrics, part, name))
@@ -88,7 +89,7 @@ def footnote(metrics: dict[str, Any]) -> str:
     """What the intervals and the milliseconds are."""
     speed, rows = metrics["latency"], metrics["dev_rows"]
     said = [f"{part}: {count:,} rows" for part, count in rows.items()]
-    if any(metrics["intervals"]["student"].values()):
+    if any(interval for model in MODELS for interval in metrics["intervals"][model].values()):
         said.append("in brackets the 95% interval")
     threads = f"{speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
     said.append(f"milliseconds: a forward pass, median of {speed['texts']} texts one by one, on the CPU ({threads})")

@@ -137,6 +137,14 @@ CacheBudget = Annotated[
 ]
 CacheDir = Annotated[Path | None, Option(help="Folder of the caches [OUT/teacher_cache].", rich_help_panel=CACHE)]
 RebuildCache = Annotated[
+    bool,
+    Option(
+        "--rebuild-cache",
+        help="Empty the cache first, whatever lies there. A run that goes on keeps its cache.",
+        rich_help_panel=CACHE,
+    ),
+]
+RefillCache = Annotated[
     bool, Option("--rebuild-cache", help="Make the cache anew, whatever lies there.", rich_help_panel=CACHE)
 ]  # fmt: skip
 

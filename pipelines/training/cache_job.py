@@ -90,7 +90,7 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
     storage = stage_storage(request.out, "a teacher cache")
     started_run(storage, KIND, overwrite=False)
     checked = check_distill(request)
-    content = _content(request, checked)
+    content = cache_content(request, checked)
     teacher = load_teacher(request, checked)
     pack_teacher(teacher)
     made = storage.missing_folders()
@@ -142,8 +142,13 @@ def check_mode(request: DistillRequest) -> None:
         raise UserError("--cache: expected auto, full or logits, found off: there would be nothing to do")
 
 
-def _content(request: DistillRequest, checked: CheckedDistill) -> dict[str, Any]:
-    """What run.json says: all that decides what is kept."""
+def cache_content(request: DistillRequest, checked: CheckedDistill) -> dict[str, Any]:
+    """What run.json says: all that decides what is kept.
+
+    Args:
+        request: what the user asked for.
+        checked: its parts.
+    """
     settings = {
         "layer_map": checked.student.layer_map,
         "batch_rows": request.intermediate.batch_rows,

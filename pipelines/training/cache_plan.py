@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.storage import Storage
-from pipelines.training.cache_job import KIND, bytes_of, check_mode, decision_for, kept_content
+from pipelines.training.cache_job import AFRESH, KIND, bytes_of, cache_content, check_mode, decision_for, kept_content
+from pipelines.training.cache_room import CONTENTS
 from pipelines.training.distill_checks import check_distill
 from pipelines.training.distill_session import load_teacher, training_rows, training_stream
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, subset_note
-from pipelines.training.folder import stage_storage, started_run
+from pipelines.training.folder import METRICS, refuse_other_run, stage_storage, started_run
 from pipelines.training.measure import sample_batches, teacher_cost
 from pipelines.training.recipe import StageRecipe
 from pipelines.training.teacher_kernel import pack_teacher
@@ -34,6 +36,11 @@ def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate
     storage, reading = stage_storage(request.out, "a teacher cache"), request.reading
     started = started_run(storage, KIND, overwrite=False)
     checked = check_distill(request)
+    if request.cache.rebuild:
+        started, request, storage = None, _with_budget(request, storage), Storage(f"{folder}/caches")
+    elif started is not None:
+        done = storage.size(METRICS) is not None
+        refuse_other_run(storage, started, cache_content(request, checked), done, AFRESH)
     teacher = load_teacher(request, checked)
     pack_teacher(teacher)
     place = training_rows(request, checked, Storage(folder))
@@ -47,3 +54,14 @@ def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate
     needed = max(0, decision.bytes - bytes_of(storage.local_folder() / content))
     notes = subset_note(reading.train_rows, rows) + layer_map_note(checked.student.layer_map)
     return TrainingEstimate((stage,), decision.words, needed, 0, notes)
+
+
+def _with_budget(request: DistillRequest, storage: Storage) -> DistillRequest:
+    """The request with the budget that it will have when all that lies there is gone."""
+    from distill.cache_format import default_budget
+
+    if request.cache.budget is not None:
+        return request
+    root = storage.local_folder()
+    budget = default_budget(root, sum(bytes_of(root / content) for content in CONTENTS))
+    return replace(request, cache=replace(request.cache, budget=budget))

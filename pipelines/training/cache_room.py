@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distill.folder_lock import folder_lock
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from distill.cache_format import CacheKey
     from distill.shards import ShardStream
     from distill.teacher import Teacher
+    from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import CacheChoice
 
 OFF = "off"
@@ -89,6 +90,21 @@ def claim_caches(choice: CacheChoice, teacher: Teacher, stream: ShardStream, con
             if choice.rebuild:
                 empty_cache(root / content)
             claim_cache(root / content, replace(key, content=content), choice.rebuild)
+
+
+def warn_of_rebuild(choice: CacheChoice, started: dict[str, Any] | None, reporter: TrainingReporter) -> None:
+    """Says that caches are emptied when a run begins, and not when it goes on: it would throw its own records away.
+
+    Args:
+        choice: what the user asked for.
+        started: the run's run.json; None for a fresh folder.
+        reporter: is told.
+    """
+    if choice.rebuild and started is not None and "resolved" in started:
+        reporter.warning(
+            "--rebuild-cache: nothing was emptied, for this run began before and goes on with its cache; to make "
+            "student and cache anew, add --overwrite"
+        )
 
 
 def shard_hashes(stream: ShardStream) -> list[str]:

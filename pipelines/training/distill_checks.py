@@ -154,8 +154,6 @@ def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles
     loss_settings(request).weights(config.num_hidden_layers)
     if request.intermediate.epochs:
         _check_heads(config, teacher.config, request.losses)
-    check_vocabulary_size(config, teacher.tokenizer, "student")
-    check_length(config, request.reading.max_length, "student")
     if request.start == TEACHER_LAYERS and config.hidden_size != teacher.config.hidden_size:
         raise UserError(
             f"--student-init {TEACHER_LAYERS}: expected the teacher's width ({teacher.config.hidden_size}), found "
@@ -164,8 +162,11 @@ def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles
     if request.start == TEACHER_LAYERS:
         check_equal_widths(config, teacher.config)
     found = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request.start, shape)
-    if found is not None:
-        start_config(str(found.folder), config)
+    who = f"student {shape}"
+    if found is not None:  # it is what will be built, and may know fewer tokens or positions
+        config, who = start_config(str(found.folder), config), f"student {found.name}"
+    check_vocabulary_size(config, teacher.tokenizer, who)
+    check_length(config, request.reading.max_length, who)
     for folder in (Path(shape), *((found.folder,) if found else ())):
         _check_vocabulary(folder, teacher)
     start = str(found.folder) if found else request.start

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.run_file import undone_if_refused
 from pipelines.store_address import shown_address
-from pipelines.training.cache_room import claim_caches
+from pipelines.training.cache_room import claim_caches, warn_of_rebuild
 from pipelines.training.distill_checks import check_disk, check_distill
 from pipelines.training.distill_content import INTERMEDIATE, PREDICTION, distill_content
 from pipelines.training.distill_plan import plan_distill
@@ -34,7 +34,7 @@ from pipelines.training.folder import (
     stage_storage,
     started_run,
 )
-from pipelines.training.judging import dev_of, evaluate_parts, metrics_of
+from pipelines.training.judging import dev_of, evaluate_parts, metrics_of, warn_of_chance
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.model_card import card
 from pipelines.training.models import move
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
 
+UNTAUGHT = "The student after intermediate distillation; its head has learnt nothing yet."
 STUDENT = "student"  # what the intermediate stage leaves, in its folder
 
 
@@ -89,6 +90,7 @@ def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: st
             started = started_run(storage, "distill", request.overwrite)
             if started is not None:
                 refuse_other_run(storage, started, content, done is not None)
+            warn_of_rebuild(request.cache, started, reporter)
         if done is not None:
             return Trained(storage, done, False)
         return _Distillation(request, checked, storage, ranks, reporter).run(content, profile)
@@ -187,7 +189,7 @@ class _Distillation:
             stage = IntermediateStage(self.student, self.teacher, loss_settings(self.request))
             state = self._train(stage, self.request.intermediate, content, None)
             if self.ranks.main:
-                text = self._card({}, "The student after intermediate distillation; its head has learnt nothing yet.")
+                text = self._card({}, UNTAUGHT)
                 model, tokenizer = self.student.model, self.checked.teacher.tokenizer
                 projections = self.student.projections
                 publish_folder(result, lambda folder: save_model(folder, model, tokenizer, text, projections))
@@ -234,8 +236,14 @@ class _Distillation:
         checked, reading, model = self.checked, self.request.reading, self.student.model
         tokenizer = checked.teacher.tokenizer
         precision = self.request.machine.precision
-        found = evaluate_parts(model, self.storage, checked.data, tokenizer, reading.max_length, precision)
-        text = self._card(found, f"A student of `{self.request.teacher}`, distilled by `tinyaug distill`.")
+        found: dict[str, dict[str, float]] = {}
+        about = UNTAUGHT
+        if state is not None:
+            found = evaluate_parts(model, self.storage, checked.data, tokenizer, reading.max_length, precision)
+            about = f"A student of `{self.request.teacher}`, distilled by `tinyaug distill`."
+            advice = "try more epochs, other learning rates, more rows or another --student-init"
+            warn_of_chance(found, self.storage, checked.data, self.reporter, "student: ", advice)
+        text = self._card(found, about)
         projections = self.student.projections
         files = publish(self.storage, lambda folder: save_model(folder, model, tokenizer, text, projections))
         task = checked.data.task
@@ -243,7 +251,7 @@ class _Distillation:
             "task": task.name,
             "dev": found,
             "teacher_dev": resolved["teacher_dev"],
-            "selected_by": str(metrics_of(task)[0]) if found and state else None,
+            "selected_by": str(metrics_of(task)[0]) if found else None,
             "best_step": state.best_step if state else None,
             "layer_map": resolved["layer_map"],
             "parameters": {

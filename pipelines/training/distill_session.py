@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.errors import UserError
 from pipelines.training.cache_room import OFF, cache_room, shard_hashes
 from pipelines.training.models import load_classifier, move, name_labels
 from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from distill.targets import Targets
     from distill.teacher import Teacher
     from pipelines.storage import Storage
+    from pipelines.training.cache_room import CacheRoom
     from pipelines.training.distill_checks import CheckedDistill
     from pipelines.training.general_request import GeneralRequest
     from pipelines.training.ranks import Ranks
@@ -115,7 +117,7 @@ def decide_cache(
         rows: of the training data, where `stream` is only a sample of what is still to be made.
 
     Raises:
-        DistillError: `full` was asked for and does not fit.
+        UserError, DistillError: `full` or `logits` was asked for and does not fit.
     """
     from distill.cache_format import CacheMode, plan_cache
     from distill.targets import cache_key, sample_lengths
@@ -135,6 +137,7 @@ def decide_cache(
     content = str(plan.content)
     if content == CacheMode.LOGITS:
         room = cache_room(request.cache, root, replace(key, content=content), stream)
+        _check_logits(request, plan.logits_bytes, room)
     needed = max(0, (plan.full_bytes if content == CacheMode.FULL else plan.logits_bytes) - room.there)
     if room.filled or request.cache.mode != CacheMode.AUTO or request.intermediate.sees_all(rows):
         return CacheDecision(content, content, f"{plan}, made ahead" if room.filled else str(plan), needed)
@@ -143,6 +146,19 @@ def decide_cache(
     if not request.intermediate.epochs:
         words = str(plan)
     return CacheDecision(OFF, prediction, words, plan.logits_bytes if prediction == "logits" else 0)
+
+
+def _check_logits(request: DistillRequest, needed: int, room: CacheRoom) -> None:
+    """Refuses logits beyond a budget of the user's where he asked for them; `auto` keeps them always."""
+    from distill.cache_format import shown_bytes
+
+    asked = request.cache.mode == "logits" and request.cache.budget is not None
+    if asked and not room.filled and needed + room.taken > room.budget:
+        others = f", and other records there {shown_bytes(room.taken)}" if room.taken else ""
+        raise UserError(
+            f"--cache-budget: expected at least {shown_bytes(needed)} for --cache logits{others}, found "
+            f"{shown_bytes(room.budget)}; raise it, or choose auto or off"
+        )
 
 
 def open_targets(

@@ -20,7 +20,7 @@ from pipelines.training.folder import (
     started_run,
     task_content,
 )
-from pipelines.training.judging import chance, dev_of, evaluate_parts, metrics_of, shown
+from pipelines.training.judging import dev_of, evaluate_parts, metrics_of, warn_of_chance
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.model_card import card
 from pipelines.training.models import find_model, load_classifier, load_config, load_tokenizer, move, name_labels
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pipelines.training.request import FinetuneRequest
 
 STAGE = "labels"  # its folder, and the name of its loss
+ADVICE = "try more --epochs, another --lr or more rows"
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def _finetune(
     state = train_stage(LabelStage(model), stream, None, folder / STAGE, settings, dev, reporter, examples)
     if ranks.main:
         metrics = _publish(request, encoder, model, storage, state, rows)
-        _warn_of_chance(metrics["dev"], storage, encoder.data, reporter)
+        warn_of_chance(metrics["dev"], storage, encoder.data, reporter, "", ADVICE)
     ranks.wait()
     return Trained(storage, metrics if ranks.main else storage.read_json(METRICS) or {}, True)
 
@@ -250,13 +251,3 @@ def _publish(
     storage.write_json(METRICS, metrics)
     drop_checkpoints(storage.local_folder() / STAGE)
     return metrics
-
-
-def _warn_of_chance(
-    found: dict[str, dict[str, float]], storage: Storage, data: TaskData, reporter: TrainingReporter
-) -> None:
-    for part in data.dev_parts[:1]:  # the one that selects
-        if guess := chance(found[part], storage, data, part):
-            reporter.warning(
-                f"{shown(found[part])} on {part} is near chance ({guess}); try more --epochs, another --lr or more rows"
-            )

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.run_file import undone_if_refused
-from pipelines.training.cache_room import claim_caches
+from pipelines.training.cache_room import claim_caches, warn_of_rebuild
 from pipelines.training.distill_checks import check_disk
 from pipelines.training.distill_content import UNTELLING
 from pipelines.training.distill_job import cache_root
@@ -74,6 +74,7 @@ def run_general(request: GeneralRequest, reporter: TrainingReporter) -> Trained:
             started = started_run(storage, KIND, request.overwrite)
             if started is not None:
                 refuse_other_run(storage, started, content, done is not None)
+            warn_of_rebuild(request.cache, started, reporter)
         if done is not None:
             return Trained(storage, done, False)
         ranks.wait()

@@ -123,6 +123,8 @@ class GeneralRequest:
             )
         if self.cache.mode == "logits":
             raise UserError("--cache logits: expected auto, full or off, for there are no logits to keep here")
+        if self.losses.temperature != 1 and not self.masked_lm.soft:
+            raise UserError("--temperature: expected --mlm-soft beside it, found none; give both or neither")
         if not self.recipe.epochs:
             raise UserError("--epochs: expected at least 1, found 0")
         self.machine.check_parts(self.recipe)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipelines.storage import Storage
     from pipelines.tasks import Task
     from pipelines.training.parts import TaskData
+    from pipelines.training.reporting import TrainingReporter
 
 BATCH_ROWS = 64
 
@@ -98,6 +99,29 @@ def chance(found: dict[str, float], storage: Storage, data: TaskData, part: str)
     if not near_chance(found[Metric.ACCURACY], counts):
         return None
     return f"always {label.names[int(np.argmax(counts))]}: {max(counts) / len(labels):.4f}"
+
+
+def warn_of_chance(
+    found: dict[str, dict[str, float]],
+    storage: Storage,
+    data: TaskData,
+    reporter: TrainingReporter,
+    who: str,
+    advice: str,
+) -> None:
+    """Warns where a model's result on the selecting dev part may be no better than guessing.
+
+    Args:
+        found: dev part -> metric -> value.
+        storage: folder that the parts are written into as Parquet.
+        data: the task.
+        reporter: is told.
+        who: the model and a colon, or nothing.
+        advice: what to do.
+    """
+    for part in data.dev_parts[:1]:
+        if guess := chance(found[part], storage, data, part):
+            reporter.warning(f"{who}{shown(found[part])} on {part} is near chance ({guess}); {advice}")
 
 
 def shown(found: dict[str, float]) -> str:

@@ -65,6 +65,6 @@ def card(
         about=about,
         example=example,
         tags="".join(f"- {tag}\n" for tag in tags),
-        metrics="\n".join(rows) or "| | no labelled dev part | |",
+        metrics="\n".join(rows) or "| | not judged | |",
         facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),
     )

@@ -162,42 +162,15 @@ def load_classifier(found: FoundModel, config: PreTrainedConfig, seed: int | Non
     Raises:
         UserError: weights that cannot be read or lack more than a head.
     """
-    import torch
     from transformers import AutoModelForSequenceClassification
 
-    from distill.student import HEADS
-
-    _be_quiet()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed or 0)
-        try:
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                found.folder,
-                config=config,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                dtype=torch.float32,
-                trust_remote_code=False,
-            )
-        except Exception as error:  # damaged safetensors, unreadable pickles: each reader has its own errors
-            if is_of_machine(error):
-                raise
-            raise UserError(
-                f"{found.what} {found.name}: its weights cannot be read: {_first_line(error)}; copy the folder again"
-            ) from error
-    drawn = [*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])]
-    lacking = sorted(name for name in drawn if not any(part in HEADS for part in name.split(".")))
-    if lacking:
-        raise UserError(
-            f"{found.what} {found.name}: expected a whole encoder, found {len(lacking)} tensors missing, {lacking[0]} "
-            "first; give a complete checkpoint"
-        )
+    model, drawn = _load(AutoModelForSequenceClassification, found, config, seed or 0)
     if drawn and seed is None:
         raise UserError(
             f"{found.what} {found.name}: expected a model fine-tuned for this task, found no task head "
-            f"({sorted(drawn)[0]} is missing); make one with `tinyaug finetune --model {found.name}`"
+            f"({drawn[0]} is missing); make one with `tinyaug finetune --model {found.name}`"
         )
-    return model.eval()
+    return model
 
 
 def load_masked_lm(found: FoundModel, config: PreTrainedConfig, head_needed: bool) -> PreTrainedModel:
@@ -211,41 +184,36 @@ def load_masked_lm(found: FoundModel, config: PreTrainedConfig, head_needed: boo
     Raises:
         UserError: weights that cannot be read or lack more than a head.
     """
-    import torch
     from transformers import AutoModelForMaskedLM
 
-    from distill.student import HEADS
+    model, drawn = _load(AutoModelForMaskedLM, found, config, 0)
+    if drawn and head_needed:
+        raise UserError(
+            f"{found.what} {found.name}: expected a masked LM for --mlm-soft, found no masked-LM head ({drawn[0]} is "
+            "missing); give one that has it, or leave --mlm-soft out"
+        )
+    return model
+
+
+def _load(head: Any, found: FoundModel, config: PreTrainedConfig, seed: int) -> tuple[PreTrainedModel, list[str]]:
+    """A whole encoder in eval mode, and the names of its head's tensors that were drawn."""
+    from distill.weights import read_model
 
     _be_quiet()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        try:
-            model, report = AutoModelForMaskedLM.from_pretrained(
-                found.folder,
-                config=config,
-                output_loading_info=True,
-                dtype=torch.float32,
-                trust_remote_code=False,
-            )
-        except Exception as error:  # as above
-            if is_of_machine(error):
-                raise
-            raise UserError(
-                f"{found.what} {found.name}: its weights cannot be read: {_first_line(error)}; copy the folder again"
-            ) from error
-    missing = sorted(report["missing_keys"])
-    lacking = [name for name in missing if not any(part in HEADS for part in name.split("."))]
+    try:
+        model, drawn, lacking = read_model(head, found.folder, config, seed)
+    except Exception as error:  # damaged safetensors, unreadable pickles: each reader has its own errors
+        if is_of_machine(error):
+            raise
+        raise UserError(
+            f"{found.what} {found.name}: its weights cannot be read: {_first_line(error)}; copy the folder again"
+        ) from error
     if lacking:
         raise UserError(
             f"{found.what} {found.name}: expected a whole encoder, found {len(lacking)} tensors missing, {lacking[0]} "
             "first; give a complete checkpoint"
         )
-    if missing and head_needed:
-        raise UserError(
-            f"{found.what} {found.name}: expected a masked LM for --mlm-soft, found no masked-LM head ({missing[0]} is "
-            "missing); give one that has it, or leave --mlm-soft out"
-        )
-    return model.eval()
+    return model.eval(), drawn
 
 
 def move(model: Any, device: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
 from pipelines.errors import UserError
-from pipelines.training.judging import chance, evaluate_parts, shown
+from pipelines.training.judging import evaluate_parts, shown, warn_of_chance
 
 if TYPE_CHECKING:
     from distill.teacher import Teacher
@@ -56,9 +56,6 @@ def judge_teacher(
         raise UserError(f"teacher {name}: {error}") from error
     part = data.dev_parts[0]
     reporter.message(f"teacher on {part}: {shown(found[part])}")
-    if guess := chance(found[part], storage, data, part):
-        reporter.warning(
-            f"teacher {name}: {shown(found[part])} on {part} is near chance ({guess}); was it fine-tuned for "
-            f"{data.task.name}?"
-        )
+    advice = f"was it fine-tuned for {data.task.name}?"
+    warn_of_chance(found, storage, data, reporter, f"teacher {name}: ", advice)
     return found

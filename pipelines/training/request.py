@@ -30,6 +30,9 @@ class DataChoice:
         custom: columns of a custom task.
         revision: of the data set on the hub.
         skip_bad_rows: leave out rows of the train part that cannot be read: a stage before has written them down.
+
+    Raises:
+        UserError: labels of a custom task whose own parts, which would have them, were not named.
     """
 
     task: str
@@ -37,6 +40,15 @@ class DataChoice:
     custom: CustomOptions | None = None
     revision: str | None = None
     skip_bad_rows: bool = False
+
+    def __post_init__(self) -> None:
+        if self.custom is None or self.data is not None:
+            return
+        if self.custom.label is not None:  # its type and names come with it
+            raise UserError(
+                f"--label {self.custom.label}: expected --data with the task's own files beside it, found none; add "
+                "--data, or leave the label out: `tinyaug distill` needs none"
+            )
 
 
 @dataclass(frozen=True)
@@ -218,7 +230,7 @@ class DistillRequest:
         overwrite: start afresh in a folder of ours.
 
     Raises:
-        UserError: both stages are left out; more parts of a step than it has examples.
+        UserError: both stages are left out; options of one that is; more parts of a step than it has examples.
     """
 
     out: str
@@ -242,6 +254,24 @@ class DistillRequest:
             raise UserError("expected a stage to train, found 0 epochs in both; raise one of them")
         for recipe in (self.intermediate, self.prediction):
             self.machine.check_parts(recipe)
+        losses, plain = self.losses, LossChoice()
+        of_layers = {
+            "--losses": set(losses.kinds) != set(plain.kinds),
+            "--layer-weights": (losses.layer_weights or (0,))[-1] == 1,  # else it is the prediction's that counts
+            "--heads": losses.heads != plain.heads,
+            "--layer-map": self.layer_map != "uniform" and self.start != "teacher-layers",
+        }
+        self._refuse_idle("intermediate", of_layers)
+        self._refuse_idle("prediction", {"--temperature": losses.temperature != plain.temperature})
+
+    def _refuse_idle(self, stage: str, given: dict[str, bool]) -> None:
+        """Refuses what only a stage that is left out would heed."""
+        typed = [option for option, is_given in given.items() if is_given]
+        if typed and not getattr(self, stage).epochs:
+            raise UserError(
+                f"--epochs-{stage} 0: expected no {' and no '.join(typed)} beside it, for that stage alone heeds it; "
+                "leave one of them out"
+            )
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def run_metrics(
     """
     found = student.metrics
     scores = {"teacher": found["teacher_dev"], "student": found["dev"]}
-    rows = _dev_rows(request, found["dev"])
+    rows = _dev_rows(request, {**scores["teacher"], **scores["student"]})
     near_chance = {model: _near_chance(request, parts) for model, parts in scores.items()}
     made = student.fresh or (teacher is not None and teacher.fresh)
     return {

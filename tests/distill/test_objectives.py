@@ -13,6 +13,7 @@ from distill.shards import Position
 from distill.student import Student
 from distill.targets import Targets
 from distill.teacher import Teacher, model_inputs
+from distill.weights import HEADS
 from tests.distill.data import open_stream, write_shards
 from tests.distill.models import FAMILIES, tiny_encoder, tiny_student
 from tests.distill.runs import LAYERS, tiny_pair

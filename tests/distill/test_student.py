@@ -129,6 +129,20 @@ def test_refusals(small_config, tmp_path):
         build_student("tinybert4", str(tmp_path / "two"), teacher, (1, 2, 3, 4))
 
 
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_a_start_of_another_feed_forward_size_is_refused(tmp_path, family):
+    teacher = tiny_encoder(family)
+    name = "hidden_dim" if family == "distilbert" else "intermediate_size"
+    shape = tmp_path / "shape.json"
+    shape.write_text(json.dumps(teacher.config.to_dict()))
+    wide = tmp_path / "wide.json"
+    wide.write_text(json.dumps(teacher.config.to_dict() | {name: 48}))
+    build_student(str(wide), "random", teacher, (1, 2, 3, 4)).model.save_pretrained(tmp_path / "start")
+    with pytest.raises(DistillError, match="expected feed-forward size 64 as the chosen student has; found 48 in"):
+        build_student(str(shape), str(tmp_path / "start"), teacher, (1, 2, 3, 4))
+    build_student(str(wide), str(tmp_path / "start"), teacher, (1, 2, 3, 4))
+
+
 def test_projections_file(tmp_path, caplog):
     projections = Projections(4, 6, seed=1)
     assert load_projections(tmp_path, 4, 6) is None

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from distill import teacher_cache
 from tests.pipelines.jobs import done, everything, tinyaug
-from tests.pipelines.training.verbs import distill, run_json
+from tests.pipelines.training.verbs import distill, general, run_json
 
 STAGE_OPTIONS = ("--epochs-intermediate", "--epochs-prediction")
 
@@ -161,3 +161,61 @@ def test_a_cache_is_checked_once(parts, cache, tmp_path, monkeypatch):
     done(*distill(parts, tmp_path / "s", "--cache-dir", cache))
     assert hashed
     assert set(hashed.values()) == {1}
+
+
+def test_a_dry_run_beside_a_cache_plans_what_would_be_done(parts, tmp_path):
+    cache = tmp_path / "cache"
+    done(*ahead(parts, cache, "--cache", "logits"))
+    before = everything(cache)
+    for more, said in (
+        (("--cache", "full"), 'settings.cache.mode: "logits" there, "full" now'),
+        (("--cache", "logits", "--train-rows", 10), "settings.reading.train_rows"),
+        (("--cache", "logits", "--max-length", 16), "settings.reading.max_length: 32 there, 16 now"),
+    ):
+        assert said in refused(ahead(parts, cache, *more, "--dry-run"))
+        assert refused(ahead(parts, cache, *more)) == refused(ahead(parts, cache, *more, "--dry-run"))
+    assert "teacher cache: logits" in done(*ahead(parts, cache, "--cache", "logits", "--dry-run")).out
+    afresh = ahead(parts, cache, "--cache", "full", "--rebuild-cache", "--dry-run")
+    new = ahead(parts, tmp_path / "new", "--cache", "full", "--dry-run")
+    afresh, new = (done(*command).out for command in (afresh, new))
+    assert "teacher cache: full" in afresh
+    for line in ("teacher cache:", "disk:"):
+        assert [text for text in afresh.splitlines() if line in text] == [
+            text for text in new.splitlines() if line in text
+        ]
+    assert everything(cache) == before
+
+
+def test_logits_have_a_budget_too(parts, cache, tmp_path):
+    small = ("--cache", "logits", "--cache-budget", "100")
+    said = "--cache-budget: expected at least 5.8 kB for --cache logits, found 100 B; raise it, or choose auto or off"
+    for command in (distill(parts, tmp_path / "new", *small), ahead(parts, tmp_path / "new", *small)):
+        assert said in refused(command)
+        assert said in refused([*command, "--dry-run"])
+    assert not (tmp_path / "new").exists()
+    few = ("--max-steps", 1)
+    done(*distill(parts, tmp_path / "auto", "--cache-budget", "100", "--epochs-intermediate", 0, *few))
+    logits = tmp_path / "logits"
+    done(*ahead(parts, logits, "--cache", "logits", "--cache-budget", "10kB"))
+    done(*distill(parts, tmp_path / "ahead", "--cache-dir", logits, *small, *few))
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_that_goes_on_says_that_it_keeps_its_cache(parts, tmp_path, finished):
+    out = tmp_path / "s"
+    command = distill(parts, out, "--rebuild-cache", "--epochs-prediction", 1)
+    said = "--rebuild-cache: nothing was emptied, for this run began before"
+    assert said not in done(*command).err
+    if not finished:
+        (out / "metrics.json").unlink()
+    before = everything(out / "teacher_cache/full")
+    assert said in " ".join(done(*command).err.split())
+    assert everything(out / "teacher_cache/full") == before
+    assert said not in " ".join(done(*command, "--overwrite").err.split())
+
+
+def test_a_general_run_says_so_too(parts, corpus, tmp_path):
+    command = general(parts, corpus, tmp_path / "g", "--rebuild-cache", "--max-steps", 1)
+    said = "--rebuild-cache: nothing was emptied"
+    assert said not in done(*command).err
+    assert said in " ".join(done(*command).err.split())

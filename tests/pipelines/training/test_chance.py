@@ -63,6 +63,36 @@ def test_a_teacher_is_judged_by_the_interval(parts, tmp_path, monkeypatch):
     assert f"teacher {parts.teacher}: accuracy 0.6000 on validation is near chance (always negative" in ran.err
 
 
+@pytest.mark.parametrize(("accuracy", "near"), [(0.6, True), (0.9, False)])
+def test_a_student_is_judged_when_it_is_done(parts, tmp_path, monkeypatch, accuracy, near):
+    monkeypatch.setattr("distill.metrics._agreement", lambda *_: accuracy)
+    said = "student: accuracy 0.6000 on validation is near chance (always negative: 0.5000); try more epochs"
+    assert (said in " ".join(done(*distill(parts, tmp_path / "s", "--max-steps", 1)).err.split())) == near
+
+
+def test_a_head_that_learnt_nothing_is_not_judged(parts, tmp_path):
+    out = tmp_path / "s"
+    ran = done(*distill(parts, out, "--max-steps", 1, "--epochs-prediction", 0))
+    found = metrics(out)
+    assert (found["dev"], found["selected_by"]) == ({}, None)
+    assert PART in found["teacher_dev"]
+    assert "student: " not in ran.err
+    [row] = [line for line in ran.out.splitlines() if line.strip().startswith("student")]
+    assert row.split() == ["student"]
+    for card in (out / "README.md", out / "intermediate/student/README.md"):
+        assert "its head has learnt nothing yet" in card.read_text()
+        assert "| | not judged | |" in card.read_text()
+
+
+def test_a_run_without_the_last_stage_shows_its_teacher(parts, tmp_path):
+    ran = done(*run(parts, tmp_path / "run", "--max-steps", 1, "--epochs-prediction", 0))
+    found = metrics(tmp_path / "run")
+    assert found["dev"]["student"] == {}
+    assert found["dev_rows"] == {PART: 30}
+    assert f"{PART} accuracy" in ran.out
+    assert f"{found['dev']['teacher'][PART]['accuracy']:.1%} [" in ran.out
+
+
 @pytest.mark.parametrize(("accuracy", "near"), [(0.6, ["validation"]), (0.9, [])])
 def test_a_share_of_chance_is_no_share(parts, tmp_path, monkeypatch, accuracy, near):
     monkeypatch.setattr("distill.metrics._agreement", lambda *_: accuracy)

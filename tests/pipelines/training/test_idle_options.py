@@ -58,6 +58,55 @@ def test_a_revision_of_no_teacher(parts, tmp_path):
     assert "expected --teacher or --teacher-model" in refused([*command, "--teacher-revision", "main"])
 
 
+OF_LAYERS = ("--losses", "hidden", "--layer-weights", "1,1,1,1", "--heads", "mean", "--layer-map", "top")
+
+
+@pytest.mark.parametrize("verb", [distill, run])
+@pytest.mark.parametrize(
+    ("stage", "more", "named"),
+    [("intermediate", OF_LAYERS[at : at + 2], OF_LAYERS[at]) for at in range(0, len(OF_LAYERS), 2)]
+    + [
+        ("intermediate", OF_LAYERS, " and no ".join(OF_LAYERS[::2])),
+        ("prediction", ("--temperature", "2"), "--temperature"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_a_stage_that_is_left_out_has_no_options(parts, tmp_path, verb, stage, more, named):
+    command = verb(parts, tmp_path / "out", f"--epochs-{stage}", 0, *more)
+    said = f"--epochs-{stage} 0: expected no {named} beside it, for that stage alone heeds it"
+    assert said in refused(command)
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_that_the_other_stage_heeds_are_taken(parts, tmp_path):
+    without = ("--epochs-intermediate", 0, "--max-steps", 1)
+    half = ("--student", "half", "--student-init", "teacher-layers", "--layer-map", "top")
+    done(*distill(parts, tmp_path / "a", *without, *half))
+    assert metrics(tmp_path / "a")["layer_map"] == [3, 4]
+    done(*distill(parts, tmp_path / "b", *without, "--layer-weights", "1,1,1,3", "--temperature", 2))
+    done(*distill(parts, tmp_path / "c", *without, "--losses", "hidden,embedding,attention", "--heads", "none"))
+
+
+def test_labels_of_a_custom_task_need_its_files(parts, tmp_path):
+    own = ["--task", "custom", "--text", "sentence"]
+    command = [*distill(parts, tmp_path / "out", "--max-steps", "1"), *own]
+    at = command.index("--data")
+    del command[at : at + 2]
+    for more in (("--label", "label"), ("--label", "label", "--label-names", "a,b,c", "--label-type", "class")):
+        said = "--label label: expected --data with the task's own files beside it, found none"
+        assert said in refused([*command, *more])
+        assert said in refused(["evaluate", *own, "--model", str(parts.teacher), *more])
+    assert not (tmp_path / "out").exists()
+    done(*command)
+
+
+def test_a_temperature_of_no_loss(parts, corpus, tmp_path):
+    command = general(parts, corpus, tmp_path / "out", "--temperature", 2, "--max-steps", 1)
+    assert "--temperature: expected --mlm-soft beside it" in refused(command)
+    assert "--temperature: expected --mlm-soft beside it" in refused([*command, "--mlm-weight", "1"])
+    done(*command, "--mlm-soft", 1)
+
+
 def test_more_parts_than_examples(parts, tmp_path):
     said = "--accumulation: expected at most 8, the examples of a step, found 9"
     out = tmp_path / "out"
