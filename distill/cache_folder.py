@@ -35,18 +35,14 @@ def claim_cache(folder: Path, key: CacheKey, rebuild: bool = False) -> None:
     """
     path = folder / KEY_FILE
     folder.mkdir(parents=True, exist_ok=True)
+    if holds_other_files(folder):
+        raise DistillError(
+            f"expected an empty folder or a teacher cache at {folder}; found other files. Choose another cache folder."
+        )
     if not path.exists():
-        if any(folder.iterdir()):
-            raise DistillError(
-                f"expected an empty folder or a teacher cache at {folder}; found other files. Choose another cache "
-                "folder."
-            )
         write_json(path, key.as_json())
         return
-    try:
-        difference = key.first_difference(json.loads(path.read_text()))
-    except (ValueError, AttributeError):
-        difference = "an unreadable key"
+    difference = key_difference(folder, key)
     if difference is None:
         return
     if not rebuild:
@@ -56,6 +52,22 @@ def claim_cache(folder: Path, key: CacheKey, rebuild: bool = False) -> None:
         )
     empty_cache(folder)
     write_json(path, key.as_json())
+
+
+def holds_other_files(folder: Path) -> bool:
+    """Whether files lie in a folder that is no teacher cache."""
+    return folder.is_dir() and not (folder / KEY_FILE).exists() and any(folder.iterdir())
+
+
+def key_difference(folder: Path, key: CacheKey) -> str | None:
+    """The first field in which the cache in a folder has another key; None where it has this one, or there is none."""
+    path = folder / KEY_FILE
+    if not path.exists():
+        return None
+    try:
+        return key.first_difference(json.loads(path.read_text()))
+    except (ValueError, AttributeError):
+        return "an unreadable key"
 
 
 def empty_cache(folder: Path) -> None:

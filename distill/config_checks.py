@@ -23,7 +23,21 @@ def reason(error: Exception) -> str:
     """What a library's error says, in one line."""
     lines = str(error).strip().split("\n")
     told = lines[:2] if lines[0].endswith(":") else lines[:1]
-    return " ".join(line.strip() for line in told)[:200] or type(error).__name__
+    return " ".join(line.strip() for line in told)[:200].rstrip(".") or type(error).__name__
+
+
+def refuse_wrong_type(error: Exception, who: str) -> None:
+    """Says which setting is of another type than it has; all other errors are left to the caller.
+
+    Args:
+        error: of reading a configuration.
+        who: what it belongs to, for the message.
+
+    Raises:
+        DistillError: naming the setting.
+    """
+    if isinstance(error, StrictDataclassError):
+        raise DistillError(f"{who}: {reason(error)}. Correct its config.json.") from error
 
 
 def check_sizes(config: PreTrainedConfig, who: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from distill.errors import DistillError
 
@@ -14,16 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)  # what waiting or space do not mend
+
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Holds `folder` for this process.
 
     Raises:
-        DistillError: another process holds it; the message names host and process.
+        DistillError: it cannot be written to, or another process holds it; the message names host and process.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as file:
+    with _opened(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -36,3 +38,15 @@ def folder_lock(folder: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def _opened(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / ".lock").open("a+")
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        raise DistillError(
+            f"expected a folder that can be written to at {folder}; found: {error.strerror}. Choose another one."
+        ) from error

@@ -106,8 +106,8 @@ def check_family(model: PreTrainedModel) -> None:
         )
     if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
         raise DistillError(
-            f"expected an encoder; found {type(model).__name__} configured as a decoder. "
-            "Load it with is_decoder=False and add_cross_attention=False."
+            f"expected an encoder; found {type(model).__name__} configured as a decoder (is_decoder or "
+            "add_cross_attention). Use an encoder."
         )
     positions = getattr(config, "position_embedding_type", "absolute") or "absolute"
     if positions != "absolute":

@@ -147,7 +147,8 @@ def open_shards(location: str, columns: Columns, filesystem: fs.FileSystem | Non
     groups = tuple(_read_footer(filesystem, path, columns) for path in paths)
     files = ShardFiles(filesystem, tuple(paths), groups)
     if files.rows == 0:
-        raise DistillError(f"expected rows in {location}; its {len(paths)} shards have none. Check the folder.")
+        found = "its one shard has" if len(paths) == 1 else f"its {len(paths)} shards have"
+        raise DistillError(f"expected rows in {shown}; {found} none. Check the folder.")
     return files
 
 

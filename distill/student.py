@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from distill.config_checks import UNREADABLE, check_buildable, reason
+from distill.config_checks import UNREADABLE, check_buildable, reason, refuse_wrong_type
 from distill.errors import DistillError
 from distill.outputs import check_family
 from distill.projections import Projections, load_projections
@@ -174,6 +174,7 @@ def _read_config(shape: str) -> PreTrainedConfig:
     try:
         return AutoConfig.from_pretrained(shape, trust_remote_code=False)
     except UNREADABLE as error:
+        refuse_wrong_type(error, f"student {shape}")
         raise DistillError(
             f"expected a student {', '.join(NAMED_SHAPES)} or a config.json; found {shape!r} ({reason(error)}). "
             "Give the path of a Hugging Face configuration with its model_type."
@@ -236,6 +237,7 @@ def start_config(source: str, config: PreTrainedConfig) -> PreTrainedConfig:
     try:
         found: PreTrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except UNREADABLE as error:
+        refuse_wrong_type(error, f"student {source}")
         raise DistillError(_cannot_load(source, error)) from error
     _take_labels(found, config)
     check_buildable(found, f"student {source}")

@@ -55,9 +55,16 @@ class Targets:
     Args:
         teacher: runs where the cache has nothing.
         cache: its records, or None.
+
+    Raises:
+        DistillError: a full cache beside a teacher of which no layers are mapped.
     """
 
     def __init__(self, teacher: Teacher, cache: TeacherCache | None = None) -> None:
+        if cache is not None and cache.key.full and not cache.key.layers:
+            raise DistillError(
+                "expected teacher layers to keep in a full cache; found none mapped. Keep logits, or map layers."
+            )
         self.teacher = teacher
         self.cache = cache
 

@@ -30,6 +30,21 @@ def named_device(device: str) -> str:
     return device
 
 
+def local_device(device: str) -> str:
+    """The same for what runs in this process: a GPU that is not there is refused before anything is begun.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        UserError: another one, or no such GPU.
+    """
+    named = named_device(device)
+    if named != "cpu":
+        _check_there(named)
+    return named
+
+
 def check_device(device: str, engine: EngineSettings) -> None:
     """Refuses a GPU that is not there, without importing torch on a machine that has no driver.
 
@@ -47,20 +62,30 @@ def check_device(device: str, engine: EngineSettings) -> None:
             f"--device {device}: expected cuda with Ray, which gives each worker a GPU of its own, found a number; "
             f"use --engine local, or CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')} and --device cuda"
         )
-    if engine.joins_cluster:
-        return
+    if not engine.joins_cluster:
+        _check_there(device)
+
+
+def _check_there(device: str) -> None:
+    from importlib.metadata import version
+
     found = gpu_count()
     if int(device.removeprefix("cuda").removeprefix(":") or 0) >= found:
+        built = version("torch")
+        hint = f" (this torch, {built}, has no CUDA)" if built.endswith("+cpu") else ""
         raise UserError(
             f"--device {device}: expected a CUDA device of that name, found {found or 'none'}; use --device cpu or auto"
+            f"{hint}"
         )
 
 
 def gpu_count() -> int:
     """GPUs this process can use; 0 without a driver, torch is asked only where there is one."""
-    import ctypes.util
+    import ctypes
 
-    if ctypes.util.find_library("cuda") is None:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
         return 0
     import torch
 

@@ -167,11 +167,11 @@ def refuse_other_settings(storage: Storage, old: Identity, new: Identity, unfini
     if not unfinished:
         before = {name: value for name, value in before.items() if name != "versions"}
         now = {name: value for name, value in now.items() if name != "versions"}
-    found = differences(before, now)
+    found = differences(before, now, "augment")
     if found:
         raise UserError(
             f"{storage.display()}: expected the settings this run was started with, found other "
-            f"{'; '.join(found)}. Use the same settings, another --out, or --overwrite; for another n, p or seed over "
+            f"{'; '.join(found)}. Use the same settings, another --out, or --overwrite; for another --n, --p or --seed over "
             "the same candidates use `tinyaug resample`"
         )
 

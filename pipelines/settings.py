@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from augment.presets import CandidateSettings, DrawSettings
 from pipelines.errors import UserError
 from pipelines.records import FORMAT_VERSION
+from pipelines.setting_options import option_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -184,21 +185,24 @@ def software_versions(compute: Compute | None = None) -> dict[str, str]:
     return versions
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", prefix: str = "") -> list[str]:
     """Names of the fields in which two identities differ, with both values.
 
     Args:
         old: as recorded.
         new: as asked for.
+        kind: of the run, whose settings are called by their options; empty for none.
         prefix: name of the enclosing field.
     """
     found: list[str] = []
     for name in sorted({*old, *new}):
         before, after = old.get(name), new.get(name)
+        if name == "task" and before and after and before["name"] != after["name"]:
+            before, after = ({"name": task["name"]} for task in (before, after))  # its columns follow from it
         if isinstance(before, dict) and isinstance(after, dict):
-            found += differences(before, after, f"{prefix}{name}.")
+            found += differences(before, after, kind, f"{prefix}{name}.")
         elif before != after:
-            found.append(f"{prefix}{name}: {_short(before)} there, {_short(after)} now")
+            found.append(f"{option_of(kind, prefix + name)}: {_short(before)} there, {_short(after)} now")
     return found
 
 

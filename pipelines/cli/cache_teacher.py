@@ -20,7 +20,7 @@ def cache_teacher(
     train_rows: train.TrainRows = None,
     teacher_revision: train.TeacherRevision = None,
     student: train.Student = None,
-    student_init: train.StudentInit = "general",
+    student_init: train.StartShape = "general",
     layer_map: train.LayerMap = "uniform",
     profile: train.Profile = "paper",
     batch_size_intermediate: train.BatchSizeIntermediate = None,
@@ -36,11 +36,12 @@ def cache_teacher(
 ) -> int:
     """Run the teacher over all training rows ahead of `distill`, which then takes --cache-dir OUT.
 
-    Give it what `distill` will be given: data, teacher, student, layer map, lengths, precision, seed.
+    Give it what `distill` will be given: data, teacher, student, layer map, lengths, precision, seed. Of the student its
+    layers count alone.
 
     [bold]tinyaug cache-teacher --task sst2 --train runs/sst2/augmented --teacher runs/sst2/teacher --out runs/cache[/]
     """
-    from pipelines.cli.training_requests import distill_request
+    from pipelines.cli.training_requests import cache_request
 
     fixed = {
         "train": train_shards, "cache_dir": None, "losses": "embedding,attention,hidden", "layer_weights": None,
@@ -48,7 +49,7 @@ def cache_teacher(
         "lr_intermediate": None, "lr_prediction": None, "max_steps": None, "accumulation": 1,
         "checkpoint_every": 500, "overwrite": False,
     }  # fmt: skip
-    request = distill_request({**locals(), **fixed})
+    request = cache_request({**locals(), **fixed})
     from pipelines.cli.training_progress import TrainingProgress
     from pipelines.cli.training_summary import show_cache_plan, show_filled
 

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from pipelines.cli.training_requests import cache_choice, loss_choice
-from pipelines.devices import named_device
+from pipelines.devices import local_device
 from pipelines.training.general_request import (
     GENERAL_RECIPE,
     CorpusChoice,
@@ -28,7 +28,7 @@ def general_request(options: dict[str, Any]) -> GeneralRequest:
     """
     given = (options["epochs"], options["batch_size"], options["lr"], options["max_steps"])
     recipe = GENERAL_RECIPE.changed(*given, least_epochs=1)
-    device, parts = named_device(options["device"]), options["accumulation"]
+    device, parts = local_device(options["device"]), options["accumulation"]
     if parts is None:
         parts = default_accumulation(recipe.batch_rows, device, int(os.environ.get("WORLD_SIZE", "1")))
     return GeneralRequest(

@@ -8,7 +8,9 @@ from rich.table import Table
 
 from pipelines.cli.terminal import TerminalReporter, output_console
 from pipelines.estimate import estimate
+from pipelines.storage import Storage
 from pipelines.wording import counted, duration
+from pipelines.writable import refuse_unwritable
 
 if TYPE_CHECKING:
     from pipelines.request import AugmentRequest
@@ -23,6 +25,9 @@ def show_plan(request: AugmentRequest) -> int:
     Returns:
         The exit code.
     """
+    storage = Storage(request.out)
+    if storage.is_local:
+        refuse_unwritable(storage.local_folder(), "--out")
     with TerminalReporter() as reporter:
         plan = estimate(request, reporter)
     counts = plan.counts

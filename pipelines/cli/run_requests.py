@@ -30,7 +30,7 @@ def run_request(options: dict[str, Any]) -> RunRequest:
     Raises:
         UserError, AugmentError: a value that cannot be used.
     """
-    demo = options["demo"]
+    demo, typed = options["demo"], options
     _refuse_idle(options)
     _check_precisions(options)
     if demo:
@@ -62,7 +62,8 @@ def run_request(options: dict[str, Any]) -> RunRequest:
             "teacher_revision": options["teacher_revision"] if options["teacher"] else None,
             "cache_dir": options["cache_dir"] or (None if options["cache"] == "off" else Path(root) / "teacher_cache"),
             "out": f"{root}/student",
-        }
+        },
+        typed,
     )
     return RunRequest(augment, finetune, distill, _evaluate(options, distill.out, distill), stated, demo)
 

@@ -43,6 +43,14 @@ StudentInit = Annotated[
         rich_help_panel=MODELS,
     ),
 ]
+StartShape = Annotated[
+    str,
+    Option(
+        "--student-init",
+        help="As for distill: where --student is left out, a folder says how many layers there are.",
+        rich_help_panel=MODELS,
+    ),
+]
 GivenStart = Annotated[
     str | None,
     Option(

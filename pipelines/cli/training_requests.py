@@ -6,21 +6,21 @@ import re
 from typing import Any
 
 from pipelines.cli.requests import custom_options
-from pipelines.devices import named_device
+from pipelines.devices import local_device
 from pipelines.errors import UserError
 from pipelines.tasks.glue import plain_name
 from pipelines.training.answers import check_place
+from pipelines.training.choices import GENERAL, RANDOM, TEACHER_LAYERS
 from pipelines.training.recipe import PROFILES, QUICK_ROWS, StageRecipe, stage_recipe
 from pipelines.training.request import (
-    CacheChoice,
     DataChoice,
     DistillRequest,
     EvaluateRequest,
     FinetuneRequest,
-    LossChoice,
     Machine,
     Reading,
 )
+from pipelines.training.teaching import CacheChoice, LossChoice
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -46,15 +46,22 @@ def finetune_request(options: dict[str, Any], suffix: str = "") -> FinetuneReque
         reading=_reading(options),
         machine=_machine(options),
         overwrite=options["overwrite"],
+        named_rows=options["train_rows"],
     )
 
 
-def distill_request(options: dict[str, Any]) -> DistillRequest:
+def distill_request(options: dict[str, Any], typed: dict[str, Any] | None = None) -> DistillRequest:
     """The request behind the options of `distill`.
+
+    Args:
+        options: by name.
+        typed: as they were typed, where others were filled in since.
 
     Raises:
         UserError: a value that cannot be used.
     """
+    for stage in ("intermediate", "prediction"):
+        _refuse_idle(options if typed is None else typed, stage)
     return DistillRequest(
         out=options["out"],
         data=_data(options),
@@ -71,7 +78,19 @@ def distill_request(options: dict[str, Any]) -> DistillRequest:
         reading=_reading(options),
         machine=_machine(options),
         overwrite=options["overwrite"],
+        named_rows=options["train_rows"],
     )
+
+
+def cache_request(options: dict[str, Any]) -> DistillRequest:
+    """The request behind the options of `cache-teacher`: of its student the layers count, weights are not asked for.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    start = options["student_init"]
+    shape = options["student"] or (None if start in (GENERAL, TEACHER_LAYERS, RANDOM) else start)
+    return distill_request({**options, "student": shape, "student_init": RANDOM})
 
 
 def evaluate_request(options: dict[str, Any]) -> EvaluateRequest:
@@ -145,6 +164,16 @@ def _recipe(stage: str, options: dict[str, Any], suffix: str) -> StageRecipe:
     return recipe.changed(*given, suffix=suffix.replace("_", "-"), least_epochs=1 if stage == "finetune" else 0)
 
 
+def _refuse_idle(typed: dict[str, Any], stage: str) -> None:
+    """Refuses how a stage shall train beside leaving it out."""
+    given = [f"--{name}-{stage}" for name in ("batch-size", "lr") if typed[f"{name.replace('-', '_')}_{stage}"] is not None]
+    if typed[f"epochs_{stage}"] == 0 and given:
+        raise UserError(
+            f"--epochs-{stage} 0: expected no {' and no '.join(given)} beside it, for that stage alone heeds it; leave "
+            "one of them out"
+        )
+
+
 def _reading(options: dict[str, Any]) -> Reading:
     rows = options["train_rows"]
     if rows is None and options["profile"] == "quick":
@@ -154,7 +183,7 @@ def _reading(options: dict[str, Any]) -> Reading:
 
 def _machine(options: dict[str, Any]) -> Machine:
     return Machine(
-        named_device(options["device"]), options["precision"], options["accumulation"], options["checkpoint_every"]
+        local_device(options["device"]), options["precision"], options["accumulation"], options["checkpoint_every"]
     )
 
 

@@ -41,7 +41,9 @@ def show_trained(trained: Trained, verb: str) -> None:
     if not trained.fresh:
         console.print("everything was done already; nothing was run")
     models = {"teacher": metrics.get("teacher_dev", {}), "student": metrics["dev"]} if verb == "distill" else {}
-    console.print(metric_table(models or {"teacher": metrics["dev"]}))
+    models = models or {"teacher": metrics["dev"]}
+    if any(models.values()):
+        console.print(metric_table(models))
     console.print(f"model: {trained.storage.display()}", soft_wrap=True)
 
 

@@ -104,7 +104,7 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
                 stream, decision = _begun(request, checked, teacher, content if started is None else None, storage)
         finally:
             remove_unused(storage, made)
-        notes = subset_note(request.reading.train_rows, len(stream)) + layer_map_note(checked.student.layer_map)
+        notes = subset_note(request.named_rows, len(stream)) + layer_map_note(checked.student.layer_map)
         for note in notes:
             reporter.warning(note)
         reporter.message(decision.words)

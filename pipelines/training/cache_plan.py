@@ -52,7 +52,7 @@ def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate
     rows, recipe = len(stream), StageRecipe(1, request.intermediate.batch_rows, request.intermediate.learning_rate)
     stage = StageEstimate("teacher", recipe, rows, cost, rows, reading.seed)
     needed = max(0, decision.bytes - bytes_of(storage.local_folder() / content))
-    notes = subset_note(reading.train_rows, rows) + layer_map_note(checked.student.layer_map)
+    notes = subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
     return TrainingEstimate((stage,), decision.words, needed, 0, notes)
 
 

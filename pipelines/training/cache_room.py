@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distill.folder_lock import folder_lock
+from pipelines.writable import refuse_unwritable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from distill.shards import ShardStream
     from distill.teacher import Teacher
     from pipelines.training.reporting import TrainingReporter
-    from pipelines.training.request import CacheChoice
+    from pipelines.training.teaching import CacheChoice
 
 OFF = "off"
 CONTENTS = ("full", "logits")  # a folder each
@@ -62,6 +63,16 @@ def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStre
     there = sum(size for name, size in mine.items() if name.split(".")[0] in names)
     filled = all((folder / f"{name}.json").is_file() for name in names)
     return CacheRoom(budget, everything - there, there, filled)
+
+
+def check_cache_place(choice: CacheChoice) -> None:
+    """Refuses a --cache-dir that cannot be written to, before a teacher is loaded.
+
+    Raises:
+        UserError: naming it.
+    """
+    if choice.folder is not None:
+        refuse_unwritable(choice.folder, "--cache-dir")
 
 
 def claim_caches(choice: CacheChoice, teacher: Teacher, stream: ShardStream, contents: set[str], root: Path) -> None:

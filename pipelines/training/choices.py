@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from pipelines.errors import UserError
 from pipelines.training.models import refuse_unfinished
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipelines.training.general_request import GeneralRequest
     from pipelines.training.request import DistillRequest
 
@@ -29,20 +32,36 @@ def check_choices(request: DistillRequest | GeneralRequest) -> None:
     """Refuses a student's file that is none, a layer map or weights that are none or not as many as its layers.
 
     Raises:
-        UserError, DistillError: naming them.
+        UserError: naming them.
     """
     from distill.layer_maps import check_count, check_weight_count, check_weight_values, custom_layers
 
-    mapped, weights = custom_layers(request.layer_map), request.losses.layer_weights
-    check_weight_values(weights or ())
+    weights = request.losses.layer_weights
+    with _naming(f"--layer-map {request.layer_map}"):
+        mapped = custom_layers(request.layer_map)
+    with _naming("--layer-weights"):
+        check_weight_values(weights or ())
     shape = student_shape(request)
     layers = PRESET_LAYERS[shape] if shape in PRESET_LAYERS else _told_layers(shape)
     if layers is None:
         return
     if mapped is not None:
-        check_count(mapped, layers)
+        with _naming(f"--layer-map {request.layer_map}"):
+            check_count(mapped, layers)
     if weights is not None:
-        check_weight_count(weights, layers)
+        with _naming("--layer-weights"):
+            check_weight_count(weights, layers)
+
+
+@contextmanager
+def _naming(option: str) -> Iterator[None]:
+    """Names the option beside what the library says of its value."""
+    from distill.errors import DistillError
+
+    try:
+        yield
+    except DistillError as error:
+        raise UserError(f"{option}: {error}") from error
 
 
 def _told_layers(shape: str) -> int | None:

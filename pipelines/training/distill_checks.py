@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
 from pipelines.errors import UserError
+from pipelines.training.cache_room import check_cache_place
 from pipelines.training.choices import GENERAL, RANDOM, TEACHER_LAYERS, check_choices, student_shape
 from pipelines.training.distill_session import loss_settings
-from pipelines.training.models import find_model, has_vocabulary, load_config, load_tokenizer
+from pipelines.training.models import check_classes, find_model, has_vocabulary, load_config, load_tokenizer
 from pipelines.training.parts import open_data, shards_of, task_columns
 from pipelines.training.shard_labels import check_shard_labels
 from pipelines.wording import size
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from pipelines.training.general_request import GeneralRequest
     from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData
-    from pipelines.training.request import DistillRequest, LossChoice
+    from pipelines.training.request import DistillRequest
+    from pipelines.training.teaching import LossChoice
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def check_distill(request: DistillRequest) -> CheckedDistill:
     from distill.reading import open_shards
 
     check_choices(request)
+    check_cache_place(request.cache)
     data = open_data(request.data)
+    check_classes(data.task)
     train = None
     if request.train is not None:
         train = shards_of(request.train)

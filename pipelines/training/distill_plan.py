@@ -12,6 +12,7 @@ from pipelines.training.distill_session import (
     taught_examples,
     training_stream,
 )
+from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, subset_note, weights_bytes
 from pipelines.training.measure import sample_batches, stage_cost
 
@@ -80,5 +81,6 @@ def plan_distill(
                 taught = 0  # the first stage filled it
             stages.append(StageEstimate(name, recipe, rows, cost, taught, seed))
     disk = weights_bytes(student.model.num_parameters(), len(stages))
-    notes = subset_note(request.reading.train_rows, rows) + layer_map_note(checked.student.layer_map)
+    notes = subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
+    notes += empty_note(stream)
     return DistillPlan(decision, TrainingEstimate(tuple(stages), decision.words, decision.bytes, disk, notes))

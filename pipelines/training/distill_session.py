@@ -142,10 +142,21 @@ def decide_cache(
     if room.filled or request.cache.mode != CacheMode.AUTO or request.intermediate.sees_all(rows):
         return CacheDecision(content, content, f"{plan}, made ahead" if room.filled else str(plan), needed)
     prediction = "logits" if request.prediction.sees_all(rows) else OFF
-    words = f"{plan}; but the intermediate stage does not see all rows once, and what never fills is never read: off"
-    if not request.intermediate.epochs:
-        words = str(plan)
-    return CacheDecision(OFF, prediction, words, plan.logits_bytes if prediction == "logits" else 0)
+    needed = plan.logits_bytes if prediction == "logits" else 0
+    return CacheDecision(OFF, prediction, _words_of_few(request, needed), needed)
+
+
+def _words_of_few(request: DistillRequest, logits_bytes: int) -> str:
+    """The decision where a stage ends before it has seen all rows once."""
+    from distill.cache_format import shown_bytes
+
+    never = "ends before it has seen all rows once, and what never fills is never read"
+    if not logits_bytes:
+        trained = [name for name in ("intermediate", "prediction") if getattr(request, name).epochs]
+        stage = f"the {trained[0]} stage" if len(trained) == 1 else "each stage"
+        return f"teacher cache: off, for {stage} {never}"
+    kept = f"teacher cache: logits for the prediction stage ({shown_bytes(logits_bytes)})"
+    return f"{kept}, none for the intermediate stage: it {never}" if request.intermediate.epochs else kept
 
 
 def _check_logits(request: DistillRequest, needed: int, room: CacheRoom) -> None:

@@ -103,7 +103,7 @@ def subset_note(wanted: int | None, rows: int) -> tuple[str, ...]:
     """What to say where a subset was asked for that is larger than the whole.
 
     Args:
-        wanted: rows of the subset; None for all rows.
+        wanted: rows of the subset that the user named; None where he named none, as with a profile.
         rows: that there are.
     """
     if wanted is None or wanted <= rows:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.storage import Storage
+from pipelines.tasks.custom_files import custom_files
 from pipelines.training.answers import check_answers
 from pipelines.training.diagnostic import AX, find_diagnostic
 from pipelines.training.distill_checks import check_teacher, find_files
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from pipelines.training.reporting import TrainingReporter
-    from pipelines.training.request import EvaluateRequest
+    from pipelines.training.request import DataChoice, EvaluateRequest
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,27 @@ def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter) -> Evalua
         if data.opened is not None:
             data.opened.split(part)
     if not data.dev_parts and not wanted:
-        raise UserError(
-            f"expected a labelled dev part of {data.task.name} to evaluate on, found none; add dev.tsv to --data, or "
-            "ask for --submission alone"
-        )
+        raise UserError(_nothing_to_judge(request.data, data))
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         return _Evaluation(request, data, Storage(folder), reporter).run(wanted)
+
+
+def _nothing_to_judge(choice: DataChoice, data: TaskData) -> str:
+    """Why there is no dev part to judge by, and what to do about it."""
+    name, custom, place = data.task.name, data.task.name == "custom", choice.data
+    if custom and place is None:
+        return "--task custom: expected --data with a dev part to evaluate on, found none; add it"
+    if data.task.label.kind == "none":
+        return f"--task {name}: expected --label with the column of the labels to judge by, found none; add it"
+    dev, remedy = ("dev_matched.tsv" if name == "mnli" else "dev.tsv"), ", or ask for --submission alone"
+    if custom and place is not None:
+        dev, remedy = f"dev{next(iter(custom_files(place).values()))[0].suffix}", ""
+    if place is not None and place.is_file():
+        return (
+            f"--data {place}: expected a labelled dev part to evaluate on, found a single file, which counts as train; "
+            f"put it into a folder as {dev} and give the folder{remedy}"
+        )
+    return f"expected a labelled dev part of {name} to evaluate on, found none; add {dev} to --data{remedy}"
 
 
 class _Evaluation:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.run_file import undone_if_refused
+from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import subset_note
 from pipelines.training.folder import (
     METRICS,
@@ -23,7 +24,15 @@ from pipelines.training.folder import (
 from pipelines.training.judging import dev_of, evaluate_parts, metrics_of, warn_of_chance
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.model_card import card
-from pipelines.training.models import find_model, load_classifier, load_config, load_tokenizer, move, name_labels
+from pipelines.training.models import (
+    check_classes,
+    find_model,
+    load_classifier,
+    load_config,
+    load_tokenizer,
+    move,
+    name_labels,
+)
 from pipelines.training.parts import open_data, open_stream, task_columns, write_part, write_subset
 from pipelines.training.plans import finetune_estimate
 from pipelines.training.ranks import Ranks
@@ -87,6 +96,7 @@ def check_finetune(request: FinetuneRequest) -> Encoder:
     data = open_data(request.data)
     if data.task.label.kind == "none":
         raise UserError("expected a task with labels to fine-tune on, found none; name them with --label COLUMN")
+    check_classes(data.task)
     if not request.recipe.epochs:
         raise UserError("--epochs: expected at least 1, found 0")
     if data.opened is not None:
@@ -197,7 +207,7 @@ def _finetune(
             reporter.warning(warning)
     settings = train_settings(request.recipe, request.machine, reading.seed)
     rows = len(stream)
-    for note in subset_note(reading.train_rows, rows):
+    for note in subset_note(request.named_rows, rows) + empty_note(stream):
         reporter.warning(note)
     examples = request.recipe.examples(rows, reading.seed)
     state = train_stage(LabelStage(model), stream, None, folder / STAGE, settings, dev, reporter, examples)

@@ -16,6 +16,7 @@ from pipelines.records import FORMAT_VERSION, sha256
 from pipelines.settings import differences, software_versions
 from pipelines.storage import PARTIAL, Storage
 from pipelines.store_address import shown_address
+from pipelines.writable import refuse_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,14 +32,16 @@ def stage_storage(out: str, what: str) -> Storage:
     """The folder of a stage, which must be local: checkpoints are renamed in it and caches memory-mapped.
 
     Raises:
-        UserError: it is an address of an object store.
+        UserError: it is an address of an object store, or cannot be written to.
     """
     if "://" in out and not out.startswith("file://"):
         shown = shown_address(out)
         raise UserError(
             f"--out {shown}: expected a local folder for {what}, found an address; copy it there afterwards"
         )
-    return Storage(out)
+    storage = Storage(out)
+    refuse_unwritable(storage.local_folder(), "--out")
+    return storage
 
 
 def started_run(storage: Storage, kind: str, overwrite: bool) -> dict[str, Any] | None:
@@ -88,7 +91,8 @@ def refuse_other_run(
         UserError: naming the fields.
     """
     names = COMPARED if finished else (*COMPARED, "versions")
-    found = differences({name: started.get(name) for name in names}, {name: asked.get(name) for name in names})
+    there, now = ({name: content.get(name) for name in names} for content in (started, asked))
+    found = differences(there, now, asked["kind"])
     if found:
         raise UserError(
             f"{storage.display()}: expected the settings it was begun with, found other {'; '.join(found)}. Use the "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
+from pipelines.training.cache_room import check_cache_place
 from pipelines.training.choices import check_choices
 from pipelines.training.corpus_hub import open_corpus
 from pipelines.training.distill_checks import StudentPlan, TeacherFiles, find_files, plan_student
@@ -40,6 +41,7 @@ def check_general(request: GeneralRequest) -> CheckedGeneral:
     from distill.checks import check_length, check_vocabulary_size
 
     check_choices(request)
+    check_cache_place(request.cache)
     corpus = open_corpus(request.corpus)
     teacher = find_files(request.teacher, request.teacher_revision, "teacher")
     check_vocabulary_size(teacher.config, teacher.tokenizer, "teacher")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from pipelines.errors import UserError
 from pipelines.training.recipe import StageRecipe
-from pipelines.training.request import CacheChoice, LossChoice, Machine, Reading
+from pipelines.training.request import Machine, Reading
+from pipelines.training.teaching import CacheChoice, LossChoice
 
 GENERAL_RECIPE = StageRecipe(epochs=3, batch_rows=256, learning_rate=1e-4)
 WARMUP_STEPS = 10_000  # or a tenth of the run, whichever is less
@@ -125,6 +126,8 @@ class GeneralRequest:
             raise UserError("--cache logits: expected auto, full or off, for there are no logits to keep here")
         if self.losses.temperature != 1 and not self.masked_lm.soft:
             raise UserError("--temperature: expected --mlm-soft beside it, found none; give both or neither")
+        if not self.losses.of_layers and not self.masked_lm.on:
+            self.losses.refuse_nothing("general", "give --mlm-weight or --mlm-soft")
         if not self.recipe.epochs:
             raise UserError("--epochs: expected at least 1, found 0")
         self.machine.check_parts(self.recipe)

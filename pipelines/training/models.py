@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.tasks import Task
 
 TRAINING = ("finetune", "distill", "distill-general")  # verbs that leave a model in their folder
+PARTS_OF_RUNS = ("student", "teacher")  # folders of models in the run directory of `tinyaug run`
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 SAVE_ONE = "save the model's there with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
 
@@ -52,7 +53,9 @@ def find_model(name: str, revision: str | None, what: str) -> FoundModel:
     folder, commit = locate_model(name, revision, what)
     refuse_unfinished(folder, f"{what} {name}")
     if not (folder / "config.json").is_file():
-        raise UserError(f"{what} {name}: expected config.json in the folder, found none; give a Hugging Face folder")
+        inside = [str(folder / part) for part in PARTS_OF_RUNS if (folder / part / "config.json").is_file()]
+        remedy = f"did you mean {' or '.join(inside)}?" if inside else "give a Hugging Face folder"
+        raise UserError(f"{what} {name}: expected config.json in the folder, found none; {remedy}")
     if not any([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
         raise UserError(f"{what} {name}: expected weights (model.safetensors) in the folder, found none")
     return FoundModel(what, name, folder, commit, folder_fingerprint(folder))
@@ -99,7 +102,8 @@ def load_config(found: FoundModel) -> PreTrainedConfig:
     except UNREADABLE as error:
         if is_of_machine(error):
             raise
-        raise UserError(f"{found.what} {found.name}: config.json cannot be read: {reason(error)}") from error
+        said = f"config.json cannot be read: {reason(error)}; correct it"
+        raise UserError(f"{found.what} {found.name}: {said}") from error
     if config.model_type not in FAMILIES:
         raise UserError(
             f"{found.what} {found.name}: expected an encoder of {', '.join(FAMILIES)}, found {config.model_type}; "
@@ -219,6 +223,20 @@ def _load(head: Any, found: FoundModel, config: PreTrainedConfig, seed: int) -> 
 def move(model: Any, device: str) -> None:
     """Moves a model to a device, in place."""
     model.to(device)
+
+
+def check_classes(task: Task) -> None:
+    """Refuses to train for a task of one class: there is nothing to tell apart, and transformers loads no such model.
+
+    Raises:
+        UserError: naming column and class.
+    """
+    label = task.label
+    if label.kind == "class" and len(label.names) < 2:
+        raise UserError(
+            f"expected at least 2 classes in column {label.column!r} of the train part, found only {label.names[0]!r}; "
+            "add rows of the others, or name them all with --label-names"
+        )
 
 
 def name_labels(config: PreTrainedConfig, task: Task) -> None:

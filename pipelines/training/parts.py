@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import UserError
+from pipelines.job import AUGMENTED
 from pipelines.parquet import ROW_GROUP_ROWS, open_writer
 from pipelines.storage import Storage
 from pipelines.tasks import Label, Task, open_task, pass_over
+from pipelines.tasks.custom_files import FORMATS
 from pipelines.tasks.glue import plain_name
 
 if TYPE_CHECKING:
@@ -173,13 +176,13 @@ def shards_of(train: str) -> str:
     """
     storage = Storage(train)
     try:
-        inside = storage.names("data")
+        inside, own = storage.names("data"), storage.names()
     except OSError as error:
         raise UserError(
             f"--train {storage.display()}: expected a folder of Parquet shards, it cannot be listed ({error}); check "
             "the address, the network and the access to it"
         ) from error
-    _refuse_incomplete(storage.display(), inside or storage.names())
+    _refuse_incomplete(storage.display(), inside or own)
     if inside:
         folder, mark, options = (train, "", "") if storage.is_local else train.partition("?")
         return f"{folder.rstrip('/')}/data{mark}{options}"
@@ -188,7 +191,34 @@ def shards_of(train: str) -> str:
             f"--train {train}: expected a folder of Parquet shards, found nothing there; make them with "
             "`tinyaug augment`, or leave --train out to learn from the task's own train part"
         )
+    if AUGMENTED in own:
+        raise UserError(
+            f"--train {storage.display()}: expected a folder of Parquet shards, found the run directory of a `tinyaug "
+            f"augment` or `tinyaug run`; give {storage.display(AUGMENTED)}"
+        )
+    _refuse_other_formats(storage.display(), own)
     return train
+
+
+def _refuse_other_formats(place: str, names: list[str]) -> None:
+    """Refuses what --data takes and --train does not.
+
+    Args:
+        place: as it is shown; a file where nothing lies in it.
+        names: that lie in it.
+
+    Raises:
+        UserError: naming the option that takes it.
+    """
+    if any(name.endswith(".parquet") for name in names):
+        return
+    for name in names or [place]:
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix in FORMATS and suffix != ".parquet" and not (names and suffix == ".json"):  # those are ours, too
+            raise UserError(
+                f"--train {place}: expected Parquet shards, found {name if names else f'a {suffix} file'}; --train "
+                f"takes Parquet, a {suffix.strip('.')} goes into --data"
+            )
 
 
 def _refuse_incomplete(place: str, names: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.storage import Storage
+from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, subset_note, weights_bytes
 from pipelines.training.parts import open_stream, task_columns, write_part
 
@@ -53,7 +54,7 @@ def finetune_estimate(request: FinetuneRequest, model: PreTrainedModel, stream: 
     rows = min(len(stream), wanted or len(stream))
     cost = stage_cost(LabelStage(model), None, sample_batches(stream), request.machine)
     stage = StageEstimate("finetune", request.recipe, rows, cost, seed=request.reading.seed)
-    notes = subset_note(wanted, rows)
+    notes = subset_note(request.named_rows, rows) + empty_note(stream)
     return TrainingEstimate((stage,), "", 0, weights_bytes(model.num_parameters()), notes)
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.settings import PRECISIONS
 from pipelines.training.recipe import MAX_LENGTH, StageRecipe
+from pipelines.training.teaching import CacheChoice, LossChoice
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipelines.tasks import CustomOptions
-
-LOSSES = ("embedding", "attention", "hidden")
-CACHES = ("auto", "full", "logits", "off")
-HEADS = ("none", "mean")
 
 
 @dataclass(frozen=True)
@@ -134,6 +130,7 @@ class FinetuneRequest:
         reading: how texts are read.
         machine: what it runs on.
         overwrite: start afresh in a folder of ours.
+        named_rows: the rows of the subset where the user named them, and no profile: he is told where there are fewer.
 
     Raises:
         UserError: more parts of a step than it has examples.
@@ -147,65 +144,10 @@ class FinetuneRequest:
     reading: Reading = field(default_factory=Reading)
     machine: Machine = field(default_factory=Machine)
     overwrite: bool = False
+    named_rows: int | None = None
 
     def __post_init__(self) -> None:
         self.machine.check_parts(self.recipe)
-
-
-@dataclass(frozen=True)
-class LossChoice:
-    """Which parts of Eq. 11 count.
-
-    Args:
-        kinds: of the intermediate stage: embedding, attention, hidden.
-        temperature: of the prediction loss.
-        layer_weights: λ_0 … λ_{M+1}; None for 1 each.
-        heads: `none`, or `mean`: compare attention by its mean over heads.
-
-    Raises:
-        UserError: an unknown kind, a value out of its range.
-    """
-
-    kinds: tuple[str, ...] = LOSSES
-    temperature: float = 1.0
-    layer_weights: tuple[float, ...] | None = None
-    heads: str = "none"
-
-    def __post_init__(self) -> None:
-        if not self.kinds or not set(self.kinds) <= set(LOSSES):
-            raise UserError(f"--losses: expected some of {','.join(LOSSES)}, found {','.join(self.kinds) or 'none'}")
-        if self.heads not in HEADS:
-            raise UserError(f"--heads: expected one of {', '.join(HEADS)}, found {self.heads!r}")
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise UserError(f"--temperature: expected a number above 0, found {self.temperature}")
-
-
-@dataclass(frozen=True)
-class CacheChoice:
-    """What of the teacher's outputs is kept.
-
-    Args:
-        mode: auto, full, logits or off.
-        budget: bytes; None for the smaller of 20 GB and half the free disk.
-        folder: where; None for teacher_cache in the output folder.
-        rebuild: at the first start, empty the cache that lies there, whatever its settings.
-
-    Raises:
-        UserError: an unknown mode, or choices that a cache that is off cannot follow.
-    """
-
-    mode: str = "auto"
-    budget: int | None = None
-    folder: Path | None = None
-    rebuild: bool = False
-
-    def __post_init__(self) -> None:
-        if self.mode not in CACHES:
-            raise UserError(f"--cache: expected one of {', '.join(CACHES)}, found {self.mode!r}")
-        given = {"--cache-budget": self.budget, "--cache-dir": self.folder, "--rebuild-cache": self.rebuild or None}
-        typed = [option for option, value in given.items() if value is not None]
-        if self.mode == "off" and typed:
-            raise UserError(f"--cache off: expected no {' and no '.join(typed)} beside it; leave one of them out")
 
 
 @dataclass(frozen=True)
@@ -228,9 +170,11 @@ class DistillRequest:
         reading: how texts are read.
         machine: what it runs on.
         overwrite: start afresh in a folder of ours.
+        named_rows: the rows of the subset where the user named them, and no profile: he is told where there are fewer.
 
     Raises:
-        UserError: both stages are left out; options of one that is; more parts of a step than it has examples.
+        UserError: both stages are left out; options of one that is, or a loss of 0 of one that is not; more parts of a
+            step than it has examples.
     """
 
     out: str
@@ -248,6 +192,7 @@ class DistillRequest:
     reading: Reading = field(default_factory=Reading)
     machine: Machine = field(default_factory=Machine)
     overwrite: bool = False
+    named_rows: int | None = None
 
     def __post_init__(self) -> None:
         if not self.intermediate.epochs and not self.prediction.epochs:
@@ -259,10 +204,14 @@ class DistillRequest:
             "--losses": set(losses.kinds) != set(plain.kinds),
             "--layer-weights": (losses.layer_weights or (0,))[-1] == 1,  # else it is the prediction's that counts
             "--heads": losses.heads != plain.heads,
+            "--cache full": self.cache.mode == "full",
             "--layer-map": self.layer_map != "uniform" and self.start != "teacher-layers",
         }
         self._refuse_idle("intermediate", of_layers)
         self._refuse_idle("prediction", {"--temperature": losses.temperature != plain.temperature})
+        for stage, is_learnt in (("intermediate", losses.of_layers), ("prediction", losses.of_predictions)):
+            if getattr(self, stage).epochs and not is_learnt:
+                losses.refuse_nothing(stage, f"leave the stage out with --epochs-{stage} 0")
 
     def _refuse_idle(self, stage: str, given: dict[str, bool]) -> None:
         """Refuses what only a stage that is left out would heed."""

@@ -9,10 +9,12 @@ from pipelines.errors import UserError
 from pipelines.request import check_inputs
 from pipelines.run_file import read_run
 from pipelines.training.answers import check_answers
+from pipelines.training.cache_room import check_cache_place
 from pipelines.training.choices import check_choices
 from pipelines.training.distill_checks import TeacherFiles, check_teacher, find_files, plan_student
 from pipelines.training.finetune_job import check_finetune
 from pipelines.training.folder import stage_storage, started_run
+from pipelines.training.models import check_classes
 from pipelines.training.parts import check_dev_rows, open_data
 from pipelines.training.submission import submitted_parts
 
@@ -35,10 +37,12 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
         UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
     """
     check_choices(request.distill)
+    check_cache_place(request.distill.cache)
     if not request.augment.overwrite:
         read_run(stage_storage(request.augment.out, "a run with training"))
     check_inputs(request.augment, reporter)
     data = open_data(request.distill.data)
+    check_classes(data.task)
     check_dev_rows(data)
     if request.evaluate is not None:
         check_answers(

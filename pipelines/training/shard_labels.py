@@ -9,6 +9,7 @@ import pyarrow as pa
 from pipelines.errors import UserError
 from pipelines.tasks.columnar import decoded_array, python_values
 from pipelines.tasks.labels import MISSING, class_name
+from pipelines.tasks.parquet_reader import stored_class_names
 from pipelines.tasks.task import UNLABELLED, RowError, listed, shown
 
 if TYPE_CHECKING:
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 
 
 def check_shard_labels(files: ShardFiles, task: Task) -> None:
-    """Refuses shards with a label that is none of the task's classes; reads the label column alone.
+    """Refuses shards of other classes, by the names stored with them and by their labels; reads the label column alone.
 
-    A shard without that column passes, and so do rows without a label: null, NaN, an empty text, -1.
+    A shard without that column passes, and so do rows without a label: null, NaN, an empty text, -1. Names that are
+    numbers say nothing, and pass.
 
     Args:
         files: the shards.
         task: the task; one without classes has nothing to compare with.
 
     Raises:
-        UserError: naming shard and row.
+        UserError: naming the shard, and the row where a label tells.
         DistillError: a row group that cannot be read.
     """
     import pyarrow.parquet as pq
@@ -40,6 +42,7 @@ def check_shard_labels(files: ShardFiles, task: Task) -> None:
         with reading(f"labels of {path}"), pq.ParquetFile(path, filesystem=files.filesystem) as file:
             if column not in file.schema_arrow.names:
                 continue
+            _check_names(path, stored_class_names(file.schema_arrow).get(column, ()), task)
             first = 0
             for group, size in enumerate(sizes):
                 labels = decoded_array(pa.concat_arrays(file.read_row_group(group, columns=[column]).column(0).chunks))
@@ -48,6 +51,22 @@ def check_shard_labels(files: ShardFiles, task: Task) -> None:
                     if _name(value) not in known:
                         raise UserError(_refusal(path, first + python_values(labels).index(value), task, value))
                 first += size
+
+
+def _check_names(path: str, stored: tuple[str, ...], task: Task) -> None:
+    found, expected = ([name.lower() for name in names] for names in (stored, task.label.names))
+    if not found or found == expected or _are_numbers(found) or _are_numbers(expected):
+        return
+    order = "them in the order " if set(found) == set(expected) else ""
+    raise UserError(
+        f"{path}, column {task.label.column!r}: expected the classes of {task.name} ({listed(task.label.names)}), "
+        f"found {order}{listed(stored)}; name the task that these shards are of, or leave the column out, for a "
+        "student learns from its teacher alone"
+    )
+
+
+def _are_numbers(names: list[str]) -> bool:
+    return all(name.removeprefix("label_").removeprefix("-").isdecimal() for name in names)
 
 
 def _known(label: Label) -> set[str]:

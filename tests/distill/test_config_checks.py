@@ -10,7 +10,7 @@ from transformers import BertConfig, GPT2Config
 
 from distill.config_checks import check_buildable, check_sizes
 from distill.errors import DistillError
-from distill.student import student_config
+from distill.student import start_config, student_config
 from tests.distill.models import FAMILIES, tiny_encoder
 from tests.fixtures import tiny_config
 
@@ -27,13 +27,16 @@ from tests.fixtures import tiny_config
         ({"vocab_size": -1}, "expected vocab_size of at least 1"),
         ({"max_position_embeddings": 0}, "expected max_position_embeddings of at least 1"),
         ({"type_vocab_size": 0}, "expected type_vocab_size of at least 1"),
-        ({"hidden_size": "32"}, "'hidden_size' expected int, got str"),
-        ({"num_hidden_layers": 2.5}, "'num_hidden_layers' expected int, got float"),
+        ({"hidden_size": "32"}, "'hidden_size' expected int, got str (value: '32'). Correct its config.json."),
+        ({"num_hidden_layers": 2.5}, "'num_hidden_layers' expected int, got float (value: 2.5). Correct its"),
+        ({"num_attention_heads": True}, "'num_attention_heads' expected int, got bool (value: True). Correct its"),
         ({"id2label": ["a", "b"]}, "config.json; found"),
         ({"hidden_act": "gello"}, "expected an activation such as gelu; found 'gello'"),
         ({"hidden_dropout_prob": 2}, "dropout probability has to be between 0 and 1, but got 2"),
         ({"pad_token_id": 10_000}, "no encoder can be built of it: Padding_idx must be within num_embeddings"),
         ({"is_decoder": True}, "no encoder can be built of it: expected an encoder"),
+        ({"is_decoder": True}, "configured as a decoder (is_decoder or add_cross_attention). Use an encoder. Correct"),
+        ({"position_embedding_type": "relative_key"}, "Use a model with absolute positions. Correct its config.json."),
         ({"model_type": "gpt2"}, "expected an encoder of the families bert"),
         ({"model_type": "berd"}, "has model type `berd`"),
     ],
@@ -46,6 +49,7 @@ def test_nonsense_is_refused_with_the_file_s_name(tmp_path, change, said):
         student_config(str(path), tiny_config())
     assert said in str(refusal.value)
     assert str(path) in str(refusal.value)
+    assert ("model_type" in str(refusal.value)) == ("model_type" in change or "id2label" in change)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -65,6 +69,12 @@ def test_settings_are_named_as_the_family_names_them():
     config.hidden_dim = 0
     with pytest.raises(DistillError, match="expected hidden_dim of at least 1"):
         check_sizes(config, "student s")
+
+
+def test_a_start_of_wrong_types(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({**tiny_config().to_dict(), "hidden_size": "32"}))
+    with pytest.raises(DistillError, match=r"'hidden_size' expected int, got str .*Correct its config.json\.$"):
+        start_config(str(tmp_path), tiny_config())
 
 
 def test_sizes_of_models_as_they_are():

@@ -45,6 +45,13 @@ def tensors(targets) -> list[torch.Tensor]:
     return [tensor for tensor in found if tensor is not None]
 
 
+def test_a_full_cache_without_layers_is_refused(tmp_path, stream):
+    teacher = Teacher(tiny_encoder(), ())
+    with pytest.raises(DistillError, match="expected teacher layers to keep in a full cache; found none mapped"):
+        Targets(teacher, open_cache(tmp_path, teacher, stream))
+    fill_cache(Targets(teacher, open_cache(tmp_path / "logits", teacher, stream, CacheMode.LOGITS)), stream)
+
+
 def test_teacher_is_frozen_and_in_eval_mode(stream, teacher):
     batch = next(stream.batches(Position()))
     teacher.model.train()

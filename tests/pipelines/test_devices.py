@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.devices import check_device, gpu_of, named_device, take_gpu, visible_gpus
+from pipelines.devices import check_device, gpu_of, local_device, named_device, take_gpu, visible_gpus
 from pipelines.engines import EngineSettings, run_parts
 from pipelines.errors import UserError
 from tests.pipelines.test_engines import Work
@@ -109,3 +109,28 @@ def test_a_cluster_named_in_the_environment_is_joined_too(monkeypatch):
     check_device("cuda", RAY)
     with pytest.raises(UserError, match="found none"):
         check_device("cuda", LOCAL)
+
+
+def test_what_runs_in_this_process_needs_its_gpu_here(monkeypatch):
+    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 1)
+    assert [local_device(name) for name in ("auto", "cpu", "cuda", "cuda:0")] == ["cuda", "cpu", "cuda", "cuda:0"]
+    with pytest.raises(UserError, match="--device cuda:1: expected a CUDA device of that name, found 1; use"):
+        local_device("cuda:1")
+
+
+@pytest.mark.parametrize("built", ["2.13.0+cpu", "2.13.0"])
+def test_a_torch_without_cuda_is_named(monkeypatch, built):
+    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 0)
+    monkeypatch.setattr("importlib.metadata.version", lambda _: built)
+    with pytest.raises(UserError, match="found none; use --device cpu or auto") as refusal:
+        local_device("cuda")
+    assert ("(this torch, 2.13.0+cpu, has no CUDA)" in str(refusal.value)) == built.endswith("cpu")
+
+
+def test_without_a_driver_torch_is_not_asked(monkeypatch):
+    def missing(_: str) -> None:
+        raise OSError("libcuda.so.1: cannot open shared object file")
+
+    monkeypatch.setattr("ctypes.CDLL", missing)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: pytest.fail("torch was asked"))
+    assert named_device("auto") == "cpu"

@@ -41,7 +41,7 @@ def test_leaves_the_source_as_it_was_and_reruns(finished, tmp_path):
     assert tinyaug("status", tmp_path / "out").code == 0
     assert tinyaug("verify", tmp_path / "out").code == 0
     ran = tinyaug(*command, "--seed", 9)
-    assert (ran.code, "settings.draw.seed: 42 there, 9 now" in ran.err) == (2, True)
+    assert (ran.code, "--seed: 42 there, 9 now" in ran.err) == (2, True)
 
 
 def test_without_options_it_gives_the_same_rows(finished, tmp_path):

@@ -56,7 +56,7 @@ def test_other_rows_are_refused_and_made_when_asked(parts, tmp_path):
     cache = tmp_path / "cache"
     done(*ahead(parts, cache, "--train-rows", 50))
     before = everything(cache)
-    assert "settings.reading.seed: 42 there, 7 now" in refused(ahead(parts, cache, "--train-rows", 50, "--seed", 7))
+    assert "--seed: 42 there, 7 now" in refused(ahead(parts, cache, "--train-rows", 50, "--seed", 7))
     assert "inputs.train" in refused(ahead(parts, cache, "--train-rows", 50, train=False))
     assert "--rebuild-cache" in refused(ahead(parts, cache, "--max-length", 16))
     assert everything(cache) == before
@@ -168,9 +168,9 @@ def test_a_dry_run_beside_a_cache_plans_what_would_be_done(parts, tmp_path):
     done(*ahead(parts, cache, "--cache", "logits"))
     before = everything(cache)
     for more, said in (
-        (("--cache", "full"), 'settings.cache.mode: "logits" there, "full" now'),
-        (("--cache", "logits", "--train-rows", 10), "settings.reading.train_rows"),
-        (("--cache", "logits", "--max-length", 16), "settings.reading.max_length: 32 there, 16 now"),
+        (("--cache", "full"), '--cache: "logits" there, "full" now'),
+        (("--cache", "logits", "--train-rows", 10), "--train-rows: null there, 10 now"),
+        (("--cache", "logits", "--max-length", 16), "--max-length: 32 there, 16 now"),
     ):
         assert said in refused(ahead(parts, cache, *more, "--dry-run"))
         assert refused(ahead(parts, cache, *more)) == refused(ahead(parts, cache, *more, "--dry-run"))

@@ -84,7 +84,7 @@ def test_a_soft_loss_needs_the_teachers_head(parts, corpus, tmp_path):
 def test_other_settings_in_the_same_folder_are_refused(parts, corpus, masked, tmp_path):
     ran = tinyaug(*general(parts, corpus, masked, *MASKED))
     assert ran.code == 2
-    assert 'settings.student.embeddings: "projected" there, "random" now' in ran.err
+    assert '--embedding-init: "projected" there, "random" now' in ran.err
     ran = tinyaug(*distill(parts, masked))
     assert ran.code == 2
     assert "found a run of `tinyaug distill-general`" in ran.err

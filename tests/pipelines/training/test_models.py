@@ -6,7 +6,8 @@ import pytest
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from pipelines.errors import UserError
-from pipelines.training.models import find_model, load_classifier, load_config, load_masked_lm
+from pipelines.tasks import Label, Task
+from pipelines.training.models import check_classes, find_model, load_classifier, load_config, load_masked_lm
 
 
 @pytest.mark.parametrize("trouble", [RuntimeError("can't start new thread"), MemoryError("no memory")])
@@ -34,3 +35,20 @@ def test_the_file_s_errors_are(mlm_folder, monkeypatch):
     monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", fail)
     with pytest.raises(UserError, match=r"teacher .*its weights cannot be read: PytorchStreamReader.*copy the folder"):
         load_classifier(found, load_config(found), 0)
+
+
+@pytest.mark.parametrize("inside", [["student"], ["student", "teacher"], []])
+def test_a_run_directory_in_the_place_of_its_model(tmp_path, inside):
+    for name in inside:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    meant = " or ".join(str(tmp_path / name) for name in inside)
+    with pytest.raises(UserError) as refusal:
+        find_model(str(tmp_path), None, "model")
+    said = f"expected config.json in the folder, found none; {f'did you mean {meant}?' if inside else 'give a'}"
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize("label", [Label("y", "class", ("a", "b")), Label("y", "score"), Label(None, "none")])
+def test_labels_that_can_be_learnt(label):
+    check_classes(Task("custom", ("text",), label))

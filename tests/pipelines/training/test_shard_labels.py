@@ -11,7 +11,7 @@ import pytest
 
 from distill.reading import Columns, open_shards
 from pipelines.errors import UserError
-from pipelines.tasks import Label, Task, find_task
+from pipelines.tasks import METADATA_KEY, Label, Task, features_metadata, find_task
 from pipelines.training.shard_labels import check_shard_labels
 from tests.pipelines.jobs import done, tinyaug
 from tests.pipelines.training.test_cache import ahead
@@ -70,6 +70,35 @@ def test_classes_named_by_numbers_may_be_written_by_position(tmp_path):
     check(tmp_path / "shards", [0, 1, 2, 3], STARS)
     with pytest.raises(UserError, match="found '4'"):
         check(tmp_path / "shards", [0, 4], STARS)
+
+
+def named(folder, stored, task=SST2) -> None:
+    """A shard of theirs whose file names its classes."""
+    schema = pa.schema([("sentence", pa.string()), ("label", pa.int64())])
+    theirs = Task("custom", ("sentence",), Label("label", "class", stored))
+    schema = schema.with_metadata({METADATA_KEY: features_metadata(schema, theirs)})
+    pq.write_table(pa.table({"sentence": ["a film"], "label": [1]}, schema), folder / "p0.parquet")
+    check_shard_labels(open_shards(str(folder), Columns(("sentence",))), task)
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (("entailment", "not_entailment"), "found entailment, not_entailment; name the task that these shards are of"),
+        (("positive", "negative"), "found them in the order positive, negative;"),
+        (("negative", "positive", "neutral"), "found negative, positive, neutral;"),
+    ],
+)
+def test_classes_stored_with_shards(tmp_path, stored, said):
+    with pytest.raises(UserError, match=r"p0.parquet, column 'label': expected the classes of sst2 \(neg") as refusal:
+        named(tmp_path, stored)
+    assert said in str(refusal.value)
+
+
+def test_stored_classes_that_are_the_task_s_or_say_nothing(tmp_path):
+    for stored in (("Negative", "POSITIVE"), ("0", "1"), ("-1", "1"), ("LABEL_0", "LABEL_1")):
+        named(tmp_path, stored)
+    named(tmp_path, ("negative", "positive"), Task("custom", ("sentence",), Label("label", "class", ("0", "1"))))
 
 
 def test_scores_have_no_classes(tmp_path):

@@ -104,7 +104,7 @@ def test_other_settings_are_refused_by_name(parts, student):
     before = everything(student)
     ran = tinyaug(*distill(parts, student, "--lr-prediction", 1e-3))
     assert ran.code == 2
-    assert "settings.prediction.learning_rate: 3e-05 there, 0.001 now" in ran.err
+    assert "--lr-prediction: 3e-05 there, 0.001 now" in ran.err
     assert everything(student) == before
 
 
