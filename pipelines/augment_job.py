@@ -12,7 +12,7 @@ from pipelines.lock import only_writer
 from pipelines.plan import shard_bounds
 from pipelines.records import Record, ShardNames, merge_counts
 from pipelines.request import AugmentRequest, Checked, check_inputs, identity_of
-from pipelines.run_file import RunFile, begin, refuse_other_settings, undone_if_refused, write_run
+from pipelines.run_file import RunFile, begin, read_run, refuse_other_settings, undone_if_refused, write_run
 from pipelines.snapshot import Snapshot, read_snapshot, write_snapshot
 from pipelines.stage_run import finished_records, run_stage, write_manifest, write_rejected
 from pipelines.storage import Storage
@@ -87,6 +87,27 @@ def run_augment(request: AugmentRequest, reporter: Reporter) -> Outcome:
                 snapshot = _take_snapshot(storage, job, checked, request, reporter)
                 finished = finished_parts(storage, job, snapshot, request.verify)
             return finish_job(storage, job, snapshot, request.engine, finished, reporter, lock)
+
+
+def is_augmented(request: AugmentRequest, reporter: Reporter) -> bool:
+    """Whether an earlier run of the same command left nothing to do; writes nothing.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told while vectors are converted.
+
+    Raises:
+        UserError: the directory was begun with other settings.
+    """
+    storage = Storage(request.out)
+    started = None if request.overwrite else read_run(storage)
+    if started is None:
+        return False
+    checked = check_inputs(request, reporter)
+    job, snapshot = _job(request, checked, storage, started.identity), read_snapshot(storage)
+    left = snapshot is None or parts_left(job, snapshot, finished_parts(storage, job, snapshot, request.verify)) > 0
+    refuse_other_settings(storage, started.identity, identity_of(request, checked), left)
+    return not left
 
 
 def stages(job: Job, snapshot: Snapshot) -> tuple[Stage | None, Stage]:

@@ -36,8 +36,8 @@ def cache_teacher(
 ) -> int:
     """Run the teacher over all training rows ahead of `distill`, which then takes --cache-dir OUT.
 
-    Give it what `distill` will be given: data, teacher, student, layer map, lengths, precision, seed. Of the student its
-    layers count alone.
+    Give it what `distill` will be given: data, teacher, student, layer map, lengths, precision, seed. Of the student
+    its layers count alone.
 
     [bold]tinyaug cache-teacher --task sst2 --train runs/sst2/augmented --teacher runs/sst2/teacher --out runs/cache[/]
     """

@@ -132,10 +132,12 @@ def show_run_plan(request: RunRequest) -> int:
     with TerminalReporter() as reporter:
         plan = plan_run(request, reporter)
     console = output_console()
-    augment = plan.augment
+    augment, took = plan.augment, "done already" if plan.augmented else duration(plan.augment.seconds)
+    if plan.done:
+        console.print("everything was done already; nothing is left to do")
     console.print(
         f"augment: {augment.rows:,} rows, {augment.texts:,} unique texts, {augment.output_rows:,} rows out, "
-        f"{size(augment.output_bytes + augment.candidate_bytes)}, {duration(augment.seconds)}",
+        f"{size(augment.output_bytes + augment.candidate_bytes)}, {took}",
         soft_wrap=True,
     )
     show_stages(console, plan.training)

@@ -166,7 +166,8 @@ def _recipe(stage: str, options: dict[str, Any], suffix: str) -> StageRecipe:
 
 def _refuse_idle(typed: dict[str, Any], stage: str) -> None:
     """Refuses how a stage shall train beside leaving it out."""
-    given = [f"--{name}-{stage}" for name in ("batch-size", "lr") if typed[f"{name.replace('-', '_')}_{stage}"] is not None]
+    values = {f"--batch-size-{stage}": typed[f"batch_size_{stage}"], f"--lr-{stage}": typed[f"lr_{stage}"]}
+    given = [option for option, value in values.items() if value is not None]
     if typed[f"epochs_{stage}"] == 0 and given:
         raise UserError(
             f"--epochs-{stage} 0: expected no {' and no '.join(given)} beside it, for that stage alone heeds it; leave "

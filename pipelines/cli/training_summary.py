@@ -160,6 +160,8 @@ def show_estimate(estimate: TrainingEstimate, device: str, profile: str) -> int:
         The exit code.
     """
     console = output_console()
+    if estimate.done:
+        console.print("everything was done already; nothing is left to do")
     show_stages(console, estimate)
     if warning := estimate.warning(device, profile):
         console.print(warning, style="yellow", soft_wrap=True)
@@ -191,7 +193,8 @@ def estimate_table(estimate: TrainingEstimate) -> Table:
     for name in ("stage", "rows", "epochs", "steps", "examples", "examples/s", "time here"):
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for stage in estimate.stages:
-        rate = stage.examples / max(stage.seconds, 1e-9)
+        rate = "" if stage.done else f"{stage.examples / max(stage.seconds, 1e-9):,.1f}"
+        took = "done already" if stage.done else duration(stage.seconds)
         row: list[Any] = [stage.name, f"{stage.rows:,}", stage.recipe.epochs, f"{stage.steps:,}"]
-        table.add_row(*map(str, row), f"{stage.examples:,}", f"{rate:,.1f}", duration(stage.seconds))
+        table.add_row(*map(str, row), f"{stage.examples:,}", rate, took)
     return table

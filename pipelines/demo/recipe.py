@@ -14,8 +14,8 @@ STARTS = (None, "teacher-layers", "random")  # that take any shape; a folder has
 class DemoRecipe:
     """Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
 
-    n: int = 10
-    epochs_finetune: int = 8
+    n: int = 5
+    epochs_finetune: int = 5
     lr_finetune: float = 2e-4
     epochs_intermediate: int = 2
     lr_intermediate: float = 3e-4

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from pipelines.storage import Storage
 from pipelines.training.cache_job import AFRESH, KIND, bytes_of, cache_content, check_mode, decision_for, kept_content
-from pipelines.training.cache_room import CONTENTS
+from pipelines.training.cache_room import CONTENTS, cache_room
 from pipelines.training.distill_checks import check_distill
 from pipelines.training.distill_session import load_teacher, training_rows, training_stream
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, subset_note
 from pipelines.training.folder import METRICS, refuse_other_run, stage_storage, started_run
-from pipelines.training.measure import sample_batches, teacher_cost
+from pipelines.training.measure import NOTHING, sample_batches, teacher_cost
 from pipelines.training.recipe import StageRecipe
 from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
+    from distill.shards import ShardStream
+    from distill.teacher import Teacher
     from pipelines.training.request import DistillRequest
 
 
@@ -48,12 +50,21 @@ def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate
     decision = decision_for(request, teacher, stream, storage, started)
     content = kept_content(request, decision)
     wanted = Wanted(logits=True, states=content == "full")
-    cost = teacher_cost(teacher, wanted, sample_batches(stream), request.machine)
+    done = started is not None and _is_filled(request, teacher, stream, storage, content)
+    cost = NOTHING if done else teacher_cost(teacher, wanted, sample_batches(stream), request.machine)
     rows, recipe = len(stream), StageRecipe(1, request.intermediate.batch_rows, request.intermediate.learning_rate)
-    stage = StageEstimate("teacher", recipe, rows, cost, rows, reading.seed)
-    needed = max(0, decision.bytes - bytes_of(storage.local_folder() / content))
+    stage = StageEstimate("teacher", recipe, rows, cost, rows, reading.seed, done)
+    needed = 0 if done else max(0, decision.bytes - bytes_of(storage.local_folder() / content))
     notes = subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
     return TrainingEstimate((stage,), decision.words, needed, 0, notes)
+
+
+def _is_filled(request: DistillRequest, teacher: Teacher, stream: ShardStream, storage: Storage, content: str) -> bool:
+    from distill.cache_format import CacheMode
+    from distill.targets import cache_key
+
+    key = cache_key(teacher, stream, CacheMode(content))
+    return cache_room(request.cache, storage.local_folder(), key, stream).filled
 
 
 def _with_budget(request: DistillRequest, storage: Storage) -> DistillRequest:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipelines.training.begun import Begun
+from pipelines.training.cache_room import OFF
 from pipelines.training.distill_session import (
     CacheDecision,
     decide_cache,
@@ -14,7 +16,8 @@ from pipelines.training.distill_session import (
 )
 from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, subset_note, weights_bytes
-from pipelines.training.measure import sample_batches, stage_cost
+from pipelines.training.foreign_cache import refuse_foreign_caches, unused_caches_note
+from pipelines.training.measure import NOTHING, sample_batches, stage_cost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +49,7 @@ def plan_distill(
     place: str,
     caches: Path,
     rows: int | None = None,
+    begun: Begun | None = None,
 ) -> DistillPlan:
     """Decides on the cache and measures each stage for a few seconds; writes nothing.
 
@@ -57,16 +61,22 @@ def plan_distill(
         place: where the training rows lie.
         caches: folder of the caches.
         rows: of the training data, where `place` is only a sample of what is still to be made.
+        begun: what an earlier start left in its folder; None for nothing.
 
     Raises:
+        UserError: a folder of caches is another run's.
         DistillError: student and teacher do not fit, or the cache does not fit its budget.
     """
     from distill.objectives import IntermediateStage, PredictionStage
 
+    begun = begun or Begun()
     losses, machine, seed = loss_settings(request), request.machine, request.reading.seed
     stream = training_stream(request, checked, place, request.intermediate.batch_rows)
-    rows = len(stream) if rows is None else rows
-    decision = decide_cache(request, teacher, stream, caches, rows)
+    whole, rows = rows is None, len(stream) if rows is None else rows
+    decision = begun.cache or decide_cache(request, teacher, stream, caches, rows)
+    contents = {decision.intermediate, decision.prediction}
+    if whole and "prediction" not in begun.done:  # of what is finished no cache is read
+        refuse_foreign_caches(request.cache, teacher, stream, contents, caches)
     batches = sample_batches(stream)
     stages = []
     for name, kind, recipe in (
@@ -74,13 +84,23 @@ def plan_distill(
         ("prediction", PredictionStage, request.prediction),
     ):
         if recipe.epochs:
-            cost = stage_cost(kind(student, teacher, losses), teacher, batches, machine)
+            done = name in begun.done
+            cost = NOTHING if done else stage_cost(kind(student, teacher, losses), teacher, batches, machine)
             content = decision.intermediate if name == "intermediate" else decision.prediction
             taught = taught_examples(recipe, rows, content, name == "intermediate", seed)
             if name == "prediction" and content == decision.intermediate and request.intermediate.sees_all(rows):
                 taught = 0  # the first stage filled it
-            stages.append(StageEstimate(name, recipe, rows, cost, taught, seed))
-    disk = weights_bytes(student.model.num_parameters(), len(stages))
+            stages.append(StageEstimate(name, recipe, rows, cost, taught, seed, done))
+    left = [stage for stage in stages if not stage.done]
+    needed = decision.bytes if begun.cache is None else max(0, decision.bytes - _there(caches, contents))
+    disk = weights_bytes(student.model.num_parameters(), len(stages)) if left else 0
     notes = subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
     notes += empty_note(stream)
-    return DistillPlan(decision, TrainingEstimate(tuple(stages), decision.words, decision.bytes, disk, notes))
+    if decision.intermediate == OFF:
+        notes += unused_caches_note(request.cache, contents, caches)
+    return DistillPlan(decision, TrainingEstimate(tuple(stages), decision.words, needed if left else 0, disk, notes))
+
+
+def _there(caches: Path, contents: set[str]) -> int:
+    """Bytes of caches that lie there."""
+    return sum(path.stat().st_size for content in contents for path in (caches / content).glob("*"))

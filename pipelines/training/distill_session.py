@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.training.cache_room import OFF, cache_room, shard_hashes
+from pipelines.training.foreign_cache import refuse_foreign_caches
 from pipelines.training.models import load_classifier, move, name_labels
 from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
 
@@ -195,6 +196,7 @@ def open_targets(
     hashes = shard_hashes(stream)
     rows = [stream.files.shard_rows(shard) for shard in range(len(hashes))]
     if ranks.main:  # it claims the folder, and drops what is damaged, before the others look
+        refuse_foreign_caches(request.cache, teacher, stream, {content}, root)
         cache = TeacherCache(root / content, key, hashes, rows, rebuild=request.cache.rebuild)
     ranks.wait()
     if not ranks.main:

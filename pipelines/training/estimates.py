@@ -28,6 +28,7 @@ class StageEstimate:
         cost: seconds an example.
         taught: examples the teacher has to see: all of them, or an epoch's where its outputs are kept.
         seed: of the order, which decides when short batches come.
+        done: an earlier start finished it: nothing is left to do.
     """
 
     name: str
@@ -36,6 +37,7 @@ class StageEstimate:
     cost: Cost
     taught: int = 0
     seed: int = 42
+    done: bool = False
 
     @property
     def steps(self) -> int:
@@ -50,6 +52,8 @@ class StageEstimate:
     @property
     def seconds(self) -> float:
         """Its time on this machine; reading, logs and checkpoints cost little beside."""
+        if self.done:
+            return 0.0
         return self.examples * self.cost.student + min(self.taught, self.examples) * self.cost.teacher
 
     def quick(self) -> StageEstimate:
@@ -77,6 +81,11 @@ class TrainingEstimate:
     cache_bytes: int
     disk_bytes: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(stage.done for stage in self.stages)
 
     @property
     def seconds(self) -> float:

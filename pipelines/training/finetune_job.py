@@ -128,7 +128,7 @@ def run_finetune(request: FinetuneRequest, reporter: TrainingReporter, profile: 
     storage = stage_storage(request.out, "a model")
     started_run(storage, "finetune", overwrite=False)
     encoder = check_finetune(request)
-    content = _content(request, encoder)
+    content = finetune_content(request, encoder)
     ranks = Ranks(request.machine.device == "cpu")
     with ranks.writing(storage):
         done = None if request.overwrite else finished_metrics(storage)
@@ -145,7 +145,8 @@ def run_finetune(request: FinetuneRequest, reporter: TrainingReporter, profile: 
         return _finetune(request, encoder, storage, ranks, ranks.reporter(reporter), profile if ranks.main else None)
 
 
-def _content(request: FinetuneRequest, encoder: Encoder) -> dict[str, Any]:
+def finetune_content(request: FinetuneRequest, encoder: Encoder) -> dict[str, Any]:
+    """What run.json says: all that decides the outcome."""
     data, machine = encoder.data, request.machine
     settings = {
         "recipe": asdict(request.recipe),

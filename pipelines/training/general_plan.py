@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.storage import Storage
 from pipelines.training.distill_session import taught_examples
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, weights_bytes
+from pipelines.training.foreign_cache import refuse_foreign_caches
 from pipelines.training.general_session import CacheDecision, decide_cache, make_stage, packed_stream
 from pipelines.training.measure import sample_batches, stage_cost
 from pipelines.training.packed import FOLDER, GROUP_SEQUENCES, pack_corpus
@@ -68,6 +69,7 @@ def plan_general(
     sequences, known = _whole(packed, request.corpus.limit)
     stream = packed_stream(request, checked, str(folder / FOLDER), static=True)
     cache = decide_cache(request, teacher, stream, caches, sequences)
+    refuse_foreign_caches(request.cache, teacher, stream, {cache.content}, caches)
     cost = stage_cost(make_stage(request, student, teacher), teacher, sample_batches(stream), request.machine)
     seed = request.reading.seed
     taught = taught_examples(request.recipe, sequences, cache.content, True, seed)

@@ -31,6 +31,9 @@ class Cost:
     student: float
 
 
+NOTHING = Cost(0.0, 0.0)
+
+
 def sample_batches(stream: ShardStream) -> list[Batch]:
     """A few batches from all over a data set, without reading more than a few chunks of it."""
     from distill.shards import Position, ShardStream

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipelines.storage import Storage
 from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, subset_note, weights_bytes
+from pipelines.training.folder import RUN, finished_metrics, refuse_other_run, stage_storage, started_run
 from pipelines.training.parts import open_stream, task_columns, write_part
 
 if TYPE_CHECKING:
@@ -26,36 +27,44 @@ def plan_finetune(request: FinetuneRequest, folder: str) -> TrainingEstimate:
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
     """
-    from pipelines.training.finetune_job import check_finetune
-    from pipelines.training.folder import stage_storage, started_run
+    from pipelines.training.finetune_job import check_finetune, finetune_content
     from pipelines.training.models import load_classifier
 
-    started_run(stage_storage(request.out, "a model"), "finetune", overwrite=False)
+    storage = stage_storage(request.out, "a model")
+    started_run(storage, "finetune", overwrite=False)
     encoder = check_finetune(request)
+    started = None if request.overwrite else storage.read_json(RUN)
+    done = started is not None and finished_metrics(storage) is not None
+    if started is not None:
+        refuse_other_run(storage, started, finetune_content(request, encoder), done)
     columns = task_columns(encoder.data.task, labelled=True)
     place = write_part(Storage(folder), encoder.data, "train")
     model = load_classifier(encoder.found, encoder.config, request.reading.seed)
     stream = open_stream(place, columns, encoder.tokenizer, request.reading.max_length, request.recipe.batch_rows)
-    return finetune_estimate(request, model, stream)
+    return finetune_estimate(request, model, stream, done)
 
 
-def finetune_estimate(request: FinetuneRequest, model: PreTrainedModel, stream: ShardStream) -> TrainingEstimate:
+def finetune_estimate(
+    request: FinetuneRequest, model: PreTrainedModel, stream: ShardStream, done: bool = False
+) -> TrainingEstimate:
     """What a fine-tuning would cost, by a short measurement on a copy of the model.
 
     Args:
         request: what the user asked for.
         model: as it starts; unchanged.
         stream: the training rows, or all of those that they are chosen from.
+        done: an earlier start finished it.
     """
     from distill.objectives import LabelStage
-    from pipelines.training.measure import sample_batches, stage_cost
+    from pipelines.training.measure import NOTHING, sample_batches, stage_cost
 
     wanted = request.reading.train_rows
     rows = min(len(stream), wanted or len(stream))
-    cost = stage_cost(LabelStage(model), None, sample_batches(stream), request.machine)
-    stage = StageEstimate("finetune", request.recipe, rows, cost, seed=request.reading.seed)
+    cost = NOTHING if done else stage_cost(LabelStage(model), None, sample_batches(stream), request.machine)
+    stage = StageEstimate("finetune", request.recipe, rows, cost, seed=request.reading.seed, done=done)
+    disk = 0 if done else weights_bytes(model.num_parameters())
     notes = subset_note(request.named_rows, rows) + empty_note(stream)
-    return TrainingEstimate((stage,), "", 0, weights_bytes(model.num_parameters()), notes)
+    return TrainingEstimate((stage,), "", 0, disk, notes)
 
 
 def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
@@ -68,18 +77,23 @@ def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
     """
+    from pipelines.training.begun import begun_distillation
     from pipelines.training.distill_checks import check_distill
+    from pipelines.training.distill_content import distill_content
     from pipelines.training.distill_job import cache_root
     from pipelines.training.distill_plan import plan_distill
     from pipelines.training.distill_session import load_student, load_teacher, training_rows
-    from pipelines.training.folder import stage_storage, started_run
     from pipelines.training.teacher_kernel import pack_teacher
 
     storage = stage_storage(request.out, "a model")
     started_run(storage, "distill", overwrite=False)
     checked = check_distill(request)
+    started = None if request.overwrite else storage.read_json(RUN)
+    begun = begun_distillation(storage, started)
+    if started is not None:
+        refuse_other_run(storage, started, distill_content(request, checked), finished_metrics(storage) is not None)
     teacher = load_teacher(request, checked)
     student = load_student(request, checked, teacher)
     pack_teacher(teacher)
     place = training_rows(request, checked, Storage(folder))
-    return plan_distill(request, checked, teacher, student, place, cache_root(request, storage)).estimate
+    return plan_distill(request, checked, teacher, student, place, cache_root(request, storage), begun=begun).estimate

@@ -37,17 +37,16 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
         UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
     """
     check_choices(request.distill)
+    storage = stage_storage(request.augment.out, "a run with training")
     check_cache_place(request.distill.cache)
     if not request.augment.overwrite:
-        read_run(stage_storage(request.augment.out, "a run with training"))
+        read_run(storage)
     check_inputs(request.augment, reporter)
     data = open_data(request.distill.data)
     check_classes(data.task)
     check_dev_rows(data)
     if request.evaluate is not None:
-        check_answers(
-            request.evaluate, stage_storage(request.augment.out, "a run with training").local_folder().absolute()
-        )
+        check_answers(request.evaluate, storage.local_folder().absolute())
     if request.evaluate is not None and request.evaluate.submission is not None and data.opened is not None:
         for part in submitted_parts(data.task):
             data.opened.split(part)

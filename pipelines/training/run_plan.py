@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 
 from augment.errors import AugmentError
 from distill.errors import DistillError
+from pipelines.augment_job import is_augmented
 from pipelines.errors import UserError
 from pipelines.estimate import estimate
 from pipelines.storage import Storage
 from pipelines.tasks import open_task
-from pipelines.training.distill_checks import CheckedDistill, plan_student
+from pipelines.training.begun import begun_distillation
+from pipelines.training.distill_checks import CheckedDistill, find_files, plan_student
 from pipelines.training.distill_job import cache_root
 from pipelines.training.distill_plan import plan_distill
-from pipelines.training.distill_session import load_student
+from pipelines.training.distill_session import load_student, training_rows
 from pipelines.training.estimates import TrainingEstimate, is_long
-from pipelines.training.folder import stage_storage
+from pipelines.training.folder import RUN, stage_storage
 from pipelines.training.models import load_classifier, move
-from pipelines.training.parts import open_data, write_part
+from pipelines.training.parts import open_data, shards_of, task_columns, write_part
 from pipelines.training.plans import plan_finetune
 from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
 from pipelines.training.run_checks import check_run
@@ -45,15 +47,22 @@ class RunPlan:
     Args:
         augment: of the augmentation.
         training: of the stages after it.
+        augmented: the augmentation is done already.
     """
 
     augment: Estimate
     training: TrainingEstimate
+    augmented: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.augmented and self.training.done
 
     @property
     def seconds(self) -> float:
         """Time of all stages on this machine."""
-        return self.augment.seconds + self.training.seconds
+        return (0.0 if self.augmented else self.augment.seconds) + self.training.seconds
 
     def warning(self, device: str, profile: str) -> str | None:
         """What to say before a long run; None for one that is not."""
@@ -80,9 +89,10 @@ def plan_run(request: RunRequest, reporter: Reporter) -> RunPlan:
         UserError, AugmentError, DistillError, VectorsError: something cannot be used.
     """
     teacher = check_run(request, reporter)
+    augmented = is_augmented(request.augment, reporter)
     with own_threads():
         augment = estimate(request.augment, reporter)
-    return _with_training(request, teacher, augment, reporter)
+    return _with_training(request, teacher, augment, reporter, augmented)
 
 
 def announcement(request: RunRequest, teacher: TeacherFiles, reporter: Reporter) -> str | None:
@@ -127,35 +137,58 @@ def _rough_estimate(request: RunRequest, reporter: Reporter) -> Estimate:
     return replace(found, rows=rows, **whole, seconds=found.seconds * share)
 
 
-def _with_training(request: RunRequest, teacher: TeacherFiles, augment: Estimate, reporter: Reporter) -> RunPlan:
+def _with_training(
+    request: RunRequest, teacher: TeacherFiles, augment: Estimate, reporter: Reporter, augmented: bool = False
+) -> RunPlan:
     reporter.message("measuring training steps")
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        distill = _plan_distill(request, teacher, augment.output_rows, Storage(f"{folder}/student"))
-        if request.finetune is None:
-            return RunPlan(augment, distill)
-        finetune = plan_finetune(request.finetune, f"{folder}/teacher")
+        finetune = None if request.finetune is None else plan_finetune(request.finetune, f"{folder}/teacher")
+        drawn = finetune is not None and not finetune.done
+        if finetune is not None and finetune.done:
+            teacher = find_files(request.distill.teacher, None, "teacher")
+        rows = None if augmented else augment.output_rows
+        distill = _plan_distill(request, teacher, rows, drawn, Storage(f"{folder}/student"))
+        if finetune is None:
+            return RunPlan(augment, distill, augmented)
     training = replace(
         distill,
         stages=(*finetune.stages, *distill.stages),
         disk_bytes=distill.disk_bytes + finetune.disk_bytes,
         notes=(*finetune.notes, *distill.notes),
     )
-    return RunPlan(augment, training)
+    return RunPlan(augment, training, augmented)
 
 
-def _plan_distill(request: RunRequest, files: TeacherFiles, rows: int, storage: Storage) -> TrainingEstimate:
+def _plan_distill(
+    request: RunRequest, files: TeacherFiles, rows: int | None, drawn: bool, storage: Storage
+) -> TrainingEstimate:
+    """The student's part; until its rows or its teacher are made, others stand in for them.
+
+    Args:
+        request: what the user asked for.
+        files: of the teacher.
+        rows: that there will be; None where they are there.
+        drawn: the teacher is still to be made: its head is drawn.
+        storage: for what has to lie somewhere meanwhile.
+    """
+    from distill.reading import open_shards
     from distill.teacher import Precision, Teacher
 
     asked = request.distill
-    checked = CheckedDistill(open_data(asked.data), None, files, plan_student(asked, files))
-    model = load_classifier(files.found, files.config, asked.reading.seed if request.finetune else None)
+    train = shards_of(asked.train) if rows is None and asked.train is not None else None
+    checked = CheckedDistill(open_data(asked.data), train, files, plan_student(asked, files))
+    model = load_classifier(files.found, files.config, asked.reading.seed if drawn else None)
     move(model, asked.machine.device)
     layers = checked.student.layer_map if asked.intermediate.epochs else ()
     teacher = Teacher(model, layers, Precision(asked.machine.precision))
     student = load_student(asked, checked, teacher)
     pack_teacher(teacher)
     move(student.model, asked.machine.device)
-    place = write_part(storage, checked.data, "train")
-    caches = cache_root(asked, stage_storage(asked.out, "a model"))
-    rows = min(rows, asked.reading.train_rows or rows)
-    return plan_distill(asked, checked, teacher, student, place, caches, rows).estimate
+    out = stage_storage(asked.out, "a model")
+    begun = begun_distillation(out, None if asked.overwrite else out.read_json(RUN))
+    if rows is None:
+        place = training_rows(asked, checked, storage)
+        rows = open_shards(place, task_columns(checked.data.task, labelled=False)).rows if drawn else None
+    else:
+        place, rows = write_part(storage, checked.data, "train"), min(rows, asked.reading.train_rows or rows)
+    return plan_distill(asked, checked, teacher, student, place, cache_root(asked, out), rows, begun).estimate

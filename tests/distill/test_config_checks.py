@@ -49,7 +49,6 @@ def test_nonsense_is_refused_with_the_file_s_name(tmp_path, change, said):
         student_config(str(path), tiny_config())
     assert said in str(refusal.value)
     assert str(path) in str(refusal.value)
-    assert ("model_type" in str(refusal.value)) == ("model_type" in change or "id2label" in change)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -164,7 +164,7 @@ def test_refusals(tmp_path):
         open_stream(write_one(tmp_path / "a", sentence=["x"]))
     with pytest.raises(DistillError, match=r"expected text in column sentence.*int64"):
         open_stream(write_one(tmp_path / "b", sentence=[1], label=[0]))
-    with pytest.raises(DistillError, match="shards have none"):
+    with pytest.raises(DistillError, match="its one shard has none"):
         open_stream(write_one(tmp_path / "c", sentence=pa.array([], pa.string()), label=pa.array([], pa.int64())))
     with pytest.raises(DistillError, match=r"integer from 0 to 1.*found 2 in .*row 1"):
         everything(open_stream(write_one(tmp_path / "d", sentence=["x", "y"], label=[0, 2])))

@@ -113,7 +113,7 @@ def test_more_parts_than_examples(parts, tmp_path):
     assert said in refused(finetune(parts, out, "--accumulation", 9))
     assert said in refused(distill(parts, out, "--batch-size-prediction", 8, "--accumulation", 9))
     assert said in refused(general(parts, parts.data / "train.tsv", out, "--batch-size", 8, "--accumulation", 9))
-    one_stage = ("--batch-size-intermediate", 8, "--epochs-intermediate", 0, "--accumulation", 9)
+    one_stage = ("--batch-size-prediction", 64, "--epochs-intermediate", 0, "--accumulation", 33)
     done(*distill(parts, out, *one_stage, "--max-steps", 1))
 
 
@@ -160,3 +160,60 @@ def test_a_layer_map_that_does_not_rise_is_told(parts, tmp_path, layers):
     assert said in done(*distill(parts, tmp_path / "s", "--layer-map", layers, "--max-steps", 1)).err
     assert said in done(*distill(parts, tmp_path / "d", "--layer-map", layers, "--dry-run")).out
     assert "usually rise" not in done(*distill(parts, tmp_path / "t", "--layer-map", "1,4", "--max-steps", 1)).err
+
+
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_a_profile_s_rows_are_nobody_s_mistake(parts, tmp_path, dry_run):
+    """The quick profile's 16,000 are more than there are, but nobody asked for them."""
+    for verb in (finetune, distill):
+        ran = done(*verb(parts, tmp_path / verb.__name__, "--profile", "quick", "--max-steps", 1, *dry_run))
+        assert "fewer than the" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("verb", [distill, run])
+@pytest.mark.parametrize("stage", ["intermediate", "prediction"])
+def test_how_a_stage_that_is_left_out_shall_train(parts, tmp_path, verb, stage):
+    given = {f"--batch-size-{stage}": "8", f"--lr-{stage}": "0.1"}
+    for typed in (*([option] for option in given), list(given)):
+        more = [word for option in typed for word in (option, given[option])]
+        said = refused(verb(parts, tmp_path / "out", f"--epochs-{stage}", 0, *more))
+        assert f"--epochs-{stage} 0: expected no {' and no '.join(typed)} beside it" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_demo_s_own_rates_are_no_contradiction(parts, tmp_path):
+    command = ["run", "--task", "sst2", "--demo", "--out", str(tmp_path / "out"), "--teacher", "/nowhere/t"]
+    assert "teacher: expected a model folder" in refused([*command, "--epochs-intermediate", "0"])
+
+
+@pytest.mark.parametrize(
+    ("more", "stage"),
+    [
+        (("--layer-weights", "0,0,0,0"), "intermediate"),
+        (("--layer-weights", "0,0,0,1"), "intermediate"),
+        (("--layer-weights", "1,0,0,1", "--losses", "hidden,attention"), "intermediate"),
+        (("--layer-weights", "0,1,1,1", "--losses", "embedding"), "intermediate"),
+        (("--layer-weights", "1,1,1,0"), "prediction"),
+    ],
+)
+def test_a_loss_of_nothing(parts, tmp_path, more, stage):
+    said = refused(distill(parts, tmp_path / "out", *more))
+    assert f"--layer-weights {more[1]}: expected a weight above 0 of a loss that the {stage} stage has" in said
+    assert f"--epochs-{stage} 0" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_loss_of_something(parts, tmp_path):
+    weights = ("--max-steps", 1, "--layer-weights")
+    done(*distill(parts, tmp_path / "a", *weights, "0,1,0,0", "--epochs-prediction", 0))
+    done(*distill(parts, tmp_path / "b", *weights, "0,0,0,2", "--epochs-intermediate", 0))
+    done(*distill(parts, tmp_path / "c", *weights, "1,0,0,1", "--losses", "embedding"))
+
+
+def test_a_general_loss_of_nothing(parts, corpus, masked, tmp_path):
+    command = general(parts, corpus, tmp_path / "g", "--layer-weights", "0,0,0,1")
+    said = refused(command)
+    assert "that the general stage has" in said
+    assert "--mlm-weight" in said
+    assert not (tmp_path / "g").exists()
+    done(*command, "--mlm-weight", "1", "--max-steps", "1")

@@ -1,0 +1,77 @@
+"""Caches that lie in a folder and are another run's: refused before anything is measured, made or written there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+from pipelines.training.cache_room import CONTENTS, OFF
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distill.shards import ShardStream
+    from distill.teacher import Teacher
+    from pipelines.training.teaching import CacheChoice
+
+KEY_OPTIONS = {
+    "teacher": "--teacher",
+    "layers": "--layer-map",
+    "precision": "--precision",
+    "max_length": "--max-length",
+}
+
+
+def refuse_foreign_caches(
+    choice: CacheChoice, teacher: Teacher, stream: ShardStream, contents: set[str], root: Path
+) -> None:
+    """Refuses folders that hold another run's cache or other files; writes nothing.
+
+    Args:
+        choice: what the user asked for; a rebuild drops another run's cache.
+        teacher: the teacher.
+        stream: the training rows.
+        contents: of the caches that will be used.
+        root: folder of the caches.
+
+    Raises:
+        UserError: naming what is different.
+    """
+    from distill.cache_folder import holds_other_files, key_difference
+    from distill.cache_format import CacheMode
+    from distill.targets import cache_key
+
+    wanted = sorted(contents - {OFF})
+    if not any((root / content).is_dir() for content in wanted):
+        return
+    key = cache_key(teacher, stream, CacheMode.FULL)
+    for content in wanted:
+        folder = root / content
+        if holds_other_files(folder):
+            raise UserError(
+                f"{folder}: expected an empty folder or a teacher cache, found other files; choose another --cache-dir"
+            )
+        difference = None if choice.rebuild else key_difference(folder, replace(key, content=content))
+        if difference is not None:
+            option = KEY_OPTIONS.get(difference.split()[0])
+            raise UserError(
+                f"{folder}: expected the cache of this run, found one with {difference}"
+                f"{f' ({option})' if option else ''}; choose another --cache-dir, or make it anew with --rebuild-cache"
+            )
+
+
+def unused_caches_note(choice: CacheChoice, contents: set[str], root: Path) -> tuple[str, ...]:
+    """What to say where a folder of caches was named and one that lies there will not be looked at.
+
+    Args:
+        choice: what the user asked for.
+        contents: of the caches that will be used.
+        root: folder of the caches.
+    """
+    from distill.cache_folder import KEY_FILE
+
+    idle = [content for content in CONTENTS if content not in contents and (root / content / KEY_FILE).exists()]
+    if choice.folder is None or not idle:
+        return ()
+    return (f"--cache-dir {choice.folder}: the cache in {' and '.join(idle)}/ is not used",)
