@@ -51,10 +51,12 @@ def cache_teacher(
     }  # fmt: skip
     request = cache_request({**locals(), **fixed})
     from pipelines.cli.training_progress import TrainingProgress
-    from pipelines.cli.training_summary import show_cache_plan, show_filled
+    from pipelines.cli.training_summary import show_filled, show_training_plan
 
     if dry_run:
-        return show_cache_plan(request, profile)
+        from pipelines.training.cache_plan import plan_teacher_cache
+
+        return show_training_plan(plan_teacher_cache, request, profile)
     from pipelines.training.cache_job import fill_teacher_cache
 
     with TrainingProgress() as progress:

@@ -58,11 +58,13 @@ def distill(
 
     request = distill_request({**locals(), "train": train_shards})
     from pipelines.cli.training_progress import TrainingProgress
-    from pipelines.cli.training_summary import show_distill_plan, show_trained
+    from pipelines.cli.training_summary import show_trained, show_training_plan
     from pipelines.training.ranks import leave_ranks
 
     if dry_run:
-        return show_distill_plan(request, profile)
+        from pipelines.training.plans import plan_distillation
+
+        return show_training_plan(plan_distillation, request, profile)
     from pipelines.training.distill_job import run_distill
 
     try:

@@ -42,11 +42,13 @@ def finetune(
 
     request = finetune_request(dict(locals()))
     from pipelines.cli.training_progress import TrainingProgress
-    from pipelines.cli.training_summary import show_finetune_plan, show_trained
+    from pipelines.cli.training_summary import show_trained, show_training_plan
     from pipelines.training.ranks import leave_ranks
 
     if dry_run:
-        return show_finetune_plan(request, profile)
+        from pipelines.training.plans import plan_finetune
+
+        return show_training_plan(plan_finetune, request, profile)
     from pipelines.training.finetune_job import run_finetune
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.table import Table
 
@@ -13,7 +13,7 @@ from pipelines.cli.terminal import output_console
 from pipelines.wording import duration, size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
 
 TIMES = "the steps alone, as measured; start-up (loading, checks), evaluation on dev and writing come on top"
+Planned = TypeVar("Planned", "FinetuneRequest", "DistillRequest")
 Metrics = dict[str, dict[str, float]]
 
 
@@ -97,54 +98,19 @@ def show_filled(filled: Filled) -> None:
     console.print(f"cache: {filled.folder} (give `tinyaug distill` --cache-dir {filled.folder.parent})", soft_wrap=True)
 
 
-def show_finetune_plan(request: FinetuneRequest, profile: str) -> int:
-    """Prints what a fine-tuning would cost; writes nothing.
+def show_training_plan(plan: Callable[[Planned, str], TrainingEstimate], request: Planned, profile: str) -> int:
+    """Prints what a training verb would cost; writes nothing.
 
     Args:
+        plan: makes the estimate, with a folder to work in.
         request: what the user asked for.
         profile: what it was made from, for advice.
 
     Returns:
         The exit code.
     """
-    from pipelines.training.plans import plan_finetune
-
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        estimate = plan_finetune(request, folder)
-    return show_estimate(estimate, request.machine.device, profile)
-
-
-def show_distill_plan(request: DistillRequest, profile: str) -> int:
-    """Prints what a distillation would cost; writes nothing.
-
-    Args:
-        request: what the user asked for.
-        profile: what it was made from, for advice.
-
-    Returns:
-        The exit code.
-    """
-    from pipelines.training.plans import plan_distillation
-
-    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        estimate = plan_distillation(request, folder)
-    return show_estimate(estimate, request.machine.device, profile)
-
-
-def show_cache_plan(request: DistillRequest, profile: str) -> int:
-    """Prints what filling a teacher cache would cost; writes nothing.
-
-    Args:
-        request: what the user asked for.
-        profile: what it was made from, for advice.
-
-    Returns:
-        The exit code.
-    """
-    from pipelines.training.cache_plan import plan_teacher_cache
-
-    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        estimate = plan_teacher_cache(request, folder)
+        estimate = plan(request, folder)
     return show_estimate(estimate, request.machine.device, profile)
 
 

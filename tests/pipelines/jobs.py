@@ -87,6 +87,14 @@ def done(*arguments: object) -> Ran:
     return ran
 
 
+def refused(command: list[str]) -> str:
+    """Runs what must be refused as a user's mistake; the last line of what it says."""
+    ran = tinyaug(*command)
+    assert ran.code == 2, ran.err
+    assert "Traceback" not in ran.err
+    return ran.err.strip().splitlines()[-1]
+
+
 def start(*arguments: object, **environment: str) -> Process:
     """Starts the command line as the leader of a session, as a shell does, without the seconds of its imports."""
     return start_ready("pipelines", [*map(str, arguments)], {**os.environ, **environment})

@@ -13,15 +13,9 @@ from pipelines.training.answers import check_place
 from pipelines.training.parts import open_data
 from pipelines.training.request import DataChoice
 from pipelines.training.submission import add_to_archive, check_archive
-from tests.pipelines.jobs import done, tinyaug
+from tests.pipelines.jobs import done, refused
 from tests.pipelines.training.test_evaluate import write_mnli
 from tests.pipelines.training.verbs import evaluate, finetune, run
-
-
-def refused(command: list[str]) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    return ran.err.strip().splitlines()[-1]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipelines.jobs import done, rejected, tinyaug
+from tests.pipelines.jobs import done, refused, rejected
 from tests.pipelines.training.verbs import distill, evaluate, finetune, metrics, run
 
 CUSTOM = ("--task", "custom", "--text", "text", "--label", "y", "--label-names", "0,1")
@@ -21,12 +21,6 @@ def data(parts, tmp_path):
     lines = (folder / "train.tsv").read_text().splitlines()
     (folder / "train.tsv").write_text("\n".join([*lines[:2], "a good film\t7", *lines[3:], ""]))
     return folder
-
-
-def refused(command: list[str]) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    return ran.err.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("verb", [finetune, distill, evaluate])

@@ -6,17 +6,11 @@ import shutil
 
 import pytest
 
-from tests.pipelines.jobs import done, everything, tinyaug
+from tests.pipelines.jobs import done, everything, refused
 from tests.pipelines.training.test_cache import ahead
 from tests.pipelines.training.verbs import distill, finetune, run
 
 SAID = "everything was done already"
-
-
-def refused(command) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    return ran.err.strip().splitlines()[-1]
 
 
 def rows_of(out: str) -> dict[str, str]:

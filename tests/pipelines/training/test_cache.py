@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from distill import teacher_cache
-from tests.pipelines.jobs import done, everything, tinyaug
+from tests.pipelines.jobs import done, everything, refused
 from tests.pipelines.training.verbs import distill, general, run_json
 
 STAGE_OPTIONS = ("--epochs-intermediate", "--epochs-prediction")
@@ -23,12 +23,6 @@ def ahead(parts, out, *more, train=True) -> list[str]:
         place = command.index(option)
         del command[place : place + 2]
     return command
-
-
-def refused(command) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    return ran.err.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")

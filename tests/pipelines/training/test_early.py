@@ -20,7 +20,7 @@ from pipelines.errors import UserError
 from pipelines.training.choices import HALF, PRESET_LAYERS
 from pipelines.training.models import VOCABULARY_FILES, FoundModel, load_tokenizer
 from tests.fixtures import SPECIAL, tiny_config, tiny_tokenizer
-from tests.pipelines.jobs import done, tinyaug
+from tests.pipelines.jobs import done, refused
 from tests.pipelines.training.verbs import distill, evaluate, finetune, general, run
 
 
@@ -32,13 +32,6 @@ def no_weights(monkeypatch):
             monkeypatch.setattr(
                 f"pipelines.training.{home}.{name}", lambda *_: pytest.fail("weights were read"), raising=False
             )
-
-
-def refused(command: list[str]) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    assert "Traceback" not in ran.err
-    return ran.err.strip().splitlines()[-1]
 
 
 def without_tokenizer(folder, tmp_path):

@@ -6,15 +6,9 @@ import shutil
 
 import pytest
 
-from tests.pipelines.jobs import done, everything, tinyaug
+from tests.pipelines.jobs import done, everything, refused
 from tests.pipelines.training.test_cache import ahead
 from tests.pipelines.training.verbs import distill, general
-
-
-def refused(command) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    return ran.err.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")

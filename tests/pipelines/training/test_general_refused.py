@@ -9,17 +9,8 @@ import pytest
 
 from tests.pipelines.jobs import done, tinyaug
 from tests.pipelines.training.general import MASKED, with_config
+from tests.pipelines.training.test_refused import refused
 from tests.pipelines.training.verbs import distill, general
-
-
-def refused(tmp_path, command: list[str]) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    line = ran.err.strip().splitlines()[-1]
-    assert line.startswith("tinyaug: error: "), ran.err
-    assert "Traceback" not in ran.err
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.name != ".lock"]
-    return line
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.jobs import done, tinyaug
+from tests.pipelines.jobs import done, refused
 from tests.pipelines.training.verbs import distill, finetune, general, metrics, run
-
-
-def refused(command: list[str]) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    return ran.err.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("verb", ["distill", "general", "run"])

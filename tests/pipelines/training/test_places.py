@@ -11,14 +11,8 @@ import pytest
 
 from distill.errors import DistillError
 from distill.reading import Columns, open_shards
-from tests.pipelines.jobs import done, tinyaug
+from tests.pipelines.jobs import done, refused
 from tests.pipelines.training.verbs import distill, evaluate
-
-
-def refused(command) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    return ran.err.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")

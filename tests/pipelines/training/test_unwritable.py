@@ -11,7 +11,7 @@ from distill.errors import DistillError
 from distill.folder_lock import folder_lock
 from pipelines.errors import UserError
 from pipelines.writable import refuse_unwritable
-from tests.pipelines.jobs import tinyaug
+from tests.pipelines.jobs import refused
 from tests.pipelines.training.test_cache import ahead
 from tests.pipelines.training.verbs import distill, evaluate, finetune, general, run
 
@@ -26,12 +26,6 @@ def refusing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder and real(path, mode))
     monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", lambda *_, **__: pytest.fail("it was loaded"))
     return folder
-
-
-def refused(command) -> str:
-    ran = tinyaug(*command)
-    assert ran.code == 2, ran.err
-    return ran.err.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("more", DRY, ids=["plain", "dry-run"])
