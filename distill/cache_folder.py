@@ -34,11 +34,11 @@ def claim_cache(folder: Path, key: CacheKey, rebuild: bool = False) -> None:
         DistillError: the folder holds something else, or a cache of another key.
     """
     path = folder / KEY_FILE
-    folder.mkdir(parents=True, exist_ok=True)
     if holds_other_files(folder):
         raise DistillError(
             f"expected an empty folder or a teacher cache at {folder}; found other files. Choose another cache folder."
         )
+    folder.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         write_json(path, key.as_json())
         return
@@ -55,8 +55,10 @@ def claim_cache(folder: Path, key: CacheKey, rebuild: bool = False) -> None:
 
 
 def holds_other_files(folder: Path) -> bool:
-    """Whether files lie in a folder that is no teacher cache."""
-    return folder.is_dir() and not (folder / KEY_FILE).exists() and any(folder.iterdir())
+    """Whether files lie in a folder that is no teacher cache, or a file in its place."""
+    if not folder.is_dir():
+        return folder.exists()
+    return not (folder / KEY_FILE).exists() and any(folder.iterdir())
 
 
 def key_difference(folder: Path, key: CacheKey) -> str | None:

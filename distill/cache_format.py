@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill.errors import DistillError
+from distill.wording import shown_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,15 +157,6 @@ def plan_cache(
     if mode is CacheMode.AUTO:
         content = CacheMode.FULL if fits else CacheMode.LOGITS
     return CachePlan(content, logits, full, budget, taken)
-
-
-def shown_bytes(number: float) -> str:
-    """Bytes with a fitting unit."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 999.95:
-            return f"{number:,.0f} B" if unit == "B" else f"{number:,.1f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} TB"
 
 
 def default_budget(folder: Path, there: int = 0) -> int:

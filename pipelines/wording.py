@@ -1,15 +1,6 @@
-"""Bytes, seconds and counts as people read them."""
+"""Seconds and counts as people read them."""
 
 from __future__ import annotations
-
-
-def size(number: float) -> str:
-    """Bytes with a fitting unit."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:,.0f} {unit}" if unit != "GB" else f"{number:,.1f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} TB"
 
 
 def duration(seconds: float) -> str:

@@ -26,7 +26,6 @@ def cache_teacher(
     batch_size_intermediate: train.BatchSizeIntermediate = None,
     max_length: train.MaxLength = 128,
     seed: train.Seed = 42,
-    heads: train.Heads = "none",
     cache: train.Cache = "auto",
     cache_budget: train.CacheBudget = None,
     rebuild_cache: train.RefillCache = False,
@@ -45,6 +44,7 @@ def cache_teacher(
 
     fixed = {
         "train": train_shards, "cache_dir": None, "losses": "embedding,attention,hidden", "layer_weights": None,
+        "heads": "mean",  # of no loss: a student with any number of heads goes
         "temperature": 1.0, "epochs_intermediate": None, "epochs_prediction": None, "batch_size_prediction": None,
         "lr_intermediate": None, "lr_prediction": None, "max_steps": None, "accumulation": 1,
         "checkpoint_every": 500, "overwrite": False,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from distill.wording import shown_bytes
+from pipelines.augment_job import is_augmented
 from pipelines.cli.terminal import TerminalReporter, output_console
 from pipelines.estimate import estimate
 from pipelines.storage import Storage
@@ -29,6 +31,7 @@ def show_plan(request: AugmentRequest) -> int:
     if storage.is_local:
         refuse_unwritable(storage.local_folder(), "--out")
     with TerminalReporter() as reporter:
+        done = is_augmented(request, reporter)
         plan = estimate(request, reporter)
     counts = plan.counts
     table = Table(show_header=False, box=None, padding=(0, 2))
@@ -38,21 +41,15 @@ def show_plan(request: AugmentRequest) -> int:
     table.add_row("multi-piece words", f"{counts['multi_piece_words']:,} for GloVe")
     table.add_row("masked-LM tokens", f"{counts['mlm_tokens']:,}")
     table.add_row("output rows", f"{plan.output_rows:,} with the originals")
-    table.add_row("output", f"{_size(plan.output_bytes)}, candidates {_size(plan.candidate_bytes)}")
-    table.add_row(
-        "time here",
+    table.add_row("output", f"{shown_bytes(plan.output_bytes)}, candidates {shown_bytes(plan.candidate_bytes)}")
+    took = (
         f"{duration(plan.seconds)} with {counted(plan.workers, 'worker')} "
-        f"({plan.tokens_per_second:,.0f} tokens/s each, from a short measurement)",
+        f"({plan.tokens_per_second:,.0f} tokens/s each, from a short measurement)"
     )
+    table.add_row("time here", "done already" if done else took)
     console = output_console()
+    if done:
+        console.print("everything was done already; nothing is left to do")
     console.print(table)
     console.print("nothing was written")
     return 0
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:,.0f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} TB"

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from distill.wording import shown_bytes
 from pipelines.cli.terminal import TerminalReporter, output_console
 from pipelines.cli.training_progress import TrainingProgress
 from pipelines.cli.training_summary import show_stages
-from pipelines.wording import duration, size
+from pipelines.wording import duration
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -137,7 +138,7 @@ def show_run_plan(request: RunRequest) -> int:
         console.print("everything was done already; nothing is left to do")
     console.print(
         f"augment: {augment.rows:,} rows, {augment.texts:,} unique texts, {augment.output_rows:,} rows out, "
-        f"{size(augment.output_bytes + augment.candidate_bytes)}, {took}",
+        f"{shown_bytes(augment.output_bytes + augment.candidate_bytes)}, {took}",
         soft_wrap=True,
     )
     show_stages(console, plan.training)

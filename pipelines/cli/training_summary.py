@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.table import Table
 
+from distill.wording import shown_bytes
 from pipelines.cli.terminal import output_console
-from pipelines.wording import duration, size
+from pipelines.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,7 +95,9 @@ def show_filled(filled: Filled) -> None:
     console = output_console()
     if not filled.fresh:
         console.print("everything was done already; nothing was run")
-    console.print(f"{filled.rows:,} rows, {size(filled.bytes)}, {size(filled.bytes / max(1, filled.rows))} a row")
+    console.print(
+        f"{filled.rows:,} rows, {shown_bytes(filled.bytes)}, {shown_bytes(filled.bytes / max(1, filled.rows))} a row"
+    )
     console.print(f"cache: {filled.folder} (give `tinyaug distill` --cache-dir {filled.folder.parent})", soft_wrap=True)
 
 
@@ -147,8 +150,8 @@ def show_stages(console: Console, estimate: TrainingEstimate, more: str = "") ->
     console.print(f"time here: {TIMES}", soft_wrap=True)
     if estimate.cache:
         console.print(estimate.cache, soft_wrap=True)
-    rest = f", {more}checkpoints and models {size(estimate.disk_bytes)}" if estimate.disk_bytes else ""
-    console.print(f"disk: caches {size(estimate.cache_bytes)}{rest}", soft_wrap=True)
+    rest = f", {more}checkpoints and models {shown_bytes(estimate.disk_bytes)}" if estimate.disk_bytes else ""
+    console.print(f"disk: caches {shown_bytes(estimate.cache_bytes)}{rest}", soft_wrap=True)
     for note in estimate.notes:
         console.print(f"warning: {note}", style="yellow", markup=False, soft_wrap=True)
 

@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from distill.wording import shown_bytes
 from pipelines.doctor.finding import FAIL, OK, WARN, Finding
-from pipelines.wording import size
 
 CGROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
@@ -45,7 +45,7 @@ def check_gpus() -> Finding:
         shown = []
         for number in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(number)
-            shown.append(f"cuda:{number} {about.name}, {size(about.total_memory)}")
+            shown.append(f"cuda:{number} {about.name}, {shown_bytes(about.total_memory)}")
         bf16 = "with bf16" if torch.cuda.is_bf16_supported() else "without bf16"
         return Finding("gpus", OK, f"{'; '.join(shown)}; {bf16}")
     if driver:
@@ -63,12 +63,12 @@ def check_memory() -> Finding:
     if amount is None:
         return Finding("memory", WARN, "cannot be told on this system", "make sure that some 4 GB are free")
     limited = left is not None and (available is None or left < available)
-    found = f"{size(amount)} {'left of the control group' if limited else 'free'}"
+    found = f"{shown_bytes(amount)} {'left of the control group' if limited else 'free'}"
     if amount < DEMO_MEMORY:
-        why = f"{found}; the demo takes {size(DEMO_MEMORY)}: processes would be killed"
+        why = f"{found}; the demo takes {shown_bytes(DEMO_MEMORY)}: processes would be killed"
         return Finding("memory", FAIL, why, "end other programs, or raise the container's limit")
     if amount < FULL_MEMORY:
-        why = f"{found}; a BERT-base takes up to {size(FULL_MEMORY)}: its workers may be killed"
+        why = f"{found}; a BERT-base takes up to {shown_bytes(FULL_MEMORY)}: its workers may be killed"
         return Finding("memory", WARN, why, "give --workers 1, or a smaller --batch-tokens")
     return Finding("memory", OK, found)
 
@@ -82,9 +82,9 @@ def check_disk(name: str, folder: Path) -> Finding:
     """
     existing = nearest(folder)
     free = shutil.disk_usage(existing).free
-    found = f"{size(free)} free at {existing}"
+    found = f"{shown_bytes(free)} free at {existing}"
     if free < DEMO_DISK:
-        why = f"{found}; the demo takes {size(DEMO_DISK)} there: it would stop when the disk is full"
+        why = f"{found}; the demo takes {shown_bytes(DEMO_DISK)} there: it would stop when the disk is full"
         return Finding(name, FAIL, why, "free some, or name another place")
     if free < FULL_DISK:
         why = f"{found}; models, vectors, augmented rows and teacher caches of a GLUE task take more"

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distill.wording import shown_bytes
 from pipelines.doctor.finding import FAIL, OK, WARN, Finding
 from pipelines.doctor.machine import nearest
-from pipelines.wording import size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ def check_package_data() -> Finding:
     if missing:
         found = f"{', '.join(missing)} missing: --demo would fail"
         return Finding("demo pack", FAIL, found, "install the package again: pip install --force-reinstall tinyaug")
-    return Finding("demo pack", OK, f"{size(sum(path.stat().st_size for path in wanted))} at {MLM.parent}")
+    return Finding("demo pack", OK, f"{shown_bytes(sum(path.stat().st_size for path in wanted))} at {MLM.parent}")
 
 
 def check_shared_memory() -> Finding:
@@ -60,9 +60,11 @@ def check_shared_memory() -> Finding:
         return Finding("shared memory", WARN, found, "use --engine local if Ray does not start")
     free = shutil.disk_usage(SHARED).free
     if free < RAY_SHARED:
-        found = f"{size(free)} free at {SHARED}, Ray wants {size(RAY_SHARED)}: it uses the disk, more slowly"
+        found = (
+            f"{shown_bytes(free)} free at {SHARED}, Ray wants {shown_bytes(RAY_SHARED)}: it uses the disk, more slowly"
+        )
         return Finding("shared memory", WARN, found, "start the container with --shm-size=1g, or use --engine local")
-    return Finding("shared memory", OK, f"{size(free)} free at {SHARED}")
+    return Finding("shared memory", OK, f"{shown_bytes(free)} free at {SHARED}")
 
 
 def ray_folder(environment: Mapping[str, str]) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempt, write_log
 from pipelines.engines.quiet import native_stderr_to
-from pipelines.engines.ray_start import start_ray
+from pipelines.engines.ray_start import ended_with, start_ray
 from pipelines.errors import UserError
 from pipelines.records import Record
 
@@ -68,6 +68,7 @@ def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done
 
     Raises:
         UserError: Ray is not installed, the cluster cannot be reached, or the models cannot be used there.
+        JobError: the raylet that was started here ended.
     """
     failed: list[int] = []
 
@@ -85,16 +86,17 @@ def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done
 
 
 def _run(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
-    ray = start_ray(settings, len(parts))
+    ray, raylet = start_ray(settings, len(parts))
     left = set(parts)
     try:
-        for row in _dataset(ray, stage, parts, settings).iter_rows():
-            result = json.loads(row["result"])
-            if "mistake" in result:
-                raise UserError(result["mistake"])
-            done = Failure(result["part"], result["failure"]) if "failure" in result else Record(**result["record"])
-            left.discard(done.part)
-            on_done(done)
+        with ended_with(raylet):
+            for row in _dataset(ray, stage, parts, settings).iter_rows():
+                result = json.loads(row["result"])
+                if "mistake" in result:
+                    raise UserError(result["mistake"])
+                done = Failure(result["part"], result["failure"]) if "failure" in result else Record(**result["record"])
+                left.discard(done.part)
+                on_done(done)
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
         for part in sorted(left):

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.engines.engine import EngineSettings, worker_count
 from pipelines.engines.reachable import require_reachable
-from pipelines.errors import UserError
+from pipelines.errors import JobError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    Raylet = subprocess.Popen[Any] | None
+
 OBJECT_STORE_BYTES = 100_000_000  # numbers and records only
 
 
-def start_ray(settings: EngineSettings, parts: int) -> Any:
+def start_ray(settings: EngineSettings, parts: int) -> tuple[Any, Raylet]:
     """Starts Ray, or joins the cluster that is named by `settings` or RAY_ADDRESS.
 
     Args:
@@ -31,7 +33,7 @@ def start_ray(settings: EngineSettings, parts: int) -> Any:
         parts: how many parts are left.
 
     Returns:
-        The module `ray`, connected.
+        The module `ray`, connected; its raylet, None where that is another's or cannot be told.
 
     Raises:
         UserError: Ray is not installed, or the cluster cannot be reached.
@@ -57,14 +59,51 @@ def start_ray(settings: EngineSettings, parts: int) -> Any:
         cores = worker_count(settings, parts) * settings.threads
         where = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
-        with _sigterm_is_ours(), _groups_of_their_own():
+        with _sigterm_is_ours(), _groups_of_their_own() as started:
             ray.init(logging_level=logging.ERROR, log_to_driver=False, **where)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(
             f"--address {address or '(none)'}: expected a Ray cluster that can be joined, found: "
             f"{str(error).strip().splitlines()[0]}; check the address, or use --engine local"
         ) from error
-    return ray
+    raylets = (one for one in started if isinstance(one.args, list) and Path(str(one.args[0])).name == "raylet")
+    return ray, next(raylets, None)
+
+
+@contextmanager
+def ended_with(raylet: Raylet) -> Iterator[None]:
+    """Ends what goes on meanwhile as soon as the raylet does.
+
+    Ray itself would try for half a minute, then leave this process from C++, where no Python runs any more.
+
+    Args:
+        raylet: a child of this process; None for none.
+
+    Raises:
+        JobError: it ended.
+    """
+    if raylet is None or threading.current_thread() is not threading.main_thread():
+        yield  # beside the main thread no handler can be set
+        return
+
+    def look(*_: object) -> None:
+        if (code := raylet.poll()) is not None:
+            raise JobError(
+                f"Ray: expected its raylet to live as long as the job, found it ended by {_cause(code)}; what was "
+                "finished is kept: look for what ended it (often the system, when memory is short: free some, or give "
+                "fewer --workers), then run the same command again"
+            )
+
+    on_child = signal.signal(signal.SIGCHLD, look)
+    try:
+        look()
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, on_child)
+
+
+def _cause(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 @contextmanager
@@ -86,24 +125,26 @@ def _sigterm_is_ours() -> Iterator[None]:
 
 
 @contextmanager
-def _groups_of_their_own() -> Iterator[None]:
-    """Lets the processes started meanwhile lead process groups.
+def _groups_of_their_own() -> Iterator[list[subprocess.Popen[Any]]]:
+    """Lets the processes started meanwhile lead process groups, and gives them.
 
     A signal to the whole group (a shell's, `timeout`'s) would else reach the raylet too, whose end makes Ray leave
     this process by exit code 1, before it can end in order. They end with this process all the same, by the kernel;
     where Ray leaves that to a process that ends the group, all stays as it is.
     """
+    started: list[subprocess.Popen[Any]] = []
     if sys.platform != "linux":
-        yield
+        yield started
         return
     popen = subprocess.Popen.__init__
 
     def apart(self: Any, *arguments: Any, **named: Any) -> None:
         popen(self, *arguments, **{"process_group": 0, **named})
+        started.append(self)
 
     subprocess.Popen.__init__ = apart  # type: ignore[method-assign]
     try:
-        yield
+        yield started
     finally:
         subprocess.Popen.__init__ = popen  # type: ignore[method-assign]
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distill.folder_lock import folder_lock
+from pipelines.errors import UserError
 from pipelines.writable import refuse_unwritable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from distill.cache_format import CacheKey
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distill.cache_format import CacheKey, CacheMode, CachePlan
     from distill.shards import ShardStream
     from distill.teacher import Teacher
     from pipelines.training.reporting import TrainingReporter
@@ -63,6 +67,37 @@ def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStre
     there = sum(size for name, size in mine.items() if name.split(".")[0] in names)
     filled = all((folder / f"{name}.json").is_file() for name in names)
     return CacheRoom(budget, everything - there, there, filled)
+
+
+def plan_in_room(
+    mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: CacheKey, room: CacheRoom, less: str
+) -> CachePlan:
+    """The library's decision for a room; a full cache that was asked for and does not fit is refused by option names.
+
+    Args:
+        mode: what the user asked for.
+        lengths: tokens of a sample of rows.
+        rows: rows of the data set.
+        key: of a full cache.
+        room: what the cache finds.
+        less: modes of --cache to take instead.
+
+    Raises:
+        UserError: `full` does not fit.
+    """
+    from distill.cache_format import CacheMode, plan_cache
+    from distill.wording import shown_bytes
+
+    full = mode is CacheMode.FULL
+    plan = plan_cache(CacheMode.AUTO if full else mode, lengths, rows, key, room.budget, room.taken)
+    if full and plan.content is not CacheMode.FULL:
+        others = f", and other records there {shown_bytes(room.taken)}" if room.taken else ""
+        raise UserError(
+            f"--cache full: expected a cache within {shown_bytes(room.budget)}; a full one takes about "
+            f"{shown_bytes(plan.full_bytes)}{others}; raise --cache-budget, "
+            f"{'choose another --cache-dir, ' if room.taken else ''}or choose --cache {less}"
+        )
+    return plan
 
 
 def check_cache_place(choice: CacheChoice) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
+from distill.wording import shown_bytes
 from pipelines.errors import UserError
 from pipelines.training.cache_room import check_cache_place
 from pipelines.training.choices import GENERAL, RANDOM, TEACHER_LAYERS, check_choices, student_shape
@@ -15,7 +16,6 @@ from pipelines.training.distill_session import loss_settings
 from pipelines.training.models import check_classes, find_model, has_vocabulary, load_config, load_tokenizer
 from pipelines.training.parts import open_data, shards_of, task_columns
 from pipelines.training.shard_labels import check_shard_labels
-from pipelines.wording import size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -213,8 +213,8 @@ def check_disk(folder: Path, needed: int, why: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f"{folder}: expected {size(needed)} of free disk ({why}), found {size(free)}; free some, choose another "
-            "disk, or give a lower --cache-budget"
+            f"{folder}: expected {shown_bytes(needed)} of free disk ({why}), found {shown_bytes(free)}; free some, "
+            "choose another disk, or give a lower --cache-budget"
         )
 
 

@@ -64,8 +64,8 @@ def plan_distill(
         begun: what an earlier start left in its folder; None for nothing.
 
     Raises:
-        UserError: a folder of caches is another run's.
-        DistillError: student and teacher do not fit, or the cache does not fit its budget.
+        UserError: a folder of caches is another run's, or the cache does not fit its budget.
+        DistillError: student and teacher do not fit.
     """
     from distill.objectives import IntermediateStage, PredictionStage
 

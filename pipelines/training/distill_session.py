@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
-from pipelines.training.cache_room import OFF, cache_room, shard_hashes
+from pipelines.training.cache_room import OFF, cache_room, plan_in_room, shard_hashes
 from pipelines.training.foreign_cache import refuse_foreign_caches
 from pipelines.training.models import load_classifier, move, name_labels
 from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
@@ -118,7 +118,7 @@ def decide_cache(
         rows: of the training data, where `stream` is only a sample of what is still to be made.
 
     Raises:
-        UserError, DistillError: `full` or `logits` was asked for and does not fit.
+        UserError: `full` or `logits` was asked for and does not fit.
     """
     from distill.cache_format import CacheMode, plan_cache
     from distill.targets import cache_key, sample_lengths
@@ -134,7 +134,7 @@ def decide_cache(
     if room.filled and mode is not CacheMode.LOGITS:  # whatever the budget would say now: it has been spent
         plan = replace(plan_cache(CacheMode.LOGITS, lengths, rows, key, room.budget), content=CacheMode.FULL)
         return CacheDecision("full", "full", f"{plan}, made ahead", 0)
-    plan = plan_cache(mode, lengths, rows, key, room.budget, room.taken)
+    plan = plan_in_room(mode, lengths, rows, key, room, "auto or logits")
     content = str(plan.content)
     if content == CacheMode.LOGITS:
         room = cache_room(request.cache, root, replace(key, content=content), stream)
@@ -149,7 +149,7 @@ def decide_cache(
 
 def _words_of_few(request: DistillRequest, logits_bytes: int) -> str:
     """The decision where a stage ends before it has seen all rows once."""
-    from distill.cache_format import shown_bytes
+    from distill.wording import shown_bytes
 
     never = "ends before it has seen all rows once, and what never fills is never read"
     if not logits_bytes:
@@ -162,7 +162,7 @@ def _words_of_few(request: DistillRequest, logits_bytes: int) -> str:
 
 def _check_logits(request: DistillRequest, needed: int, room: CacheRoom) -> None:
     """Refuses logits beyond a budget of the user's where he asked for them; `auto` keeps them always."""
-    from distill.cache_format import shown_bytes
+    from distill.wording import shown_bytes
 
     asked = request.cache.mode == "logits" and request.cache.budget is not None
     if asked and not room.filled and needed + room.taken > room.budget:

@@ -9,10 +9,12 @@ from pipelines.errors import UserError
 from pipelines.training.cache_room import CONTENTS, OFF
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from distill.shards import ShardStream
     from distill.teacher import Teacher
+    from pipelines.training.request import DistillRequest
     from pipelines.training.teaching import CacheChoice
 
 KEY_OPTIONS = {
@@ -38,26 +40,49 @@ def refuse_foreign_caches(
     Raises:
         UserError: naming what is different.
     """
-    from distill.cache_folder import holds_other_files, key_difference
+    from distill.cache_folder import key_difference
     from distill.cache_format import CacheMode
     from distill.targets import cache_key
 
     wanted = sorted(contents - {OFF})
-    if not any((root / content).is_dir() for content in wanted):
+    if not any((root / content).exists() for content in wanted):
         return
+    _refuse_other_files(wanted, root)
     key = cache_key(teacher, stream, CacheMode.FULL)
     for content in wanted:
         folder = root / content
-        if holds_other_files(folder):
-            raise UserError(
-                f"{folder}: expected an empty folder or a teacher cache, found other files; choose another --cache-dir"
-            )
         difference = None if choice.rebuild else key_difference(folder, replace(key, content=content))
         if difference is not None:
             option = KEY_OPTIONS.get(difference.split()[0])
             raise UserError(
                 f"{folder}: expected the cache of this run, found one with {difference}"
                 f"{f' ({option})' if option else ''}; choose another --cache-dir, or make it anew with --rebuild-cache"
+            )
+
+
+def refuse_other_files(request: DistillRequest) -> None:
+    """Refuses a --cache-dir where other files lie in a cache's place, before there are rows or a teacher.
+
+    Args:
+        request: what the user asked for; which of its two caches `auto` will choose is not known yet.
+
+    Raises:
+        UserError: naming the folder.
+    """
+    choice, contents = request.cache, CONTENTS if request.intermediate.epochs else ("logits",)
+    if choice.mode == "auto" and request.intermediate.max_steps is not None:
+        return  # it may end too early for a cache
+    if choice.folder is not None:
+        _refuse_other_files(contents if choice.mode == "auto" else (choice.mode,), choice.folder)
+
+
+def _refuse_other_files(contents: Iterable[str], root: Path) -> None:
+    from distill.cache_folder import holds_other_files
+
+    for folder in (root / content for content in contents):
+        if holds_other_files(folder):
+            raise UserError(
+                f"{folder}: expected an empty folder or a teacher cache, found other files; choose another --cache-dir"
             )
 
 

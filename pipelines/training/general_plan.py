@@ -64,7 +64,8 @@ def plan_general(
         caches: folder of the caches.
 
     Raises:
-        DistillError: student and teacher do not fit, or the cache does not fit its budget.
+        UserError: the folder of caches is another run's, or the cache does not fit its budget.
+        DistillError: student and teacher do not fit.
     """
     sequences, known = _whole(packed, request.corpus.limit)
     stream = packed_stream(request, checked, str(folder / FOLDER), static=True)

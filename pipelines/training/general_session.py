@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipelines.training.cache_room import OFF, cache_room
+from pipelines.training.cache_room import OFF, cache_room, plan_in_room
 from pipelines.training.distill_session import loss_settings
 from pipelines.training.models import load_masked_lm, move
 from pipelines.training.packed import COLUMN
@@ -112,9 +112,9 @@ def decide_cache(
         rows: sequences of the whole corpus.
 
     Raises:
-        DistillError: `full` was asked for and does not fit.
+        UserError: `full` was asked for and does not fit.
     """
-    from distill.cache_format import CacheMode, plan_cache
+    from distill.cache_format import CacheMode
     from distill.targets import cache_key, sample_lengths
 
     mode, recipe = CacheMode(request.cache.mode), request.recipe
@@ -122,7 +122,7 @@ def decide_cache(
         return CacheDecision(OFF, "teacher cache: off", 0)
     key = cache_key(teacher, stream, CacheMode.FULL)
     room = cache_room(request.cache, root, key, stream)
-    plan = plan_cache(mode, sample_lengths(stream), rows, key, room.budget, room.taken)
+    plan = plan_in_room(mode, sample_lengths(stream), rows, key, room, "auto or off")
     if plan.content is not CacheMode.FULL:
         return CacheDecision(OFF, str(replace(plan, content=CacheMode.OFF)), 0)
     if mode is CacheMode.AUTO and recipe.steps(rows) <= -(-rows // recipe.batch_rows):

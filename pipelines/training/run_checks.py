@@ -14,6 +14,7 @@ from pipelines.training.choices import check_choices
 from pipelines.training.distill_checks import TeacherFiles, check_teacher, find_files, plan_student
 from pipelines.training.finetune_job import check_finetune
 from pipelines.training.folder import stage_storage, started_run
+from pipelines.training.foreign_cache import refuse_other_files
 from pipelines.training.models import check_classes
 from pipelines.training.parts import check_dev_rows, open_data
 from pipelines.training.submission import submitted_parts
@@ -59,6 +60,9 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
     plan_student(request.distill, teacher)
     if data.task.label.kind == "none":
         raise UserError("expected a task with labels to train on, found none; name them with --label COLUMN")
+    begun = None
     if not request.augment.overwrite:
-        started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)
+        begun = started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)
+    if "resolved" not in (begun or {}):  # later it is known which cache is read, if any still is
+        refuse_other_files(request.distill)
     return teacher

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.jobs import done, manifest, write_sst2
+from tests.pipelines.jobs import done, everything, manifest, refused, write_sst2
 
 
 def plan(out: str) -> dict[str, str]:
@@ -39,3 +39,18 @@ def test_more_texts_than_are_sampled(inputs, tmp_path, monkeypatch):
     found = plan(done(*inputs.augment(tmp_path / "run", "--dry-run")).out)
     assert found["rows"].strip() == "60"
     assert "tokens/s each" in found["time here"]
+
+
+def test_a_finished_run_has_nothing_left_to_do(inputs, tmp_path):
+    command, said = inputs.augment(tmp_path / "run"), "everything was done already; nothing is left to do"
+    assert said not in done(*command, "--dry-run").out
+    done(*command)
+    before = everything(tmp_path / "run")
+    ran = done(*command, "--dry-run")
+    assert said in ran.out
+    assert plan(ran.out)["time here"].strip() == "done already"
+    assert everything(tmp_path / "run") == before
+    assert "--n: 3 there, 4 now" in refused([*command, "--n", "4", "--dry-run"])
+    assert said not in done(*command, "--n", 4, "--overwrite", "--dry-run").out
+    next((tmp_path / "run/augmented/data").iterdir()).unlink()
+    assert said not in done(*command, "--dry-run").out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +13,13 @@ import pytest
 
 from pipelines.engines import EngineSettings, Failure, run_parts, worker_count
 from pipelines.engines.on_ray import RayWorker
-from pipelines.errors import UserError
+from pipelines.errors import JobError, UserError
 from pipelines.records import Record, ShardNames
 
 
 @dataclass(frozen=True)
 class Work:
-    """A stage whose parts are told what to do: `kill`, `fail`, anything else is done."""
+    """A stage whose parts are told what to do: `kill`, `kill the raylet`, `fail`, anything else is done."""
 
     folder: str
     orders: tuple[str, ...]
@@ -49,6 +51,9 @@ class Work:
         order = self.orders[part]
         if order == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if order == "kill the raylet":
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
         if order == "fail" or (order == "fail once" and self.tries(part) == 1):
             raise ValueError("failed as told")
         return Record("candidates", part, len(self.orders), 0, 1, 1, 1, "", "", {})
@@ -143,6 +148,14 @@ def test_on_ray_a_part_that_kills_its_worker_is_given_up_and_the_others_are_done
     assert set(failed) == {0, 2}
     assert "its worker died 3 times" in failed[0]
     assert (work.tries(0), work.tries(2)) == (3, 3)
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Ray's processes are not looked at")
+def test_on_ray_a_killed_raylet_is_named(tmp_path):
+    with pytest.raises(JobError, match="expected its raylet to live as long as the job, found it ended by SIGKILL"):
+        run(Work(str(tmp_path), ("", "kill the raylet", "", "")), 2, "ray")
 
 
 def test_no_parts_start_nothing(tmp_path):

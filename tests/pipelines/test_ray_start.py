@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from pipelines.engines import EngineSettings
-from pipelines.engines.ray_start import _own_token, start_ray
+from pipelines.engines.ray_start import _own_token, ended_with, start_ray
+from pipelines.errors import JobError
 
 
 class Stopped(BaseException):
@@ -26,10 +29,10 @@ def starting(monkeypatch):
     def stop(*_) -> None:
         raise Stopped
 
-    def start(init) -> None:
+    def start(init):
         _own_token()  # read when Ray is imported, which the next line does
         monkeypatch.setattr("ray.init", lambda **_: init())
-        start_ray(EngineSettings("ray", 1), 1)
+        return start_ray(EngineSettings("ray", 1), 1)
 
     signal.signal(signal.SIGTERM, stop)
     yield start
@@ -84,3 +87,31 @@ def test_a_signal_to_our_group_does_not_reach_rays_processes(starting):
     with subprocess.Popen(["sleep", "60"]) as process:
         assert os.getpgid(process.pid) == os.getpgrp()
         process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Ray's processes are not looked at")
+def test_a_raylet_that_ends_ends_the_work_at_once(starting, tmp_path):
+    (tmp_path / "raylet").symlink_to(shutil.which("sleep"))
+    (tmp_path / "gcs_server").symlink_to(shutil.which("sleep"))
+    others = []
+
+    def init() -> None:
+        others.append(subprocess.Popen([tmp_path / "gcs_server", "60"]))
+        others.append(subprocess.Popen([tmp_path / "raylet", "60"]))
+
+    def work() -> None:
+        others[0].kill()
+        assert others[0].wait() == -signal.SIGKILL  # Ray gets by without it
+        raylet.kill()
+        time.sleep(60)
+
+    _, raylet = starting(init)
+    assert raylet is others[1]
+    before = signal.getsignal(signal.SIGCHLD)
+    with pytest.raises(JobError, match=r"raylet .* by SIGKILL; .* run the same command again"), ended_with(raylet):
+        work()
+    assert signal.getsignal(signal.SIGCHLD) is before
+    with pytest.raises(JobError), ended_with(raylet):
+        pytest.fail("it had ended before")
+    with ended_with(None):
+        assert signal.getsignal(signal.SIGCHLD) is before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from types import SimpleNamespace
@@ -192,6 +193,31 @@ def test_logits_have_a_budget_too(parts, cache, tmp_path):
     logits = tmp_path / "logits"
     done(*ahead(parts, logits, "--cache", "logits", "--cache-budget", "10kB"))
     done(*distill(parts, tmp_path / "ahead", "--cache-dir", logits, *small, *few))
+
+
+def test_a_full_cache_beyond_its_budget(parts, corpus, cache, tmp_path):
+    small = ("--cache", "full", "--cache-budget", "1kB")
+    for less, command in (
+        ("logits", distill(parts, tmp_path / "new", *small)),
+        ("logits", ahead(parts, tmp_path / "new", *small)),
+        ("off", general(parts, corpus, tmp_path / "new", *small)),
+    ):
+        said = refused(command)
+        assert said.startswith("tinyaug: error: --cache full: expected a cache within 1.0 kB; a full one takes about ")
+        assert said.endswith(f"B; raise --cache-budget, or choose --cache auto or {less}")
+    command = distill(parts, tmp_path / "new", "--cache-dir", cache, *small)
+    at = command.index("--train")
+    del command[at : at + 2]
+    said = refused(command)
+    assert ", and other records there " in said
+    assert said.endswith("; raise --cache-budget, choose another --cache-dir, or choose --cache auto or logits")
+    assert not (tmp_path / "new").exists()
+
+
+def test_sizes_are_the_same_wherever_they_stand(parts, tmp_path):
+    said = done(*ahead(parts, tmp_path / "new", "--cache", "full", "--dry-run")).out
+    [taken] = re.findall(r"hidden states (.*?), budget", said)
+    assert f"disk: caches {taken}\n" in said
 
 
 @pytest.mark.parametrize("finished", [True, False])

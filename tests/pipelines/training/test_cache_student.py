@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -61,3 +62,13 @@ def test_weights_are_named(parts, tmp_path):
     for weights, said in (("1,1", "--layer-weights: expected 4"), ("1,1,1,-1", "--layer-weights: expected layer weig")):
         ran = tinyaug(*distill(parts, tmp_path / "out", "--layer-weights", weights))
         assert (ran.code, said in ran.err) == (2, True), ran.err
+
+
+def test_heads_do_not_matter_where_no_loss_is_computed(parts, tmp_path):
+    shape = json.loads(parts.student.read_text())
+    (tmp_path / "eight.json").write_text(json.dumps({**shape, "num_attention_heads": 8}))
+    other = ("--train-rows", 20, "--student", tmp_path / "eight.json")
+    done(*ahead(parts, tmp_path / "other", *other, "--dry-run"))
+    done(*ahead(parts, tmp_path / "other", *other))
+    done(*ahead(parts, tmp_path / "cache", "--train-rows", 20))
+    assert everything(tmp_path / "cache/full") == everything(tmp_path / "other/full")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.pipelines.jobs import done, everything, refused
 from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, general
+from tests.pipelines.training.verbs import distill, general, run
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,42 @@ def test_a_folder_with_other_files(parts, tmp_path):
     for more in ((), ("--rebuild-cache",)):
         said = refused(distill(parts, tmp_path / "s", "--cache-dir", tmp_path / "mine", *more, "--dry-run"))
         assert "found other files; choose another --cache-dir" in said
+
+
+@pytest.fixture
+def nothing_augmented(monkeypatch):
+    monkeypatch.setattr("pipelines.training.run_job.run_augment", lambda *_: pytest.fail("a stage was begun"))
+
+
+@pytest.mark.parametrize(
+    ("there", "more"),
+    [
+        ("full/thesis.txt", ()),
+        ("full", ("--cache", "full")),
+        ("logits/thesis.txt", ("--cache", "logits", "--max-steps", 3)),
+        ("logits/thesis.txt", ("--epochs-intermediate", 0)),
+    ],
+)
+def test_a_run_refuses_it_before_its_first_stage(parts, tmp_path, nothing_augmented, there, more):
+    place = tmp_path / "mine" / there
+    place.parent.mkdir(parents=True)
+    place.write_text("years of work")
+    for verb in (run, distill):
+        said = refused(verb(parts, tmp_path / "new", "--cache-dir", tmp_path / "mine", *more))
+        folder = tmp_path / "mine" / there.split("/")[0]
+        assert f"{folder}: expected an empty folder or a teacher cache, found other files; choose another" in said
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_minds_no_files_where_it_will_keep_nothing(parts, tmp_path):
+    out, cache = tmp_path / "run", tmp_path / "mine"
+    (cache / "full").mkdir(parents=True)
+    (cache / "full/thesis.txt").write_text("years of work")
+    done(*run(parts, out, "--cache-dir", cache, "--max-steps", 1))
+    command = run(parts, tmp_path / "other", "--cache-dir", cache, "--epochs-intermediate", 0)
+    done(*command)
+    (cache / "logits/cache.json").unlink()  # nothing of a finished run is read
+    assert "everything was done already" in done(*command).out
 
 
 def test_one_that_is_swapped_for_another_while_a_run_stands_still(parts, shorter, tmp_path):
