@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import subprocess
@@ -70,6 +71,11 @@ def test_sentences_are_clean_and_balanced(train, dev):
             assert '"' not in sentence
             assert sentence.isprintable()
             assert len(sentence.split()) >= 3
+
+
+def test_dev_is_the_one_that_was_frozen():
+    digest = hashlib.sha256((DATA / "dev.tsv").read_bytes()).hexdigest()
+    assert f"`{digest}`" in (DATA / "README.md").read_text(encoding="utf-8")
 
 
 def test_train_and_dev_share_no_sentence_and_no_phrase(train, dev):
