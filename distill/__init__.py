@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distill.cache_format import CacheMode
+    from distill.embedding_init import project_embeddings
     from distill.errors import DistillError
     from distill.evaluation import evaluate
+    from distill.general import GeneralStage, MaskedLmLoss
     from distill.layer_maps import resolve_layer_map
-    from distill.losses import LossSettings
+    from distill.losses import HeadReduction, LossSettings
+    from distill.masking import MaskSettings
     from distill.objectives import IntermediateStage, LabelStage, PredictionStage
+    from distill.packing import Packing, pack, tokenised
     from distill.reading import Columns, open_shards
     from distill.saving import save_model
     from distill.shards import ShardStream, StreamSettings
     from distill.student import Student, build_student
-    from distill.targets import Targets, cache_key
+    from distill.targets import Targets, cache_key, fill_cache
     from distill.teacher import Precision, Teacher
     from distill.teacher_cache import TeacherCache
     from distill.training import train
@@ -27,16 +31,20 @@ if TYPE_CHECKING:
 
 HOMES = {  # by module
     "cache_format": ("CacheMode",),
+    "embedding_init": ("project_embeddings",),
     "errors": ("DistillError",),
     "evaluation": ("evaluate",),
+    "general": ("GeneralStage", "MaskedLmLoss"),
     "layer_maps": ("resolve_layer_map",),
-    "losses": ("LossSettings",),
+    "losses": ("HeadReduction", "LossSettings"),
+    "masking": ("MaskSettings",),
     "objectives": ("IntermediateStage", "LabelStage", "PredictionStage"),
+    "packing": ("Packing", "pack", "tokenised"),
     "reading": ("Columns", "open_shards"),
     "saving": ("save_model",),
     "shards": ("ShardStream", "StreamSettings"),
     "student": ("Student", "build_student"),
-    "targets": ("Targets", "cache_key"),
+    "targets": ("Targets", "cache_key", "fill_cache"),
     "teacher": ("Precision", "Teacher"),
     "teacher_cache": ("TeacherCache",),
     "training": ("train",),
@@ -46,10 +54,15 @@ __all__ = [
     "CacheMode",
     "Columns",
     "DistillError",
+    "GeneralStage",
+    "HeadReduction",
     "Hooks",
     "IntermediateStage",
     "LabelStage",
     "LossSettings",
+    "MaskSettings",
+    "MaskedLmLoss",
+    "Packing",
     "Precision",
     "PredictionStage",
     "Progress",
@@ -63,9 +76,13 @@ __all__ = [
     "build_student",
     "cache_key",
     "evaluate",
+    "fill_cache",
     "open_shards",
+    "pack",
+    "project_embeddings",
     "resolve_layer_map",
     "save_model",
+    "tokenised",
     "train",
 ]
 

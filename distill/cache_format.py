@@ -107,6 +107,7 @@ class CachePlan:
         full_bytes: estimate with scores and hidden states.
         budget: bytes allowed.
         taken: bytes of the budget that other records have.
+        predicts: whether there are logits to keep.
     """
 
     content: CacheMode
@@ -114,12 +115,14 @@ class CachePlan:
     full_bytes: int
     budget: int
     taken: int = 0
+    predicts: bool = True
 
     def __str__(self) -> str:
+        logits = f"logits {shown_bytes(self.logits_bytes)}, with " if self.predicts else ""
         taken = f", of which other records there take {shown_bytes(self.taken)}" if self.taken else ""
         return (
-            f"teacher cache: {self.content} (logits {shown_bytes(self.logits_bytes)}, with attention scores and "
-            f"hidden states {shown_bytes(self.full_bytes)}, budget {shown_bytes(self.budget)}{taken})"
+            f"teacher cache: {self.content} ({logits}attention scores and hidden states "
+            f"{shown_bytes(self.full_bytes)}, budget {shown_bytes(self.budget)}{taken})"
         )
 
 
@@ -156,7 +159,7 @@ def plan_cache(
     content = mode
     if mode is CacheMode.AUTO:
         content = CacheMode.FULL if fits else CacheMode.LOGITS
-    return CachePlan(content, logits, full, budget, taken)
+    return CachePlan(content, logits, full, budget, taken, key.classes > 0)
 
 
 def default_budget(folder: Path, there: int = 0) -> int:

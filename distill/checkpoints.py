@@ -56,7 +56,7 @@ class RunState:
 
 
 def run_identity(
-    stage: Stage, stream: ShardStream, targets: Targets | None, settings: TrainSettings
+    stage: Stage, stream: ShardStream, targets: Targets | None, settings: TrainSettings, processes: int
 ) -> dict[str, object]:
     """What a resumed run must share: all that decides the losses.
 
@@ -65,10 +65,12 @@ def run_identity(
         stream: its data.
         targets: the teacher's outputs, or None.
         settings: of the loop.
+        processes: that share a step: dropout is drawn for each of its parts, wherever it runs.
     """
     loop, data = asdict(settings), asdict(stream.settings)
     for name in ("log_every", "checkpoint_every", "cpu"):
         loop.pop(name)
+    loop["parts"] = loop.pop("accumulation") * processes
     data.pop("workers")
     rows = [sum(sizes) for sizes in stream.files.row_groups]
     names = [Path(path).name for path in stream.files.paths]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from distill.checks import usable_positions
 from distill.errors import DistillError
 from distill.outputs import embedding_output
 
@@ -88,15 +89,15 @@ def _check(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
 
 
 def _fill(embeddings: Any, name: str, values: Tensor) -> None:
-    """Sets as many rows as both have: a student may know fewer positions."""
+    """Sets as many rows as both have: a student may know fewer positions, or more, which stay as drawn."""
     target = getattr(embeddings, name).weight
     rows = min(len(target), len(values))
     target[:rows] = values[:rows].to(target)
 
 
 def _fit(projections: Projections, student: PreTrainedModel, teacher: PreTrainedModel) -> None:
-    """W_e by least squares over tokens and positions."""
-    length = min(FITTED_POSITIONS, int(student.config.max_position_embeddings) - 2)
+    """W_e by least squares over tokens and positions that both know."""
+    length = min(FITTED_POSITIONS, *(usable_positions(model.config) for model in (student, teacher)))
     tokens = torch.arange(SAMPLE) * 7919 % int(student.config.vocab_size)  # spread over the vocabulary
     ids = tokens[: SAMPLE // length * length].view(-1, length)
     outputs = [_embedded(model, ids) for model in (student, teacher)]

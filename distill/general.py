@@ -7,7 +7,7 @@ the teacher's layers at a masked position are what it infers there.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -17,7 +17,7 @@ from distill.errors import DistillError
 from distill.losses import soft_cross_entropy
 from distill.masking import UNMASKED
 from distill.objectives import IntermediateStage
-from distill.outputs import encoder_outputs
+from distill.outputs import encoder_outputs, record_scores
 from distill.teacher import Wanted, autocast
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class GeneralStage(IntermediateStage):
         masked_lm: of the masked-LM loss.
 
     Raises:
-        DistillError: heads, layer map or widths do not fit; a masked-LM loss without the head for it.
+        DistillError: heads, layer map or widths do not fit; a masked-LM loss without the head for it; no loss at all.
     """
 
     name = "general"
@@ -79,6 +79,9 @@ class GeneralStage(IntermediateStage):
     ) -> None:
         super().__init__(student, teacher, settings)
         self.masked_lm = masked_lm or MaskedLmLoss()
+        self.of_layers = settings.of_layers(self.layers)
+        if not self.of_layers:
+            self._leave_layers_out()
         self.teacher = teacher if self.masked_lm.soft else None  # no module: its weights are no part of this stage
         inside = {id(parameter) for parameter in self.model.base_model.parameters()}
         for parameter in self.model.parameters():
@@ -95,12 +98,14 @@ class GeneralStage(IntermediateStage):
                     "expected the teacher's last layer in the layer map, for its predictions are made from it; found "
                     f"{teacher.layer_map}. Use the map uniform or top, or leave the soft masked-LM loss out."
                 )
-            self.wanted = Wanted(states=True, embedding=settings.embedding)
+            self.wanted = replace(self.wanted, states=True)
 
     def forward(
         self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
     ) -> dict[str, Tensor]:
         """Losses "embedding", "attention", "hidden", "mlm" and "mlm_soft", those that are on, each (B,).
+
+        Where all weights of the layers are 0, none of theirs is.
 
         Args:
             inputs: what the model takes, (B, T) each.
@@ -108,7 +113,7 @@ class GeneralStage(IntermediateStage):
             labels: (B, T), the ids that stood at masked positions, −100 elsewhere; None without masking.
         """
         found = encoder_outputs(self.model, inputs, head=False)
-        losses = self.layer_losses(found, inputs["attention_mask"], targets)
+        losses = self.layer_losses(found, inputs["attention_mask"], targets) if self.of_layers else {}
         if not self.masked_lm.on:
             return losses
         if labels is None or labels.ndim != 2:
@@ -123,6 +128,14 @@ class GeneralStage(IntermediateStage):
             values = soft_cross_entropy(logits, theirs, self.masked_lm.temperature)
             losses["mlm_soft"] = self.masked_lm.soft * example_means(values, rows, len(labels))
         return losses
+
+    def _leave_layers_out(self) -> None:
+        """What is multiplied by 0 is neither wanted of the teacher nor computed of the student."""
+        if not self.masked_lm.on:
+            raise DistillError("expected a loss with a weight above 0; found none. Raise a layer's weight.")
+        self.wanted = Wanted()
+        record_scores(self.model, ())
+        self.projections.requires_grad_(False)
 
     def identity(self) -> dict[str, object]:
         """As the intermediate stage's, with the masked-LM loss."""

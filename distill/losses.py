@@ -72,6 +72,15 @@ class LossSettings:
         check_weight_count(self.layer_weights, layers)
         return self.layer_weights
 
+    def of_layers(self, layers: int) -> bool:
+        """Whether a loss of Eqs. 7-9 that is switched on has a weight above 0, for a student of M = `layers` layers.
+
+        Raises:
+            DistillError: the stored weights are not M + 2.
+        """
+        first, *others, _ = self.weights(layers)
+        return bool((self.embedding and first) or ((self.attention or self.hidden) and any(others)))
+
 
 @dataclass(frozen=True)
 class LayerStates:

@@ -48,7 +48,7 @@ class MaskSettings:
 
     def __str__(self) -> str:
         words, when = "words" if self.whole_word else "pieces", "once" if self.static else "each epoch"
-        return f"{self.rate:.0%} of {words} masked {when}"
+        return f"{self.rate} of {words} masked {when} by {self.mask_token}"
 
 
 class Masker:

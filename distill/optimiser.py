@@ -52,14 +52,15 @@ def clipped_step(accelerator: Accelerator, optimiser: AcceleratedOptimizer, limi
 
 
 def learning_rate_factor(settings: TrainSettings, progress: float, step: float) -> float:
-    """Linear rise, then linear fall to zero.
+    """Linear rise, then linear fall to zero over all that is left.
 
     Args:
         settings: warmup, warmup_steps.
         progress: share of the run that is done, from 0 to 1.
         step: steps done.
     """
-    rise = progress / settings.warmup if settings.warmup else 1.0
-    if settings.warmup_steps:
-        rise = max(rise, step / settings.warmup_steps)
-    return max(0.0, min(1.0, rise, (1 - progress) / (1 - settings.warmup)))
+    peak = settings.warmup
+    if settings.warmup_steps and step:
+        peak = min(peak, settings.warmup_steps * progress / step)  # step / progress: the steps of the whole run
+    rise = progress / peak if peak else 1.0
+    return max(0.0, min(1.0, rise, (1 - progress) / (1 - peak)))

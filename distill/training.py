@@ -91,7 +91,7 @@ class _Loop:
         self.settings, self.hooks, self.accelerator = settings, hooks, accelerator
         self.state = RunState()
         self.pending = PendingSteps(stream)
-        self.identity = run_identity(stage, stream, targets, settings)
+        self.identity = run_identity(stage, stream, targets, settings, accelerator.num_processes)
         began = time.perf_counter()
         stage.to(accelerator.device).train()
         optimiser = make_optimiser(stage, settings)

@@ -11,7 +11,8 @@ DATA = {
 }
 READING = {"settings.reading.max_length": "--max-length", "settings.reading.seed": "--seed"}
 SUBSET = {"settings.reading.train_rows": "--train-rows"}
-HOW = {"settings.precision": "--precision", "settings.accumulation": "--accumulation"}
+HOW = {"settings.precision": "--precision", "parts": "--accumulation"}
+COUNTED = {"parts": " times processes"}  # what run.json has is not what is typed
 TEACHING = {
     "settings.losses.kinds": "--losses",
     "settings.losses.temperature": "--temperature",
@@ -82,6 +83,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "settings.masked_lm.whole_word": "--whole-word",
         "settings.corpus.column": "--text",
         "settings.corpus.limit": "--limit",
+        "settings.corpus.rows": "--rows",
     },
 }  # fmt: skip
 IN_RUN = {
@@ -110,4 +112,5 @@ def option_of(kind: str, field: str) -> str:
         return field
     option, inner = known[whole], field[len(whole) + 1 :]
     in_run = IN_RUN.get((kind, option))
-    return option + (f" ({inner})" if inner else "") + (f" (in `run`: {in_run})" if in_run else "")
+    counted = COUNTED.get(field, "")
+    return option + counted + (f" ({inner})" if inner else "") + (f" (in `run`: {in_run})" if in_run else "")

@@ -38,6 +38,8 @@ def main() -> None:
     if options.out.exists():
         parser.error(f"--out {options.out}: expected no such folder, found one; name another")
     counts = count_pieces(options.model / "tokenizer.json", options.corpus)
+    if not counts:
+        parser.error(f"--corpus {options.corpus}: expected text, found none but blank lines; give one sentence a line")
     content = json.loads((options.model / "tokenizer.json").read_text(encoding="utf-8"))
     kept = choose(content, counts, options.size)
     options.out.mkdir(parents=True)

@@ -46,7 +46,7 @@ def cache_teacher(
         "train": train_shards, "cache_dir": None, "losses": "embedding,attention,hidden", "layer_weights": None,
         "heads": "mean",  # of no loss: a student with any number of heads goes
         "temperature": 1.0, "epochs_intermediate": None, "epochs_prediction": None, "batch_size_prediction": None,
-        "lr_intermediate": None, "lr_prediction": None, "max_steps": None, "accumulation": 1,
+        "lr_intermediate": None, "lr_prediction": None, "max_steps": None, "accumulation": None,
         "checkpoint_every": 500, "overwrite": False,
     }  # fmt: skip
     request = cache_request({**locals(), **fixed})

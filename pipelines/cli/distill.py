@@ -40,7 +40,7 @@ def distill(
     cache_budget: train.CacheBudget = None,
     cache_dir: train.CacheDir = None,
     rebuild_cache: train.RebuildCache = False,
-    accumulation: train.Accumulation = 1,
+    accumulation: train.Accumulation = None,
     checkpoint_every: train.CheckpointEvery = 500,
     device: opt.Device = "auto",
     precision: opt.Precision = "fp32",

@@ -12,6 +12,7 @@ def distill_general(
     teacher: general.Teacher,
     out: train.Out,
     text: general.CorpusText = "text",
+    rows: general.Rows = "documents",
     corpus_config: general.CorpusConfig = None,
     corpus_revision: general.CorpusRevision = None,
     limit: general.Limit = None,

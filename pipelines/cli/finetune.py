@@ -25,7 +25,7 @@ def finetune(
     max_steps: train.MaxSteps = None,
     max_length: train.MaxLength = 128,
     seed: train.Seed = 42,
-    accumulation: train.Accumulation = 1,
+    accumulation: train.Accumulation = None,
     checkpoint_every: train.CheckpointEvery = 500,
     device: opt.Device = "auto",
     precision: opt.Precision = "fp32",

@@ -20,6 +20,13 @@ Corpus = Annotated[
 CorpusText = Annotated[str, Option("--text", help="Text column of jsonl, parquet, hub.", rich_help_panel=DATA)]
 CorpusConfig = Annotated[str | None, Option(help="Configuration of the data set on the hub.", rich_help_panel=DATA)]
 CorpusRevision = Annotated[str | None, Option(help="Revision of the data set on the hub.", rich_help_panel=DATA)]
+Rows = Annotated[
+    str,
+    Option(
+        help="What a row of jsonl, parquet, hub is: documents, or sentences (an empty row ends a document).",
+        rich_help_panel=DATA,
+    ),
+]
 Limit = Annotated[int | None, Option(help="Only the first N packed sequences.", rich_help_panel=DATA)]
 
 Teacher = Annotated[
@@ -63,7 +70,11 @@ WholeWord = Annotated[
 Temperature = Annotated[float, Option(help="Of the loss of --mlm-soft.", rich_help_panel=TRAINING)]
 Cache = Annotated[
     str,
-    Option(help="auto (attention and hidden states within the budget), full or off.", rich_help_panel="Teacher cache"),
+    Option(
+        help="auto (attention and hidden states within the budget; off beside --mlm-weight or --mlm-soft), full "
+        "(beside them the same tokens are masked in every epoch) or off.",
+        rich_help_panel="Teacher cache",
+    ),
 ]
 Accumulation = Annotated[
     int | None,

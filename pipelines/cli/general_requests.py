@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from pipelines.cli.training_requests import cache_choice, loss_choice
@@ -12,7 +11,6 @@ from pipelines.training.general_request import (
     CorpusChoice,
     GeneralRequest,
     MaskedLmChoice,
-    default_accumulation,
 )
 from pipelines.training.request import Machine, Reading
 
@@ -28,9 +26,6 @@ def general_request(options: dict[str, Any]) -> GeneralRequest:
     """
     given = (options["epochs"], options["batch_size"], options["lr"], options["max_steps"])
     recipe = GENERAL_RECIPE.changed(*given, least_epochs=1)
-    device, parts = local_device(options["device"]), options["accumulation"]
-    if parts is None:
-        parts = default_accumulation(recipe.batch_rows, device, int(os.environ.get("WORLD_SIZE", "1")))
     return GeneralRequest(
         out=options["out"],
         corpus=CorpusChoice(
@@ -39,6 +34,7 @@ def general_request(options: dict[str, Any]) -> GeneralRequest:
             options["corpus_config"],
             options["corpus_revision"],
             options["limit"],
+            options["rows"],
         ),
         teacher=options["teacher"],
         student=options["student"] or "",
@@ -51,6 +47,8 @@ def general_request(options: dict[str, Any]) -> GeneralRequest:
         masked_lm=MaskedLmChoice(options["mlm_weight"], options["mlm_soft"], options["whole_word"]),
         cache=cache_choice(options),
         reading=Reading(options["max_length"], None, options["seed"]),
-        machine=Machine(device, options["precision"], parts, options["checkpoint_every"]),
+        machine=Machine(
+            local_device(options["device"]), options["precision"], options["accumulation"], options["checkpoint_every"]
+        ),
         overwrite=options["overwrite"],
     )

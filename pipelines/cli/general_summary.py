@@ -54,6 +54,8 @@ def show_general_plan(request: GeneralRequest) -> int:
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         plan = plan_from_beginning(request, folder)
     console, estimate = output_console(), plan.estimate
+    if estimate.done:
+        console.print("everything was done already; nothing is left to do")
     console.print(f"corpus: {plan.sequences:,} sequences, {plan.tokens:,} tokens{KNOWN[plan.known]}", soft_wrap=True)
     show_stages(console, estimate, "packed corpus, ")
     console.print("nothing was written")

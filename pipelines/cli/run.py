@@ -77,7 +77,7 @@ def run(
     augment_precision: train.AugmentPrecision = "fp32",
     train_precision: train.TrainPrecision = "fp32",
     batch_tokens: opt.BatchTokens = None,
-    accumulation: train.Accumulation = 1,
+    accumulation: train.Accumulation = None,
     checkpoint_every: train.CheckpointEvery = 500,
     out: opt.Out = None,
     shard_rows: opt.ShardRows = 4096,

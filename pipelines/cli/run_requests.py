@@ -101,5 +101,5 @@ def _evaluate(options: dict[str, Any], student: str, distill: Any) -> EvaluateRe
         submission=options["submission"],
         predictions=options["predictions"],
         max_length=distill.reading.max_length,
-        machine=replace(distill.machine, accumulation=1),
+        machine=replace(distill.machine, accumulation=None),
     )

@@ -129,7 +129,7 @@ Heads = Annotated[
     ),
 ]
 Accumulation = Annotated[
-    int, Option(help="Cut a step's examples into so many parts to save memory.", rich_help_panel=HOW)
+    int | None, Option(help="Cut a step's examples into so many parts to save memory [1].", rich_help_panel=HOW)
 ]  # fmt: skip
 CheckpointEvery = Annotated[int, Option(help="Steps between checkpoints.", rich_help_panel=HOW)]
 

@@ -113,7 +113,7 @@ def evaluate_request(options: dict[str, Any]) -> EvaluateRequest:
         predictions=options["predictions"],
         max_length=options["max_length"],
         batch_rows=options["batch_size"],
-        machine=_machine({"accumulation": 1, "checkpoint_every": 500, **options}),
+        machine=_machine({"accumulation": None, "checkpoint_every": 500, **options}),
     )
 
 

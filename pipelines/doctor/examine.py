@@ -8,12 +8,12 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.doctor.finding import FAIL, OK, WARN, Finding
 from pipelines.doctor.machine import check_cores, check_disk, check_gpus, check_memory
 from pipelines.doctor.places import (
+    check_hub_caches,
     check_package_data,
     check_ray_folder,
     check_shared_memory,
@@ -25,6 +25,7 @@ from pipelines.doctor.versions import check_packages, check_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Check = Callable[[], "Finding | list[Finding]"]
 
@@ -106,12 +107,12 @@ def _checks(out: Path, address: str | None) -> dict[str, Check]:
         "memory": check_memory,
         "shared memory": check_shared_memory,
         "disk for runs": partial(check_disk, "disk for runs", out),
-        "disk for caches": lambda: check_disk("disk for caches", _own_cache()),
+        "disk for vectors": lambda: check_disk("disk for vectors", _own_cache()),
         "folder for runs": partial(
             check_writable, "folder for runs", out, FAIL, "no run can be written", "name another place with --out"
         ),
         "TINYAUG_CACHE": _check_own_cache,
-        "HF_HOME": _check_hub_cache,
+        "hub caches": check_hub_caches,
         "ray": partial(check_ray, address, os.environ),
         "model hub": partial(check_hub, os.environ),
         "vectors host": check_vectors,
@@ -124,12 +125,6 @@ def _checks(out: Path, address: str | None) -> dict[str, Check]:
 def _check_own_cache() -> Finding:
     use, name = "vectors cannot be converted, nor a cluster be given its token", "TINYAUG_CACHE"
     return check_writable(name, _own_cache(), FAIL, use, f"set {name} to a folder that can be written to")
-
-
-def _check_hub_cache() -> Finding:
-    use, name = "nothing can be downloaded from the model hub", "HF_HOME"
-    folder = Path(os.environ.get(name) or "~/.cache/huggingface").expanduser()
-    return check_writable(name, folder, WARN, use, f"set {name} to a folder that can be written to")
 
 
 def _own_cache() -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from distill.wording import shown_bytes
 from pipelines.doctor.finding import FAIL, OK, WARN, Finding
-from pipelines.doctor.machine import nearest
+from pipelines.doctor.machine import FULL_DISK, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,29 @@ def check_writable(name: str, folder: Path, state: str, use: str, remedy: str) -
     except OSError as error:
         return Finding(name, state, f"{folder} cannot be written to ({error.strerror or error}): {use}", remedy)
     return Finding(name, OK, str(folder) if existing == folder.expanduser().absolute() else f"{folder} (will be made)")
+
+
+def check_hub_caches() -> list[Finding]:
+    """Where models and data sets of the hub are kept, which two variables may set apart: permission and space."""
+    from huggingface_hub import constants
+
+    from pipelines.tasks.hub_cache import datasets_cache
+
+    folders = {"HF_HUB_CACHE": Path(constants.HF_HUB_CACHE).expanduser(), "HF_DATASETS_CACHE": datasets_cache()}
+    return [_hub_cache(name, folder) for name, folder in folders.items()]
+
+
+def _hub_cache(name: str, folder: Path) -> Finding:
+    what = "models" if name == "HF_HUB_CACHE" else "data sets"
+    remedy = f"set {name}, or HF_HOME, to a folder"
+    checked = check_writable(
+        name, folder, WARN, f"no {what} can be downloaded from the hub", f"{remedy} that can be written to"
+    )
+    free = shutil.disk_usage(nearest(folder)).free
+    if checked.state == OK and free < FULL_DISK:
+        found = f"{folder} has {shown_bytes(free)} free: {what} of the hub may not fit"
+        return Finding(name, WARN, found, f"free some, or {remedy} on another disk")
+    return checked
 
 
 def check_package_data() -> Finding:

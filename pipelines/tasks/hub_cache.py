@@ -18,7 +18,7 @@ def cached_commits(repository: str, config: str) -> list[Path]:
         config: name of the configuration.
     """
     owner, name = repository.split("/")
-    found = (_datasets_cache() / f"{owner}___{name}" / config / VERSION).glob("*")
+    found = (datasets_cache() / f"{owner}___{name}" / config / VERSION).glob("*")
     whole = [folder for folder in found if folder.is_dir() and COMMIT.match(folder.name)]
     return sorted(whole, key=lambda folder: folder.stat().st_mtime, reverse=True)
 
@@ -63,7 +63,8 @@ def _named_commit(repository: str, revision: str) -> str:
         return revision
 
 
-def _datasets_cache() -> Path:
+def datasets_cache() -> Path:
+    """Folder that `datasets` stores in: HF_DATASETS_CACHE, else `datasets` beside the models of the hub."""
     from huggingface_hub import constants
 
     given = os.environ.get("HF_DATASETS_CACHE")

@@ -1,7 +1,7 @@
 """A text corpus of any size as a stream of sentences: text, JSON lines or Parquet, one file after another.
 
-A line is a sentence; a blank line ends a document, as do the end of a file and of a row. Nothing but a line, or a
-piece of a long one, is held in memory.
+A line is a sentence; a blank line ends a document, as do the end of a file and of a row, unless rows are sentences.
+Nothing but a line, or a piece of a long one, is held in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipelines.errors import UserError
 from pipelines.tasks.columnar import decoded_array, is_text, plain_type
 from pipelines.tasks.parquet_reader import open_parquet
 from pipelines.tasks.source import BATCH_BYTES, file_digest
-from pipelines.training.corpus_lines import LineFile, pieces_of
+from pipelines.training.corpus_lines import LineFile, row_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +45,17 @@ class FileCorpus:
     Args:
         files: their paths.
         column: text column of JSON lines and Parquet.
+        sentences: their rows are sentences, blank ones the ends of documents; else each row is a document.
     """
 
     files: tuple[Path, ...]
     column: str
+    sentences: bool = False
+
+    @property
+    def ends_by_row(self) -> bool:
+        """Whether rows end documents."""
+        return not self.sentences and any(has_rows(path) for path in self.files)
 
     def inputs(self) -> list[dict[str, Any]]:
         """Name, bytes and sha256 of each file."""
@@ -67,17 +74,22 @@ class FileCorpus:
         sizes = [path.stat().st_size for path in self.files]
         total, before = max(1, sum(sizes)), 0
         for path, size in zip(self.files, sizes, strict=True):
-            for text, done in _file_pieces(path, self.column):
+            for text, done in _file_pieces(path, self):
                 yield Piece(text, (before + min(done, size)) / total)
             before += size
             yield Piece(None, before / total)
 
 
-def open_files(place: Path, column: str) -> FileCorpus:
+def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
     """A file, or the files of a folder; hidden ones and those with a leading underscore are left out.
 
+    Args:
+        place: the file or the folder.
+        column: text column of JSON lines and Parquet.
+        sentences: their rows are sentences.
+
     Raises:
-        UserError: nothing there, nothing in it, a column that is missing.
+        UserError: nothing there, nothing in it, a column that is missing, text alone where rows are spoken of.
     """
     if place.is_dir():
         known = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
@@ -99,7 +111,17 @@ def open_files(place: Path, column: str) -> FileCorpus:
     for path in found:
         if _suffix(path) == PARQUET_SUFFIX:
             _check_column(path, column)
-    return FileCorpus(tuple(found), column)
+    if sentences and not any(map(has_rows, found)):
+        raise UserError(
+            f"--rows sentences: expected JSON lines, Parquet or a data set on the hub, found text in --corpus {place}, "
+            "whose lines are sentences in any case; leave it out"
+        )
+    return FileCorpus(tuple(found), column, sentences)
+
+
+def has_rows(path: Path) -> bool:
+    """Whether a file has rows: it is no plain text."""
+    return _suffix(path) in (*JSON_SUFFIXES, PARQUET_SUFFIX)
 
 
 def _suffix(path: Path) -> str:
@@ -110,25 +132,25 @@ def _suffix(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def _file_pieces(path: Path, column: str) -> Iterator[tuple[str | None, int]]:
+def _file_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, int]]:
     """Sentences with the bytes of the file that were read for them; None ends a document."""
     kind = _suffix(path)
     if kind == PARQUET_SUFFIX:
-        yield from _parquet_pieces(path, column)
+        yield from _parquet_pieces(path, corpus)
     elif kind in JSON_SUFFIXES:
-        yield from _json_pieces(path, column)
+        yield from _json_pieces(path, corpus)
     else:
         with LineFile(path) as lines:
             yield from lines.pieces()
 
 
-def _json_pieces(path: Path, column: str) -> Iterator[tuple[str | None, int]]:
+def _json_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, int]]:
     with LineFile(path) as lines:
         for number, line, done in lines.whole(MOST_JSON):
             if not line.strip():
                 continue
-            yield from ((piece, done) for piece in pieces_of(_json_text(path, number, line, column)))
-            yield None, done
+            text = _json_text(path, number, line, corpus.column)
+            yield from ((piece, done) for piece in row_pieces(text, corpus.sentences))
 
 
 def _json_text(path: Path, number: int, line: str, column: str) -> str:
@@ -159,7 +181,7 @@ def _check_column(path: Path, column: str) -> None:
             )
 
 
-def _parquet_pieces(path: Path, column: str) -> Iterator[tuple[str | None, int]]:
+def _parquet_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, int]]:
     import pyarrow as pa
 
     size = path.stat().st_size
@@ -170,11 +192,11 @@ def _parquet_pieces(path: Path, column: str) -> Iterator[tuple[str | None, int]]
         most = max(1, min(65_536, BATCH_BYTES * rows // max(1, stored)))
         done = 0
         try:
-            for batch in file.iter_batches(most, columns=[column]):
-                for text in decoded_array(batch.column(0)).cast(pa.large_binary()).to_pylist():
+            for batch in file.iter_batches(most, columns=[corpus.column]):
+                for data in decoded_array(batch.column(0)).cast(pa.large_binary()).to_pylist():
                     done += 1
-                    yield from ((piece, size * done // rows) for piece in pieces_of(_text(path, done, text)))
-                    yield None, size * done // rows
+                    text = _text(path, done, data)
+                    yield from ((piece, size * done // rows) for piece in row_pieces(text, corpus.sentences))
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"{path}: expected a whole Parquet file, found damage: {error}") from error
 

@@ -8,6 +8,7 @@ import zlib
 from typing import IO, TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
+from pipelines.training.corpus_binary import BLOCK, REMEDY, refuse_binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ class LineFile:
             raise UserError(f"{path}: expected a readable file; {error.strerror or error}") from error
         packed = path.suffix.lower() == ".gz"
         self._file: Any = gzip.GzipFile(fileobj=self._raw, mode="rb") if packed else self._raw
+        self._looked = False
 
     def __enter__(self) -> LineFile:
         return self
@@ -83,6 +85,9 @@ class LineFile:
 
     def _read(self, number: int, most: int) -> bytes:
         try:
+            if not self._looked:
+                refuse_binary(self.path, self._file.peek(BLOCK)[:BLOCK])
+            self._looked = True
             data: bytes = self._file.readline(most)
         except (EOFError, OSError, zlib.error) as error:
             raise UserError(
@@ -95,8 +100,7 @@ class LineFile:
             )
         if b"\0" in data:
             raise UserError(
-                f"{self.path}, line {number}: expected text, found a binary file (it has zero bytes); give plain "
-                "text, JSON lines (.jsonl) or Parquet (.parquet), in UTF-8"
+                f"{self.path}, line {number}: expected text, found a binary file (it has zero bytes); {REMEDY}"
             )
         return data
 
@@ -124,6 +128,21 @@ def pieces_of(text: str) -> Iterator[str | None]:
             rest = rest[at:].lstrip()
         if rest:
             yield rest
+
+
+def row_pieces(text: str, sentence: bool) -> Iterator[str | None]:
+    """The sentences of a row, and None where a document ends.
+
+    Args:
+        text: of the row.
+        sentence: the row is one sentence, and the end of a document where it is blank; else it is a document, its
+            lines the sentences.
+    """
+    if sentence:
+        yield from pieces_of(" ".join(text.split("\n")))
+        return
+    yield from pieces_of(text)
+    yield None
 
 
 def _cut(data: bytes) -> tuple[bytes, bytes]:

@@ -116,7 +116,7 @@ def check_distill(request: DistillRequest) -> CheckedDistill:
         data.opened.split("train")
     teacher = find_files(request.teacher, request.teacher_revision, "teacher")
     check_teacher(teacher, data.task, request.reading.max_length)
-    student = plan_student(request, teacher)
+    student = plan_student(request, teacher, bool(request.intermediate.epochs))
     return CheckedDistill(data, train, teacher, student)
 
 
@@ -140,8 +140,13 @@ def check_teacher(teacher: TeacherFiles, task: Task, max_length: int) -> None:
     check_length(teacher.config, max_length, what)
 
 
-def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles) -> StudentPlan:
+def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles, learns_layers: bool) -> StudentPlan:
     """The student's shape, start and layer map, checked against its teacher.
+
+    Args:
+        request: what the user asked for.
+        teacher: files of the teacher.
+        learns_layers: whether a stage compares layers, which takes as many heads.
 
     Raises:
         UserError, DistillError: they do not fit.
@@ -156,7 +161,7 @@ def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles
         raise UserError(f"--student-init {TEACHER_LAYERS}: expected a student of the teacher's family, found {shape}")
     layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
     loss_settings(request).weights(config.num_hidden_layers)
-    if request.intermediate.epochs:
+    if learns_layers:
         _check_heads(config, teacher.config, request.losses)
     if request.start == TEACHER_LAYERS and config.hidden_size != teacher.config.hidden_size:
         raise UserError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from distill.stores import without_credentials
 from pipelines.training.distill_session import train_inputs
 from pipelines.training.folder import run_content, task_content
+from pipelines.training.step_parts import PARTS, parts_of
 
 if TYPE_CHECKING:
     from pipelines.training.distill_checks import CheckedDistill
@@ -24,7 +25,7 @@ def distill_content(request: DistillRequest, checked: CheckedDistill) -> dict[st
         request: what the user asked for.
         checked: its parts.
     """
-    data, machine, config = checked.data, request.machine, checked.student.config.to_dict()
+    data, config = checked.data, checked.student.config.to_dict()
     settings = {
         "student": {
             "config": {name: value for name, value in config.items() if name not in UNTELLING},
@@ -36,8 +37,7 @@ def distill_content(request: DistillRequest, checked: CheckedDistill) -> dict[st
         "losses": asdict(request.losses),
         "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
         "reading": asdict(request.reading),
-        "precision": machine.precision,
-        "accumulation": machine.accumulation,
+        "precision": request.machine.precision,
     }
     student = checked.student.found
     found = {"teacher": checked.teacher.found, **({"student": student} if student is not None else {})}
@@ -52,4 +52,5 @@ def distill_content(request: DistillRequest, checked: CheckedDistill) -> dict[st
         "student": checked.student.shape,
         "student_init": request.start,
     }
-    return {**run_content("distill", settings, task_content(data.task), inputs, models), "sources": sources}
+    content = run_content("distill", settings, task_content(data.task), inputs, models)
+    return {**content, PARTS: parts_of(request), "sources": sources}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.run_file import undone_if_refused
 from pipelines.store_address import shown_address
-from pipelines.training.cache_room import claim_caches, warn_of_rebuild
+from pipelines.training.cache_room import OFF, claim_caches, warn_of_rebuild
 from pipelines.training.distill_checks import check_disk, check_distill
 from pipelines.training.distill_content import INTERMEDIATE, PREDICTION, distill_content
 from pipelines.training.distill_plan import plan_distill
@@ -42,6 +42,7 @@ from pipelines.training.parts import write_part
 from pipelines.training.preflight import judge_teacher
 from pipelines.training.ranks import Ranks
 from pipelines.training.saving import save_model
+from pipelines.training.step_parts import with_parts
 from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: st
         JobError: training failed; the last checkpoint is kept.
     """
     storage = stage_storage(request.out, "a model")
-    started_run(storage, "distill", overwrite=False)
+    request = with_parts(request, started_run(storage, "distill", overwrite=False))
     checked = check_distill(request)
     content = distill_content(request, checked)
     ranks = Ranks(request.machine.device == "cpu")
@@ -91,6 +92,8 @@ def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: st
             if started is not None:
                 refuse_other_run(storage, started, content, done is not None)
             warn_of_rebuild(request.cache, started, reporter)
+            for stage in (INTERMEDIATE, PREDICTION) if done is not None else ():
+                drop_checkpoints(storage.local_folder() / stage)  # a kill may have left some
         if done is not None:
             return Trained(storage, done, False)
         return _Distillation(request, checked, storage, ranks, reporter).run(content, profile)
@@ -136,7 +139,8 @@ class _Distillation:
         listed = _listed(resolved["layer_map"])
         self.reporter.message(f"layer map: the student's layers learn from teacher layers {listed}")
         self.reporter.message(resolved["cache"]["words"])
-        with folder_lock(self.caches) if self.ranks.main else nullcontext():
+        kept = {resolved["cache"][stage] for stage in (INTERMEDIATE, PREDICTION)} != {OFF}
+        with folder_lock(self.caches) if kept and self.ranks.main else nullcontext():
             self.ranks.wait()
             if self.request.intermediate.epochs:
                 self._intermediate(resolved["cache"][INTERMEDIATE])
@@ -201,6 +205,8 @@ class _Distillation:
             self.ranks.wait()
         else:
             self.reporter.message("intermediate: done already")
+            if self.ranks.main:
+                drop_checkpoints(self.root / INTERMEDIATE)  # a kill may have left some
             self.stages[INTERMEDIATE] = told
         self.student = self._load_student(str(result))
 

@@ -37,6 +37,7 @@ from pipelines.training.parts import open_data, open_stream, task_columns, write
 from pipelines.training.plans import finetune_estimate
 from pipelines.training.ranks import Ranks
 from pipelines.training.saving import save_model
+from pipelines.training.step_parts import PARTS, parts_of, with_parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -126,7 +127,7 @@ def run_finetune(request: FinetuneRequest, reporter: TrainingReporter, profile: 
         JobError: training failed; the last checkpoint is kept.
     """
     storage = stage_storage(request.out, "a model")
-    started_run(storage, "finetune", overwrite=False)
+    request = with_parts(request, started_run(storage, "finetune", overwrite=False))
     encoder = check_finetune(request)
     content = finetune_content(request, encoder)
     ranks = Ranks(request.machine.device == "cpu")
@@ -141,6 +142,8 @@ def run_finetune(request: FinetuneRequest, reporter: TrainingReporter, profile: 
                 _write_inputs(request, encoder, storage, content if started is None else None)
         ranks.wait()
         if done is not None:
+            if ranks.main:
+                drop_checkpoints(storage.local_folder() / STAGE)  # a kill may have left some
             return Trained(storage, done, False)
         return _finetune(request, encoder, storage, ranks, ranks.reporter(reporter), profile if ranks.main else None)
 
@@ -152,7 +155,6 @@ def finetune_content(request: FinetuneRequest, encoder: Encoder) -> dict[str, An
         "recipe": asdict(request.recipe),
         "reading": asdict(request.reading),
         "precision": machine.precision,
-        "accumulation": machine.accumulation,
     }
     content = run_content(
         "finetune",
@@ -163,7 +165,7 @@ def finetune_content(request: FinetuneRequest, encoder: Encoder) -> dict[str, An
     )
     sources = {"data": str(request.data.data) if request.data.data else None, "data_revision": data.revision}
     model = {"model": request.model, "model_revision": encoder.found.revision}
-    return {**content, "sources": {**sources, **model, "device": machine.device}}
+    return {**content, PARTS: parts_of(request), "sources": {**sources, **model, "device": machine.device}}
 
 
 def _write_inputs(request: FinetuneRequest, encoder: Encoder, storage: Storage, content: dict[str, Any] | None) -> None:

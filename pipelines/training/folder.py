@@ -16,6 +16,7 @@ from pipelines.records import FORMAT_VERSION, sha256
 from pipelines.settings import differences, software_versions
 from pipelines.storage import PARTIAL, Storage
 from pipelines.store_address import shown_address
+from pipelines.training.step_parts import PARTS
 from pipelines.writable import refuse_unwritable
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 RUN, METRICS = "run.json", "metrics.json"
 COMPARED = ("kind", "settings", "task", "inputs", "models")
+WHILE_TRAINING = (PARTS, "versions")
 
 
 def stage_storage(out: str, what: str) -> Storage:
@@ -84,13 +86,13 @@ def refuse_other_run(
         storage: the folder.
         started: its run.json.
         asked: what run.json would say now.
-        finished: whether nothing is left to do: then software versions do not matter.
+        finished: whether nothing is left to do: then software versions and parts of a step do not matter.
         afresh: the option that starts anew.
 
     Raises:
         UserError: naming the fields.
     """
-    names = COMPARED if finished else (*COMPARED, "versions")
+    names = COMPARED if finished else (*COMPARED, *WHILE_TRAINING)
     there, now = ({name: content.get(name) for name in names} for content in (started, asked))
     found = differences(there, now, asked["kind"])
     if found:

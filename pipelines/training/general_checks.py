@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.training.cache_room import check_cache_place
@@ -32,8 +32,12 @@ class CheckedGeneral:
     student: StudentPlan
 
 
-def check_general(request: GeneralRequest) -> CheckedGeneral:
+def check_general(request: GeneralRequest, started: dict[str, Any] | None = None) -> CheckedGeneral:
     """Finds everything a request names; vocabularies, heads, lengths and layer map must fit.
+
+    Args:
+        request: what the user asked for.
+        started: run.json of an earlier start that is gone on with; None without one.
 
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
@@ -42,7 +46,7 @@ def check_general(request: GeneralRequest) -> CheckedGeneral:
 
     check_choices(request)
     check_cache_place(request.cache)
-    corpus = open_corpus(request.corpus)
+    corpus = open_corpus(request.corpus, started)
     teacher = find_files(request.teacher, request.teacher_revision, "teacher")
     check_vocabulary_size(teacher.config, teacher.tokenizer, "teacher")
     check_length(teacher.config, request.reading.max_length, "teacher")
@@ -52,7 +56,7 @@ def check_general(request: GeneralRequest) -> CheckedGeneral:
         )
     if request.masked_lm.on:
         _check_masked_lm(teacher)
-    student = plan_student(request, teacher)
+    student = plan_student(request, teacher, learns_layers=True)
     if request.masked_lm.on and student.config.model_type != "bert":
         raise UserError(
             f"--mlm-weight and --mlm-soft: expected a student of type bert, found {student.config.model_type}; leave "

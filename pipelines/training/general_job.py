@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import time
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.run_file import undone_if_refused
-from pipelines.training.cache_room import claim_caches, warn_of_rebuild
+from pipelines.training.cache_room import OFF, claim_caches, warn_of_rebuild
 from pipelines.training.distill_checks import check_disk
-from pipelines.training.distill_content import UNTELLING
 from pipelines.training.distill_job import cache_root
 from pipelines.training.distill_session import open_targets
 from pipelines.training.estimates import is_long
@@ -22,30 +20,32 @@ from pipelines.training.folder import (
     drop_checkpoints,
     finished_metrics,
     publish,
-    refuse_other_run,
-    run_content,
     stage_storage,
     started_run,
 )
 from pipelines.training.general_card import general_card
 from pipelines.training.general_checks import check_general
-from pipelines.training.general_plan import plan_general
+from pipelines.training.general_content import KIND, general_content, refuse_other_general, with_general_parts
+from pipelines.training.general_plan import BegunGeneral, plan_general, refuse_by_beginning
 from pipelines.training.general_request import WARMUP_STEPS
 from pipelines.training.general_session import load_models, make_stage, packed_stream
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.packed import FOLDER, pack_corpus, packed_corpus
-from pipelines.training.ranks import Ranks
+from pipelines.training.ranks import Ranks, wait_for_main
 from pipelines.training.saving import save_model
 from pipelines.wording import duration
 
 if TYPE_CHECKING:
     from distill.checkpoints import RunState
+    from distill.student import Student
+    from distill.teacher import Teacher
     from pipelines.storage import Storage
     from pipelines.training.general_checks import CheckedGeneral
     from pipelines.training.general_request import GeneralRequest
+    from pipelines.training.packed import Packed
     from pipelines.training.reporting import TrainingReporter
 
-KIND, STAGE = "distill-general", "general"
+STAGE = "general"
 
 
 def run_general(request: GeneralRequest, reporter: TrainingReporter) -> Trained:
@@ -63,9 +63,10 @@ def run_general(request: GeneralRequest, reporter: TrainingReporter) -> Trained:
         JobError: training failed; the last checkpoint is kept.
     """
     storage = stage_storage(request.out, "a model")
-    started_run(storage, KIND, overwrite=False)
-    checked = check_general(request)
-    content = _content(request, checked)
+    started = started_run(storage, KIND, overwrite=False)
+    request = with_general_parts(request, started)
+    checked = check_general(request, None if request.overwrite else started)
+    content = general_content(request, checked)
     ranks = Ranks(request.machine.device == "cpu")
     with ranks.writing(storage):
         done = None if request.overwrite else finished_metrics(storage)
@@ -73,9 +74,11 @@ def run_general(request: GeneralRequest, reporter: TrainingReporter) -> Trained:
         if ranks.main:
             started = started_run(storage, KIND, request.overwrite)
             if started is not None:
-                refuse_other_run(storage, started, content, done is not None)
+                refuse_other_general(storage, started, content, done is not None)
             warn_of_rebuild(request.cache, started, reporter)
         if done is not None:
+            if ranks.main:
+                drop_checkpoints(storage.local_folder() / STAGE)  # a kill may have left some
             return Trained(storage, done, False)
         ranks.wait()
         return _General(request, checked, storage, ranks, reporter).run(content)
@@ -93,7 +96,7 @@ class _General:
         reporter: TrainingReporter,
     ) -> None:
         self.request, self.checked, self.storage, self.ranks = request, checked, storage, ranks
-        self.reporter = ranks.reporter(reporter)
+        self.reporter, self.told = ranks.reporter(reporter), reporter
         self.root, self.caches = storage.local_folder(), cache_root(request, storage)
 
     def run(self, content: dict[str, Any]) -> Trained:
@@ -101,15 +104,15 @@ class _General:
         from distill.folder_lock import folder_lock
 
         if self.ranks.main:
-            with undone_if_refused(self.storage, fresh=self.storage.read_json(RUN) is None):
-                self._begin(content)
-        while packed_corpus(self.storage) is None or "resolved" not in (self.storage.read_json(RUN) or {}):
-            time.sleep(1)  # a barrier would not wait for as long as a large corpus takes
+            self._begin(content)
+        else:
+            wait_for_main(self.storage, _is_begun, "the packed corpus", self.ranks, self.told)
         self.ranks.wait()
         resolved = (self.storage.read_json(RUN) or {})["resolved"]
         self.reporter.message(f"layer map: the student's layers learn from teacher layers {_listed(resolved)}")
         self.reporter.message(resolved["cache"]["words"])
-        with folder_lock(self.caches) if self.ranks.main else nullcontext():
+        kept = resolved["cache"]["content"] != OFF
+        with folder_lock(self.caches) if kept and self.ranks.main else nullcontext():
             self.ranks.wait()
             self._train(resolved)
         self.ranks.wait()
@@ -117,23 +120,35 @@ class _General:
 
     def _begin(self, content: dict[str, Any]) -> None:
         """Writes what all ranks then find; on a first start it resolves what run.json keeps for resumes."""
-        request, storage = self.request, self.storage
+        request, checked, storage = self.request, self.checked, self.storage
         started = storage.read_json(RUN)
-        if started is None:
-            storage.write_json(RUN, content)  # first of all: it says whose folder this is
-        models = load_models(request, self.checked)
-        make_stage(request, models[1], models[0])  # refuses what does not fit before a corpus is read for hours
-        length, limit = request.reading.max_length, request.corpus.limit
+        resolved = started is not None and "resolved" in started
+        with undone_if_refused(storage, fresh=started is None):  # and not once there is a corpus, the work of hours
+            if not resolved:
+                storage.write_json(RUN, content)  # first of all: it says whose folder this is
+            teacher, student = load_models(request, checked)
+            make_stage(request, student, teacher)  # refuses what does not fit before a corpus is read for hours
+            if not resolved and packed_corpus(storage) is None:
+                refuse_by_beginning(request, checked, teacher, self.root, self.caches)
+            packed = self._pack()
+        if not resolved:
+            storage.write_json(RUN, {**content, "resolved": self._resolved(packed, teacher, student)})
+
+    def _pack(self) -> Packed:
+        length, limit = self.request.reading.max_length, self.request.corpus.limit
         tokenizer = self.checked.teacher.tokenizer
-        packed = pack_corpus(storage, self.checked.corpus, tokenizer, length, limit, self.reporter)
+        packed = pack_corpus(self.storage, self.checked.corpus, tokenizer, length, limit, self.reporter)
         self.reporter.message(f"corpus: {packed.sequences:,} sequences, {packed.tokens:,} tokens")
-        if started is not None and "resolved" in started:
-            return
-        plan = plan_general(request, self.checked, *models, self.root, packed, self.caches)
+        return packed
+
+    def _resolved(self, packed: Packed, teacher: Teacher, student: Student) -> dict[str, Any]:
+        request = self.request
+        begun = BegunGeneral(packed=True)
+        plan = plan_general(request, self.checked, teacher, student, self.root, packed, self.caches, begun)
         check_disk(self.caches, plan.estimate.cache_bytes, "the teacher cache")
         check_disk(self.root, plan.estimate.disk_bytes, "checkpoints and models")
         stream = packed_stream(request, self.checked, str(self.root / FOLDER), static=True)
-        claim_caches(request.cache, models[0], stream, {plan.cache.content}, self.caches)
+        claim_caches(request.cache, teacher, stream, {plan.cache.content}, self.caches)
         for note in plan.estimate.notes:
             self.reporter.warning(note)
         seconds = plan.estimate.seconds
@@ -142,7 +157,7 @@ class _General:
                 f"this will take {duration(seconds)} on this machine; for a first look --max-steps 100 or --limit; a "
                 "GPU is much faster"
             )
-        resolved = {
+        return {
             "layer_map": self.checked.student.layer_map,
             "student_start": self.checked.student.start,
             "cache": asdict(plan.cache),
@@ -151,7 +166,6 @@ class _General:
             "device": request.machine.device,
             "estimated_seconds": round(seconds, 1),
         }
-        storage.write_json(RUN, {**(started or content), "resolved": resolved})
 
     def _train(self, resolved: dict[str, Any]) -> None:
         request, recipe, content = self.request, self.request.recipe, resolved["cache"]["content"]
@@ -195,8 +209,10 @@ class _General:
             "corpus": f"{resolved['sequences']:,} sequences of at most {request.reading.max_length} tokens, "
             f"{resolved['tokens']:,} tokens",
             "training": f"{state.step:,} steps of {recipe.batch_rows} sequences, learning rate {recipe.learning_rate}",
-            "losses": ", ".join(request.losses.kinds)
-            + (f", masked LM (weight {choice.weight}, teacher's predictions {choice.soft})" if choice.on else ""),
+            "losses": ", ".join(
+                (request.losses.kinds if request.losses.of_layers else ())
+                + ((f"masked LM (weight {choice.weight}, teacher's predictions {choice.soft})",) if choice.on else ())
+            ),
             "seed": request.reading.seed,
         }
         about = (
@@ -206,37 +222,9 @@ class _General:
         return general_card(about, facts, choice.on)
 
 
-def _content(request: GeneralRequest, checked: CheckedGeneral) -> dict[str, Any]:
-    machine, student = request.machine, checked.student
-    config = {name: value for name, value in student.config.to_dict().items() if name not in UNTELLING}
-    settings = {
-        "student": {
-            "config": config,
-            "start": request.start if student.found is None else None,  # else its fingerprint tells
-            "layer_map": student.layer_map,
-            "embeddings": request.embeddings,
-        },
-        "recipe": asdict(request.recipe),
-        "losses": asdict(request.losses),
-        "masked_lm": asdict(request.masked_lm),
-        "corpus": {"column": request.corpus.column, "limit": request.corpus.limit},
-        "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
-        "reading": asdict(request.reading),
-        "precision": machine.precision,
-        "accumulation": machine.accumulation,
-    }
-    models = {"teacher": checked.teacher.found.fingerprint}
-    if student.found is not None:
-        models["student"] = student.found.fingerprint
-    sources = {
-        "corpus": request.corpus.place,
-        "teacher": request.teacher,
-        "teacher_revision": checked.teacher.found.revision,
-        "student": student.shape,
-        "student_init": request.start,
-    }
-    inputs = {"corpus": checked.corpus.inputs()}
-    return {**run_content(KIND, settings, {"name": "general"}, inputs, models), "sources": sources}
+def _is_begun(storage: Storage) -> bool:
+    """Whether the corpus is packed and all that hangs on it was decided."""
+    return packed_corpus(storage) is not None and "resolved" in (storage.read_json(RUN) or {})
 
 
 def _last_losses(path: Any) -> dict[str, float]:

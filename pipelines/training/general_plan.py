@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.storage import Storage
+from pipelines.training.cache_job import bytes_of
+from pipelines.training.corpus_hub import HubCorpus
+from pipelines.training.distill_checks import check_disk
 from pipelines.training.distill_session import taught_examples
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, weights_bytes
+from pipelines.training.folder import RUN, finished_metrics, stage_storage, started_run
 from pipelines.training.foreign_cache import refuse_foreign_caches
-from pipelines.training.general_session import CacheDecision, decide_cache, make_stage, packed_stream
-from pipelines.training.measure import sample_batches, stage_cost
-from pipelines.training.packed import FOLDER, GROUP_SEQUENCES, pack_corpus
+from pipelines.training.general_content import KIND, general_content, refuse_other_general, with_general_parts
+from pipelines.training.general_request import SENTENCES
+from pipelines.training.general_session import GeneralCache, decide_cache, make_stage, packed_stream
+from pipelines.training.measure import NOTHING, sample_batches, stage_cost
+from pipelines.training.packed import FOLDER, GROUP_SEQUENCES, pack_corpus, packed_corpus
 from pipelines.training.reporting import SilentTraining
 
 if TYPE_CHECKING:
@@ -39,8 +46,23 @@ class GeneralPlan:
     sequences: int
     tokens: int
     known: bool | None
-    cache: CacheDecision
+    cache: GeneralCache
     estimate: TrainingEstimate
+
+
+@dataclass(frozen=True)
+class BegunGeneral:
+    """What an earlier start left.
+
+    Args:
+        cache: its decision, which holds; None where none was made yet.
+        packed: whether the whole corpus lies packed in its folder.
+        done: whether nothing is left to do.
+    """
+
+    cache: GeneralCache | None = None
+    packed: bool = False
+    done: bool = False
 
 
 def plan_general(
@@ -51,6 +73,7 @@ def plan_general(
     folder: Path,
     packed: Packed,
     caches: Path,
+    begun: BegunGeneral,
 ) -> GeneralPlan:
     """Decides on the cache and measures a few steps; writes nothing.
 
@@ -62,6 +85,7 @@ def plan_general(
         folder: where the packed corpus, or its beginning, lies.
         packed: what lies there.
         caches: folder of the caches.
+        begun: what an earlier start left.
 
     Raises:
         UserError: the folder of caches is another run's, or the cache does not fit its budget.
@@ -69,21 +93,24 @@ def plan_general(
     """
     sequences, known = _whole(packed, request.corpus.limit)
     stream = packed_stream(request, checked, str(folder / FOLDER), static=True)
-    cache = decide_cache(request, teacher, stream, caches, sequences)
-    refuse_foreign_caches(request.cache, teacher, stream, {cache.content}, caches)
-    cost = stage_cost(make_stage(request, student, teacher), teacher, sample_batches(stream), request.machine)
+    cache = begun.cache or decide_cache(request, teacher, stream, caches, sequences)
+    cost, needed, disk = NOTHING, 0, 0
+    if not begun.done:
+        refuse_foreign_caches(request.cache, teacher, stream, {cache.content}, caches)
+        cost = stage_cost(make_stage(request, student, teacher), teacher, sample_batches(stream), request.machine)
+        needed = cache.bytes if begun.cache is None else max(0, cache.bytes - bytes_of(caches / cache.content))
+        corpus_bytes = 0 if begun.packed else _shard_bytes(packed, sequences)
+        disk = weights_bytes(student.model.num_parameters()) + corpus_bytes
     seed = request.reading.seed
     taught = taught_examples(request.recipe, sequences, cache.content, True, seed)
-    stage = StageEstimate("general", request.recipe, sequences, cost, taught, seed)
-    bytes_of = sum(file["bytes"] for file in packed.files.values()) * sequences // packed.sequences
-    disk = weights_bytes(student.model.num_parameters()) + bytes_of
-    notes = layer_map_note(checked.student.layer_map)
-    estimate = TrainingEstimate((stage,), cache.words, cache.bytes, disk, notes)
+    stage = StageEstimate("general", request.recipe, sequences, cost, taught, seed, begun.done)
+    notes = layer_map_note(checked.student.layer_map) + _fill_note(request, checked, packed)
+    estimate = TrainingEstimate((stage,), cache.words, needed, disk, notes)
     return GeneralPlan(sequences, packed.tokens * sequences // packed.sequences, known, cache, estimate)
 
 
 def plan_from_beginning(request: GeneralRequest, folder: str) -> GeneralPlan:
-    """`--dry-run`: packs the beginning of the corpus into a folder that is thrown away.
+    """`--dry-run`: packs the beginning of a corpus that is not packed yet into a folder that is thrown away.
 
     Args:
         request: what the user asked for.
@@ -93,20 +120,86 @@ def plan_from_beginning(request: GeneralRequest, folder: str) -> GeneralPlan:
         UserError, AugmentError, DistillError: something cannot be used.
     """
     from pipelines.training.distill_job import cache_root
-    from pipelines.training.folder import stage_storage, started_run
     from pipelines.training.general_checks import check_general
     from pipelines.training.general_session import load_models
 
     storage = stage_storage(request.out, "a model")
-    started_run(storage, "distill-general", overwrite=False)
-    checked = check_general(request)
-    sample = Storage(folder)
+    started_run(storage, KIND, overwrite=False)
+    started = None if request.overwrite else storage.read_json(RUN)
+    request = with_general_parts(request, started)
+    checked = check_general(request, started)
+    begun, packed = BegunGeneral(), None
+    if started is not None:
+        begun, packed = _begun(storage, started), packed_corpus(storage)
+        refuse_other_general(storage, started, general_content(request, checked), begun.done)
+    place = storage if packed is not None else Storage(folder)
+    packed = packed or _beginning(request, checked, place)
+    models, caches = load_models(request, checked), cache_root(request, storage)
+    return plan_general(request, checked, *models, place.local_folder(), packed, caches, begun)
+
+
+def refuse_by_beginning(
+    request: GeneralRequest, checked: CheckedGeneral, teacher: Teacher, root: Path, caches: Path
+) -> None:
+    """Refuses by the beginning of a long corpus what its whole would be refused for after hours of packing.
+
+    The beginning tells the size of the whole roughly, so half of it must be too much. Of a data set on the hub it
+    tells nothing, nor whether records that lie there are this corpus's own.
+
+    Args:
+        request: what the user asked for.
+        checked: its parts.
+        teacher: the teacher.
+        root: folder of the run.
+        caches: folder of the caches.
+
+    Raises:
+        UserError: a full cache was asked for and does not fit, or the disk is too small.
+    """
+    if isinstance(checked.corpus, HubCorpus) or caches.exists():
+        return
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        packed = _beginning(request, checked, Storage(folder))
+        sequences, known = _whole(packed, request.corpus.limit)
+        if known:
+            return
+        stream = packed_stream(request, checked, f"{folder}/{FOLDER}", static=True)
+        cache = decide_cache(request, teacher, stream, caches, sequences // 2)
+    check_disk(caches, cache.bytes, "the teacher cache")
+    check_disk(root, _shard_bytes(packed, sequences // 2), "the packed corpus")
+
+
+def _begun(storage: Storage, started: dict[str, Any]) -> BegunGeneral:
+    cache = GeneralCache(**started["resolved"]["cache"]) if "resolved" in started else None
+    return BegunGeneral(cache, packed_corpus(storage) is not None, finished_metrics(storage) is not None)
+
+
+def _beginning(request: GeneralRequest, checked: CheckedGeneral, place: Storage) -> Packed:
+    """Packs the first sequences of a corpus."""
     most = min(GROUP_SEQUENCES, request.corpus.limit or GROUP_SEQUENCES)
     tokenizer, length = checked.teacher.tokenizer, request.reading.max_length
-    packed = pack_corpus(sample, checked.corpus, tokenizer, length, most, SilentTraining())
-    teacher, student = load_models(request, checked)
-    caches = cache_root(request, storage)
-    return plan_general(request, checked, teacher, student, sample.local_folder(), packed, caches)
+    return pack_corpus(place, checked.corpus, tokenizer, length, most, SilentTraining())
+
+
+def _shard_bytes(packed: Packed, sequences: int) -> int:
+    """Bytes of a corpus by those of its beginning."""
+    return int(sum(file["bytes"] for file in packed.files.values())) * sequences // packed.sequences
+
+
+def _fill_note(request: GeneralRequest, checked: CheckedGeneral, packed: Packed) -> tuple[str, ...]:
+    """What to say where documents are so short that most of a sequence stays empty."""
+    mean, length = packed.tokens / packed.sequences, request.reading.max_length
+    if mean >= length / 2:
+        return ()
+    if checked.corpus.ends_by_row:
+        why = "each row is a document: if rows are sentences, give --rows sentences"
+    else:
+        why = f"a document ends at each blank {'row' if request.corpus.rows == SENTENCES else 'line'}: if sentences"
+        why += " of one document are set apart by them, take them out"
+    return (
+        f"the corpus's sequences have {mean:.0f} tokens on average where {length} would fit, for no sequence spans two "
+        f"documents, and {why}; if the documents are so short, a lower --max-length costs nothing",
+    )
 
 
 def _whole(packed: Packed, limit: int | None) -> tuple[int, bool | None]:

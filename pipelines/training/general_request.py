@@ -12,6 +12,7 @@ from pipelines.training.teaching import CacheChoice, LossChoice
 
 GENERAL_RECIPE = StageRecipe(epochs=3, batch_rows=256, learning_rate=1e-4)
 WARMUP_STEPS = 10_000  # or a tenth of the run, whichever is less
+DOCUMENTS, SENTENCES = "documents", "sentences"  # what a row of JSON lines, Parquet or the hub is
 EMBEDDINGS = ("random", "projected")
 RANDOM = "random"
 CPU_PART, GPU_PART = 32, 128  # sequences that go through the models at once: their attention scores are kept
@@ -27,6 +28,7 @@ class CorpusChoice:
         config: configuration of a data set on the hub.
         revision: of it.
         limit: sequences at most; None for all.
+        rows: what a row is: documents, or sentences, a blank one the end of a document.
 
     Raises:
         UserError: a value out of its range.
@@ -37,8 +39,11 @@ class CorpusChoice:
     config: str | None = None
     revision: str | None = None
     limit: int | None = None
+    rows: str = DOCUMENTS
 
     def __post_init__(self) -> None:
+        if self.rows not in (DOCUMENTS, SENTENCES):
+            raise UserError(f"--rows: expected {DOCUMENTS} or {SENTENCES}, found {self.rows!r}")
         if self.limit is not None and self.limit < 1:
             raise UserError(f"--limit: expected at least 1, found {self.limit}")
 
@@ -122,8 +127,7 @@ class GeneralRequest:
                 f"--embedding-init {self.embeddings}: expected --student-init random, found {self.start}, which brings "
                 "embeddings of its own; leave one of them out"
             )
-        if self.cache.mode == "logits":
-            raise UserError("--cache logits: expected auto, full or off, for there are no logits to keep here")
+        self._check_cache()
         if self.losses.temperature != 1 and not self.masked_lm.soft:
             raise UserError("--temperature: expected --mlm-soft beside it, found none; give both or neither")
         if not self.losses.of_layers and not self.masked_lm.on:
@@ -132,10 +136,22 @@ class GeneralRequest:
             raise UserError("--epochs: expected at least 1, found 0")
         self.machine.check_parts(self.recipe)
 
-    @property
-    def intermediate(self) -> StageRecipe:
-        """The recipe of the stage that learns layers, as other requests name it."""
-        return self.recipe
+    def _check_cache(self) -> None:
+        """Refuses a cache of nothing, and options of one that will not be kept."""
+        mode, named = self.cache.mode, self.cache.named
+        if mode == "logits":
+            raise UserError("--cache logits: expected auto, full or off, for there are no logits to keep here")
+        if mode == "full" and not self.losses.of_layers:
+            raise UserError(
+                "--cache full: expected a loss of the layers with a weight above 0, for their states are what is kept, "
+                "found none in --layer-weights; raise one, or leave --cache out"
+            )
+        if mode == "auto" and self.masked_lm.on and named:
+            raise UserError(
+                f"{named[0]}: expected --cache full beside it, found auto, which keeps no cache where tokens are "
+                "masked: it would have the same ones masked in every epoch; add --cache full, or leave "
+                f"{' and '.join(named)} out"
+            )
 
 
 def default_accumulation(batch_rows: int, device: str, processes: int) -> int:

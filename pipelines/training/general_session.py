@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CacheDecision:
+class GeneralCache:
     """What is kept of the teacher's outputs, as run.json records it.
 
     Args:
@@ -99,10 +99,11 @@ def packed_stream(request: GeneralRequest, checked: CheckedGeneral, place: str, 
     return ShardStream(files, columns, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, settings)
 
 
-def decide_cache(
-    request: GeneralRequest, teacher: Teacher, stream: ShardStream, root: Path, rows: int
-) -> CacheDecision:
+def decide_cache(request: GeneralRequest, teacher: Teacher, stream: ShardStream, root: Path, rows: int) -> GeneralCache:
     """Whether the teacher's outputs are kept: only where a second epoch reads them, and within the budget.
+
+    Beside a masked-LM loss only where it was asked for: a cache has one pass of the teacher, hence one choice of
+    masked tokens, and what a student learns shall not depend on the free disk.
 
     Args:
         request: what the user asked for.
@@ -119,16 +120,22 @@ def decide_cache(
 
     mode, recipe = CacheMode(request.cache.mode), request.recipe
     if mode is CacheMode.OFF:
-        return CacheDecision(OFF, "teacher cache: off", 0)
+        return GeneralCache(OFF, "teacher cache: off", 0)
+    if not request.losses.of_layers:
+        return GeneralCache(OFF, "teacher cache: off (of the layers nothing is learnt)", 0)
+    if mode is CacheMode.AUTO and request.masked_lm.on:
+        words = "teacher cache: off (each epoch masks other tokens; --cache full would mask the same ones in all)"
+        return GeneralCache(OFF, words, 0)
     key = cache_key(teacher, stream, CacheMode.FULL)
     room = cache_room(request.cache, root, key, stream)
     plan = plan_in_room(mode, sample_lengths(stream), rows, key, room, "auto or off")
     if plan.content is not CacheMode.FULL:
-        return CacheDecision(OFF, str(replace(plan, content=CacheMode.OFF)), 0)
+        return GeneralCache(OFF, str(replace(plan, content=CacheMode.OFF)), 0)
     if mode is CacheMode.AUTO and recipe.steps(rows) <= -(-rows // recipe.batch_rows):
         words = "teacher cache: off (no sequence is seen twice, and what is never read is not kept)"
-        return CacheDecision(OFF, words, 0)
-    return CacheDecision("full", str(plan), max(0, plan.full_bytes - room.there))
+        return GeneralCache(OFF, words, 0)
+    words = f"{plan}; the same tokens are masked in every epoch" if request.masked_lm.on else str(plan)
+    return GeneralCache("full", words, max(0, plan.full_bytes - room.there))
 
 
 def _masking(request: GeneralRequest, checked: CheckedGeneral, static: bool) -> MaskSettings | None:

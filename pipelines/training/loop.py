@@ -48,7 +48,7 @@ def train_settings(recipe: StageRecipe, machine: Machine, seed: int) -> TrainSet
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         max_steps=recipe.max_steps,
-        accumulation=machine.accumulation,
+        accumulation=machine.accumulation or 1,
         precision=Precision(machine.precision),
         seed=seed,
         checkpoint_every=machine.checkpoint_every,

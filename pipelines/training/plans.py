@@ -9,6 +9,7 @@ from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, subset_note, weights_bytes
 from pipelines.training.folder import RUN, finished_metrics, refuse_other_run, stage_storage, started_run
 from pipelines.training.parts import open_stream, task_columns, write_part
+from pipelines.training.step_parts import with_parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,7 +32,7 @@ def plan_finetune(request: FinetuneRequest, folder: str) -> TrainingEstimate:
     from pipelines.training.models import load_classifier
 
     storage = stage_storage(request.out, "a model")
-    started_run(storage, "finetune", overwrite=False)
+    request = with_parts(request, started_run(storage, "finetune", overwrite=False))
     encoder = check_finetune(request)
     started = None if request.overwrite else storage.read_json(RUN)
     done = started is not None and finished_metrics(storage) is not None
@@ -86,7 +87,7 @@ def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
     from pipelines.training.teacher_kernel import pack_teacher
 
     storage = stage_storage(request.out, "a model")
-    started_run(storage, "distill", overwrite=False)
+    request = with_parts(request, started_run(storage, "distill", overwrite=False))
     checked = check_distill(request)
     started = None if request.overwrite else storage.read_json(RUN)
     begun = begun_distillation(storage, started)

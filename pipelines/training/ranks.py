@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pipelines.lock import only_writer
+from pipelines.errors import JobError, UserError
+from pipelines.lock import only_writer, refuse_if_held
 from pipelines.training.reporting import SilentTraining
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pipelines.storage import Storage
     from pipelines.training.reporting import TrainingReporter
+
+LOOK_EVERY, SAY_EVERY = 1.0, 60.0  # seconds
 
 
 class Ranks:
@@ -37,6 +41,11 @@ class Ranks:
         """Number of this process."""
         return int(self._state.process_index)
 
+    @property
+    def speaks(self) -> bool:
+        """Whether this process says what is waited for: one on a machine does, where the main process does not."""
+        return self.rank == 1 or bool(self._state.is_local_main_process)
+
     def wait(self) -> None:
         """Waits until all are here."""
         self._state.wait_for_everyone()
@@ -52,6 +61,43 @@ class Ranks:
             self.wait()
             yield
             self.wait()
+
+
+def wait_for_main(
+    storage: Storage, ready: Callable[[Storage], bool], what: str, ranks: Ranks, reporter: TrainingReporter
+) -> None:
+    """Waits for what the main process writes, for as long as it takes: a barrier would give up.
+
+    Args:
+        storage: the folder that the main process holds.
+        ready: whether it is there.
+        what: is waited for, for messages.
+        ranks: this process.
+        reporter: of this process; is told once a minute what is waited for.
+
+    Raises:
+        JobError: the main process is gone, or writes somewhere else.
+    """
+    said = time.monotonic()
+    while not ready(storage):
+        if not _is_held(storage) and not ready(storage):
+            raise JobError(
+                f"{storage.display()}: expected the first process to write {what}, found nobody at work there; see "
+                "what it said, and run the same command again. On several machines all must share the folder of --out"
+            )
+        if ranks.speaks and time.monotonic() - said >= SAY_EVERY:
+            said = time.monotonic()
+            reporter.message(f"process {ranks.rank}: waiting for the first process to write {what}")
+        time.sleep(LOOK_EVERY)
+
+
+def _is_held(storage: Storage) -> bool:
+    """Whether a process holds the folder's lock."""
+    try:
+        refuse_if_held(storage)
+    except UserError:
+        return True
+    return False
 
 
 def leave_ranks() -> None:

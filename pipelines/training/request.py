@@ -54,7 +54,8 @@ class Machine:
     Args:
         device: `cpu` or `cuda`, resolved.
         precision: of matrix products.
-        accumulation: parts a step's examples are cut into.
+        accumulation: parts that each process cuts its share of a step into; None for those that the run was begun
+            with, or as many as are usual.
         checkpoint_every: steps after which a killed run goes on; an epoch's end is kept in any case.
 
     Raises:
@@ -63,14 +64,14 @@ class Machine:
 
     device: str = "cpu"
     precision: str = "fp32"
-    accumulation: int = 1
+    accumulation: int | None = None
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UserError(f"--precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
         for option, value in (("accumulation", self.accumulation), ("checkpoint-every", self.checkpoint_every)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise UserError(f"--{option}: expected at least 1, found {value}")
         if self.precision == "fp16" and self.device == "cpu":
             raise UserError("--precision fp16: expected a GPU, found --device cpu; use bf16 or fp32")
@@ -84,7 +85,7 @@ class Machine:
         Raises:
             UserError: naming the two numbers.
         """
-        if recipe.epochs and self.accumulation > recipe.batch_rows:
+        if recipe.epochs and (self.accumulation or 1) > recipe.batch_rows:
             raise UserError(
                 f"--accumulation: expected at most {recipe.batch_rows}, the examples of a step, found "
                 f"{self.accumulation}; lower it, or raise the batch size"

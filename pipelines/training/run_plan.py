@@ -176,10 +176,11 @@ def _plan_distill(
 
     asked = request.distill
     train = shards_of(asked.train) if rows is None and asked.train is not None else None
-    checked = CheckedDistill(open_data(asked.data), train, files, plan_student(asked, files))
+    learns_layers = bool(asked.intermediate.epochs)
+    checked = CheckedDistill(open_data(asked.data), train, files, plan_student(asked, files, learns_layers))
     model = load_classifier(files.found, files.config, asked.reading.seed if drawn else None)
     move(model, asked.machine.device)
-    layers = checked.student.layer_map if asked.intermediate.epochs else ()
+    layers = checked.student.layer_map if learns_layers else ()
     teacher = Teacher(model, layers, Precision(asked.machine.precision))
     student = load_student(asked, checked, teacher)
     pack_teacher(teacher)

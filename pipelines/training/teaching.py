@@ -95,7 +95,11 @@ class CacheChoice:
     def __post_init__(self) -> None:
         if self.mode not in CACHES:
             raise UserError(f"--cache: expected one of {', '.join(CACHES)}, found {self.mode!r}")
+        if self.mode == "off" and self.named:
+            raise UserError(f"--cache off: expected no {' and no '.join(self.named)} beside it; leave one of them out")
+
+    @property
+    def named(self) -> list[str]:
+        """The options beside the mode that the user typed."""
         given = {"--cache-budget": self.budget, "--cache-dir": self.folder, "--rebuild-cache": self.rebuild or None}
-        typed = [option for option, value in given.items() if value is not None]
-        if self.mode == "off" and typed:
-            raise UserError(f"--cache off: expected no {' and no '.join(typed)} beside it; leave one of them out")
+        return [option for option, value in given.items() if value is not None]

@@ -16,11 +16,12 @@ from distill.general import GeneralStage, MaskedLmLoss, head_logits
 from distill.losses import LossSettings
 from distill.masking import UNMASKED, MaskSettings
 from distill.objectives import IntermediateStage
+from distill.outputs import recorded_layers
 from distill.projections import Projections
 from distill.shards import Position
 from distill.student import Student
 from distill.targets import Targets, cache_key
-from distill.teacher import Teacher, model_inputs
+from distill.teacher import Teacher, Wanted, model_inputs
 from distill.teacher_cache import TeacherCache
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
@@ -71,6 +72,50 @@ def test_masked_lm_losses_are_those_of_plain_code(data):
     layers = plain(inputs, teacher.targets(batch, plain.wanted), None)
     for kind in ("embedding", "attention", "hidden"):
         assert torch.equal(layers[kind], found[kind])
+
+
+NOTHING = LossSettings(layer_weights=(0, 0, 0, 1))
+
+
+def test_layers_of_no_weight_cost_nothing(data, tmp_path, monkeypatch):
+    student, teacher = pair()
+    batch = masked_batch(data)
+    stage = GeneralStage(student, teacher, NOTHING, MaskedLmLoss(1.0)).eval()
+    assert stage.wanted == Wanted()
+    assert recorded_layers(student.model) == ()
+    inputs, labels = model_inputs(batch, student.model), torch.from_numpy(batch.labels)
+    found = stage(inputs, teacher.targets(batch, stage.wanted), labels)
+    whole = GeneralStage(student, teacher, LossSettings(), MaskedLmLoss(1.0)).eval()
+    expected = whole(inputs, teacher.targets(batch, whole.wanted), labels)
+    assert list(found) == ["mlm"]
+    torch.testing.assert_close(found["mlm"], expected["mlm"])
+    monkeypatch.setattr("distill.teacher.encoder_outputs", None)
+    monkeypatch.setattr("distill.teacher.embedding_output", None)
+    before = student.projections.W_h.clone()
+    stage = GeneralStage(student, teacher, NOTHING, MaskedLmLoss(1.0))
+    train(stage, stream_of(data, masking=MaskSettings()), Targets(teacher), tmp_path, settings(max_steps=2))
+    assert torch.equal(student.projections.W_h, before)
+
+
+def test_the_soft_loss_alone_wants_the_states_alone(data):
+    student, teacher = pair()
+    stage = GeneralStage(student, teacher, NOTHING, MaskedLmLoss(soft=1.0)).eval()
+    assert stage.wanted == Wanted(states=True)
+    batch = masked_batch(data)
+    targets = teacher.targets(batch, stage.wanted)
+    assert list(stage(model_inputs(batch, student.model), targets, torch.from_numpy(batch.labels))) == ["mlm_soft"]
+    assert GeneralStage(student, teacher, LossSettings(layer_weights=(1, 0, 0, 1))).wanted.embedding
+    with pytest.raises(DistillError, match="a loss with a weight above 0; found none"):
+        GeneralStage(student, teacher, NOTHING)
+
+
+def test_a_cache_is_known_by_the_exact_mask_rate(data):
+    _, teacher = pair()
+    keys = {
+        cache_key(teacher, stream_of(data, masking=MaskSettings(rate=rate, static=True)), CacheMode.FULL).tokenizer
+        for rate in (0.15, 0.154)
+    }
+    assert len(keys) == 2
 
 
 @pytest.mark.parametrize("positions", [0, 1, 64, 65])

@@ -14,7 +14,7 @@ from transformers import pipeline
 
 import distill
 from tests.distill.models import tiny_encoder
-from tests.fixtures import WHOLE_WORDS, tiny_tokenizer
+from tests.fixtures import WHOLE_WORDS, save_tiny_masked_lm, tiny_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,9 +25,13 @@ def loaded_by(statement: str) -> set[str]:
     return set(ran.stdout.split())
 
 
-def example() -> str:
-    chapter = (ROOT / "docs/distillation.md").read_text(encoding="utf-8").split("\n## In Python\n")[1]
-    return re.search(r"```python\n(.*?)```", chapter, re.DOTALL)[1]
+def chapter() -> str:
+    text = (ROOT / "docs/distillation.md").read_text(encoding="utf-8").split("\n## In Python\n")[1]
+    return text.split("\n## ")[0]
+
+
+def examples() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", chapter(), re.DOTALL)
 
 
 def test_the_example_makes_a_student(tmp_path, monkeypatch):
@@ -38,17 +42,36 @@ def test_the_example_makes_a_student(tmp_path, monkeypatch):
     tiny_tokenizer().save_pretrained("runs/sst2/teacher")
     Path("my-parquet").mkdir()
     pq.write_table(pa.table({"text": [" ".join(WHOLE_WORDS[i : i + 4]) for i in range(12)]}), "my-parquet/a.parquet")
-    exec(example(), {})
+    example, _ = examples()
+    exec(example, {})
     [answer] = pipeline("text-classification", model="my-student")("a good film")
     assert answer["label"] in ("bad", "good")
     assert {"model.safetensors", "projections.safetensors", "tokenizer.json"} <= {
         path.name for path in Path("my-student").iterdir()
     }
     assert len(Path("my-student/stages/intermediate/losses.csv").read_text().splitlines()) == 11
-    exec(example(), {})  # all is done: it comes back at once
+    exec(example, {})  # all is done: it comes back at once
+
+
+def test_the_example_of_general_distillation_makes_a_masked_lm(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shape = {"hidden_size": 312, "num_hidden_layers": 4, "num_attention_heads": 12, "max_position_embeddings": 128}
+    save_tiny_masked_lm(Path("bert-base-uncased"), **shape)
+    lines = [" ".join(WHOLE_WORDS[i : i + 9]) + ("\n" if i % 7 == 6 else "") for i in range(40)]
+    Path("corpus.txt").write_text("\n".join(lines))
+    _, example = examples()
+    exec(example, {})
+    assert pq.read_table("my-general/corpus").num_rows > 4
+    assert len(pipeline("fill-mask", model="my-general")("a [MASK] film")) == 5
+    curve = Path("my-general/stages/general/losses.csv").read_text().splitlines()
+    assert curve[0].endswith("embedding,attention,hidden,mlm")
+    assert len(curve) == 4
+    exec(example, {})
 
 
 def test_public_names():
+    listed = set(re.findall(r"`(\w+)`", chapter().split("lists all public names")[1]))
+    assert listed == set(distill.__all__)
     assert {name for names in distill.HOMES.values() for name in names} == set(distill.__all__)
     assert all(getattr(distill, name).__module__.startswith("distill.") for name in distill.__all__)
     with pytest.raises(AttributeError, match="no attribute 'distil'"):

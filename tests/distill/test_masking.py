@@ -72,6 +72,12 @@ def test_whole_words_are_masked_or_left():
     assert (pieces[:, 1:][inside] != pieces[:, :-1][inside]).any()
 
 
+def test_settings_tell_their_exact_rate():
+    """A teacher cache is known by it."""
+    assert str(MaskSettings()) == "0.15 of pieces masked each epoch by [MASK]"
+    assert str(MaskSettings(rate=0.154)) != str(MaskSettings(rate=0.15)) != str(MaskSettings(rate=0.15 + 1e-9))
+
+
 def test_what_cannot_be_masked_is_refused():
     with pytest.raises(DistillError, match=r"expected the token <mask>"):
         Masker(MaskSettings(mask_token="<mask>"), JSON, seed=0)

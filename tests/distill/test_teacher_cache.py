@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tracemalloc
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -113,6 +114,9 @@ def test_bytes_are_what_theory_says(stream, teacher, tmp_path):
     assert "budget 1.0 GB" in str(plan)
     assert plan_cache(CacheMode.AUTO, lengths, 100, cache.key, theory - 1).content is CacheMode.LOGITS
     assert plan_cache(CacheMode.OFF, lengths, 100, cache.key, 0).content is CacheMode.OFF
+    assert "(logits " in str(plan)
+    silent = plan_cache(CacheMode.AUTO, lengths, 100, replace(cache.key, classes=0), 10**9)
+    assert str(silent).startswith("teacher cache: full (attention scores and hidden states ")
     with pytest.raises(DistillError, match="Raise the budget"):
         plan_cache(CacheMode.FULL, lengths, 100, cache.key, theory - 1)
 

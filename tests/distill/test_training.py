@@ -128,7 +128,10 @@ def test_schedule():
     factors = [learning_rate_factor(settings, progress / 100, 0) for progress in (0, 5, 10, 55, 100)]
     assert factors == pytest.approx([0.0, 0.5, 1.0, 0.5, 0.0])
     capped = TrainSettings(epochs=1, learning_rate=1.0, warmup_steps=10)
-    assert learning_rate_factor(capped, 0.01, 10) == pytest.approx(1.0)
+    long = [learning_rate_factor(capped, step / 1000, step) for step in (5, 10, 50, 100, 550, 1000)]
+    assert long == pytest.approx([0.5, 1.0, 0.95 / 0.99, 0.9 / 0.99, 0.45 / 0.99, 0.0])
+    short = [learning_rate_factor(capped, step / 50, step) for step in (0, 5, 27.5, 50)]  # a tenth is less than 10
+    assert short == pytest.approx([0.0, 1.0, 0.5, 0.0])
     assert learning_rate_factor(TrainSettings(epochs=1, learning_rate=1.0, warmup=0.0), 0.0, 0) == 1.0
 
 

@@ -150,6 +150,25 @@ def test_folders(tmp_path):
     assert blocked.remedy == "name another"
 
 
+def test_folders_of_the_hub(monkeypatch, tmp_path):
+    """Each may lie on a disk of its own."""
+    models, data = tmp_path / "models", tmp_path / "data"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(models))
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(data))
+    free = {models: 9e9, data: 9e9}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free.get(path, 9e9)))
+    assert states(places.check_hub_caches()) == {"HF_HUB_CACHE": OK, "HF_DATASETS_CACHE": OK}
+    data.mkdir()
+    free[data] = 3e8
+    fine, full = places.check_hub_caches()
+    assert (fine.state, full.state) == (OK, WARN)
+    assert full.found == f"{data} has 300.0 MB free: data sets of the hub may not fit"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", "/proc/nowhere")
+    blocked = places.check_hub_caches()[0]
+    assert (blocked.state, blocked.remedy) == (WARN, "set HF_HUB_CACHE, or HF_HOME, to a folder that can be written to")
+    assert blocked.found.endswith("no models can be downloaded from the hub")
+
+
 def test_package_data(monkeypatch, tmp_path):
     assert places.check_package_data().state == OK
     empty = tmp_path / "glove.gz"

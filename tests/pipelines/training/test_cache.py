@@ -200,7 +200,7 @@ def test_a_full_cache_beyond_its_budget(parts, corpus, cache, tmp_path):
     for less, command in (
         ("logits", distill(parts, tmp_path / "new", *small)),
         ("logits", ahead(parts, tmp_path / "new", *small)),
-        ("off", general(parts, corpus, tmp_path / "new", *small)),
+        ("off", general(parts, corpus, tmp_path / "general", *small)),
     ):
         said = refused(command)
         assert said.startswith("tinyaug: error: --cache full: expected a cache within 1.0 kB; a full one takes about ")
@@ -212,6 +212,7 @@ def test_a_full_cache_beyond_its_budget(parts, corpus, cache, tmp_path):
     assert ", and other records there " in said
     assert said.endswith("; raise --cache-budget, choose another --cache-dir, or choose --cache auto or logits")
     assert not (tmp_path / "new").exists()
+    assert (tmp_path / "general" / "corpus.json").exists()  # the work of hours where the corpus is large
 
 
 def test_sizes_are_the_same_wherever_they_stand(parts, tmp_path):

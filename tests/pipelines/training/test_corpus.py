@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import tracemalloc
 
 import pyarrow as pa
@@ -20,10 +21,10 @@ DOCUMENTS = [["A good film.", "Rather dull, naïve too."], ["中文。"], ["one"
 PLAIN = "\n\n".join("\n".join(document) for document in DOCUMENTS)
 
 
-def documents(place, column="text") -> list[list[str]]:
+def documents(place, column="text", sentences=False) -> list[list[str]]:
     """What is read, as documents; a run of ends counts once."""
     found: list[list[str]] = [[]]
-    for piece in open_files(place, column).pieces():
+    for piece in open_files(place, column, sentences).pieces():
         if piece.text is not None:
             found[-1].append(piece.text)
         elif found[-1]:
@@ -99,14 +100,72 @@ def test_what_is_no_text_is_named_by_its_line(tmp_path):
     assert "mixed.txt, line 3: expected UTF-8, found byte 0xe9" in said
     assert "caf" in said
     assert "iconv" in said
-    said = refused(tmp_path / "model.txt", b"\x7fELF\n\0\0\1\2" * 9)
+    said = refused(tmp_path / "model.txt", b"model\n\0\0\1\2" * 9)
     assert "line 2: expected text, found a binary file" in said
     assert "UTF-16" in refused(tmp_path / "wide.txt", "a film".encode("utf-16"))
     assert "found a binary file" in refused(tmp_path / "wide2.txt", "a film".encode("utf-16-le"))
-    assert "found byte 0x89 (" in refused(tmp_path / "picture.txt", b"\x89PNG\r\n")
+    assert "found byte 0x89 (" in refused(tmp_path / "odd.txt", b"\x89PONG\r\n")
     whole = gzip.compress(PLAIN.encode() * 99)
     assert "found damage" in refused(tmp_path / "cut.txt.gz", whole[: len(whole) // 2])
     assert "found damage" in refused(tmp_path / "plain.txt.gz", b"a film")
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+        (b"\xff\xd8\xff\xe0\n", "a JPEG picture"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (gzip.compress(b"a film\n"), "a gzip archive by its first bytes; let its name end in .gz"),
+        (b"PK\x03\x04\n", "a zip archive"),
+        (b"PAR1\n", "a Parquet file by its first bytes; let its name end in .parquet"),
+        (b"\x7fELF\n", "a program"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(tmp_path, begin, kind):
+    said = refused(tmp_path / "corpus.txt", begin)
+    assert f"expected text, found {kind}" in said
+    assert "iconv" not in said
+    assert kind in refused(tmp_path / "corpus.jsonl", begin)
+
+
+def test_what_is_largely_no_text_is_called_binary(tmp_path):
+    chance = random.Random(0)
+    noise = bytes(chance.choice(range(1, 256)) for _ in range(20_000))
+    said = refused(tmp_path / "noise.txt", noise)
+    assert "found a binary file" in said
+    assert "iconv" not in said
+    with gzip.open(tmp_path / "noise.txt.gz", "wb") as file:
+        file.write(noise)
+    assert "found a binary file" in refused(tmp_path / "noise.txt.gz")
+    russian = refused(tmp_path / "russian.txt", ("Хороший фильм, хотя и скучный.\n" * 99).encode("cp1251"))
+    assert "another encoding" in russian
+    assert "iconv -f cp1251" in russian
+    french = refused(tmp_path / "french.txt", ("Un bon film, plutôt gai.\n" * 99).encode("latin1"))
+    assert "line 1: expected UTF-8, found byte 0xf4" in french
+    for number, text in enumerate(
+        ("中文。\n" * 9999, "\x1b[1ma film\x1b[0m\n" * 999, "a\x01b\x01" + "a good film " * 99)
+    ):
+        (tmp_path / f"{number}.txt").write_text(text)
+        assert documents(tmp_path / f"{number}.txt")
+
+
+def test_rows_that_are_sentences(tmp_path):
+    """An empty row ends a document; line ends within a row, as some data sets have, end nothing."""
+    rows = [" = Films = \n", "A good\nfilm.", "", "\n", "Rather dull."]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    pq.write_table(pa.table({"text": rows}), tmp_path / "b.parquet")
+    for name in ("a.jsonl", "b.parquet"):
+        assert documents(tmp_path / name, sentences=True) == [["= Films =", "A good film."], ["Rather dull."]]
+        assert len(documents(tmp_path / name)) == 3
+    (tmp_path / "c.txt").write_text("a film\n")
+    assert documents(tmp_path, sentences=True)[-1] == ["a film"]
+    with pytest.raises(
+        UserError, match="--rows sentences: expected JSON lines, Parquet or a data set on the hub, found"
+    ):
+        open_files(tmp_path / "c.txt", "text", sentences=True)
+    with pytest.raises(UserError, match="--rows: expected documents or sentences, found 'lines'"):
+        CorpusChoice("a.jsonl", rows="lines")
 
 
 def test_broken_rows_are_named(tmp_path):
@@ -135,9 +194,9 @@ def test_nothing_to_read_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        (CorpusChoice("nowhere.txt"), "found nothing there"),
-        (CorpusChoice("./nowhere"), "found nothing there"),
-        (CorpusChoice("some/corpus"), "found neither"),  # tests are offline
+        (CorpusChoice("nowhere.txt"), "found nothing there; check the path"),
+        (CorpusChoice("./nowhere"), "found nothing there; check the path"),
+        (CorpusChoice("some/corpus"), "there is no such file or folder, and HF_HUB_OFFLINE is set"),  # in tests it is
     ],
 )
 def test_a_corpus_that_is_not_there(choice, said):
@@ -149,27 +208,3 @@ def test_settings_of_the_hub_with_a_file_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(UserError, match="belong to the hub"):
         open_corpus(CorpusChoice(str(tmp_path / "a.txt"), revision="main"))
-
-
-def test_rows_of_the_hub(monkeypatch):
-    import datasets
-    import huggingface_hub
-
-    asked = {}
-
-    class Info:
-        sha = "abc"
-
-    def load(name, config, **options):
-        asked.update(name=name, config=config, **options)
-        return iter([{"text": "one\ntwo\n\nthree"}, {"text": "four"}, {"title": "five"}])
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: Info)
-    monkeypatch.setattr(datasets, "load_dataset", load)
-    corpus = open_corpus(CorpusChoice("some/corpus", config="en"))
-    assert corpus.inputs() == [{"name": "some/corpus", "config": "en", "revision": "abc"}]
-    found = []
-    with pytest.raises(UserError, match="row 2: expected text in column 'text', found title"):
-        found.extend(piece.text for piece in corpus.pieces())
-    assert found == ["one", "two", None, "three", None, "four", None]
-    assert asked == {"name": "some/corpus", "config": "en", "split": "train", "streaming": True, "revision": "abc"}

@@ -41,7 +41,12 @@ def test_what_it_leaves(parts, corpus, masked):
     assert sum(losses(masked)[-5:]) < 0.9 * sum(losses(masked)[:5])
     assert content["settings"]["masked_lm"] == {"weight": 1.0, "soft": 0.5, "whole_word": True}
     assert content["resolved"]["layer_map"] == [2, 4]
-    assert content["resolved"]["cache"]["content"] == "full"
+    assert content["resolved"]["cache"] == {
+        "content": "off",  # else the free disk would decide which tokens are masked
+        "words": "teacher cache: off (each epoch masks other tokens; --cache full would mask the same ones in all)",
+        "bytes": 0,
+    }
+    assert not (masked / "teacher_cache").exists()
     model = AutoModelForMaskedLM.from_pretrained(masked)
     assert (model.config.architectures, model.num_parameters()) == (["BertForMaskedLM"], found["parameters"])
     assert "pipeline_tag: fill-mask" in (masked / "README.md").read_text()
@@ -58,6 +63,15 @@ def test_without_a_masked_lm_loss_it_is_an_encoder(parts, corpus, tmp_path):
     assert not [name for name in weights if "cls" in name or "pooler" in name]
     assert type(AutoModel.from_pretrained(tmp_path / "out")).__name__ == "BertModel"
     assert set(metrics(tmp_path / "out")["losses"]) == {"loss", "embedding", "attention", "hidden"}
+
+
+def test_a_masked_lm_that_learns_no_layers(parts, corpus, tmp_path):
+    out = tmp_path / "out"
+    more = ("--layer-weights", "0,0,0,0", "--mlm-weight", 1, "--max-steps", 2)
+    assert "teacher cache: off (of the layers nothing is learnt)" in done(*general(parts, corpus, out, *more)).err
+    assert set(metrics(out)["losses"]) == {"loss", "mlm"}
+    assert "- losses: masked LM (weight 1.0, teacher's predictions 0.0)\n" in (out / "README.md").read_text()
+    assert not (out / "teacher_cache").exists()
 
 
 def test_task_distillation_goes_on_with_its_weights_and_projections(parts, masked, tmp_path):
@@ -114,7 +128,7 @@ def _one_thread():
 @pytest.mark.integration
 @pytest.mark.usefixtures("_one_thread")
 def test_killed_and_resumed_gives_the_same_bytes(parts, corpus, tmp_path):
-    more = (*MASKED, "--epochs", 6, "--checkpoint-every", 7)
+    more = (*MASKED, "--epochs", 6, "--checkpoint-every", 7, "--cache", "full")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done(*general(parts, corpus, whole, *more))
     process = start(*general(parts, corpus, killed, *more), OMP_NUM_THREADS="1")
@@ -142,7 +156,7 @@ def test_half_a_corpus_is_packed_anew(parts, corpus, tmp_path, monkeypatch):
 
 @pytest.mark.integration
 def test_two_processes_give_the_losses_of_one(parts, corpus, tmp_path):
-    more = (*MASKED, "--max-steps", 6, "--student", with_config(tmp_path, parts.student, **STILL))
+    more = (*MASKED, "--cache", "full", "--max-steps", 6, "--student", with_config(tmp_path, parts.student, **STILL))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -173,8 +187,12 @@ def test_a_shard_that_was_cut_is_packed_again(parts, corpus, tmp_path):
 def test_dry_run_writes_nothing(parts, corpus, masked, tmp_path):
     said = done(*general(parts, corpus, tmp_path / "out", *MASKED, "--dry-run")).out
     assert f"corpus: {metrics(masked)['sequences']:,} sequences, {metrics(masked)['tokens']:,} tokens\n" in said
-    assert "teacher cache: full" in said
+    assert "teacher cache: off (each epoch masks other tokens" in said
     assert "nothing was written" in said
+    said = done(*general(parts, corpus, tmp_path / "out", *MASKED, "--cache", "full", "--dry-run")).out
+    assert "teacher cache: full (attention scores and hidden states " in said
+    assert "; the same tokens are masked in every epoch" in said
+    assert "teacher cache: full (attention" in done(*general(parts, corpus, tmp_path / "out", "--dry-run")).out
     assert not (tmp_path / "out").exists()
 
 

@@ -62,6 +62,11 @@ def test_options_that_contradict_each_other(parts, corpus, tmp_path):
         (("--limit", 0), "--limit: expected at least 1"),
         (("--mlm-soft", 1, "--layer-map", "bottom"), "the teacher's last layer in the layer map"),
         (("--epochs", 0), "--epochs: expected at least 1"),
+        (("--mlm-weight", 1, "--cache-budget", "1GB"), "--cache-budget: expected --cache full beside it, found auto"),
+        (
+            ("--mlm-weight", 1, "--layer-weights", "0,0,0,0", "--cache", "full"),
+            "--cache full: expected a loss of the layers with a weight above 0",
+        ),
     ):
         assert said in refused(tmp_path, general(parts, corpus, tmp_path / "out", *more))
 

@@ -116,7 +116,7 @@ def test_overwrite_starts_afresh(parts, tmp_path):
 
 def test_cache_or_not_the_student_learns_the_same(parts, student, tmp_path):
     done(*distill(parts, tmp_path / "off", "--cache", "off"))
-    assert not (tmp_path / "off/teacher_cache/full").exists()
+    assert not (tmp_path / "off/teacher_cache").exists()
     for stage in ("intermediate", "prediction"):
         assert curve(tmp_path / "off" / stage) == pytest.approx(curve(student / stage), rel=2e-3)
 

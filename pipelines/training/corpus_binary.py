@@ -1,0 +1,53 @@
+"""Whether a file that shall be text begins like one: pictures and archives, too, have lines without a zero byte."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCK = 1 << 13  # bytes looked at
+LEAST = 512  # bytes that a share means something of; shorter files are refused by the line, if at all
+MOST_STRANGE, MOST_CONTROL = 0.1, 0.02  # shares of the characters
+CONTROL = {chr(code) for code in (*range(1, 32), 127)} - set("\b\t\n\v\f\r\x1b")
+REMEDY = "give plain text, JSON lines (.jsonl) or Parquet (.parquet), in UTF-8"
+SIGNATURES = {
+    b"\x89PNG": ("a PNG picture", REMEDY),
+    b"\xff\xd8\xff": ("a JPEG picture", REMEDY),
+    b"%PDF-": ("a PDF document", f"{REMEDY}, such as `pdftotext` makes"),
+    b"\x1f\x8b": ("a gzip archive", "let its name end in .gz"),
+    b"PK\x03\x04": ("a zip archive (office documents are some)", f"unpack it, and {REMEDY}"),
+    b"PAR1": ("a Parquet file", "let its name end in .parquet"),
+    b"\x7fELF": ("a program", REMEDY),
+}
+
+
+def refuse_binary(path: Path, block: bytes) -> None:
+    """Refuses what opens with a known signature, and what is largely no text.
+
+    Args:
+        path: of the file, for the message.
+        block: its beginning, unpacked where the name ends in .gz.
+
+    Raises:
+        UserError: it is binary, or text of an encoding that has hardly a character in common with UTF-8.
+    """
+    for signature, (kind, remedy) in SIGNATURES.items():
+        if block.startswith(signature):
+            raise UserError(f"{path}: expected text, found {kind} by its first bytes; {remedy}")
+    if len(block) < LEAST:
+        return
+    text = block.decode("utf-8", "replace")
+    control = sum(character in CONTROL for character in text) / len(text)
+    strange = control + text.count("\ufffd") / len(text)
+    if strange <= MOST_STRANGE:
+        return
+    if control > MOST_CONTROL:
+        raise UserError(f"{path}: expected text, found a binary file ({strange:.0%} of it is no text); {REMEDY}")
+    raise UserError(
+        f"{path}: expected text in UTF-8, found {strange:.0%} of the beginning to be none: a binary file, or text of "
+        "another encoding, which such as `iconv -f cp1251 -t utf-8` converts"
+    )

@@ -1,0 +1,86 @@
+"""Parts of a step: a run goes on with any number of processes that gives as many, and keeps their number unasked."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from pipelines.training.general_content import with_general_parts
+from pipelines.training.general_request import CorpusChoice, GeneralRequest
+from pipelines.training.request import DataChoice, FinetuneRequest, Machine
+from pipelines.training.step_parts import parts_of, with_parts
+from tests.pipelines.jobs import done, finish, refused, start, tinyaug
+from tests.pipelines.training.general import MASKED
+from tests.pipelines.training.verbs import distill, finetune, general, run_json
+
+
+def asked(kind=GeneralRequest, **machine):
+    if kind is GeneralRequest:
+        return GeneralRequest("out", CorpusChoice("corpus.txt"), "teacher", machine=Machine(**machine))
+    return FinetuneRequest("out", DataChoice("sst2"), "model", GeneralRequest.recipe, machine=Machine(**machine))
+
+
+@pytest.mark.parametrize(("processes", "each"), [("1", 8), ("2", 4), ("4", 2), ("8", 1)])
+def test_the_number_of_an_earlier_start_is_kept(monkeypatch, processes, each):
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    for found in (
+        with_parts(asked(FinetuneRequest), {"parts": 8}),
+        with_general_parts(asked(device="cuda"), {"parts": 8}),
+    ):
+        assert found.machine.accumulation == each
+        assert parts_of(found) == 8
+    typed = with_parts(asked(accumulation=3), {"parts": 8})
+    assert parts_of(typed) == 3 * int(processes)
+
+
+def test_the_number_of_a_first_start(monkeypatch):
+    assert with_general_parts(asked(), None).machine.accumulation == 8
+    assert with_general_parts(asked(device="cuda"), None).machine.accumulation == 2
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert with_general_parts(asked(), {"parts": 8}).machine.accumulation == 3  # 8 cannot be shared by three
+    assert with_parts(asked(FinetuneRequest), {}).machine.accumulation == 1
+
+
+@pytest.mark.parametrize("verb", [finetune, distill, general])
+def test_what_is_refused(parts, corpus, tmp_path, monkeypatch, verb):
+    given = (parts, corpus) if verb is general else (parts,)
+    command = verb(*given, tmp_path / "out", "--max-steps", 1)
+    done(*command, "--accumulation", 4)
+    assert run_json(tmp_path / "out")["parts"] == 4
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert "done already" in done(*command, "--dry-run").out
+    (tmp_path / "out/metrics.json").unlink()
+    assert "--accumulation times processes: 4 there, 3 now" in refused([*command, "--dry-run"])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "--accumulation times processes: 4 there, 8 now" in refused([*command, "--accumulation", "4", "--dry-run"])
+    for more in ((), ("--accumulation", "2")):
+        assert "nothing was written" in done(*command, *more, "--dry-run").out
+
+
+@pytest.mark.integration
+def test_two_processes_go_on_where_one_stopped(parts, corpus, tmp_path, monkeypatch):
+    """Dropout included: it is drawn for each part, wherever that runs."""
+    more = (*MASKED, "--max-steps", 6, "--checkpoint-every", 3)
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    done(*general(parts, corpus, whole, *more, "--accumulation", 4))
+    with monkeypatch.context() as patch:  # as a kill before the end
+        patch.setattr("distill.training._Loop._end_of_epoch", lambda _: 1 / 0)
+        assert tinyaug(*general(parts, corpus, out, *more, "--accumulation", 4)).code == 1
+    state = json.loads((out / "general/step-000000003/state.json").read_text())
+    assert state["run"]["parts"] == 4
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
+    ranks = [
+        start(*general(parts, corpus, out, *more), OMP_NUM_THREADS="1", RANK=rank, LOCAL_RANK=rank, **shared)
+        for rank in ("0", "1")
+    ]
+    ended = [finish(rank) for rank in ranks]
+    assert [ran.code for ran in ended] == [0, 0], ended[0].err
+    curves = [(folder / "general/losses.csv").read_text().splitlines()[1:] for folder in (out, whole)]
+    mine, theirs = ([float(line.split(",")[4]) for line in curve] for curve in curves)
+    assert len(mine) == 6
+    assert mine == pytest.approx(theirs, rel=1e-4)

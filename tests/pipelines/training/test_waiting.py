@@ -1,0 +1,52 @@
+"""Processes that wait for the first one: they say so, and end when it is gone."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+
+from pipelines.errors import JobError
+from pipelines.lock import only_writer
+from pipelines.storage import Storage
+from pipelines.training import ranks
+from pipelines.training.ranks import Ranks, wait_for_main
+from pipelines.training.reporting import SilentTraining
+
+
+@dataclass
+class Said(SilentTraining):
+    """What was said."""
+
+    messages: list[str] = field(default_factory=list)
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(ranks, "LOOK_EVERY", 0.001)
+    monkeypatch.setattr(ranks, "SAY_EVERY", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_it_says_what_it_waits_for(tmp_path):
+    said, looks = Said(), itertools.count()
+    storage = Storage(str(tmp_path / "out"))
+    with only_writer(storage):
+        wait_for_main(storage, lambda _: next(looks) == 3, "the corpus", Ranks(cpu=True), said)
+    assert said.messages == ["process 0: waiting for the first process to write the corpus"] * 3
+
+
+@pytest.mark.usefixtures("impatient")
+def test_it_gives_up_when_nobody_is_at_work(tmp_path):
+    storage = Storage(str(tmp_path / "out"))
+    with pytest.raises(JobError, match=r"write the corpus, found nobody at work there; .* share the folder of --out"):
+        wait_for_main(storage, lambda _: False, "the corpus", Ranks(cpu=True), Said())
+    with only_writer(storage):
+        pass
+    with pytest.raises(JobError, match="found nobody at work there"):
+        wait_for_main(storage, lambda _: False, "the corpus", Ranks(cpu=True), Said())
+    wait_for_main(storage, lambda _: True, "the corpus", Ranks(cpu=True), Said())
