@@ -14,12 +14,12 @@ STARTS = (None, "teacher-layers", "random")  # that take any shape; a folder has
 class DemoRecipe:
     """Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
 
-    n: int = 5
+    n: int = 3
     epochs_finetune: int = 5
     lr_finetune: float = 2e-4
-    epochs_intermediate: int = 2
+    epochs_intermediate: int = 1
     lr_intermediate: float = 3e-4
-    epochs_prediction: int = 2
+    epochs_prediction: int = 1
     lr_prediction: float = 2e-4
 
 

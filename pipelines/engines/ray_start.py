@@ -57,7 +57,12 @@ def start_ray(settings: EngineSettings, parts: int) -> tuple[Any, Raylet]:
     where: dict[str, Any] = {"address": address}
     if not address:
         cores = worker_count(settings, parts) * settings.threads
-        where = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        where = {
+            "address": "local",  # else Ray looks for what `ray start` has left on this machine, alive or not
+            "num_cpus": cores,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
     try:
         with _sigterm_is_ours(), _groups_of_their_own() as started:
             ray.init(logging_level=logging.ERROR, log_to_driver=False, **where)

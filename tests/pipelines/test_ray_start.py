@@ -89,6 +89,18 @@ def test_a_signal_to_our_group_does_not_reach_rays_processes(starting):
         process.kill()
 
 
+@pytest.mark.parametrize("address", [None, "127.0.0.1:1"])
+def test_without_an_address_ray_looks_for_no_cluster(monkeypatch, address):
+    """`ray start` leaves a file that names its cluster, and `ray.init` joins that unless told to start one."""
+    asked = {}
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("pipelines.engines.ray_start.require_reachable", lambda _: None)
+    _own_token()  # read when Ray is imported, which the next line does
+    monkeypatch.setattr("ray.init", lambda **named: asked.update(named))
+    start_ray(EngineSettings("ray", 1, address=address), 1)
+    assert asked["address"] == (address or "local")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Ray's processes are not looked at")
 def test_a_raylet_that_ends_ends_the_work_at_once(starting, tmp_path):
     (tmp_path / "raylet").symlink_to(shutil.which("sleep"))
