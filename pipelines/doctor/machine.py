@@ -11,7 +11,7 @@ from pipelines.doctor.finding import FAIL, OK, WARN, Finding
 
 CGROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
-DEMO_MEMORY, FULL_MEMORY = 1_500_000_000, 4_000_000_000  # bytes: the demo; BERT-base as masked LM and as teacher
+DEMO_MEMORY, FULL_MEMORY = 2_000_000_000, 4_000_000_000  # bytes: the demo; BERT-base as masked LM and as teacher
 DEMO_DISK, FULL_DISK = 500_000_000, 5_000_000_000  # bytes: the demo; models, vectors, augmented rows, caches
 HALF_PRECISION = ("amx_bf16", "avx512_bf16", "bf16")  # of x86 and of ARM
 
