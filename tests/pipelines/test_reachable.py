@@ -19,7 +19,9 @@ def _free_port() -> int:
 
 
 @pytest.mark.parametrize(
-    "address", [f"127.0.0.1:{_free_port()}", f"ray://127.0.0.1:{_free_port()}", "no-such-host.invalid:1"]
+    "address",
+    [f"127.0.0.1:{_free_port()}", f"ray://127.0.0.1:{_free_port()}", "no-such-host.invalid:1"],
+    ids=["gcs", "client", "name"],
 )
 def test_where_nobody_listens(address):
     start = time.monotonic()
