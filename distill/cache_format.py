@@ -125,6 +125,14 @@ class CachePlan:
             f"{shown_bytes(self.full_bytes)}, budget {shown_bytes(self.budget)}{taken})"
         )
 
+    def beyond_budget(self) -> str:
+        """What to say of a full cache that does not fit, before what to do."""
+        others = f", and other records there {shown_bytes(self.taken)}" if self.taken else ""
+        return (
+            f"expected a cache within {shown_bytes(self.budget)}; a full one takes about "
+            f"{shown_bytes(self.full_bytes)}{others}"
+        )
+
 
 def plan_cache(
     mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: CacheKey, budget: int, taken: int = 0
@@ -150,16 +158,16 @@ def plan_cache(
     full = int(np.mean(np.asarray(key.values(lengths.astype(np.int64)))) * size * rows) + entry * rows
     logits = (key.classes * size + entry) * rows
     fits = full + taken <= budget
-    if mode is CacheMode.FULL and not fits:
-        others = f", and other records there {shown_bytes(taken)}" if taken else ""
-        raise DistillError(
-            f"expected a cache within {shown_bytes(budget)}; a full one takes about {shown_bytes(full)}{others}. "
-            f"Raise the budget, {'choose another folder, ' if taken else ''}or choose auto or logits."
-        )
     content = mode
     if mode is CacheMode.AUTO:
         content = CacheMode.FULL if fits else CacheMode.LOGITS
-    return CachePlan(content, logits, full, budget, taken, key.classes > 0)
+    plan = CachePlan(content, logits, full, budget, taken, key.classes > 0)
+    if mode is CacheMode.FULL and not fits:
+        raise DistillError(
+            f"{plan.beyond_budget()}. Raise the budget, {'choose another folder, ' if taken else ''}or choose auto or "
+            "logits."
+        )
+    return plan
 
 
 def default_budget(folder: Path, there: int = 0) -> int:

@@ -11,7 +11,7 @@ from distill.errors import DistillError
 from pipelines.errors import JobError, UserError
 from pipelines.lock import remove_unused
 from pipelines.run_file import undone_if_refused
-from pipelines.training.cache_room import OFF
+from pipelines.training.cache_room import OFF, bytes_of
 from pipelines.training.distill_checks import check_disk, check_distill
 from pipelines.training.distill_session import (
     CacheDecision,
@@ -202,11 +202,6 @@ def _filled(
 def kept_content(request: DistillRequest, decision: CacheDecision) -> str:
     """What of the teacher's outputs will be kept: full or logits."""
     return decision.intermediate if request.intermediate.epochs else decision.prediction
-
-
-def bytes_of(folder: Path) -> int:
-    """Bytes of the files in a folder; 0 without one."""
-    return sum(path.stat().st_size for path in folder.glob("*"))
 
 
 def _fill(targets: Any, stream: ShardStream, reporter: TrainingReporter) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.storage import Storage
-from pipelines.training.cache_job import AFRESH, KIND, bytes_of, cache_content, check_mode, decision_for, kept_content
-from pipelines.training.cache_room import CONTENTS, cache_room
+from pipelines.training.cache_job import AFRESH, KIND, cache_content, check_mode, decision_for, kept_content
+from pipelines.training.cache_room import CONTENTS, bytes_of, cache_room
 from pipelines.training.distill_checks import check_distill
 from pipelines.training.distill_session import load_teacher, training_rows, training_stream
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, subset_note

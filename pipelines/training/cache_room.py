@@ -69,6 +69,11 @@ def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStre
     return CacheRoom(budget, everything - there, there, filled)
 
 
+def bytes_of(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 without one."""
+    return sum(path.stat().st_size for path in folder.glob("*"))
+
+
 def plan_in_room(
     mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: CacheKey, room: CacheRoom, less: str
 ) -> CachePlan:
@@ -86,15 +91,12 @@ def plan_in_room(
         UserError: `full` does not fit.
     """
     from distill.cache_format import CacheMode, plan_cache
-    from distill.wording import shown_bytes
 
     full = mode is CacheMode.FULL
     plan = plan_cache(CacheMode.AUTO if full else mode, lengths, rows, key, room.budget, room.taken)
     if full and plan.content is not CacheMode.FULL:
-        others = f", and other records there {shown_bytes(room.taken)}" if room.taken else ""
         raise UserError(
-            f"--cache full: expected a cache within {shown_bytes(room.budget)}; a full one takes about "
-            f"{shown_bytes(plan.full_bytes)}{others}; raise --cache-budget, "
+            f"--cache full: {plan.beyond_budget()}; raise --cache-budget, "
             f"{'choose another --cache-dir, ' if room.taken else ''}or choose --cache {less}"
         )
     return plan

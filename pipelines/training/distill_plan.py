@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipelines.training.begun import Begun
-from pipelines.training.cache_room import OFF
+from pipelines.training.cache_room import OFF, bytes_of
 from pipelines.training.distill_session import (
     CacheDecision,
     decide_cache,
@@ -92,15 +92,11 @@ def plan_distill(
                 taught = 0  # the first stage filled it
             stages.append(StageEstimate(name, recipe, rows, cost, taught, seed, done))
     left = [stage for stage in stages if not stage.done]
-    needed = decision.bytes if begun.cache is None else max(0, decision.bytes - _there(caches, contents))
+    there = 0 if begun.cache is None else sum(bytes_of(caches / content) for content in contents)
+    needed = max(0, decision.bytes - there)
     disk = weights_bytes(student.model.num_parameters(), len(stages)) if left else 0
     notes = subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
     notes += empty_note(stream)
     if decision.intermediate == OFF:
         notes += unused_caches_note(request.cache, contents, caches)
     return DistillPlan(decision, TrainingEstimate(tuple(stages), decision.words, needed if left else 0, disk, notes))
-
-
-def _there(caches: Path, contents: set[str]) -> int:
-    """Bytes of caches that lie there."""
-    return sum(path.stat().st_size for content in contents for path in (caches / content).glob("*"))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.storage import Storage
-from pipelines.training.cache_job import bytes_of
+from pipelines.training.cache_room import bytes_of
 from pipelines.training.corpus_hub import HubCorpus
 from pipelines.training.distill_checks import check_disk
 from pipelines.training.distill_session import taught_examples
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, weights_bytes
-from pipelines.training.folder import RUN, finished_metrics, stage_storage, started_run
+from pipelines.training.folder import finished_metrics, stage_storage, started_run
 from pipelines.training.foreign_cache import refuse_foreign_caches
 from pipelines.training.general_content import KIND, general_content, refuse_other_general, with_general_parts
 from pipelines.training.general_request import SENTENCES
@@ -124,8 +124,8 @@ def plan_from_beginning(request: GeneralRequest, folder: str) -> GeneralPlan:
     from pipelines.training.general_session import load_models
 
     storage = stage_storage(request.out, "a model")
-    started_run(storage, KIND, overwrite=False)
-    started = None if request.overwrite else storage.read_json(RUN)
+    found = started_run(storage, KIND, overwrite=False)
+    started = None if request.overwrite else found
     request = with_general_parts(request, started)
     checked = check_general(request, started)
     begun, packed = BegunGeneral(), None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipelines.storage import Storage
 from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, subset_note, weights_bytes
-from pipelines.training.folder import RUN, finished_metrics, refuse_other_run, stage_storage, started_run
+from pipelines.training.folder import finished_metrics, refuse_other_run, stage_storage, started_run
 from pipelines.training.parts import open_stream, task_columns, write_part
 from pipelines.training.step_parts import with_parts
 
@@ -32,9 +32,10 @@ def plan_finetune(request: FinetuneRequest, folder: str) -> TrainingEstimate:
     from pipelines.training.models import load_classifier
 
     storage = stage_storage(request.out, "a model")
-    request = with_parts(request, started_run(storage, "finetune", overwrite=False))
+    found = started_run(storage, "finetune", overwrite=False)
+    started = None if request.overwrite else found
+    request = with_parts(request, started)
     encoder = check_finetune(request)
-    started = None if request.overwrite else storage.read_json(RUN)
     done = started is not None and finished_metrics(storage) is not None
     if started is not None:
         refuse_other_run(storage, started, finetune_content(request, encoder), done)
@@ -87,9 +88,10 @@ def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
     from pipelines.training.teacher_kernel import pack_teacher
 
     storage = stage_storage(request.out, "a model")
-    request = with_parts(request, started_run(storage, "distill", overwrite=False))
+    found = started_run(storage, "distill", overwrite=False)
+    started = None if request.overwrite else found
+    request = with_parts(request, started)
     checked = check_distill(request)
-    started = None if request.overwrite else storage.read_json(RUN)
     begun = begun_distillation(storage, started)
     if started is not None:
         refuse_other_run(storage, started, distill_content(request, checked), finished_metrics(storage) is not None)

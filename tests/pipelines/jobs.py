@@ -53,6 +53,12 @@ def augment(inputs: Inputs, data: Path, out: Path | str, *more: object) -> list[
     return ["augment", *map(str, [*given, *more])]
 
 
+def custom_task(path: Path, rows: list[tuple[str, int]]) -> tuple[object, ...]:
+    """Writes texts and labels as a task of the user's own without a dev part; gives the options that name it."""
+    path.write_text("\n".join(["sentence,label", *(f'"{text}",{label}' for text, label in rows), ""]))
+    return ("--task", "custom", "--data", path, "--text", "sentence", "--label", "label")
+
+
 @dataclass(frozen=True)
 class Ran:
     """How a command ended."""

@@ -9,7 +9,7 @@ import pytest
 from pipelines.training.empty_texts import empty_note
 from pipelines.training.parts import open_stream
 from tests.fixtures import tiny_tokenizer
-from tests.pipelines.jobs import done, tinyaug
+from tests.pipelines.jobs import custom_task, done, tinyaug
 from tests.pipelines.training.verbs import distill, finetune, metrics, run
 
 SAID = "training rows with empty texts: 8 of 8; there is nothing to learn from them"
@@ -18,9 +18,7 @@ SAID = "training rows with empty texts: 8 of 8; there is nothing to learn from t
 @pytest.fixture
 def options(tmp_path):
     """Of a task of eight texts of white space, without a dev part."""
-    path = tmp_path / "train.csv"
-    path.write_text("\n".join(["sentence,label", *(f'"{" " * (row % 3)}",{row % 2}' for row in range(8)), ""]))
-    return ("--task", "custom", "--data", path, "--text", "sentence", "--label", "label")
+    return custom_task(tmp_path / "train.csv", [(" " * (row % 3), row % 2) for row in range(8)])
 
 
 def test_training_on_nothing_is_told_once(parts, options, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.jobs import done, sentences, tinyaug
+from tests.pipelines.jobs import custom_task, done, sentences, tinyaug
 from tests.pipelines.training.test_cache import ahead
 from tests.pipelines.training.verbs import distill, finetune, run
 
@@ -12,9 +12,7 @@ from tests.pipelines.training.verbs import distill, finetune, run
 @pytest.fixture
 def options(tmp_path):
     """Of a task whose every label is 1."""
-    path = tmp_path / "train.csv"
-    path.write_text("\n".join(["sentence,label", *(f'"{text}",1' for text in sentences(12)), ""]))
-    return ("--task", "custom", "--data", path, "--text", "sentence", "--label", "label")
+    return custom_task(tmp_path / "train.csv", [(text, 1) for text in sentences(12)])
 
 
 def test_one_class_is_refused_before_training(parts, options, tmp_path):
