@@ -20,8 +20,8 @@ help: ## this list
 run: $(VENV)/.installed ## set everything up and run the demo: tinyaug run --task sst2 --demo
 	$(BIN)/tinyaug run --task sst2 --demo $(ARGS)
 
-test: $(VENV)/.installed-test ## run all tests that need no GPU
-	$(BIN)/python -m pytest -m "not gpu" $(ARGS)
+test: $(VENV)/.installed-test ## run all tests that need no GPU, in two processes
+	$(BIN)/python -m pytest -m "not gpu" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.installed-dev ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test without a marker is a unit test."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test without a marker is a unit test; of several processes none is left alone with a long file at the end."""
     for item in items:
         if not any(item.get_closest_marker(name) for name in ("unit", "integration", "gpu")):
             item.add_marker(pytest.mark.unit)
+    if hasattr(config, "workerinput"):  # one of pytest-xdist's processes, which take whole files in this order
+        long_files = {item.path for item in items if item.get_closest_marker("integration")}
+        items.sort(key=lambda item: item.path not in long_files)
 
 
 @pytest.fixture(scope="session")
