@@ -171,8 +171,8 @@ def refuse_other_settings(storage: Storage, old: Identity, new: Identity, unfini
     if found:
         raise UserError(
             f"{storage.display()}: expected the settings this run was started with, found other "
-            f"{'; '.join(found)}. Use the same settings, another --out, or --overwrite; for another --n, --p or --seed "
-            "over the same candidates use `tinyaug resample`"
+            f"{'; '.join(found)}. Use the same settings, another --out, or --overwrite; to draw the data "
+            "alone again with another --n, --p or --seed use `tinyaug resample`"
         )
 
 

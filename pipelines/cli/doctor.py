@@ -41,11 +41,12 @@ def doctor(out: Out = Path(), address: opt.Address = None, json: Json = None) ->
 
 
 def _show(findings: list[Finding], runs: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    from pipelines.cli.terminal import plain_console
+
+    console = plain_console()
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     for title in ("", "checked", "found"):
         table.add_column(title, no_wrap=title == "", overflow="fold")

@@ -28,7 +28,7 @@ Text = Annotated[list[str] | None, Option(help="Text column of a custom task; ma
 Label = Annotated[str | None, Option(help="Label column of a custom task.", rich_help_panel=DATA)]
 LabelType = Annotated[str | None, Option(help="class, score or none.", rich_help_panel=DATA)]
 LabelNames = Annotated[str | None, Option(help="Class names in order, separated by commas.", rich_help_panel=DATA)]
-Limit = Annotated[int | None, Option(help="Only the first N rows of the input.", rich_help_panel=DATA)]
+Limit = Annotated[int | None, Option(help="Augment only the first N rows of the input.", rich_help_panel=DATA)]
 OnBadRow = Annotated[
     str,
     Option(help="stop, or skip: rows that cannot be read go to rejected.parquet.", rich_help_panel=DATA),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from pipelines.cli.run_summary import comparison_table, footnote
 from pipelines.cli.summary import show_variants
+from pipelines.cli.terminal import plain_console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pipelines.training.run_job import RunOutcome
 
 EXAMPLES, VARIANTS = 2, 2
@@ -31,7 +33,7 @@ MARKS = {True: ("✓", "green"), False: ("✗", "red")}
 
 def welcome() -> None:
     """Says what is coming, on stderr."""
-    Console(stderr=True, highlight=False).print(WELCOME, style="bold cyan", soft_wrap=True)
+    plain_console(stderr=True).print(WELCOME, style="bold cyan", soft_wrap=True)
 
 
 def show_demo(outcome: RunOutcome) -> None:
@@ -40,7 +42,7 @@ def show_demo(outcome: RunOutcome) -> None:
     Args:
         outcome: what came of the run.
     """
-    console, metrics = Console(highlight=False), outcome.metrics
+    console, metrics = plain_console(), outcome.metrics
     if not outcome.augmented.fresh and not outcome.student.fresh:
         console.print("everything was done already; nothing was run, and the numbers are those of then")
     whole = metrics["seconds"]["augment"] is not None  # else a command before this one did a part
@@ -58,7 +60,7 @@ def show_demo(outcome: RunOutcome) -> None:
     console.print(_places(outcome))
     _title(console, "How to go on")
     for line in _next(outcome):
-        console.print(f"  {line}", soft_wrap=True)
+        console.print(f"  {line}", style="dim" if line.startswith("#") else None, soft_wrap=True)
 
 
 def _stages(metrics: dict[str, Any]) -> Table:
@@ -71,7 +73,8 @@ def _stages(metrics: dict[str, Any]) -> Table:
     seconds = metrics["seconds"]["augment"]
     table.add_row("augmented the data", made, "" if seconds is None else _time(seconds))
     for name, stage in metrics["stages"].items():
-        seen = f"{stage['steps']:,} steps on {stage['rows']:,} sentences"
+        few = f"{stage['examples']:,} of " if stage["examples"] < stage["rows"] else ""
+        seen = f"{stage['steps']:,} steps on {few}{stage['rows']:,} sentences"
         table.add_row(STAGES[name], seen, _time(stage["seconds"]))
     return table
 
@@ -109,15 +112,15 @@ def _run(outcome: RunOutcome) -> str:
 def _next(outcome: RunOutcome) -> list[str]:
     run, student = _run(outcome), outcome.metrics["folders"]["student"]
     return [
-        "[dim]# ask the student, in Python[/]",
+        "# ask the student, in Python",
         "from transformers import pipeline",
         f'pipeline("text-classification", model="{student}")("a quietly wonderful little film")',
         "",
-        "[dim]# more variants; then your own reviews in SST-2's format, still without a network[/]",
+        "# more variants; then your own reviews in SST-2's format, still without a network",
         f"tinyaug inspect {run} --examples 10",
         "tinyaug run --task sst2 --demo --data my-reviews --out runs/mine",
         "",
-        "[dim]# any data and models of your own (--dry-run says first what it costs)[/]",
+        "# any data and models of your own (--dry-run says first what it costs)",
         "tinyaug run --task custom --data my-data --text body --label stars --dry-run",
     ]
 

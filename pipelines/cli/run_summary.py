@@ -68,9 +68,10 @@ def comparison_table(metrics: dict[str, Any]) -> Table:
         metrics: of metrics.json.
     """
     table = Table(box=None, padding=(0, 1))
-    table.add_column("")
-    for name in (*MODELS, ""):
+    table.add_column("", no_wrap=True)
+    for name in MODELS:
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", justify="right")
     dev = metrics["dev"]
     for part, scores in (dev["student"] or dev["teacher"]).items():  # a student without the last stage has none
         for name in scores:

@@ -19,13 +19,16 @@ def status(run: Run) -> int:
     from pipelines.wording import counted
 
     console = output_console()
-    states = list(stage_states(_open(run)))
-    complete = bool(states) and all(state.finished == state.parts for state in states)
+    storage = _open(run)
+    states, trained = list(stage_states(storage)), _models(storage)
+    complete = bool(states) and all(state.finished == state.parts for state in states) and all(trained.values())
     for state in states:
         console.print(
             f"{state.name:<11} {state.finished:>5} of {counted(state.parts, 'shard')}, {counted(state.rows, 'row')}, "
             f"{state.bytes / 1e6:,.1f} MB"
         )
+    for model, done in trained.items():
+        console.print(f"{model:<11} {'trained' if done else 'not trained yet'}")
     console.print("complete" if complete else "not complete: run its command again to go on")
     return 0 if complete else 1
 
@@ -71,6 +74,14 @@ def inspect(
     columns = list(task_from(existing_run(storage).identity.task).text_columns)
     show_variants(output_console(), storage, columns, examples, variants)
     return 0
+
+
+def _models(storage: Storage) -> dict[str, bool]:
+    """The models that `tinyaug run` makes beside the data, as far as one was begun, and whether each is done."""
+    begun = [model for model in ("teacher", "student") if storage.size(f"{model}/run.json") is not None]
+    if begun == ["teacher"]:
+        begun.append("student")
+    return {model: storage.size(f"{model}/metrics.json") is not None for model in begun}
 
 
 def _open(run: str) -> Storage:

@@ -38,10 +38,8 @@ def show_outcome(outcome: Outcome, name: str) -> None:
     console.print(f"\nshards:   {outcome.storage.display('augmented/data')}", soft_wrap=True)
     console.print(f"manifest: {outcome.storage.display('augmented/manifest.json')}", soft_wrap=True)
     if outcome.rejected:
-        console.print(
-            f"[yellow]{rejected_rows(outcome.rejected)}:[/] {outcome.storage.display('rejected.parquet')}",
-            soft_wrap=True,
-        )
+        said = Text(f"{rejected_rows(outcome.rejected)}:", style="yellow")
+        console.print(said, outcome.storage.display("rejected.parquet"), soft_wrap=True)
 
 
 def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:

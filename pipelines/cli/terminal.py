@@ -21,9 +21,18 @@ LINE_EVERY = 20.0  # seconds between lines where there is no terminal
 UNBROKEN = 1_000_000_000  # columns of a file or pipe
 
 
+def plain_console(stderr: bool = False) -> Console:
+    """A console that prints texts and paths as they are: a user's brackets are no markup, his `:cat:` is no emoji.
+
+    Args:
+        stderr: whether it prints there.
+    """
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
 def output_console() -> Console:
     """A console for stdout that breaks no line where there is no terminal: whoever reads it there looks for lines."""
-    console = Console(highlight=False)
+    console = plain_console()
     if not console.is_terminal:
         console.width = UNBROKEN
     return console
@@ -33,7 +42,7 @@ class TerminalReporter:
     """Shows progress on stderr."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = plain_console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -61,7 +70,7 @@ class TerminalReporter:
 
     def message(self, text: str) -> None:
         """Prints a line above the bars."""
-        self._console.print(text, style="dim", markup=False, soft_wrap=True)
+        self._console.print(text, style="dim", soft_wrap=True)
 
     def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:
         """Opens a bar."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pipelines.cli.terminal import plain_console
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,7 +28,7 @@ class TrainingProgress:
     """Shows progress on stderr."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = plain_console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -55,11 +56,11 @@ class TrainingProgress:
 
     def message(self, text: str) -> None:
         """Prints a line above the bar."""
-        self._console.print(text, style="dim", markup=False, soft_wrap=True)
+        self._console.print(text, style="dim", soft_wrap=True)
 
     def warning(self, text: str) -> None:
         """Prints a line that stands out."""
-        self._console.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+        self._console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
     def stage_started(self, name: str, examples: int) -> None:
         """Opens a bar."""

@@ -153,7 +153,7 @@ def show_stages(console: Console, estimate: TrainingEstimate, more: str = "") ->
     rest = f", {more}checkpoints and models {shown_bytes(estimate.disk_bytes)}" if estimate.disk_bytes else ""
     console.print(f"disk: caches {shown_bytes(estimate.cache_bytes)}{rest}", soft_wrap=True)
     for note in estimate.notes:
-        console.print(f"warning: {note}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"warning: {note}", style="yellow", soft_wrap=True)
 
 
 def estimate_table(estimate: TrainingEstimate) -> Table:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from distill.wording import shown_bytes
 from pipelines.doctor.finding import FAIL, OK, WARN, Finding
+from pipelines.machine_limits import cpu_limit, free_memory, memory_left, text_of, usable_cores, visible_cores
 
-CGROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
+CPUINFO = Path("/proc/cpuinfo")
 DEMO_MEMORY, FULL_MEMORY = 2_000_000_000, 4_000_000_000  # bytes: the demo; BERT-base as masked LM and as teacher
 DEMO_DISK, FULL_DISK = 500_000_000, 5_000_000_000  # bytes: the demo; models, vectors, augmented rows, caches
 HALF_PRECISION = ("amx_bf16", "avx512_bf16", "bf16")  # of x86 and of ARM
@@ -18,16 +18,15 @@ HALF_PRECISION = ("amx_bf16", "avx512_bf16", "bf16")  # of x86 and of ARM
 
 def check_cores() -> Finding:
     """CPU cores that this process may use, and whether they multiply in bf16."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    flags = set(_read(CPUINFO).split())
+    cores = visible_cores()
+    flags = set(text_of(CPUINFO).split())
     kinds = [flag for flag in HALF_PRECISION if flag in flags]
     bf16 = f"bf16 in hardware ({', '.join(kinds)})" if kinds else "no bf16 in hardware: --precision bf16 is slow here"
     limit = cpu_limit()
-    if limit is not None and limit < usable:
-        few = max(1, round(limit))
-        found = f"{usable} cores, of which the control group gives {limit:g}: more workers than that only wait; {bf16}"
-        return Finding("cores", WARN, found, f"give --workers {few} with --threads 1")
-    return Finding("cores", OK, f"{usable} of {os.cpu_count()}; {bf16}")
+    if limit is not None and limit < cores:
+        found = f"{cores} cores, of which the control group gives {limit:g}: threads of training beyond that only wait"
+        return Finding("cores", WARN, f"{found}; {bf16}", f"set OMP_NUM_THREADS={usable_cores()}")
+    return Finding("cores", OK, f"{cores} of {os.cpu_count()}; {bf16}")
 
 
 def check_gpus() -> Finding:
@@ -57,13 +56,11 @@ def check_gpus() -> Finding:
 
 def check_memory() -> Finding:
     """Memory that is free, or left of the control group's."""
-    available = free_memory()
     left = memory_left()
-    amount = min(number for number in (available, left) if number is not None) if available or left else None
+    amount = min((number for number in (free_memory(), left) if number is not None), default=None)
     if amount is None:
         return Finding("memory", WARN, "cannot be told on this system", "make sure that some 4 GB are free")
-    limited = left is not None and (available is None or left < available)
-    found = f"{shown_bytes(amount)} {'left of the control group' if limited else 'free'}"
+    found = f"{shown_bytes(amount)} {'left of the control group' if amount == left else 'free'}"
     if amount < DEMO_MEMORY:
         why = f"{found}; the demo takes {shown_bytes(DEMO_MEMORY)}: processes would be killed"
         return Finding("memory", FAIL, why, "end other programs, or raise the container's limit")
@@ -96,45 +93,3 @@ def nearest(folder: Path) -> Path:
     """A folder, or the closest one above it that exists."""
     folder = folder.expanduser().absolute()
     return next(path for path in (folder, *folder.parents) if path.exists())
-
-
-def cpu_limit() -> float | None:
-    """Cores that the control group gives; None for no limit."""
-    limits = []
-    for group in _groups():
-        quota, _, period = _read(group / "cpu.max").strip().partition(" ")
-        if quota.isdecimal() and period.isdecimal() and int(period) > 0:
-            limits.append(int(quota) / int(period))
-    return min(limits, default=None)
-
-
-def memory_left() -> int | None:
-    """Bytes that the control group leaves; None for no limit."""
-    left = []
-    for group in _groups():
-        limit, used = _read(group / "memory.max").strip(), _read(group / "memory.current").strip()
-        if limit.isdecimal() and used.isdecimal():
-            left.append(max(0, int(limit) - int(used)))
-    return min(left, default=None)
-
-
-def free_memory() -> int | None:
-    """Bytes that programs could have; None where the system does not say."""
-    for line in _read(MEMINFO).splitlines():
-        if line.startswith("MemAvailable"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-def _groups() -> list[Path]:
-    """This process's control group and those above it; version 2 alone."""
-    own = next((line[3:] for line in _read(OWN_GROUP).splitlines() if line.startswith("0::")), "/")
-    path = CGROUPS / own.strip("/")
-    return [path, *(parent for parent in path.parents if parent.is_relative_to(CGROUPS))]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from augment.errors import DeviceLostError
 from pipelines.errors import JobError, UserError
+from pipelines.machine_limits import usable_cores, usable_memory
 
 if TYPE_CHECKING:
     from pipelines.job import Stage, Worker
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "ray", "local")
 ATTEMPTS = 3
 WORKER_BYTES = 1_500_000_000  # what a worker with a BERT-base takes: sets how many start on a small machine
+FEW = 8  # workers at most where the free memory cannot be told
 
 
 @dataclass(frozen=True)
@@ -159,17 +161,6 @@ def worker_count(settings: EngineSettings, parts: int) -> int:
         import torch
 
         return max(1, min(torch.cuda.device_count(), parts))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    by_memory = max(1, _free_memory() // WORKER_BYTES)
-    return max(1, min(cores // settings.threads, by_memory, parts))
-
-
-def _free_memory() -> int:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as stream:
-            for line in stream:
-                if line.startswith("MemAvailable"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 8 * WORKER_BYTES
+    free = usable_memory()
+    by_memory = FEW if free is None else free // WORKER_BYTES
+    return max(1, min(usable_cores() // settings.threads, by_memory, parts))

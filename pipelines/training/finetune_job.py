@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pipelines.training.request import FinetuneRequest
 
 STAGE = "labels"  # its folder, and the name of its loss
-ADVICE = "try more --epochs, another --lr or more rows"
+ADVICE = "try more epochs, another learning rate or more rows"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import socket
@@ -68,44 +67,6 @@ def test_a_source_tree_that_was_never_installed(monkeypatch):
 
     monkeypatch.setattr(metadata, "requires", missing)
     assert any(text.startswith("torch>=") for text in versions.declared())
-
-
-@pytest.fixture
-def cgroup(monkeypatch, tmp_path):
-    """A control group two levels deep; the outer one holds the limits."""
-    (tmp_path / "box" / "job").mkdir(parents=True)
-    (tmp_path / "own").write_text("0::/box/job\n")
-    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
-    monkeypatch.setattr(machine, "OWN_GROUP", tmp_path / "own")
-    (tmp_path / "box" / "job" / "cpu.max").write_text("max 100000\n")
-    (tmp_path / "box" / "job" / "memory.max").write_text("max\n")
-    return tmp_path / "box"
-
-
-def test_cores_that_a_control_group_withholds(cgroup, monkeypatch):
-    assert machine.cpu_limit() is None
-    (cgroup / "cpu.max").write_text("150000 100000\n")
-    assert machine.cpu_limit() == 1.5
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    found = machine.check_cores()
-    assert (found.state, found.remedy) == (WARN, "give --workers 2 with --threads 1")
-    (cgroup / "cpu.max").write_text("800000 100000\n")
-    assert machine.check_cores().state == OK
-
-
-def test_memory_that_a_control_group_withholds(cgroup, monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
-    (tmp_path / "meminfo").write_text("MemTotal: 99 kB\nMemAvailable:   16000000 kB\n")
-    assert machine.check_memory().state == OK
-    (cgroup / "memory.max").write_text("6000000000\n")
-    (cgroup / "memory.current").write_text("3000000000\n")
-    found = machine.check_memory()
-    assert (found.state, "3.0 GB left of the control group" in found.found) == (WARN, True)
-    (cgroup / "memory.current").write_text("5900000000\n")
-    assert machine.check_memory().state == FAIL
-    (tmp_path / "meminfo").unlink()
-    (cgroup / "memory.max").unlink()
-    assert machine.check_memory().state == WARN
 
 
 def test_gpus(monkeypatch):
