@@ -62,10 +62,10 @@ def project_embeddings(student: Student, teacher: PreTrainedModel) -> None:
         return (matrix.detach().cpu().double() @ components * scale).float()
 
     _fill(mine, "word_embeddings", projected(words.cpu() - mean))
-    _fill(mine, "position_embeddings", projected(cast("Any", theirs).position_embeddings.weight))
-    if hasattr(mine, "token_type_embeddings"):
-        # The mean that the words lost goes to what is added to every one of them.
-        _fill(mine, "token_type_embeddings", projected(cast("Any", theirs).token_type_embeddings.weight.cpu() + mean))
+    added = ["position_embeddings"] + ["token_type_embeddings"] * hasattr(mine, "token_type_embeddings")
+    for name in added:  # the mean that the words lost goes to the last, which is added to every one of them
+        matrix = getattr(theirs, name).weight.cpu()
+        _fill(mine, name, projected(matrix + mean if name == added[-1] else matrix))
     _fit(student.projections, student.model, teacher)
 
 

@@ -111,6 +111,9 @@ class GeneralStage(IntermediateStage):
             inputs: what the model takes, (B, T) each.
             targets: the teacher's outputs for the same inputs.
             labels: (B, T), the ids that stood at masked positions, −100 elsewhere; None without masking.
+
+        Raises:
+            DistillError: a masked-LM loss, but no masked tokens.
         """
         found = encoder_outputs(self.model, inputs, head=False)
         losses = self.layer_losses(found, inputs["attention_mask"], targets) if self.of_layers else {}

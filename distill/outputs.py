@@ -118,7 +118,11 @@ def check_family(model: PreTrainedModel) -> None:
 
 
 def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
-    """The self-attention modules of the encoder, in layer order; N of them for N layers."""
+    """The self-attention modules of the encoder, in layer order; N of them for N layers.
+
+    Raises:
+        DistillError: unsupported model, or a release of transformers that builds it otherwise.
+    """
     check_family(model)
     encoder = model.base_model
     # The class that transformers itself hooks to collect attentions.

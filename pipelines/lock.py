@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from pipelines.errors import JobError, UserError
-from pipelines.storage import remove_folders
+from pipelines.storage import NO_SPACE, remove_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,10 +149,7 @@ def _locked(storage: Storage) -> Iterator[WriterLock]:
             if _lock(storage, stream, fcntl.LOCK_EX):
                 if not _is_there(storage, stream):
                     raise UserError(_refusal(storage, None))
-                stream.seek(0)
-                stream.truncate()
-                json.dump(_myself(), stream)
-                stream.flush()
+                _sign(storage, stream)
                 yield WriterLock(storage)
                 return
     with _lock_file(storage) as lock:
@@ -167,6 +164,22 @@ def _open_lock(storage: Storage) -> IO[str]:
             f"{storage.display(LOCK)}: expected a lock file that can be written to, found one of another user's; ask "
             "for access, or choose another --out"
         ) from error
+    except OSError as error:
+        raise _unwritten(storage, error) from error
+
+
+def _sign(storage: Storage, stream: IO[str]) -> None:
+    """Writes the holder's name into a lock file, unbuffered: what a full disk refuses is not tried again at its end."""
+    try:
+        os.ftruncate(stream.fileno(), 0)
+        os.write(stream.fileno(), json.dumps(_myself()).encode())
+    except OSError as error:
+        raise _unwritten(storage, error) from error
+
+
+def _unwritten(storage: Storage, error: OSError) -> JobError:
+    remedy = "free some space and run the same command again" if error.errno in NO_SPACE else "choose another --out"
+    return JobError(f"{storage.display(LOCK)}: cannot be written: {error.strerror or error}; {remedy}")
 
 
 def _is_there(storage: Storage, stream: IO[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.cli.terminal import output_console
 from pipelines.cli.training_summary import show_stages
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from pipelines.training.finetune_job import Trained
@@ -32,7 +33,8 @@ def show_general(trained: Trained) -> None:
     if not trained.fresh:
         console.print("everything was done already; nothing was run")
     losses = ", ".join(f"{kind} {value:.4f}" for kind, value in metrics["losses"].items())
-    console.print(f"{metrics['steps']:,} steps over {metrics['sequences']:,} sequences; last losses: {losses}")
+    steps, sequences = counted(metrics["steps"], "step"), counted(metrics["sequences"], "sequence")
+    console.print(f"{steps} over {sequences}; last losses: {losses}")
     console.print(f"model: {trained.storage.display()}", soft_wrap=True)
     console.print(
         f"next:  tinyaug distill --task … --teacher … --student-init {trained.storage.display()} --out …",
@@ -56,7 +58,8 @@ def show_general_plan(request: GeneralRequest) -> int:
     console, estimate = output_console(), plan.estimate
     if estimate.done:
         console.print("everything was done already; nothing is left to do")
-    console.print(f"corpus: {plan.sequences:,} sequences, {plan.tokens:,} tokens{KNOWN[plan.known]}", soft_wrap=True)
+    found = f"{counted(plan.sequences, 'sequence')}, {counted(plan.tokens, 'token')}"
+    console.print(f"corpus: {found}{KNOWN[plan.known]}", soft_wrap=True)
     show_stages(console, estimate, "packed corpus, ")
     console.print("nothing was written")
     return 0

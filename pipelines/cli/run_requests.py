@@ -65,6 +65,8 @@ def run_request(options: dict[str, Any]) -> RunRequest:
         },
         typed,
     )
+    if options["cache_dir"] is None:
+        distill = replace(distill, cache=replace(distill.cache, own=True))
     return RunRequest(augment, finetune, distill, _evaluate(options, distill.out, distill), stated, demo)
 
 

@@ -111,7 +111,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         # Without a buffer size, and with pre-buffering, whole column chunks of a row group would be read.
         return pq.ParquetFile(str(path), buffer_size=1 << 20, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: expected a Parquet file; {error}") from error
+        raise UserError(f"{path}: expected a Parquet file; {error}; copy or write it again") from error
 
 
 def stored_class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,8 @@ from pipelines.tasks.columnar import decoded_array, is_text, plain_type
 from pipelines.tasks.parquet_reader import open_parquet
 from pipelines.tasks.source import BATCH_BYTES, file_digest
 from pipelines.training.corpus_lines import LineFile, row_pieces
+from pipelines.training.general_request import TEXT_COLUMN
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
 
 JSON_SUFFIXES, PARQUET_SUFFIX = (".jsonl", ".ndjson", ".json"), ".parquet"
 TEXT_SUFFIXES = (".txt", ".text")
+KNOWN_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
+NAMED = 3  # of what is left out of a folder
+JSON_NAMES = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+}
 MOST_JSON = 64 << 20  # bytes of a JSON line
 
 
@@ -46,11 +58,13 @@ class FileCorpus:
         files: their paths.
         column: text column of JSON lines and Parquet.
         sentences: their rows are sentences, blank ones the ends of documents; else each row is a document.
+        left_out: what to say of the rest of their folder, which is not read; empty where there is none.
     """
 
     files: tuple[Path, ...]
     column: str
     sentences: bool = False
+    left_out: str = ""
 
     @property
     def ends_by_row(self) -> bool:
@@ -81,7 +95,7 @@ class FileCorpus:
 
 
 def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
-    """A file, or the files of a folder; hidden ones and those with a leading underscore are left out.
+    """A file, or the files of a folder whose suffix is known; hidden ones and those with a leading underscore are not.
 
     Args:
         place: the file or the folder.
@@ -89,39 +103,52 @@ def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
         sentences: their rows are sentences.
 
     Raises:
-        UserError: nothing there, nothing in it, a column that is missing, text alone where rows are spoken of.
+        UserError: nothing there, nothing in it, a column that is missing, text alone where rows or their column are
+            spoken of.
     """
+    found, left_out = [place], ""
     if place.is_dir():
-        known = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
-        found = sorted(
-            path
-            for path in place.iterdir()
-            if path.is_file() and not path.name.startswith((".", "_")) and _suffix(path) in known
-        )
+        entries = sorted(path for path in place.iterdir() if not path.name.startswith((".", "_")))
+        found = [path for path in entries if path.is_file() and _suffix(path) in KNOWN_SUFFIXES]
         if not found:
+            names = ", ".join([path.name for path in entries[:NAMED]] + ["…"] * (len(entries) > NAMED))
             raise UserError(
-                f"--corpus {place}: expected files that end in {', '.join(known)} (text also in .gz), found none; "
-                "name the file itself"
+                f"--corpus {place}: expected files that end in {', '.join(KNOWN_SUFFIXES)} (text also in .gz), found "
+                f"{names or 'none'}; name the file itself, or the folder that it lies in"
             )
-    else:
-        found = [place]
+        left_out = _left_out(place, sorted({*entries}.difference(found)))
     empty = sum(path.stat().st_size for path in found) == 0
     if empty:
         raise UserError(f"--corpus {place}: expected text, found an empty file; give one sentence a line")
     for path in found:
         if _suffix(path) == PARQUET_SUFFIX:
             _check_column(path, column)
-    if sentences and not any(map(has_rows, found)):
-        raise UserError(
-            f"--rows sentences: expected JSON lines, Parquet or a data set on the hub, found text in --corpus {place}, "
-            "whose lines are sentences in any case; leave it out"
-        )
-    return FileCorpus(tuple(found), column, sentences)
+    if not any(map(has_rows, found)):
+        expected = f"expected JSON lines, Parquet or a data set on the hub, found text in --corpus {place}"
+        if sentences:
+            raise UserError(f"--rows sentences: {expected}, whose lines are sentences in any case; leave it out")
+        if column != TEXT_COLUMN:
+            raise UserError(f"--text {column}: {expected}, which has no columns; leave it out")
+    return FileCorpus(tuple(found), column, sentences, left_out)
 
 
 def has_rows(path: Path) -> bool:
     """Whether a file has rows: it is no plain text."""
     return _suffix(path) in (*JSON_SUFFIXES, PARQUET_SUFFIX)
+
+
+def _left_out(place: Path, paths: list[Path]) -> str:
+    """What to say of what is not read in a folder."""
+    if not paths:
+        return ""
+    folders = sum(path.is_dir() for path in paths)
+    numbers = {"file": len(paths) - folders, "folder": folders}
+    what = " and ".join(counted(number, noun) for noun, number in numbers.items() if number)
+    names = ", ".join([path.name for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED))
+    return (
+        f"left out of --corpus {place}: {what} ({names}), for of a folder only its own files are read that end in "
+        f"{', '.join(KNOWN_SUFFIXES)} (text also in .gz)"
+    )
 
 
 def _suffix(path: Path) -> str:
@@ -162,11 +189,12 @@ def _json_text(path: Path, number: int, line: str, column: str) -> str:
             "name plain text .txt"
         ) from error
     if not isinstance(row, dict) or not isinstance(row.get(column), str):
-        found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-        raise UserError(
-            f"{path}, line {number}: expected an object with text in {column!r}, found {found[:200]}; name the text's "
-            "field with --text"
-        )
+        if isinstance(row, dict) and column in row:
+            found, remedy = JSON_NAMES.get(type(row[column]), "something else"), "leave such lines out"
+        else:
+            found = f"the fields {', '.join(row)}"[:200] if isinstance(row, dict) and row else "no field"
+            remedy = "name the text's field with --text"
+        raise UserError(f"{path}, line {number}: expected an object with text in {column!r}, found {found}; {remedy}")
     # Half a surrogate pair is valid JSON but no text.
     return str(row[column]).encode("utf-8", "replace").decode("utf-8")
 
@@ -174,11 +202,13 @@ def _json_text(path: Path, number: int, line: str, column: str) -> str:
 def _check_column(path: Path, column: str) -> None:
     with open_parquet(path) as file:
         schema = file.schema_arrow
-        if column not in schema.names or not is_text(plain_type(schema.field(column).type)):
-            raise UserError(
-                f"{path}: expected text in column {column!r}, found {', '.join(schema.names)}; name the text column "
-                "with --text"
-            )
+        if column not in schema.names:
+            found = f"the columns {', '.join(schema.names)}"
+        elif not is_text(plain_type(schema.field(column).type)):
+            found = str(schema.field(column).type)
+        else:
+            return
+        raise UserError(f"{path}: expected text in column {column!r}, found {found}; name the text column with --text")
 
 
 def _parquet_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, int]]:
@@ -198,7 +228,7 @@ def _parquet_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None
                     text = _text(path, done, data)
                     yield from ((piece, size * done // rows) for piece in row_pieces(text, corpus.sentences))
         except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path}: expected a whole Parquet file, found damage: {error}") from error
+            raise UserError(f"{path}: expected a whole Parquet file, found damage: {error}; copy it again") from error
 
 
 def _text(path: Path, row: int, data: bytes | None) -> str:

@@ -50,6 +50,11 @@ class HubCorpus:
         """Whether rows end documents."""
         return not self.sentences
 
+    @property
+    def left_out(self) -> str:
+        """What to say of what is not read: of its train part, nothing."""
+        return ""
+
     def inputs(self) -> list[dict[str, Any]]:
         """Its name, configuration and commit, which stand for its content."""
         return [{"name": self.name, "config": self.config, "revision": self.revision}]

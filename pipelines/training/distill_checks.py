@@ -44,7 +44,7 @@ class TeacherFiles:
 
 
 def find_files(name: str, revision: str | None, what: str) -> TeacherFiles:
-    """Finds a fine-tuned model; its weights are not read.
+    """Finds a model and its tokenizer, such as a fine-tuned or general teacher; its weights are not read.
 
     Args:
         name: a folder, or a name on the hub.

@@ -15,7 +15,14 @@ from pipelines.training.distill_session import (
     training_stream,
 )
 from pipelines.training.empty_texts import empty_note
-from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, subset_note, weights_bytes
+from pipelines.training.estimates import (
+    StageEstimate,
+    TrainingEstimate,
+    idle_embeddings_note,
+    layer_map_note,
+    subset_note,
+    weights_bytes,
+)
 from pipelines.training.foreign_cache import refuse_foreign_caches, unused_caches_note
 from pipelines.training.measure import NOTHING, sample_batches, stage_cost
 
@@ -96,6 +103,7 @@ def plan_distill(
     needed = max(0, decision.bytes - there)
     disk = weights_bytes(student.model.num_parameters(), len(stages)) if left else 0
     notes = subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
+    notes += idle_embeddings_note(checked.student.config.vocab_size, len(checked.teacher.tokenizer))
     notes += empty_note(stream)
     if decision.intermediate == OFF:
         notes += unused_caches_note(request.cache, contents, caches)

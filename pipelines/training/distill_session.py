@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pipelines.training.recipe import StageRecipe
     from pipelines.training.request import DistillRequest
 
+SEEN_ONCE = ": the intermediate stage sees no row twice, and what is never read is not kept"
+
 
 def load_teacher(request: DistillRequest, checked: CheckedDistill) -> Teacher:
     """The teacher in eval mode, on its device.
@@ -108,7 +110,7 @@ class CacheDecision:
 def decide_cache(
     request: DistillRequest, teacher: Teacher, stream: ShardStream, root: Path, rows: int | None = None
 ) -> CacheDecision:
-    """Decides by the budget, and by whether a stage sees all rows: a cache that never fills is never read.
+    """Decides by the budget, and by how often a stage sees the rows: what never fills or is never read is not kept.
 
     Args:
         request: what the user asked for.
@@ -135,16 +137,25 @@ def decide_cache(
         plan = replace(plan_cache(CacheMode.LOGITS, lengths, rows, key, room.budget), content=CacheMode.FULL)
         return CacheDecision("full", "full", f"{plan}, made ahead", 0)
     plan = plan_in_room(mode, lengths, rows, key, room, "auto or logits")
-    content = str(plan.content)
+    once = plan.content is CacheMode.FULL and _never_read(request, room, rows)
+    content = "logits" if once else str(plan.content)
     if content == CacheMode.LOGITS:
         room = cache_room(request.cache, root, replace(key, content=content), stream)
+        plan = replace(plan, content=CacheMode.LOGITS, taken=room.taken if once or room.filled else plan.taken)
         _check_logits(request, plan.logits_bytes, room)
     needed = max(0, (plan.full_bytes if content == CacheMode.FULL else plan.logits_bytes) - room.there)
     if room.filled or request.cache.mode != CacheMode.AUTO or request.intermediate.sees_all(rows):
-        return CacheDecision(content, content, f"{plan}, made ahead" if room.filled else str(plan), needed)
+        words = ", made ahead" if room.filled else SEEN_ONCE if once else ""
+        return CacheDecision(content, content, f"{plan}{words}", needed)
     prediction = "logits" if request.prediction.sees_all(rows) else OFF
     needed = plan.logits_bytes if prediction == "logits" else 0
     return CacheDecision(OFF, prediction, _words_of_few(request, needed), needed)
+
+
+def _never_read(request: DistillRequest, room: CacheRoom, rows: int) -> bool:
+    """Whether nobody would read what a full cache has of the layers; a folder that was named is for other runs, too."""
+    auto = request.cache.mode == "auto" and "--cache-dir" not in request.cache.named
+    return auto and not room.there and request.intermediate.sees_once(rows)
 
 
 def _words_of_few(request: DistillRequest, logits_bytes: int) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LONG = 86_400.0  # seconds after which a quicker profile is offered
 LONG_ON_CPU = 6 * 3600.0
+PADDED_ROWS = 512  # beyond the tokens: more than any embedding table is filled up by
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,21 @@ def layer_map_note(layers: tuple[int, ...]) -> tuple[str, ...]:
     return (
         f"--layer-map {shown}: teacher layers usually rise from one student layer to the next, here they do not; it is "
         "taken as it stands",
+    )
+
+
+def idle_embeddings_note(rows: int, tokens: int) -> tuple[str, ...]:
+    """What to say of a student with many more embeddings than there are tokens; a few fill a table up to round numbers.
+
+    Args:
+        rows: of the student's embedding table.
+        tokens: of the teacher's tokenizer.
+    """
+    if rows - tokens < PADDED_ROWS:
+        return ()
+    return (
+        f"student: {rows:,} embeddings for the teacher's {tokens:,} tokens, {rows - tokens:,} will never be used; set "
+        f"vocab_size to {tokens} in its config.json for a smaller student",
     )
 
 

@@ -33,7 +33,7 @@ from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.packed import FOLDER, pack_corpus, packed_corpus
 from pipelines.training.ranks import Ranks, wait_for_main
 from pipelines.training.saving import save_model
-from pipelines.wording import duration
+from pipelines.wording import counted, duration
 
 if TYPE_CHECKING:
     from distill.checkpoints import RunState
@@ -138,7 +138,7 @@ class _General:
         length, limit = self.request.reading.max_length, self.request.corpus.limit
         tokenizer = self.checked.teacher.tokenizer
         packed = pack_corpus(self.storage, self.checked.corpus, tokenizer, length, limit, self.reporter)
-        self.reporter.message(f"corpus: {packed.sequences:,} sequences, {packed.tokens:,} tokens")
+        self.reporter.message(f"corpus: {counted(packed.sequences, 'sequence')}, {counted(packed.tokens, 'token')}")
         return packed
 
     def _resolved(self, packed: Packed, teacher: Teacher, student: Student) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from pipelines.training.cache_room import bytes_of
 from pipelines.training.corpus_hub import HubCorpus
 from pipelines.training.distill_checks import check_disk
 from pipelines.training.distill_session import taught_examples
-from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, weights_bytes
+from pipelines.training.estimates import (
+    StageEstimate,
+    TrainingEstimate,
+    idle_embeddings_note,
+    layer_map_note,
+    weights_bytes,
+)
 from pipelines.training.folder import finished_metrics, stage_storage, started_run
 from pipelines.training.foreign_cache import refuse_foreign_caches
 from pipelines.training.general_content import KIND, general_content, refuse_other_general, with_general_parts
@@ -91,7 +97,7 @@ def plan_general(
         UserError: the folder of caches is another run's, or the cache does not fit its budget.
         DistillError: student and teacher do not fit.
     """
-    sequences, known = _whole(packed, request.corpus.limit)
+    sequences, known = (packed.sequences, True) if begun.packed else _whole(packed, request.corpus.limit)
     stream = packed_stream(request, checked, str(folder / FOLDER), static=True)
     cache = begun.cache or decide_cache(request, teacher, stream, caches, sequences)
     cost, needed, disk = NOTHING, 0, 0
@@ -105,6 +111,9 @@ def plan_general(
     taught = taught_examples(request.recipe, sequences, cache.content, True, seed)
     stage = StageEstimate("general", request.recipe, sequences, cost, taught, seed, begun.done)
     notes = layer_map_note(checked.student.layer_map) + _fill_note(request, checked, packed)
+    notes += idle_embeddings_note(checked.student.config.vocab_size, len(checked.teacher.tokenizer))
+    if checked.corpus.left_out and not begun.packed:  # who packs it says so himself
+        notes = (checked.corpus.left_out, *notes)
     estimate = TrainingEstimate((stage,), cache.words, needed, disk, notes)
     return GeneralPlan(sequences, packed.tokens * sequences // packed.sequences, known, cache, estimate)
 
@@ -203,7 +212,7 @@ def _fill_note(request: GeneralRequest, checked: CheckedGeneral, packed: Packed)
 
 
 def _whole(packed: Packed, limit: int | None) -> tuple[int, bool | None]:
-    """Sequences of the whole corpus, and whether they were counted."""
+    """Sequences of the whole corpus by those of its beginning, and whether they were counted."""
     if packed.sequences == limit or packed.done == 1.0:
         return packed.sequences, True
     if packed.done is None:

@@ -12,9 +12,10 @@ from pipelines.training.teaching import CacheChoice, LossChoice
 
 GENERAL_RECIPE = StageRecipe(epochs=3, batch_rows=256, learning_rate=1e-4)
 WARMUP_STEPS = 10_000  # or a tenth of the run, whichever is less
+TEXT_COLUMN = "text"
 DOCUMENTS, SENTENCES = "documents", "sentences"  # what a row of JSON lines, Parquet or the hub is
-EMBEDDINGS = ("random", "projected")
-RANDOM = "random"
+RANDOM, PROJECTED = "random", "projected"
+EMBEDDINGS = (RANDOM, PROJECTED)
 CPU_PART, GPU_PART = 32, 128  # sequences that go through the models at once: their attention scores are kept
 
 
@@ -35,7 +36,7 @@ class CorpusChoice:
     """
 
     place: str
-    column: str = "text"
+    column: str = TEXT_COLUMN
     config: str | None = None
     revision: str | None = None
     limit: int | None = None
@@ -86,7 +87,7 @@ class GeneralRequest:
         out: its folder.
         corpus: what it learns from.
         teacher: folder or hub name of an encoder or masked LM that was not fine-tuned.
-        student: tinybert4, tinybert6, or a config.json.
+        student: tinybert4, tinybert6, half, or a config.json.
         start: random, teacher-layers, general, or a folder.
         layer_map: uniform, top, bottom, or numbers.
         embeddings: random, or projected: the principal components of the teacher's.
@@ -132,6 +133,7 @@ class GeneralRequest:
             raise UserError("--temperature: expected --mlm-soft beside it, found none; give both or neither")
         if not self.losses.of_layers and not self.masked_lm.on:
             self.losses.refuse_nothing("general", "give --mlm-weight or --mlm-soft")
+        self.losses.refuse_idle_heads()
         if not self.recipe.epochs:
             raise UserError("--epochs: expected at least 1, found 0")
         self.machine.check_parts(self.recipe)

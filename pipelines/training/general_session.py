@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.training.cache_room import OFF, cache_room, plan_in_room
 from pipelines.training.distill_session import loss_settings
+from pipelines.training.general_request import PROJECTED
 from pipelines.training.models import load_masked_lm, move
 from pipelines.training.packed import COLUMN
 from pipelines.training.parts import POOL_ROWS
@@ -52,7 +53,7 @@ def load_models(request: GeneralRequest, checked: CheckedGeneral) -> tuple[Teach
     model = load_masked_lm(checked.teacher.found, checked.teacher.config, request.masked_lm.soft > 0)
     plan = checked.student
     student = build_student(plan.shape, plan.start, model, plan.layer_map, request.reading.seed, masked_lm=True)
-    if request.embeddings == "projected":
+    if request.embeddings == PROJECTED:
         project_embeddings(student, model)
     for one in (model, student.model):
         move(one, request.machine.device)
@@ -130,12 +131,19 @@ def decide_cache(request: GeneralRequest, teacher: Teacher, stream: ShardStream,
     room = cache_room(request.cache, root, key, stream)
     plan = plan_in_room(mode, sample_lengths(stream), rows, key, room, "auto or off")
     if plan.content is not CacheMode.FULL:
-        return GeneralCache(OFF, str(replace(plan, content=CacheMode.OFF)), 0)
-    if mode is CacheMode.AUTO and recipe.steps(rows) <= -(-rows // recipe.batch_rows):
+        words = str(replace(plan, content=CacheMode.OFF))
+        others = [option for option in request.cache.named if option != "--cache-budget"]  # which decided it
+        return GeneralCache(OFF, words + _unheeded(others), 0)
+    if mode is CacheMode.AUTO and recipe.sees_once(rows):
         words = "teacher cache: off (no sequence is seen twice, and what is never read is not kept)"
-        return GeneralCache(OFF, words, 0)
+        return GeneralCache(OFF, words + _unheeded(request.cache.named), 0)
     words = f"{plan}; the same tokens are masked in every epoch" if request.masked_lm.on else str(plan)
     return GeneralCache("full", words, max(0, plan.full_bytes - room.there))
+
+
+def _unheeded(options: list[str]) -> str:
+    """What to say of options of a cache that is not kept."""
+    return f"; without a cache nothing comes of {' and '.join(options)}" if options else ""
 
 
 def _masking(request: GeneralRequest, checked: CheckedGeneral, static: bool) -> MaskSettings | None:

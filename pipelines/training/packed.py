@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipelines.errors import UserError
+from pipelines.errors import JobError, UserError
 from pipelines.parquet import CountingSink, open_writer
+from pipelines.training.folder import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +36,7 @@ class Packed:
     Args:
         sequences: how many.
         tokens: of all of them.
-        done: share of the corpus they are; None where that is not known.
+        done: share of the corpus they are, 1 only where they are all of it; None where that is not known.
         files: name -> bytes and sha256.
     """
 
@@ -52,7 +54,7 @@ def pack_corpus(
     limit: int | None,
     reporter: TrainingReporter,
 ) -> Packed:
-    """Writes the shards, or finds them there; the same corpus gives the same bytes.
+    """Writes the shards, or finds them there undamaged; the same corpus gives the same bytes.
 
     Args:
         storage: folder of the stage.
@@ -67,11 +69,20 @@ def pack_corpus(
 
     Raises:
         UserError: the corpus has no text, or cannot be read.
+        JobError: the disk is full, or the connection to the hub broke.
     """
-    if (found := packed_corpus(storage)) is not None:
+    if (found := packed_corpus(storage, verify=True)) is not None:
         return found
-    writer = _Packer(storage, corpus, reporter)
-    packed = writer.run(tokenizer, length, limit)
+    if storage.read_json(RECORD) is not None:
+        reporter.warning(f"{storage.display(FOLDER)}: a shard is missing or damaged; the corpus is packed again")
+    if corpus.left_out:
+        reporter.warning(corpus.left_out)
+    try:
+        packed = _Packer(storage, corpus, reporter).run(tokenizer, length, limit)
+    except JobError as error:
+        if "no space left" not in str(error):
+            raise
+        raise JobError(f"{error}; free some space and run the same command again") from error
     if not packed.sequences:
         raise UserError("--corpus: expected text, found none but blank lines; give one sentence a line")
     storage.write_json(
@@ -80,12 +91,20 @@ def pack_corpus(
     return packed
 
 
-def packed_corpus(storage: Storage) -> Packed | None:
-    """The packed corpus of a folder; None while it is not complete, or where a shard has another size."""
+def packed_corpus(storage: Storage, verify: bool = False) -> Packed | None:
+    """The packed corpus of a folder; None while it is not complete, or where a shard has another size.
+
+    Args:
+        storage: folder of the stage.
+        verify: also compare the shards' digests, which reads them whole.
+    """
     content = storage.read_json(RECORD)
     if content is None:
         return None
-    if any(storage.size(f"{FOLDER}/{name}") != file["bytes"] for name, file in content["files"].items()):
+    files = {f"{FOLDER}/{name}": file for name, file in content["files"].items()}
+    if any(storage.size(name) != file["bytes"] for name, file in files.items()):
+        return None
+    if verify and not is_whole(storage, files):
         return None
     return Packed(content["sequences"], content["tokens"], content["done"], content["files"])
 
@@ -97,6 +116,7 @@ class _Packer:
         self.storage, self.corpus, self.reporter = storage, corpus, reporter
         self.sequences = self.tokens = 0
         self.done: float | None = 0.0
+        self.ahead: deque[float | None] = deque()  # shares of the corpus that was read, but not packed yet
         self.said = time.monotonic()
 
     def run(self, tokenizer: Any, length: int, limit: int | None) -> Packed:
@@ -104,7 +124,7 @@ class _Packer:
         from distill.packing import Packing, pack, tokenised
 
         packing = Packing(length, tokenizer.cls_token_id, tokenizer.sep_token_id)
-        sequences = pack(tokenised(self._texts(), tokenizer.backend_tokenizer.to_str()), packing)
+        sequences = pack(self._counted(tokenised(self._texts(), tokenizer.backend_tokenizer.to_str())), packing)
         groups = self._groups(itertools.islice(sequences, limit))
         files: dict[str, dict[str, Any]] = {}
         for group in groups:
@@ -115,12 +135,25 @@ class _Packer:
                     for table in itertools.chain([group], itertools.islice(groups, SHARD_GROUPS - 1)):
                         writer.write_table(table)
             files[name] = {"bytes": sink.bytes, "sha256": sink.sha256}
-        return Packed(self.sequences, self.tokens, self.done, files)
+        return Packed(self.sequences, self.tokens, self._share(sequences), files)
 
     def _texts(self) -> Iterator[str | None]:
         for piece in self.corpus.pieces():
-            self.done = piece.done
+            self.ahead.append(piece.done)
             yield piece.text
+
+    def _counted(self, sentences: Iterator[list[int] | None]) -> Iterator[list[int] | None]:
+        """Passes sentences on as they are packed: they are read, and tokenised, far ahead of that."""
+        for ids in sentences:
+            if self.ahead:  # the last end of a document is none of the corpus's own
+                self.done = self.ahead.popleft()
+            yield ids
+
+    def _share(self, rest: Iterator[list[int]]) -> float | None:
+        """Share of the corpus that was packed: below 1 where a limit left a sequence of it."""
+        if next(rest, None) is None:
+            return 1.0
+        return None if self.done is None else min(self.done, self.sequences / (self.sequences + 1))
 
     def _groups(self, sequences: Iterator[list[int]]) -> Iterator[pa.Table]:
         while rows := list(itertools.islice(sequences, GROUP_SEQUENCES)):

@@ -52,6 +52,10 @@ class StageRecipe:
         """Whether at least one whole epoch is trained."""
         return self.epochs > 0 and self.steps(rows) * self.batch_rows >= rows
 
+    def sees_once(self, rows: int) -> bool:
+        """Whether training ends before any row comes a second time."""
+        return self.steps(rows) <= -(-rows // self.batch_rows)
+
     def changed(
         self,
         epochs: int | None,

@@ -210,6 +210,7 @@ class DistillRequest:
         }
         self._refuse_idle("intermediate", of_layers)
         self._refuse_idle("prediction", {"--temperature": losses.temperature != plain.temperature})
+        losses.refuse_idle_heads()
         for stage, is_learnt in (("intermediate", losses.of_layers), ("prediction", losses.of_predictions)):
             if getattr(self, stage).epochs and not is_learnt:
                 losses.refuse_nothing(stage, f"leave the stage out with --epochs-{stage} 0")

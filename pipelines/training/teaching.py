@@ -56,6 +56,18 @@ class LossChoice:
         """Whether predictions are learnt: their weight is above 0."""
         return self.layer_weights is None or self.layer_weights[-1] != 0
 
+    def refuse_idle_heads(self) -> None:
+        """Refuses a choice of heads where their attention is not compared.
+
+        Raises:
+            UserError: naming the two options.
+        """
+        if self.heads != "none" and "attention" not in self.kinds:
+            raise UserError(
+                f"--heads {self.heads}: expected attention among --losses, found {','.join(self.kinds)}, which heed no "
+                "heads; add it, or leave --heads out"
+            )
+
     def refuse_nothing(self, stage: str, remedy: str) -> None:
         """Refuses a stage whose loss is 0 whatever the student does.
 
@@ -82,6 +94,7 @@ class CacheChoice:
         budget: bytes; None for the smaller of 20 GB and half the free disk.
         folder: where; None for teacher_cache in the output folder.
         rebuild: at the first start, empty the cache that lies there, whatever its settings.
+        own: `folder` is a place in the run's own directory, and the user named none.
 
     Raises:
         UserError: an unknown mode, or choices that a cache that is off cannot follow.
@@ -91,6 +104,7 @@ class CacheChoice:
     budget: int | None = None
     folder: Path | None = None
     rebuild: bool = False
+    own: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in CACHES:
@@ -101,5 +115,6 @@ class CacheChoice:
     @property
     def named(self) -> list[str]:
         """The options beside the mode that the user typed."""
-        given = {"--cache-budget": self.budget, "--cache-dir": self.folder, "--rebuild-cache": self.rebuild or None}
+        folder = None if self.own else self.folder
+        given = {"--cache-budget": self.budget, "--cache-dir": folder, "--rebuild-cache": self.rebuild or None}
         return [option for option, value in given.items() if value is not None]

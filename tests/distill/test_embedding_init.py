@@ -125,3 +125,21 @@ def test_what_does_not_fit_is_refused():
         project_embeddings(student_of(vocab_size=200), tiny_masked_lm(0))
     with pytest.raises(DistillError, match="of one family"):
         project_embeddings(student_of(), tiny_encoder("roberta"))
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_the_mean_of_the_words_is_kept_in_what_is_added_to_each(family):
+    """Of equal width the projection is a rotation: each sum of a word and a place stays as long as it was."""
+    teacher, model = tiny_encoder(family), tiny_encoder(family)
+    with torch.no_grad():
+        teacher.base_model.embeddings.word_embeddings.weight += 0.5
+    project_embeddings(Student(model, Projections(32, 32), "random"), teacher)
+
+    def lengths(encoder) -> torch.Tensor:
+        tables = encoder.base_model.embeddings
+        added = tables.position_embeddings.weight[:9]
+        if hasattr(tables, "token_type_embeddings"):
+            added = added + tables.token_type_embeddings.weight[0]
+        return (tables.word_embeddings.weight[10:19] + added).norm(dim=1)  # [9]
+
+    torch.testing.assert_close(lengths(model), lengths(teacher), rtol=1e-3, atol=1e-3)

@@ -240,3 +240,22 @@ def test_a_general_run_says_so_too(parts, corpus, tmp_path):
     said = "--rebuild-cache: nothing was emptied"
     assert said not in done(*command).err
     assert said in " ".join(done(*command).err.split())
+
+
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [
+        (["--epochs-intermediate", 1], "logits"),
+        (["--epochs-intermediate", 2], "full"),
+        (["--epochs-intermediate", 1, "--cache", "full"], "full"),
+        (["--epochs-intermediate", 1, "--cache-dir", "named"], "full"),  # for other runs, too
+    ],
+)
+def test_layers_that_are_seen_once_are_not_kept(parts, tmp_path, monkeypatch, more, kept):
+    monkeypatch.chdir(tmp_path)
+    ran = done(*distill(parts, tmp_path / "s", "--epochs-prediction", 1, *more))
+    assert run_json(tmp_path / "s")["resolved"]["cache"]["intermediate"] == kept
+    folder = tmp_path / ("named" if "named" in more else "s/teacher_cache")
+    assert [path.name for path in folder.glob("[!.]*")] == [kept]
+    assert ("sees no row twice, and what is never read is not kept" in ran.err) == (kept == "logits")
+    assert next((folder / kept).glob("*.bin")).stat().st_size > 0

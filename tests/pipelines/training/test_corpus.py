@@ -58,6 +58,12 @@ def test_a_folder_is_its_files_in_order_and_no_document_spans_two(tmp_path):
     assert [file["name"] for file in corpus.inputs()] == ["a.txt", "b.txt", "c.jsonl"]
     shares = [piece.done for piece in corpus.pieces()]
     assert shares == sorted(shares)
+    assert corpus.left_out.startswith(f"left out of --corpus {tmp_path}: 1 file (notes.md), for of a folder only")
+    for name in ("deeper", "other", ".git"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "z.csv").touch()
+    assert "2 files and 2 folders (deeper, notes.md, other, …)," in open_files(tmp_path, "body").left_out
+    assert open_files(tmp_path / "a.txt", "text").left_out == ""
 
 
 @pytest.mark.parametrize("letter", ["x", "中"])
@@ -164,6 +170,10 @@ def test_rows_that_are_sentences(tmp_path):
         UserError, match="--rows sentences: expected JSON lines, Parquet or a data set on the hub, found"
     ):
         open_files(tmp_path / "c.txt", "text", sentences=True)
+    with pytest.raises(
+        UserError, match="--text body: expected JSON lines, Parquet or a data set on the hub, found text"
+    ):
+        open_files(tmp_path / "c.txt", "body")
     with pytest.raises(UserError, match="--rows: expected documents or sentences, found 'lines'"):
         CorpusChoice("a.jsonl", rows="lines")
 
@@ -171,12 +181,19 @@ def test_rows_that_are_sentences(tmp_path):
 def test_broken_rows_are_named(tmp_path):
     good = b'{"text": "a"}\n'
     assert "line 2: expected a JSON object, found broken JSON" in refused(tmp_path / "a.jsonl", good + b"{text\n")
-    assert "line 1: expected an object with text in 'body', found text" in refused(tmp_path / "b.jsonl", good, "body")
-    assert "line 2: expected an object with text" in refused(tmp_path / "c.jsonl", good + b'{"text": null}\n')
+    assert "line 1: expected an object with text in 'body', found the fields text; name" in refused(
+        tmp_path / "b.jsonl", good, "body"
+    )
+    for value, named in ((b"null", "null"), (b"7", "a number"), (b"[]", "a list"), (b"true", "a boolean")):
+        said = refused(tmp_path / "c.jsonl", good + b'{"text": ' + value + b"}\n")
+        assert f"line 2: expected an object with text in 'text', found {named}; leave such lines out" in said
     pq.write_table(pa.table({"text": ["a", None]}), tmp_path / "d.parquet")
     assert "row 2: expected text, found null" in refused(tmp_path / "d.parquet")
     pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "e.parquet")
-    assert "expected text in column 'text'" in refused(tmp_path / "e.parquet")
+    assert "expected text in column 'text', found int64; name" in refused(tmp_path / "e.parquet")
+    assert "expected text in column 'body', found the columns text; name" in refused(
+        tmp_path / "e.parquet", column="body"
+    )
     latin = pa.array([b"a", b"caf\xe9"]).cast(pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": latin}), tmp_path / "f.parquet")
     assert "row 2: expected UTF-8, found byte 0xe9" in refused(tmp_path / "f.parquet")
@@ -189,6 +206,8 @@ def test_nothing_to_read_is_refused(tmp_path):
     assert "found an empty file" in refused(tmp_path / "empty.txt", b"")
     (tmp_path / "folder").mkdir()
     assert "found none; name the file itself" in refused(tmp_path / "folder")
+    (tmp_path / "folder/inner").mkdir()
+    assert "found inner; name the file itself, or the folder that it lies in" in refused(tmp_path / "folder")
 
 
 @pytest.mark.parametrize(

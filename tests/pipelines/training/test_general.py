@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +16,7 @@ from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import done, everything, finish, kill, start, tinyaug, wait_for
 from tests.pipelines.training.general import MASKED, with_config
 from tests.pipelines.training.verbs import distill, finetune, general, metrics, run_json
+from tests.ranks import two_ranks
 
 SAME = ("model.safetensors", "projections.safetensors", "general/losses.csv", "README.md", "config.json")
 STILL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -116,22 +116,12 @@ def test_the_corpus_in_any_format_gives_the_same_student(parts, corpus, tmp_path
     assert metrics(tmp_path / "c")["sequences"] == 20
 
 
-@pytest.fixture
-def _one_thread():
-    """Sums depend on the number of threads in their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.integration
-@pytest.mark.usefixtures("_one_thread")
 def test_killed_and_resumed_gives_the_same_bytes(parts, corpus, tmp_path):
     more = (*MASKED, "--epochs", 6, "--checkpoint-every", 7, "--cache", "full")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done(*general(parts, corpus, whole, *more))
-    process = start(*general(parts, corpus, killed, *more), OMP_NUM_THREADS="1")
+    process = start(*general(parts, corpus, killed, *more))
     wait_for(lambda: list(killed.glob("general/step-*")), process)
     kill(process)
     assert not (killed / "metrics.json").exists()
@@ -157,16 +147,7 @@ def test_half_a_corpus_is_packed_anew(parts, corpus, tmp_path, monkeypatch):
 @pytest.mark.integration
 def test_two_processes_give_the_losses_of_one(parts, corpus, tmp_path):
     more = (*MASKED, "--cache", "full", "--max-steps", 6, "--student", with_config(tmp_path, parts.student, **STILL))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
-    ranks = [
-        start(
-            *general(parts, corpus, tmp_path / "two", *more), OMP_NUM_THREADS="1", RANK=rank, LOCAL_RANK=rank, **shared
-        )
-        for rank in ("0", "1")
-    ]
+    ranks = [start(*general(parts, corpus, tmp_path / "two", *more), **variables) for variables in two_ranks()]
     assert [finish(rank).code for rank in ranks] == [0, 0]
     done(*general(parts, corpus, tmp_path / "one", *more))
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-3)

@@ -6,9 +6,12 @@ import json
 import shutil
 
 import pytest
+from transformers import ElectraForMaskedLM
 
+from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import done, tinyaug
 from tests.pipelines.training.general import MASKED, with_config
+from tests.pipelines.training.test_general_families import FAMILIES
 from tests.pipelines.training.test_refused import refused
 from tests.pipelines.training.verbs import distill, general
 
@@ -84,3 +87,38 @@ def test_other_settings_in_the_same_folder_are_refused(parts, corpus, masked, tm
     ran = tinyaug(*distill(parts, masked))
     assert ran.code == 2
     assert "found a run of `tinyaug distill-general`" in ran.err
+
+
+def test_whole_words_need_pieces_that_tell_them(parts, corpus, tmp_path, monkeypatch):
+    """A vocabulary without such pieces is refused before a corpus is read, which may take hours."""
+    teacher = shutil.copytree(parts.encoder, tmp_path / "teacher")
+    for name in ("tokenizer.json", "vocab.txt"):
+        if (teacher / name).exists():
+            (teacher / name).write_text((teacher / name).read_text().replace("##", "@@"))
+    monkeypatch.setattr("pipelines.training.corpus.FileCorpus.pieces", lambda _: 1 / 0)
+    said = refused(tmp_path, general(parts, corpus, tmp_path / "out", "--teacher", teacher, *MASKED))
+    assert "--whole-word: expected a WordPiece vocabulary (##ing)" in said
+    assert said.endswith("; leave --whole-word out")
+
+
+def test_embeddings_that_cannot_be_projected(parts, corpus, tmp_path):
+    out, projected = tmp_path / "out", ("--embedding-init", "projected")
+    wide = with_config(tmp_path, parts.student, hidden_size=64)
+    said = refused(tmp_path, general(parts, corpus, out, "--student", wide, *projected))
+    assert "--embedding-init projected: expected a student no wider than its teacher (32), found 64" in said
+    assert "give --embedding-init random" in said
+    ElectraForMaskedLM(FAMILIES["electra"]).save_pretrained(tmp_path / "teacher")
+    tiny_tokenizer().save_pretrained(tmp_path / "teacher")
+    more = ("--teacher", tmp_path / "teacher", "--student", "half", *projected)
+    said = refused(tmp_path, general(parts, corpus, out, *more))
+    assert "expected student and teacher of one family, and no ELECTRA, found electra and electra" in said
+    assert said.endswith("; give --embedding-init random")
+
+
+@pytest.mark.parametrize(("beyond", "said"), [(600, "600 will never be used"), (100, "")])
+def test_embeddings_without_a_token_are_told(parts, corpus, tmp_path, beyond, said):
+    tokens = len(tiny_tokenizer())
+    student = with_config(tmp_path, parts.student, vocab_size=tokens + beyond)
+    plan = done(*general(parts, corpus, tmp_path / "out", "--student", student, "--dry-run"))
+    assert (f"vocab_size to {tokens} in its config.json" in plan.out + plan.err) == bool(said)
+    assert said in plan.out + plan.err

@@ -211,3 +211,36 @@ def test_a_general_loss_of_nothing(parts, corpus, masked, tmp_path):
     assert "--mlm-weight" in said
     assert not (tmp_path / "g").exists()
     done(*command, "--mlm-weight", "1", "--max-steps", "1")
+
+
+def test_heads_without_attention(parts, corpus, tmp_path):
+    said = "--heads mean: expected attention among --losses, found hidden, which heed no heads"
+    for verb in (distill, run, lambda parts, *more: general(parts, corpus, *more)):
+        assert said in refused(verb(parts, tmp_path / "out", "--losses", "hidden", "--heads", "mean"))
+    assert not (tmp_path / "out").exists()
+    done(*general(parts, corpus, tmp_path / "out", "--losses", "attention", "--heads", "mean", "--max-steps", 1))
+
+
+def test_the_weight_of_a_prediction_that_there_is_not(parts, corpus, tmp_path):
+    command = general(parts, corpus, tmp_path / "out", "--max-steps", 1, "--layer-weights")
+    assert "--layer-weights: expected 0 or 1 as the last" in refused([*command, "1,1,1,3"])
+    assert "--layer-weights: expected 4" in refused([*command, "1,1,3"])
+    assert not (tmp_path / "out").exists()
+    done(*command, "3,1,1,0")
+
+
+def test_the_column_of_plain_text(parts, corpus, tmp_path):
+    command = general(parts, corpus, tmp_path / "out", "--max-steps", 1)
+    assert "--text body: expected JSON lines, Parquet or a data set on the hub" in refused([*command, "--text", "body"])
+    assert not (tmp_path / "out").exists()
+    done(*command, "--text", "text")
+
+
+def test_options_of_a_cache_that_auto_leaves_out(parts, corpus, tmp_path):
+    command = general(parts, corpus, tmp_path / "out", "--cache-dir", tmp_path / "cache", "--dry-run")
+    once = done(*command, "--epochs", 1, "--cache-budget", "1GB").out
+    assert "is not kept); without a cache nothing comes of --cache-budget and --cache-dir\n" in once
+    small = done(*command, "--cache-budget", "1K").out
+    assert "budget 1.0 kB); without a cache nothing comes of --cache-dir\n" in small
+    assert "nothing comes of" not in done(*command).out
+    assert "nothing comes of" not in done(*general(parts, corpus, tmp_path / "out", "--epochs", 1, "--dry-run")).out

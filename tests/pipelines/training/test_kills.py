@@ -7,7 +7,6 @@ import signal
 
 import psutil
 import pytest
-import torch
 
 from tests.distill.data import write_shards
 from tests.pipelines.jobs import done, finish, kill, start, wait_for
@@ -15,17 +14,8 @@ from tests.pipelines.training.verbs import distill, finetune, metrics
 from tests.ready import start_ready
 
 pytestmark = pytest.mark.integration
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # sums depend on the number of threads in their last bits
 SAME = ("model.safetensors", "projections.safetensors", "intermediate/losses.csv", "prediction/losses.csv",
         "prediction/dev.csv", "README.md", "config.json")  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def results(folder) -> dict:
@@ -43,7 +33,7 @@ def test_distillation_killed_in_both_stages(parts, tmp_path, cache):
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     done(*distill(parts, undisturbed, *more))
     for stage in ("intermediate", "prediction"):
-        process = start(*distill(parts, killed, *more), **ONE_THREAD)
+        process = start(*distill(parts, killed, *more))
         wait_for(lambda stage=stage: len(list((killed / stage).glob("step-*"))) == 1, process)
         kill(process)
         assert not (killed / "metrics.json").exists()
@@ -60,7 +50,7 @@ def test_distillation_killed_in_both_stages(parts, tmp_path, cache):
 def test_fine_tuning_killed(parts, tmp_path):
     more = ("--epochs", 10, "--checkpoint-every", 7)
     done(*finetune(parts, tmp_path / "undisturbed", *more))
-    process = start(*finetune(parts, tmp_path / "killed", *more), **ONE_THREAD)
+    process = start(*finetune(parts, tmp_path / "killed", *more))
     wait_for(lambda: list((tmp_path / "killed/labels").glob("step-*")), process)
     kill(process)
     assert not (tmp_path / "killed/model.safetensors").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 
 import pytest
 
@@ -14,6 +13,7 @@ from pipelines.training.step_parts import parts_of, with_parts
 from tests.pipelines.jobs import done, finish, refused, start, tinyaug
 from tests.pipelines.training.general import MASKED
 from tests.pipelines.training.verbs import distill, finetune, general, run_json
+from tests.ranks import two_ranks
 
 
 def asked(kind=GeneralRequest, **machine):
@@ -70,14 +70,7 @@ def test_two_processes_go_on_where_one_stopped(parts, corpus, tmp_path, monkeypa
         assert tinyaug(*general(parts, corpus, out, *more, "--accumulation", 4)).code == 1
     state = json.loads((out / "general/step-000000003/state.json").read_text())
     assert state["run"]["parts"] == 4
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
-    ranks = [
-        start(*general(parts, corpus, out, *more), OMP_NUM_THREADS="1", RANK=rank, LOCAL_RANK=rank, **shared)
-        for rank in ("0", "1")
-    ]
+    ranks = [start(*general(parts, corpus, out, *more), **variables) for variables in two_ranks()]
     ended = [finish(rank) for rank in ranks]
     assert [ran.code for ran in ended] == [0, 0], ended[0].err
     curves = [(folder / "general/losses.csv").read_text().splitlines()[1:] for folder in (out, whole)]

@@ -26,8 +26,9 @@ def test_the_whole_run(parts, tmp_path, monkeypatch):
     assert found["dev_rows"] == {"validation": 30}
     assert [found["sizes"][model]["layers"] for model in ("teacher", "student")] == [4, 2]
     assert "verdicts" not in found
-    assert (out / "teacher_cache/full/cache.json").exists()
+    assert [path.name for path in (out / "teacher_cache").glob("[!.]*")] == ["logits"]  # layers of one epoch
     assert archive.exists()
+    assert (done("status", out).out.count("trained"), tinyaug("status", out).out[-9:]) == (2, "complete\n")
     monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
     monkeypatch.setattr("pipelines.stage_run.run_parts", lambda *_: pytest.fail("something was augmented"))
     assert "everything was done already" in done(*command).out
@@ -39,6 +40,22 @@ def test_a_run_with_a_given_teacher(parts, tmp_path):
     found = metrics(tmp_path / "run")
     assert list(found["stages"]) == ["intermediate", "prediction"]
     assert found["sizes"]["teacher"]["bytes"] == (parts.teacher / "model.safetensors").stat().st_size
+
+
+def test_status_tells_which_models_are_still_to_be_trained(parts, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+
+    def stop(*_: object) -> None:
+        raise JobError("stopped here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.training.run_job.run_distill", stop)
+        assert tinyaug(*run(parts, out, "--max-steps", 2)).code == 1
+    ran = tinyaug("status", out)
+    assert (ran.code, ran.out.splitlines()[-1]) == (1, "not complete: run its command again to go on")
+    assert ran.out.splitlines()[-3:-1] == ["teacher     trained", "student     not trained yet"]
+    (out / "teacher/metrics.json").unlink()
+    assert "teacher     not trained yet" in tinyaug("status", out).out
 
 
 @pytest.mark.parametrize("verb", [finetune, distill, run])
