@@ -7,15 +7,22 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# Of torch, here and in the processes that tests start: sums depend on the number of threads in their last bits, and
+# where processes share the cores, threads that wait for each other take many times as long.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from tests.fixtures import glove_text, save_tiny_masked_lm
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+THREADS = torch.get_num_threads()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -40,6 +47,14 @@ def glove_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("glove") / "glove.tiny.8d.txt"
     path.write_text(glove_text(), encoding="utf-8")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _own_threads() -> Iterator[None]:
+    """Torch's threads are a test's own: what it, or a job that it runs, sets them to ends with it."""
+    torch.set_num_threads(THREADS)
+    yield
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(autouse=True)

@@ -30,6 +30,7 @@ EVERYTHING = (
 )  # fmt: skip
 READ_AT_IMPORT = {LIBRARIES: ("OMP_", "MKL_"), EVERYTHING: ("OMP_", "MKL_", "HF_", "TRANSFORMERS_")}
 LONGEST = 1 << 20  # bytes of a request
+SECONDS_TO_END = 10  # of a server, before it is killed
 
 _ready: dict[tuple[str, ...], socket.socket] = {}
 
@@ -119,12 +120,17 @@ def _serve(variables: dict[str, str], imported: tuple[str, ...]) -> socket.socke
             cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
         )  # fmt: skip
 
-    def end() -> None:
-        ours.close()  # which it takes as the end
-        server.wait(10)
-
-    atexit.register(end)
+    atexit.register(_end, ours, server)
     return ours
+
+
+def _end(ours: socket.socket, server: subprocess.Popen[bytes]) -> None:
+    ours.close()  # which it takes as the end
+    try:
+        server.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def main() -> None:

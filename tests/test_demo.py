@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -84,6 +85,12 @@ def test_train_and_dev_share_no_sentence_and_no_phrase(train, dev):
     assert not phrases(train, 8) & phrases(dev, 8)
 
 
+def test_few_sentences_open_alike(train, dev):
+    """As the README says: words without case and punctuation, "don't" being one."""
+    words = (re.findall(r"\w+(?:['’]\w+)*", sentence.lower()) for sentence, _ in train + dev)
+    assert max(Counter(tuple(found[:5]) for found in words).values()) == 2
+
+
 def test_rare_words_are_in_several_pieces_and_have_vectors(train):
     splitter = WordSplitter(Tokenizer.from_file(str(MLM / "tokenizer.json")), 100)
     vectors = load_vectors(GLOVE)
@@ -146,26 +153,6 @@ def test_demo_leaves_what_was_typed():
 def test_demo_refuses_what_it_cannot_do(given, named):
     with pytest.raises(UserError, match=named):
         demo_options(typed(**given))
-
-
-def test_script_makes_the_same_subset_twice(tmp_path):
-    source = tmp_path / "glove.txt"
-    frequent = [f"word{number}" for number in range(30_000)]
-    rare = ["cannibalism", "nowhere-in-the-demo"]
-    source.write_text("".join(f"{word} 0.41800 -0.12349\n" for word in frequent + rare), encoding="utf-8")
-    results = []
-    for name in ("one", "two"):
-        pack = tmp_path / name
-        (pack / "mlm").mkdir(parents=True)
-        (pack / "mlm" / "tokenizer.json").symlink_to(MLM / "tokenizer.json")
-        (pack / "sst2").symlink_to(DATA)
-        script = REPOSITORY / "scripts" / "build_demo_pack.py"
-        subprocess.run([sys.executable, script, "--glove", source, "--pack", pack], check=True, capture_output=True)
-        results.append((pack / "glove" / GLOVE.name).read_bytes())
-    assert results[0] == results[1]
-    lines = gzip.decompress(results[0]).decode().splitlines()
-    assert len(lines) == 30_001
-    assert lines[-1] == "cannibalism .418 -.123"
 
 
 @pytest.mark.integration

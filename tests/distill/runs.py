@@ -53,7 +53,6 @@ def tiny_run(
     data: Path, folder: Path, cache: Path | None = None, stage="intermediate", kill_at=None, dropout=0.1, **changes
 ):
     """Trains two epochs; with `kill_at`, dies by SIGKILL when the loop reports that step."""
-    torch.set_num_threads(1)
     student, teacher = tiny_pair(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     stream = open_stream(data)
     kind = IntermediateStage if stage == "intermediate" else PredictionStage

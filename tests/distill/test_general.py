@@ -176,7 +176,6 @@ class StopError(Exception):
 
 def run(data, folder, cache=None, static=False, dropout=0.1, stop_at=None, **changes):
     """Two epochs with both masked-LM losses; with a cache, that of a teacher that predicts nothing."""
-    torch.set_num_threads(1)
     student, teacher = pair(hidden_dropout_prob=dropout)
     stream = stream_of(data, masking=MaskSettings(rate=0.3, static=static))
     stage = GeneralStage(student, teacher, LossSettings(), MaskedLmLoss(1.0, 1.0))

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import signal
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +22,7 @@ from distill.training_settings import Hooks, Progress, TrainSettings
 from tests.distill.data import open_stream
 from tests.distill.models import tiny_encoder, tiny_student
 from tests.distill.runs import losses, tiny_pair, tiny_run, tiny_targets, weights
+from tests.ranks import two_ranks
 from tests.ready import Process, start_ready
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ PATIENCE = 120  # seconds until a process that hangs fails its test
 def start(data, folder, cache="", kill_at="", dropout=0.1, max_steps="", **environment) -> Process:
     """The tiny run in a process of its own."""
     arguments = [str(part) for part in (data, folder, cache, kill_at, dropout, max_steps)]
-    return start_ready("tests.distill.runs", arguments, {**os.environ, "OMP_NUM_THREADS": "1", **environment})
+    return start_ready("tests.distill.runs", arguments, {**os.environ, **environment})
 
 
 @pytest.mark.integration
@@ -56,13 +56,9 @@ def test_kill_and_resume_gives_the_same_curve(data, tmp_path, cached, kill_at):
         assert all((caches[0] / n).read_bytes() == (caches[1] / n).read_bytes() for n in names)
 
 
-def two_ranks(*arguments, **options) -> list[int]:
+def run_of_two(*arguments, **options) -> list[int]:
     """Exit codes of the tiny run as two processes over gloo."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
-    ranks = [start(*arguments, **options, dropout=0.0, RANK=rank, LOCAL_RANK=rank, **shared) for rank in ("0", "1")]
+    ranks = [start(*arguments, **options, dropout=0.0, **variables) for variables in two_ranks()]
     return [rank.wait(PATIENCE) for rank in ranks]
 
 
@@ -74,7 +70,7 @@ def first_moments(folder: Path) -> list[torch.Tensor]:
 
 @pytest.mark.integration
 def test_two_processes_give_the_single_process_gradient(data, tmp_path):
-    assert two_ranks(data, tmp_path / "two", max_steps=1) == [0, 0]
+    assert run_of_two(data, tmp_path / "two", max_steps=1) == [0, 0]
     tiny_run(data, tmp_path / "one", dropout=0.0, max_steps=1)
     ours, single = first_moments(tmp_path / "two"), first_moments(tmp_path / "one")
     assert len(ours) == len(single) > 30
@@ -84,7 +80,7 @@ def test_two_processes_give_the_single_process_gradient(data, tmp_path):
 
 @pytest.mark.integration
 def test_two_processes_fill_one_cache(data, tmp_path):
-    assert two_ranks(data, tmp_path / "two", tmp_path / "cache-a") == [0, 0]
+    assert run_of_two(data, tmp_path / "two", tmp_path / "cache-a") == [0, 0]
     tiny_run(data, tmp_path / "one", tmp_path / "cache-b", dropout=0.0)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=2e-4)
     assert len(list((tmp_path / "cache-a").glob("*.json"))) == 4

@@ -6,8 +6,10 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import struct
 import termios
+import threading
 import time
 
 import pytest
@@ -21,14 +23,16 @@ RUN = ("run", "--task", "sst2", "--profile", "quick", "--max-steps", "2", "--n",
 AUGMENT = ("augment", "--task", "sst2", "--n", "1")
 
 
-def in_a_terminal(machine, *arguments: str) -> Ran:
-    """The command in a terminal of 120 columns."""
+def in_a_terminal(machine, *arguments: str, patience: float = 600) -> Ran:
+    """The command in a terminal of 120 columns; killed if it has not ended in `patience` seconds."""
     begin = time.monotonic()
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(machine.folder)
         words = command(*arguments)
         os.execve(words[0], words, machine.environment(TERM="xterm"))
+    patience_ends = threading.Timer(patience, os.kill, (process, signal.SIGKILL))  # which closes its end, too
+    patience_ends.start()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     shown = b""
     while True:
@@ -41,7 +45,12 @@ def in_a_terminal(machine, *arguments: str) -> Ran:
         shown += piece
     os.close(terminal)
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    patience_ends.cancel()
     return Ran(code, shown.decode(), time.monotonic() - begin)
+
+
+def test_a_command_that_hangs_fails_its_test(machine):
+    assert in_a_terminal(machine(), "--help", patience=0.05).code == -signal.SIGKILL
 
 
 def test_from_download_to_student_and_again_without_a_network(machine, repositories):

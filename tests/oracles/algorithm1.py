@@ -235,10 +235,7 @@ def data_augmentation(
                 rank = below(absorb(state, 1), len(found.words))
                 word, score = found.words[rank]
                 replacement = in_case_of(word, x[i].spelling)
-                ((_, _, normalised),) = basic_words(replacement)
-                x_masked[i] = Word(  # line 15
-                    x[i].start, x[i].end, replacement, word_pieces(normalised, bert.numbers)
-                )
+                x_masked[i] = _replaced(x[i], replacement, bert.numbers)  # line 15
                 draws, sure = draws + 1, sure and found.sure
                 if replacement != x[i].spelling:
                     edits.append(Edit(x[i].start, x[i].end, x[i].spelling, replacement, found.source, rank, score))
@@ -247,6 +244,11 @@ def data_augmentation(
         data_aug.append(Variant(_written(text, x_masked), edits, draws, drawable, sure))  # line 20
         n = n + 1  # line 21
     return data_aug  # line 23
+
+
+def _replaced(word: Word, replacement: str, numbers: dict[str, int]) -> Word:
+    ((_, _, normalised),) = basic_words(replacement)
+    return Word(word.start, word.end, replacement, word_pieces(normalised, numbers))
 
 
 def _written(text: str, words: list[Word]) -> str:

@@ -21,6 +21,7 @@ from pipelines.errors import JobError
 from pipelines.lock import only_writer
 from pipelines.storage import Storage
 from tests.pipelines.jobs import PATIENCE, contents, done, everything, finish, start, tinyaug, wait_for
+from tests.ranks import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +41,7 @@ def endpoint(tmp_path_factory):
 
 @contextmanager
 def _server(folder: Path, **environment: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = (folder / "log").open("w")
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
     server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})

@@ -12,18 +12,17 @@ from pipelines.engines.reachable import require_reachable
 from pipelines.errors import UserError
 
 
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
+@pytest.fixture
+def silent():
+    """A port at which nobody listens, nor can before the test ends."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
-@pytest.mark.parametrize(
-    "address",
-    [f"127.0.0.1:{_free_port()}", f"ray://127.0.0.1:{_free_port()}", "no-such-host.invalid:1"],
-    ids=["gcs", "client", "name"],
-)
-def test_where_nobody_listens(address):
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "no-such-host.invalid:1"])
+def test_where_nobody_listens(address, silent):
+    address = address.format(port=silent)
     start = time.monotonic()
     with pytest.raises(UserError, match="expected a Ray cluster") as error:
         require_reachable(address)
