@@ -57,7 +57,10 @@ def find_model(name: str, revision: str | None, what: str) -> FoundModel:
         remedy = f"did you mean {' or '.join(inside)}?" if inside else "give a Hugging Face folder"
         raise UserError(f"{what} {name}: expected config.json in the folder, found none; {remedy}")
     if not any([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
-        raise UserError(f"{what} {name}: expected weights (model.safetensors) in the folder, found none")
+        raise UserError(
+            f"{what} {name}: expected weights (model.safetensors) in the folder, found none; copy them there, or name "
+            "another folder"
+        )
     return FoundModel(what, name, folder, commit, folder_fingerprint(folder))
 
 

@@ -49,6 +49,14 @@ def test_a_run_directory_in_the_place_of_its_model(tmp_path, inside):
     assert said in str(refusal.value)
 
 
+def test_a_model_without_weights_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(
+        UserError, match=r"teacher .*expected weights \(model\.safetensors\) .* found none; copy them there"
+    ):
+        find_model(str(tmp_path), None, "teacher")
+
+
 @pytest.mark.parametrize("label", [Label("y", "class", ("a", "b")), Label("y", "score"), Label(None, "none")])
 def test_labels_that_can_be_learnt(label):
     check_classes(Task("custom", ("text",), label))
