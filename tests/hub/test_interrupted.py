@@ -29,7 +29,7 @@ def test_the_next_run_completes_what_broke_off(machine):
     assert "did not finish" in model.text
     assert "run the command again" in model.text
     assert "nothing was kept" in vectors.text
-    assert not [*here.folder.rglob("*.incomplete")]
+    assert not [*here.folder.rglob("*.incomplete"), *here.folder.rglob("*.gz")]
     assert [path.name for path in (here.folder / "cache/gensim").iterdir()] == [f"{NAME}.gz.lock"]
     assert not (here.folder / "run").exists()
     here.vectors.cut = {}
