@@ -8,7 +8,7 @@ from pathlib import Path
 
 from distill.wording import shown_bytes
 from pipelines.doctor.finding import FAIL, OK, WARN, Finding
-from pipelines.machine_limits import cpu_limit, free_memory, memory_left, text_of, usable_cores, visible_cores
+from pipelines.machine_limits import cpu_limit, memory_left, text_of, usable_cores, usable_memory, visible_cores
 
 CPUINFO = Path("/proc/cpuinfo")
 DEMO_MEMORY, FULL_MEMORY = 2_000_000_000, 4_000_000_000  # bytes: the demo; BERT-base as masked LM and as teacher
@@ -56,11 +56,10 @@ def check_gpus() -> Finding:
 
 def check_memory() -> Finding:
     """Memory that is free, or left of the control group's."""
-    left = memory_left()
-    amount = min((number for number in (free_memory(), left) if number is not None), default=None)
+    amount = usable_memory()
     if amount is None:
         return Finding("memory", WARN, "cannot be told on this system", "make sure that some 4 GB are free")
-    found = f"{shown_bytes(amount)} {'left of the control group' if amount == left else 'free'}"
+    found = f"{shown_bytes(amount)} {'left of the control group' if amount == memory_left() else 'free'}"
     if amount < DEMO_MEMORY:
         why = f"{found}; the demo takes {shown_bytes(DEMO_MEMORY)}: processes would be killed"
         return Finding("memory", FAIL, why, "end other programs, or raise the container's limit")

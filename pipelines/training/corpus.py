@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 JSON_SUFFIXES, PARQUET_SUFFIX = (".jsonl", ".ndjson", ".json"), ".parquet"
 TEXT_SUFFIXES = (".txt", ".text")
 KNOWN_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
-NAMED = 3  # of what is left out of a folder
+NAMED = 3  # of a folder's entries that are spoken of
 JSON_NAMES = {
     type(None): "null",
     bool: "a boolean",
@@ -111,10 +111,9 @@ def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
         entries = sorted(path for path in place.iterdir() if not path.name.startswith((".", "_")))
         found = [path for path in entries if path.is_file() and _suffix(path) in KNOWN_SUFFIXES]
         if not found:
-            names = ", ".join([path.name for path in entries[:NAMED]] + ["…"] * (len(entries) > NAMED))
             raise UserError(
                 f"--corpus {place}: expected files that end in {', '.join(KNOWN_SUFFIXES)} (text also in .gz), found "
-                f"{names or 'none'}; name the file itself, or the folder that it lies in"
+                f"{_names(entries) or 'none'}; name the file itself, or the folder that it lies in"
             )
         left_out = _left_out(place, sorted({*entries}.difference(found)))
     empty = sum(path.stat().st_size for path in found) == 0
@@ -144,11 +143,15 @@ def _left_out(place: Path, paths: list[Path]) -> str:
     folders = sum(path.is_dir() for path in paths)
     numbers = {"file": len(paths) - folders, "folder": folders}
     what = " and ".join(counted(number, noun) for noun, number in numbers.items() if number)
-    names = ", ".join([path.name for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED))
     return (
-        f"left out of --corpus {place}: {what} ({names}), for of a folder only its own files are read that end in "
-        f"{', '.join(KNOWN_SUFFIXES)} (text also in .gz)"
+        f"left out of --corpus {place}: {what} ({_names(paths)}), for of a folder only its own files are read that end "
+        f"in {', '.join(KNOWN_SUFFIXES)} (text also in .gz)"
     )
+
+
+def _names(paths: list[Path]) -> str:
+    """The first names of a folder's entries; nothing where there are none."""
+    return ", ".join([path.name for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED))
 
 
 def _suffix(path: Path) -> str:
