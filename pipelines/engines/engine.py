@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "ray", "local")
 ATTEMPTS = 3
 WORKER_BYTES = 1_500_000_000  # what a worker with a BERT-base takes: sets how many start on a small machine
+GPU_CORES = 4  # CPU cores that a worker with a GPU keeps busy: tokenising, copying, writing
 FEW = 8  # workers at most where the free memory cannot be told
 
 
@@ -123,7 +124,7 @@ def attempt(worker: Worker, stage: Stage, part: int, expendable: bool = False) -
             return worker.work(part)
         except Exception as error:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            write_log(stage, part, number, traceback.format_exc())
+            write_log(stage, f"{part:05d}", number, traceback.format_exc())
             if isinstance(error, DeviceLostError):
                 if expendable:
                     os._exit(1)  # an exception would be sent to the driver and leave the process as it is
@@ -133,15 +134,22 @@ def attempt(worker: Worker, stage: Stage, part: int, expendable: bool = False) -
     return Failure(part, reason)
 
 
-def write_log(stage: Stage, part: int, number: int, text: str) -> None:
-    """Keeps the traceback of a failed attempt under logs/; a log that cannot be written is no reason to stop."""
+def write_log(stage: Stage, of: str, number: int, text: str) -> None:
+    """Keeps a text under logs/; a log that cannot be written is no reason to stop.
+
+    Args:
+        stage: the stage it came from.
+        of: what it tells of: a part's number, or `ray`.
+        number: of the attempt; 0 for none.
+        text: such as the traceback of a failed attempt.
+    """
     import socket
     import time
 
     from pipelines.errors import JobError
     from pipelines.storage import Storage
 
-    name = f"logs/{stage.name}-{part:05d}-{time.time_ns()}-{socket.gethostname()}-{os.getpid()}-try{number}.txt"
+    name = f"logs/{stage.name}-{of}-{time.time_ns()}-{socket.gethostname()}-{os.getpid()}-try{number}.txt"
     try:
         Storage(stage.job.root).write_bytes(name, text.encode())
     except (JobError, OSError):

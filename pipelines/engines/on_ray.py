@@ -8,21 +8,44 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempt, write_log
+from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone, attempt, write_log
 from pipelines.engines.quiet import native_stderr_to
 from pipelines.engines.ray_start import ended_with, start_ray
 from pipelines.errors import UserError
 from pipelines.records import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from pipelines.job import Stage
 
 TASK_RETRIES = 2
+USUAL = (  # what Ray says in every run, of things that hold on purpose
+    "Progress bars disabled",
+    "has constructor arguments in the object store and max_restarts > 0",
+)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The actors of a stage.
+
+    Args:
+        initial: how many there are from the start.
+        most: how many there may be once the cluster has grown.
+        cores: CPU cores that each one reserves: its threads, or GPU_CORES, fewer where the cluster has fewer a GPU.
+        gpus: GPUs that each one reserves, 0 or 1.
+    """
+
+    initial: int
+    most: int
+    cores: int
+    gpus: int
 
 
 class RayWorker:
@@ -70,19 +93,13 @@ def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done
         UserError: Ray is not installed, the cluster cannot be reached, or the models cannot be used there.
         JobError: the raylet that was started here ended.
     """
-    failed: list[int] = []
-
-    def noticed(done: Record | Failure) -> None:
-        if isinstance(done, Failure):
-            failed.append(done.part)
-        on_done(done)
 
     def keep(text: str) -> None:
-        if failed:  # Ray has always something to say; it is worth a log only if it may explain something
-            write_log(stage, failed[0], 0, text)
+        if unusual := [line for line in text.splitlines() if line.strip() and not any(one in line for one in USUAL)]:
+            write_log(stage, "ray", 0, "\n".join(unusual) + "\n")
 
     with native_stderr_to(keep):
-        _run(stage, parts, settings, noticed)
+        _run(stage, parts, settings, on_done)
 
 
 def _run(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
@@ -113,7 +130,9 @@ def _dataset(ray: Any, stage: Stage, parts: list[int], settings: EngineSettings)
     context.max_errored_blocks = -1
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    workers = _cluster_workers(ray, settings, len(parts))
+    # Ray would start one actor and add more only where tasks queue up at it, which the bound of one below rules out.
+    context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
+    pool = actor_pool(ray.cluster_resources(), settings, len(parts))
     blocks = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
     with warnings.catch_warnings():
         # 2.60 has no other way to bound retries than these two arguments, which 2.64 will take away.
@@ -122,18 +141,34 @@ def _dataset(ray: Any, stage: Stage, parts: list[int], settings: EngineSettings)
             RayWorker,
             fn_constructor_args=[stage],
             batch_size=1,
-            num_cpus=settings.threads,
-            num_gpus=1 if settings.gpu else 0,
-            # A part that waits at a worker would die with it, though another part is to blame.
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=1),
+            num_cpus=pool.cores,
+            num_gpus=pool.gpus,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=pool.initial,  # none is ended, and its models lost, while it waits for its next part
+                max_size=pool.most,
+                # A part that waits at a worker would die with it, though another part is to blame.
+                max_tasks_in_flight_per_actor=1,
+            ),
             max_restarts=-1,
             max_task_retries=TASK_RETRIES,
         )
 
 
-def _cluster_workers(ray: Any, settings: EngineSettings, parts: int) -> int:
-    if settings.workers is not None:
-        return min(settings.workers, parts)
-    resources = ray.cluster_resources()
-    slots = resources.get("GPU", 0) if settings.gpu else resources.get("CPU", 1) // settings.threads
-    return max(1, min(int(slots), parts))
+def actor_pool(resources: Mapping[str, float], settings: EngineSettings, parts: int) -> Pool:
+    """How many actors a stage gets on a cluster, and what each one reserves.
+
+    Args:
+        resources: of the whole cluster, by Ray's names.
+        settings: workers, threads and gpu are read.
+        parts: how many parts are left.
+
+    Returns:
+        All that fit now; as many as there are parts may follow on a cluster that grows. With `workers`, that many.
+    """
+    cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
+    cores, slots = settings.threads, cpus // settings.threads
+    if settings.gpu:
+        cores, slots = max(1, min(GPU_CORES, cpus // max(gpus, 1))), gpus
+    wanted = min(slots if settings.workers is None else settings.workers, parts)
+    most = parts if settings.workers is None else wanted
+    return Pool(max(1, wanted), max(1, most), cores, int(settings.gpu))

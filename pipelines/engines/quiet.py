@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def native_stderr_to(log: Callable[[str], None]) -> Iterator[None]:
     """Sends what native code writes to file descriptor 2 into a log; Python's own stderr stays on the terminal.
 
-    Ray's C++ half warns there, whatever Python's logging is set to, of things its users cannot change.
+    Ray's C++ half warns there, whatever Python's logging is set to; `ray_start` sends Ray's Python warnings there, too.
 
     Args:
         log: is given all of it at the end, if there was any.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engines.engine import EngineSettings, worker_count
+from pipelines.engines.engine import GPU_CORES, EngineSettings, worker_count
 from pipelines.engines.reachable import require_reachable
 from pipelines.errors import JobError, UserError
 
@@ -45,6 +45,7 @@ def start_ray(settings: EngineSettings, parts: int) -> tuple[Any, Raylet]:
         require_reachable(address)
     else:
         _own_token()  # Ray reads it when it is imported, not when it starts
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 would let any other program take the cores
     try:
         import ray
         import ray.data
@@ -52,11 +53,9 @@ def start_ray(settings: EngineSettings, parts: int) -> tuple[Any, Raylet]:
         raise UserError(
             "--engine ray: expected Ray, found none; pip install 'ray[data]', or use --engine local"
         ) from error
-    for name in ("ray.data", "ray"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     where: dict[str, Any] = {"address": address}
     if not address:
-        cores = worker_count(settings, parts) * settings.threads
+        cores = worker_count(settings, parts) * (GPU_CORES if settings.gpu else settings.threads)
         where = {
             "address": "local",  # else Ray looks for what `ray start` has left on this machine, alive or not
             "num_cpus": cores,
@@ -65,14 +64,24 @@ def start_ray(settings: EngineSettings, parts: int) -> tuple[Any, Raylet]:
         }
     try:
         with _sigterm_is_ours(), _groups_of_their_own() as started:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, **where)
+            ray.init(logging_level=logging.WARNING, log_to_driver=False, **where)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(
             f"--address {address or '(none)'}: expected a Ray cluster that can be joined, found: "
             f"{str(error).strip().splitlines()[0]}; check the address, or use --engine local"
         ) from error
+    _log_to_descriptor_2("ray", "ray.data")
     raylets = (one for one in started if isinstance(one.args, list) and Path(str(one.args[0])).name == "raylet")
     return ray, next(raylets, None)
+
+
+def _log_to_descriptor_2(*names: str) -> None:
+    """Sends the warnings of loggers where native code writes its own, whatever `sys.stderr` is."""
+    for name in names:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.handlers = [one for one in logger.handlers if not isinstance(one, logging.StreamHandler)]
+        logger.addHandler(logging.StreamHandler(os.fdopen(2, "w", errors="replace", closefd=False)))
 
 
 @contextmanager

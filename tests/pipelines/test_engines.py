@@ -123,20 +123,47 @@ def test_a_ray_worker_that_cannot_be_built_says_so_and_lives(tmp_path, mistake):
     assert ("no such model" if mistake == "user" else mistake) in result
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_what_ray_says_is_kept_only_if_a_part_failed(tmp_path, monkeypatch, fails):
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("", None),
+        ("E core_worker.cc: Actor 1 has constructor arguments in the object store and max_restarts > 0.\n\n", None),
+        ("Progress bars disabled. To enable, …\nthe pool will not scale up\n", "the pool will not scale up\n"),
+    ],
+)
+def test_what_ray_warns_of_is_kept_but_for_what_it_always_says(tmp_path, monkeypatch, said, kept):
     def run_ray(stage, parts, settings, on_done):
-        os.write(2, b"Ray has something to say\n")
-        on_done(Record("candidates", 0, 2, 0, 1, 1, 1, "", "", {}))
-        on_done(Failure(1, "as told") if fails else Record("candidates", 1, 2, 0, 1, 1, 1, "", "", {}))
+        os.write(2, said.encode())
 
     monkeypatch.setattr("pipelines.engines.on_ray._run", run_ray)
-    found: list[Record | Failure] = []
-    run_parts(Work(str(tmp_path), ("", "")), [0, 1], EngineSettings("ray"), found.append)
-    assert [one.part for one in found] == [0, 1]
-    logs = list(tmp_path.glob("logs/candidates-00001-*-try0.txt"))
-    assert [path.read_text() for path in logs] == ["Ray has something to say\n"] * fails
-    assert (tmp_path / "logs").exists() == fails
+    run_parts(Work(str(tmp_path), ("", "")), [0, 1], EngineSettings("ray"), lambda _: None)
+    assert [path.read_text() for path in tmp_path.glob("logs/candidates-ray-*.txt")] == ([kept] if kept else [])
+    assert (tmp_path / "logs").exists() == bool(kept)
+
+
+@dataclass(frozen=True)
+class Meeting(Work):
+    """A stage whose parts end only once `expected` workers are at work at the same moment."""
+
+    expected: int = 1
+
+    def work(self, part: int) -> Record:
+        folder, deadline = Path(self.folder), time.monotonic() + 90
+        (folder / f"worker-{os.getpid()}").touch()
+        while len(list(folder.glob("worker-*"))) < self.expected:  # each of them is in its first part, or it would wait
+            if time.monotonic() > deadline:
+                raise TimeoutError("the other workers never came")
+            time.sleep(0.05)
+        return super().work(part)
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_all_workers_are_at_work_at_the_same_moment_and_each_does_some(tmp_path, engine):
+    done, failed = run(Meeting(str(tmp_path), ("",) * 6, expected=3), 3, engine)
+    assert (done, failed) == (set(range(6)), {})
+    assert len(list(tmp_path.glob("worker-*"))) == 3
 
 
 @pytest.mark.integration
