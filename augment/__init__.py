@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from augment.errors import AugmentError, SkippedTextsWarning
+
 if TYPE_CHECKING:
     from augment.augmenter import Augmenter, Edit, Variant
 
-__all__ = ["Augmenter", "Edit", "Variant"]
+__all__ = ["AugmentError", "Augmenter", "Edit", "SkippedTextsWarning", "Variant"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,68 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from augment.candidates import CandidateFinder
+from augment.draw import draw_from_table
 from augment.errors import AugmentError
+from augment.given_texts import BadTexts, GivenTexts, read_texts
 from augment.masked_lm import PRECISIONS, MaskedLM, load_masked_lm, resolve_device
 from augment.model_files import find_model
 from augment.presets import CandidateSettings, DrawSettings, preset
 from augment.running import FailedExamplesError, RunningDrawer
 from augment.sites import find_sites
+from augment.stored import StoredCandidates, join_candidates, select_candidates
+from augment.variant_table import Edit, Variant, variant_table, variants_by_text
 from augment.variants import VariantBatch, draw_variants
 from glove import WordVectors, load_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
+
+    import pyarrow as pa
 
     from augment.candidate_table import Candidates
 
+__all__ = ["Augmenter", "Edit", "Variant"]
+
 TEXTS_AT_ONCE = 2048
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One replacement in a variant.
-
-    Args:
-        start, end: code points of the replaced word in the original text.
-        original: the word that stood there.
-        replacement: what stands in the variant.
-        source: `mlm` or `glove`.
-        rank: place among the word's candidates, from 0.
-        score: probability or cosine.
-    """
-
-    start: int
-    end: int
-    original: str
-    replacement: str
-    source: str
-    rank: int
-    score: float
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A text with some words replaced.
-
-    Args:
-        text: the variant.
-        edits: what was replaced, in order; spans are code points of the original text.
-    """
-
-    text: str
-    edits: tuple[Edit, ...]
+VARIANTS_AT_ONCE = 45_000  # of 5,000 words each they still fit into one Arrow array of strings, which holds 2 GB
 
 
 class Augmenter:
     """Augments texts by Algorithm 1 (paper, appendix A).
+
+    It can be pickled, for `datasets.map(num_proc=…)` and the like: a model that was loaded from a folder is loaded
+    from it again in the other process.
 
     Args:
         model: a masked LM.
@@ -71,6 +47,9 @@ class Augmenter:
         settings: what decides the candidates.
         batch_tokens: tokens in one forward pass.
         draw: how variants are drawn where `augment` is not told.
+
+    Attributes:
+        settings: what decides the candidates; None where they were found before (`from_candidates`).
 
     Raises:
         AugmentError: settings that single texts cannot have.
@@ -88,10 +67,14 @@ class Augmenter:
         batch_tokens: int = 2048,
         draw: DrawSettings | None = None,
     ) -> None:
-        self.settings, self._draw = settings or CandidateSettings(), draw or DrawSettings()
-        if self.settings.segment == "partner":
+        settings = settings or CandidateSettings()
+        if settings.segment == "partner":
             raise AugmentError("segment: expected none or self, found 'partner': single texts have no partner")
-        self._finder = CandidateFinder(model, vectors, self.settings, batch_tokens)
+        finder = CandidateFinder(model, vectors, settings, batch_tokens)
+        self.settings: CandidateSettings | None = settings
+        self._draw = draw or DrawSettings()
+        self._finder: CandidateFinder | StoredCandidates = finder
+        self._running = finder if settings.context == "running" else None  # what draws with the changing text
 
     @classmethod
     def from_pretrained(
@@ -137,83 +120,167 @@ class Augmenter:
         masked_lm = load_masked_lm(files, resolve_device(device), precision, candidate_settings.punctuation)
         return cls(masked_lm, vectors, candidate_settings, batch_tokens, draw_settings)
 
-    def candidates(self, texts: Sequence[str]) -> Candidates:
-        """Candidates of every eligible word, to be looked at or drawn from elsewhere.
+    @classmethod
+    def from_candidates(cls, candidates: Candidates, draw: DrawSettings | None = None) -> Augmenter:
+        """Draws from candidates found before: no model is loaded, no GPU is needed.
+
+        Args:
+            candidates: what `candidates` returned, or those of a run (`augment.candidate_table.from_arrow`).
+            draw: how variants are drawn where `augment` is not told.
+
+        Returns:
+            An augmenter of these texts; any other text is a bad one.
+
+        Raises:
+            AugmentError: a text occurs twice in the candidates.
+        """
+        augmenter = cls.__new__(cls)
+        augmenter.settings, augmenter._draw = None, draw or DrawSettings()
+        augmenter._finder, augmenter._running = StoredCandidates(candidates), None
+        return augmenter
+
+    def candidates(self, texts: Iterable[str], errors: str = "raise") -> Candidates:
+        """Candidates of every eligible word, to be looked at or drawn from later (`from_candidates`).
 
         Args:
             texts: any texts.
+            errors: as for `augment`; a text that was skipped is among the candidates' `errors`, or is no string.
+
+        Returns:
+            The candidates of the different texts, in the order in which they first occur.
+
+        Raises:
+            AugmentError: a bad text, or context `running`, whose candidates are found while variants are drawn.
+            ModelFailedError: the masked LM fails whatever it is given.
         """
-        return self._finder.find(_checked(texts))
+        if self._running:
+            raise AugmentError(
+                "candidates: expected context original, found running, where they depend on the variant and cannot "
+                "be stored; call augment"
+            )
+        bad = BadTexts(errors)
+        found = self._find(read_texts(texts, None, bad), bad)
+        bad.warn()
+        return found
 
     def augment(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         n: int | None = None,
         p: float | None = None,
         seed: int = 42,
         unique: bool | None = None,
+        ids: Iterable[int] | None = None,
+        errors: str = "raise",
     ) -> list[list[Variant]]:
-        """Draws variants.
+        """Draws variants, as objects.
+
+        A variant depends on its text, its number and the seed, not on the texts beside it: one call gives the same
+        as many. Equal texts of one call get variants of their own, in the order of their occurrence; over several
+        calls they get the same ones, unless `ids` or the seed differ (`seed=epoch` draws anew in each epoch).
 
         Args:
             texts: T texts.
             n: variants of each; None for the preset's, 20.
             p: probability of replacing a word; None for the preset's, 0.4.
-            seed: same seed, same texts in the same order, same variants.
+            seed: an integer from 0 to 2^64 - 1.
             unique: redraws variants equal to the original or to one another, and drops what stays equal; None
                 for what the preset does.
+            ids: T integers of 64 bits to draw the texts by in place of a hash of the text, such as row numbers,
+                with which a job draws; equal ids and equal texts give equal variants.
+            errors: what to do with a bad text (no string, too many words, or one that the masked LM fails on):
+                `raise`, or `skip` it with a `SkippedTextsWarning`.
 
         Returns:
-            T lists of n variants (fewer with `unique` where a text has no more), originals not included.
+            T lists of n variants (fewer with `unique` where a text has no more, none for a skipped text),
+            originals not included.
 
         Raises:
-            AugmentError: a setting out of range, something that is no text, or a text that cannot be worked on.
+            AugmentError: a setting out of range, ids that do not fit, or a bad text, named by its index.
             ModelFailedError: the masked LM fails whatever it is given.
         """
-        texts = _checked(texts)
+        bad = BadTexts(errors)
+        given = read_texts(texts, ids, bad)
+        table = self._table(given, self._settings(n, p, seed, unique), bad)
+        bad.warn()
+        return variants_by_text(table, given.called_with)
+
+    def augment_table(
+        self,
+        texts: Iterable[str],
+        n: int | None = None,
+        p: float | None = None,
+        seed: int = 42,
+        unique: bool | None = None,
+        ids: Iterable[int] | None = None,
+        errors: str = "raise",
+    ) -> pa.Table:
+        """Draws the same variants, and the originals, as an Arrow table: about nine times as fast as objects.
+
+        Args:
+            texts: T texts.
+            n: as for `augment`, like all that follow.
+            p: probability of replacing a word.
+            seed: of the draws.
+            unique: whether equal variants are drawn again.
+            ids: integers to draw the texts by.
+            errors: `raise` or `skip`.
+
+        Returns:
+            One row for each original (`variant` 0) and each variant (from 1 without gaps), in the order of the texts:
+            `source_idx` (int64, index of the text in the call), `variant` (int32), `text`, and `edits` (a list of
+            structs with the fields of `Edit`). A skipped text has no row.
+
+        Raises:
+            AugmentError, ModelFailedError: as `augment`.
+        """
+        bad = BadTexts(errors)
+        given = read_texts(texts, ids, bad)
+        table = self._table(given, self._settings(n, p, seed, unique), bad)
+        bad.warn()
+        return table
+
+    def _settings(self, n: int | None, p: float | None, seed: int, unique: bool | None) -> DrawSettings:
         given: dict[str, Any] = {"n": n, "p": p, "duplicates": {True: "redraw", False: "keep", None: None}[unique]}
-        settings = replace(self._draw, seed=seed, **{name: value for name, value in given.items() if value is not None})
-        found: list[list[Variant]] = []
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            found += self._augment(texts[start : start + TEXTS_AT_ONCE], start, settings)
-        return found
+        return replace(self._draw, seed=seed, **{name: value for name, value in given.items() if value is not None})
 
-    def _augment(self, texts: list[str], start: int, settings: DrawSettings) -> list[list[Variant]]:
-        candidates = self._finder.find(texts)
-        if candidates.errors:
-            number, reason = next(iter(candidates.errors.items()))
-            raise AugmentError(f"text {start + number}: {reason}")
-        running = self.settings.context == "running"
-        sites = find_sites(candidates, running)
-        numbers = np.arange(start, start + len(texts))
-        arguments = (sites, numbers, np.arange(len(texts))[:, None], ["text"], settings)
-        try:
-            if running:
-                batch = draw_variants(*arguments, drawer=RunningDrawer(self._finder, candidates))
-            else:
-                batch = draw_variants(*arguments)
-        except FailedExamplesError as failed:
-            number, reason = next(iter(failed.errors.items()))
-            raise AugmentError(f"text {start + number}: {reason}") from failed
-        return _by_text(batch, len(texts))
+    def _find(self, given: GivenTexts, bad: BadTexts) -> Candidates:
+        """Candidates of the different texts, each found once."""
+        texts = list(dict.fromkeys(given.texts))
+        found = []
+        for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE):
+            some = self._finder.find(texts[start : start + TEXTS_AT_ONCE])
+            if some.errors:
+                failed = {some.texts[number]: reason for number, reason in some.errors.items()}
+                rows = zip(given.places.tolist(), given.texts, strict=True)
+                bad.add({place: failed[text] for place, text in rows if text in failed})
+            found.append(some)
+        return join_candidates(found)
 
+    def _table(self, given: GivenTexts, settings: DrawSettings, bad: BadTexts) -> pa.Table:
+        candidates = self._find(given, bad)
+        given = given.without(bad.reasons)
+        number_of = {text: number for number, text in enumerate(candidates.texts)}
+        step = max(1, min(TEXTS_AT_ONCE, VARIANTS_AT_ONCE // (settings.n + 1)))
+        batches = []
+        for start in range(0, len(given.texts), step):
+            some = given.slice(start, start + step)
+            numbers, rows = np.unique([number_of[text] for text in some.texts], return_inverse=True)
+            batches.append(self._variants(some, select_candidates(candidates, numbers), rows, settings, bad))
+        return variant_table(batches)
 
-def _checked(texts: Iterable[str]) -> list[str]:
-    listed = list(texts) if isinstance(texts, Iterable) and not isinstance(texts, str) else [None]
-    for text in listed:
-        if not isinstance(text, str):
-            raise AugmentError("texts: expected a list of strings, found something else; wrap a single text in [ ]")
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise AugmentError(f"texts: expected Unicode text, found half a surrogate pair in {text[:40]!r}")
-    return [str(text) for text in listed]
-
-
-def _by_text(batch: VariantBatch, texts: int) -> list[list[Variant]]:
-    found: list[list[Variant]] = [[] for _ in range(texts)]
-    rows = zip(batch.rows, batch.variants, batch.texts[0].to_pylist(), batch.edits.to_pylist(), strict=True)
-    for row, variant, text, edits in rows:
-        if variant > 0:
-            for edit in edits:
-                del edit["column"]
-            found[row].append(Variant(text, tuple(Edit(**edit) for edit in edits)))
-    return found
+    def _variants(
+        self, given: GivenTexts, candidates: Candidates, rows: np.ndarray, settings: DrawSettings, bad: BadTexts
+    ) -> tuple[VariantBatch, np.ndarray]:
+        """Variants of R texts, whose candidates are in `rows` of the table, and the place of each in the call."""
+        sites = find_sites(candidates, running=self._running is not None)
+        drawer = draw_from_table if self._running is None else RunningDrawer(self._running, candidates)
+        numbers, places = given.numbers, given.places
+        while True:
+            try:
+                return draw_variants(sites, numbers, rows[:, None], ["text"], settings, drawer=drawer), places
+            except FailedExamplesError as error:
+                failed = error.errors
+            bad.add({int(places[row]): reason for row, reason in failed.items()})
+            kept = np.setdiff1d(np.arange(len(rows)), list(failed))
+            numbers, places, rows = numbers[kept], places[kept], rows[kept]

@@ -22,7 +22,7 @@ class Jobs:
 
     Args:
         rows: int64 (J,) the example, ascending.
-        source_idx: int64 (J,) its number in the input: a counter of the hash.
+        source_idx: int64 or uint64 (J,) its number, a counter of the hash: its row in the input of a job.
         variants: int64 (J,) 0 is the original.
         attempts: int64 (J,) how often the variant was drawn before.
         columns: int64 (J,) the column that varies, or ALL_COLUMNS.
@@ -89,7 +89,7 @@ def plan_jobs(source_idx: np.ndarray, texts: np.ndarray, settings: DrawSettings)
     """The variants of some examples, the original first (N, or N for each column with pairs `each`).
 
     Args:
-        source_idx: int64 (R,).
+        source_idx: int64 or uint64 (R,).
         texts: int64 (R, C).
         settings: n and pairs are read.
 

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import errno
 
+SHOWN_REASONS = 5
 NO_RESOURCES = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
 
 
 class AugmentError(ValueError):
     """Something the user gave cannot be used; the message says what was expected, found, and what to do."""
+
+
+class SkippedTextsWarning(UserWarning):
+    """Texts were left out of a call with `errors="skip"`.
+
+    Args:
+        reasons: index of the text in the call -> why it cannot be worked on.
+    """
+
+    def __init__(self, reasons: dict[int, str]) -> None:
+        shown = "; ".join(f"text {index}: {reason}" for index, reason in sorted(reasons.items())[:SHOWN_REASONS])
+        more = f"; and {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
+        super().__init__(f"skipped {len(reasons)} text{'s' if len(reasons) > 1 else ''}: {shown}{more}")
+        self.reasons = reasons
 
 
 class ModelFailedError(RuntimeError):

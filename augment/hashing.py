@@ -6,7 +6,13 @@ A draw has no generator behind it, so any variant of any example can be computed
 
 from __future__ import annotations
 
+import hashlib
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -18,7 +24,7 @@ def absorb(state: np.ndarray, value: np.ndarray) -> np.ndarray:
 
     Args:
         state: uint64, any shape.
-        value: non-negative integers, of a shape that broadcasts with it.
+        value: integers, taken modulo 2^64, of a shape that broadcasts with it.
 
     Returns:
         uint64 of the common shape; for a fixed state, different values give different results.
@@ -47,3 +53,23 @@ def below(state: np.ndarray, bound: np.ndarray) -> np.ndarray:
         bound: positive integers below 2^31.
     """
     return (((state >> np.uint64(32)) * bound.astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
+
+
+def text_numbers(texts: Sequence[str]) -> np.ndarray:
+    """The number that each text of a call is drawn by, in place of a row number.
+
+    Args:
+        texts: T texts of one call.
+
+    Returns:
+        uint64 (T,): BLAKE2b of the UTF-8 bytes, 8 bytes long and read as little endian, plus the number of equal
+        texts earlier in the call, modulo 2^64.
+    """
+    hashes: dict[str, int] = {}
+    numbers = []
+    for text in texts:
+        if text not in hashes:
+            hashes[text] = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+        numbers.append(hashes[text])
+        hashes[text] = (hashes[text] + 1) % 2**64
+    return np.array(numbers, dtype=np.uint64)

@@ -52,7 +52,7 @@ def draw_variants(
 
     Args:
         sites: places where something can be drawn.
-        source_idx: int64 (R,) numbers of the examples in the input.
+        source_idx: int64 or uint64 (R,) numbers of the examples: their rows in the input of a job.
         texts: int64 (R, C) their texts.
         names: of the C columns.
         settings: how to draw.

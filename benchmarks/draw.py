@@ -3,7 +3,8 @@
     python benchmarks/draw.py [--rows 4096] [--words 10] [--n 20] [--json out.json]
     python benchmarks/draw.py --run runs/sst2        # from the candidates of a real run
 
-Times exactly what a worker does between reading candidates and writing Parquet: places, draws, texts, edits.
+Times exactly what a worker does between reading candidates and writing Parquet (places, draws, texts, edits), and
+in turns with it what the Python interface does with the same candidates: `Augmenter.augment_table` and `augment`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import platform
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parent.parent  # run as a file, this folder's modules would hide the packages
 sys.path = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT / "benchmarks")]
@@ -24,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 from rich.console import Console
 
+from augment import Augmenter
 from augment.candidate_table import Candidates, from_arrow
 from augment.presets import DrawSettings
 from augment.sites import find_sites
@@ -32,6 +34,9 @@ from pipelines.job import CANDIDATES
 from pipelines.parquet import RowReader
 from pipelines.snapshot import read_snapshot
 from pipelines.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def main() -> None:
@@ -42,29 +47,47 @@ def main() -> None:
     rows = len(candidates.texts)
     settings = DrawSettings(n=arguments.n)
     numbers, texts = np.arange(rows), np.arange(rows)[:, None]
-    best = np.inf
-    for _ in range(arguments.rounds):
-        start = time.process_time()  # of all threads together: seconds of one core
-        batch = draw_variants(find_sites(candidates), numbers, texts, ["sentence"], settings)
-        best = min(best, time.process_time() - start)
+    batch = draw_variants(find_sites(candidates), numbers, texts, ["sentence"], settings)
+    augmenter = Augmenter.from_candidates(candidates)
+    job, table, objects = _seconds(
+        [
+            lambda: draw_variants(find_sites(candidates), numbers, texts, ["sentence"], settings),
+            lambda: augmenter.augment_table(candidates.texts, n=arguments.n),
+            lambda: augmenter.augment(candidates.texts, n=arguments.n),
+        ],
+        arguments.rounds,
+    )
     variants = rows * arguments.n
     content: dict[str, Any] = {
-        "variants_per_second_per_core": variants / best,
-        "edits_per_second_per_core": batch.counts["edits"] / best,
+        "variants_per_second_per_core": variants / job,
+        "edits_per_second_per_core": batch.counts["edits"] / job,
+        "augment_table_variants_per_second_per_core": variants / table,
+        "augment_variants_per_second_per_core": variants / objects,
         "rows": rows,
         "variants": variants,
         "words_with_candidates_per_row": batch.counts["drawable_words"] / max(variants, 1),
         "edits_per_variant": batch.counts["edits"] / max(variants, 1),
-        "cpu_seconds": best,
+        "cpu_seconds": job,
         "python": platform.python_version(),
         "pyarrow": pa.__version__,
         "cores": os.cpu_count(),
     }
     console = Console(highlight=False)
     for name, value in content.items():
-        console.print(f"{name:<32} {value:,.2f}" if isinstance(value, float) else f"{name:<32} {value}")
+        console.print(f"{name:<42} {value:,.2f}" if isinstance(value, float) else f"{name:<42} {value}")
     if arguments.json:
         arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _seconds(ways: list[Callable[[], object]], rounds: int) -> list[float]:
+    """The best time of each way over some rounds in turns, in seconds of one core (all threads together)."""
+    best = [np.inf] * len(ways)
+    for _ in range(rounds):
+        for number, way in enumerate(ways):
+            start = time.process_time()
+            way()
+            best[number] = min(best[number], time.process_time() - start)
+    return best
 
 
 def _made_up(arguments: argparse.Namespace) -> Candidates:
@@ -74,9 +97,9 @@ def _made_up(arguments: argparse.Namespace) -> Candidates:
     spellings = ["".join(generator.choice(letters, size)) for size in generator.integers(2, 10, 5000)]
     counts = np.maximum(1, generator.poisson(arguments.words, arguments.rows))
     texts, starts, ends = [], [], []
-    for count in counts:
+    for row, count in enumerate(counts):
         words = [spellings[number] for number in generator.integers(0, len(spellings), count)]
-        texts.append(" ".join(words))
+        texts.append(f"{' '.join(words)} {row}")  # no two are equal
         sizes = np.array([len(word) for word in words])
         start = np.cumsum(sizes + 1) - sizes - 1
         starts.append(start)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from augment.hashing import absorb, below, seeded, uniform
+from augment.hashing import absorb, below, seeded, text_numbers, uniform
 from tests.oracles import plain_words as oracle
 
 # counters (seed, source_idx, column, variant, start of the word, purpose) -> state; docs/format.md quotes these
@@ -23,6 +23,16 @@ VECTORS = [
     ((42, 1, 0, 1, 0, 0), 0x8A24DED08005D8F6, 0.5396250971826001, 10),
     ((0, 67348, 0, 20, 17, 0), 0xE9C2176DE86A9E35, 0.9131178515748765, 18),
     ((7, 1000000, 1, 40, 511, 3), 0x892BE184F464D4D5, 0.5358258199306818, 10),
+    ((42, 0xA53462348E1774B0, 0, 1, 2, 0), 0xDC272CA99BF49E36, 0.859972754868027, 17),
+    ((42, 0xA53462348E1774B0, 0, 1, 2, 1), 0x7A9826315A38B4DA, 0.4788841124047589, 9),
+    ((42, 0xA53462348E1774B1, 0, 1, 2, 0), 0xECDC5BCCD6109A88, 0.9252374053085667, 18),
+    ((42, 0xA53462348E1774B1, 0, 1, 2, 1), 0xCAF1827B0C274180, 0.7927476454171059, 15),
+]
+# text -> its number; docs/format.md quotes the first
+TEXT_NUMBERS = [
+    ("a gripping film", 0xA53462348E1774B0),
+    ("", 0xB4B2797457A0A6E4),
+    ("Ünïcode 中文", 0x7A1185D2F7D62427),
 ]
 COUNTER = st.integers(0, 2**64 - 1)
 
@@ -50,6 +60,23 @@ def test_equals_big_integers(counters, bound):
     assert int(state[0]) == expected
     assert float(uniform(state)[0]) == oracle.uniform(expected)
     assert int(below(state, np.array([bound]))[0]) == oracle.below(expected, bound)
+
+
+@pytest.mark.parametrize(("text", "number"), TEXT_NUMBERS)
+def test_numbers_of_texts(text, number):
+    numbers = text_numbers([text, "other", text, text])
+    assert numbers.dtype == np.uint64
+    assert numbers[[0, 2, 3]].tolist() == [number, number + 1, number + 2]
+    assert numbers[1] == text_numbers(["other"])[0]
+
+
+def test_numbers_of_equal_texts_wrap_round(monkeypatch):
+    class Highest:
+        def digest(self):
+            return b"\xff" * 8
+
+    monkeypatch.setattr("augment.hashing.hashlib.blake2b", lambda *_, **__: Highest())
+    assert text_numbers(["x", "x", "x"]).tolist() == [2**64 - 1, 0, 1]
 
 
 def test_shapes_broadcast():

@@ -7,8 +7,11 @@ from typing import Any
 
 import datasets
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
+from augment import Augmenter
+from augment.candidate_table import from_arrow
 from tests.pipelines.conftest import ROWS
 from tests.pipelines.jobs import done, in_a_process, manifest, rebuilt, rows
 
@@ -151,3 +154,17 @@ def _words_with_candidates(run) -> dict[str, int]:
         text: sum(len(word["replacements"]) > 0 for word in words)
         for text, words in zip(table["text"], table["words"], strict=True)
     }
+
+
+def test_the_library_draws_the_same_rows_from_the_run_s_candidates(finished):
+    augmenter = Augmenter.from_candidates(from_arrow(pq.read_table(finished / "candidates/data")))
+    expected = rows(finished)
+    originals = [row for row in expected if row["variant"] == 0]
+    ids = [row["source_idx"] for row in originals]
+    found = augmenter.augment_table([row["sentence"] for row in originals], n=3, ids=ids).to_pylist()
+    for row in expected:
+        for edit in row["edits"]:
+            assert edit.pop("column") == "sentence"
+    columns = ("source_idx", "variant", "edits")
+    assert [row["text"] for row in found] == [row["sentence"] for row in expected]
+    assert [[row[name] for name in columns] for row in found] == [[row[name] for name in columns] for row in expected]

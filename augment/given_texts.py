@@ -1,0 +1,132 @@
+"""The texts of one call of the Python interface: which can be worked on, and the number each is drawn by."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from augment.errors import AugmentError, SkippedTextsWarning
+from augment.hashing import text_numbers
+
+ERRORS = ("raise", "skip")
+
+
+class BadTexts:
+    """Texts that cannot be worked on: the first one ends the call, or all are left out.
+
+    Args:
+        errors: `raise` or `skip`.
+
+    Attributes:
+        reasons: index of the text in the call -> why it is left out.
+
+    Raises:
+        AugmentError: another value of `errors`.
+    """
+
+    def __init__(self, errors: str) -> None:
+        if errors not in ERRORS:
+            raise AugmentError(f"errors: expected one of {', '.join(ERRORS)}, found {errors!r}")
+        self.reasons: dict[int, str] = {}
+        self._raises = errors == "raise"
+
+    def add(self, reasons: dict[int, str], expected: str = "") -> None:
+        """Takes note of bad texts.
+
+        Args:
+            reasons: index of the text in the call -> why.
+            expected: what the error says before it names the text.
+
+        Raises:
+            AugmentError: with `errors="raise"`, naming the first of them.
+        """
+        if self._raises and reasons:
+            index, reason = min(reasons.items())
+            raise AugmentError(f"{expected}text {index}: {reason}")
+        self.reasons.update(reasons)
+
+    def warn(self) -> None:
+        """Tells the caller of the interface what was left out, if anything was."""
+        if self.reasons:
+            warnings.warn(SkippedTextsWarning(self.reasons), stacklevel=3)
+
+
+@dataclass(frozen=True)
+class GivenTexts:
+    """R texts of a call that can be worked on.
+
+    Args:
+        called_with: how many texts the call was given.
+        texts: the texts.
+        places: int64 (R,) index of each in the call, ascending.
+        numbers: int64 or uint64 (R,) what each is drawn by.
+    """
+
+    called_with: int
+    texts: list[str]
+    places: np.ndarray
+    numbers: np.ndarray
+
+    def without(self, places: Iterable[int]) -> GivenTexts:
+        """The texts but for those at some places of the call."""
+        kept = np.flatnonzero(~np.isin(self.places, list(places)))
+        texts = [self.texts[row] for row in kept.tolist()]
+        return replace(self, texts=texts, places=self.places[kept], numbers=self.numbers[kept])
+
+    def slice(self, start: int, stop: int) -> GivenTexts:
+        """Texts number `start` up to `stop`."""
+        rows = slice(start, stop)
+        return replace(self, texts=self.texts[rows], places=self.places[rows], numbers=self.numbers[rows])
+
+
+def read_texts(texts: Iterable[str], ids: Iterable[int] | None, bad: BadTexts) -> GivenTexts:
+    """Checks what a call was given and numbers it.
+
+    Args:
+        texts: the texts.
+        ids: an integer for each text to draw it by, or None to draw it by a hash of itself.
+        bad: takes note of what is no text.
+
+    Returns:
+        The texts that are texts.
+
+    Raises:
+        AugmentError: no list of texts, ids that do not fit, or a bad text that is not to be left out.
+    """
+    if isinstance(texts, (str, bytes, Mapping)) or not isinstance(texts, Iterable):
+        raise AugmentError(
+            f"texts: expected a list of strings, found {type(texts).__name__}; wrap a single text in [ ], of a batch "
+            "give one column"
+        )
+    listed = list(texts)
+    numbers = None if ids is None else _read_ids(ids, len(listed))
+    faults = {index: fault for index, text in enumerate(listed) if (fault := _fault(text))}
+    bad.add(faults, "texts: expected Unicode strings; ")
+    places = np.array([index for index in range(len(listed)) if index not in faults], dtype=np.int64)
+    good = [str(listed[index]) for index in places.tolist()]
+    return GivenTexts(len(listed), good, places, text_numbers(good) if numbers is None else numbers[places])
+
+
+def _fault(text: Any) -> str:
+    if not isinstance(text, str):
+        return f"expected a string, found {type(text).__name__}"
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        return f"expected Unicode text, found half a surrogate pair in {text[:40]!r}"
+    return ""
+
+
+def _read_ids(ids: Iterable[int], texts: int) -> np.ndarray:
+    """Ids as int64 (T,)."""
+    try:
+        listed = [operator.index(one) for one in ids]
+        numbers = np.array(listed, dtype=np.int64)
+    except (TypeError, OverflowError):
+        raise AugmentError("ids: expected integers from -2^63 to 2^63 - 1, found something else") from None
+    if len(numbers) != texts:
+        raise AugmentError(f"ids: expected one for each of {texts} texts, found {len(numbers)}")
+    return numbers
