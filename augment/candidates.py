@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -60,9 +60,14 @@ class CandidateFinder:
         threads: int | None = None,
     ) -> None:
         self.model, self.settings, self.batch_tokens = model, settings, batch_tokens
+        self._vectors, self._threads = vectors, threads
         self.similar = SimilarWords(vectors, model.splitter, settings.k, settings.punctuation, threads)
         self.special = SpecialIds(model.cls_id, model.sep_id, model.mask_id, model.window)
         self._eligible, self._protected = eligibility(settings), Protected(settings.protect, model.splitter)
+
+    def __reduce__(self) -> tuple[type[CandidateFinder], tuple[Any, ...]]:
+        # What is looked up and compiled along the way is made again, not pickled.
+        return CandidateFinder, (self.model, self._vectors, self.settings, self.batch_tokens, self._threads)
 
     def find(
         self,

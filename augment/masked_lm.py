@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +18,14 @@ from augment.vocabulary import Vocabulary, read_vocabulary
 from augment.words import WordSplitter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from transformers import PreTrainedTokenizerFast
 
     from augment.model_files import ModelFiles
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+IMPORTED_BY = os.getpid()  # a process forked later has another id
 HEAD_ROWS = 256  # masked positions whose logits exist at once: 256 x 30,522 x 4 bytes = 31 MB
 
 
@@ -45,6 +49,9 @@ class Copies:
 class MaskedLM:
     """A WordPiece masked LM ready to propose words.
 
+    Pickling one that `load_masked_lm` loaded stores the name of its folder, not its weights: another process loads it
+    anew, laid out for its own device.
+
     Args:
         model: a transformers masked LM whose head reads the encoder's last hidden state.
         tokenizer: its fast tokenizer.
@@ -65,6 +72,11 @@ class MaskedLM:
         punctuation: bool = False,
     ) -> None:
         _check_tokenizer(tokenizer)
+        self._again: tuple[Callable[..., MaskedLM], tuple[Any, ...]] = (
+            MaskedLM,
+            (model, tokenizer, device, precision, punctuation),
+        )
+        self._process = os.getpid()
         self.device = torch.device(device)
         self.splitter = WordSplitter(tokenizer.backend_tokenizer, _token_id(tokenizer, "unk_token"))
         config: Any = model.config
@@ -79,6 +91,15 @@ class MaskedLM:
         proposable = torch.from_numpy(self.vocabulary.proposable)
         # added to the logits before the top is taken: 0 for words, -inf for all that is never proposed
         self._barred = torch.where(proposable, 0.0, -torch.inf).to(self.device)
+
+    def __reduce__(self) -> tuple[Callable[..., MaskedLM], tuple[Any, ...]]:
+        return self._again
+
+    def loaded_from(self, files: ModelFiles, device: str, precision: str, punctuation: bool) -> MaskedLM:
+        """The same masked LM, which other processes now load from its folder; arguments as of `load_masked_lm`."""
+        files = replace(files, folder=files.folder.resolve())
+        self._again = _load_in_another_process, (files, device, precision, punctuation)
+        return self
 
     @torch.inference_mode()
     def propose(self, copies: Copies, k: int, exclude: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -97,6 +118,9 @@ class MaskedLM:
         Raises:
             FloatingPointError: the model gave no finite logits.
         """
+        if os.getpid() != self._process:
+            _prepare_forked_process(self.device.type)
+            self._process = os.getpid()
         arguments = self._arguments(copies)
         positions = torch.from_numpy(copies.positions).to(self.device)
         found = []
@@ -167,9 +191,31 @@ def load_masked_lm(
     if linear_kernel(device, precision) == ONEDNN:
         pack_linear_layers(model.to(PRECISIONS[precision]).eval())
     try:
-        return MaskedLM(model, tokenizer, device, precision, punctuation)
+        masked_lm = MaskedLM(model, tokenizer, device, precision, punctuation)
     except AugmentError as error:
         raise AugmentError(f"masked LM {files.name}: {error}") from error
+    return masked_lm.loaded_from(files, device, precision, punctuation)
+
+
+def _load_in_another_process(files: ModelFiles, device: str, precision: str, punctuation: bool) -> MaskedLM:
+    if os.getpid() != IMPORTED_BY:
+        _prepare_forked_process(torch.device(device).type)
+    return load_masked_lm(files, device, precision, punctuation)
+
+
+def _prepare_forked_process(device: str) -> None:
+    """Keeps torch from waiting forever for OpenMP's threads, which a fork leaves behind in its parent.
+
+    Raises:
+        AugmentError: the parent used the GPU, so this process cannot.
+    """
+    if device == "cuda" and torch.cuda._is_in_bad_fork():
+        raise AugmentError(
+            "device: expected a process of its own for the GPU, found one forked from a process that uses it; find "
+            "the candidates in one process and draw from them in many (Augmenter.from_candidates), or start processes "
+            "by spawn"
+        )
+    torch.set_num_threads(1)
 
 
 def resolve_device(device: str) -> str:
