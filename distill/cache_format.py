@@ -1,7 +1,7 @@
 """What lies in a teacher cache: its key, the layout of a row's record, sizes, and the choice of content.
 
-A row of l tokens is one flat array: logits (C), then raw scores (L, h, l, l), then hidden states (L, l, d), for L
-mapped layers; a cache of content `logits` holds the first part alone.
+A row of l tokens is one flat array: logits (C), then raw scores (L, h, l, l), then hidden states (L, l, d), for the L
+different layers that are mapped. Scores, hidden states or both are left out where the cache's content says so.
 """
 
 from __future__ import annotations
@@ -22,18 +22,49 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2  # of keys and records; caches of another format are refused
 DEFAULT_BUDGET = 20 * 10**9  # bytes
 INDEX = np.dtype([("row", "<i8"), ("offset", "<i8"), ("tokens", "<i4")])  # one entry a row; offset in values
 
 
 class CacheMode(StrEnum):
-    """What to keep: auto decides between full and logits by the budget."""
+    """What to keep: full is logits and whatever the losses use of the layers; auto decides by the budget."""
 
     AUTO = "auto"
     FULL = "full"
     LOGITS = "logits"
     OFF = "off"
+
+
+class CacheContent(StrEnum):
+    """What a cache holds beside the logits: scores and hidden states, one of the two, or neither."""
+
+    FULL = "full"
+    HIDDEN = "hidden"
+    SCORES = "scores"
+    LOGITS = "logits"
+
+    @classmethod
+    def of(cls, hidden: bool, scores: bool) -> CacheContent:
+        """The content that holds what is asked for, and no more."""
+        if hidden and scores:
+            return cls.FULL
+        return cls.HIDDEN if hidden else cls.SCORES if scores else cls.LOGITS
+
+    @property
+    def hidden(self) -> bool:
+        """Whether hidden states of the mapped layers are kept."""
+        return self in (CacheContent.FULL, CacheContent.HIDDEN)
+
+    @property
+    def scores(self) -> bool:
+        """Whether raw attention scores of the mapped layers are kept."""
+        return self in (CacheContent.FULL, CacheContent.SCORES)
+
+    @property
+    def of_layers(self) -> bool:
+        """Whether anything but logits is kept."""
+        return self is not CacheContent.LOGITS
 
 
 @dataclass(frozen=True)
@@ -43,15 +74,15 @@ class CacheKey:
     Attributes:
         teacher: fingerprint of the weights.
         tokenizer: fingerprint of the tokenizer.
-        layers: mapped layers g(1) … g(M), as often as they occur.
+        layers: the mapped layers, ascending and each once; none for logits alone, which do not depend on them.
         texts: text columns in order.
         precision: compute precision of the teacher.
         dtype: float16 or float32.
         max_length: tokens at which texts are cut.
-        content: full or logits.
+        content: a CacheContent.
         classes: C; 0 for a teacher that predicts nothing.
-        heads: h.
-        width: d.
+        heads: h; 0 without scores.
+        width: d; 0 without hidden states.
         format: version of this layout.
     """
 
@@ -69,20 +100,21 @@ class CacheKey:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        if self.content not in (CacheMode.FULL, CacheMode.LOGITS):
-            raise DistillError(f"expected cache content full or logits; found {self.content}. Resolve auto first.")
+        if self.content not in tuple(CacheContent):
+            raise DistillError(
+                f"expected a cache content of {', '.join(CacheContent)}; found {self.content}. Resolve auto first."
+            )
         if self.dtype not in ("float16", "float32"):
             raise DistillError(f"expected cache dtype float16 or float32; found {self.dtype}. Choose one of them.")
 
     @property
-    def full(self) -> bool:
-        """Whether scores and hidden states are kept, not logits alone."""
-        return self.content == CacheMode.FULL
+    def kept(self) -> CacheContent:
+        """The content, with its questions."""
+        return CacheContent(self.content)
 
     def values(self, tokens: NDArray[np.int64] | int) -> NDArray[np.int64] | int:
         """Numbers in the record of a row of `tokens` tokens."""
-        states = len(self.layers) * (self.heads * tokens * tokens + tokens * self.width) if self.full else 0
-        return self.classes + states
+        return self.classes + len(self.layers) * (self.heads * tokens * tokens + tokens * self.width)
 
     def as_json(self) -> dict[str, object]:
         """The fields as JSON holds them."""
@@ -91,9 +123,9 @@ class CacheKey:
     def first_difference(self, stored: Mapping[str, object]) -> str | None:
         """Names the first field that a stored key has otherwise."""
         mine = self.as_json()
-        for field in fields(self):
-            if stored.get(field.name) != mine[field.name]:
-                return f"{field.name} {stored.get(field.name)!r}, now {mine[field.name]!r}"
+        for name in ("format", *(field.name for field in fields(self))):  # another format explains all that follows
+            if stored.get(name) != mine[name]:
+                return f"{name} {stored.get(name)!r}, now {mine[name]!r}"
         return None
 
 
@@ -102,28 +134,31 @@ class CachePlan:
     """The decision for a run, with the numbers it rests on.
 
     Attributes:
-        content: full, logits or off.
+        content: a CacheContent, or CacheMode.OFF.
         logits_bytes: estimate for logits alone.
-        full_bytes: estimate with scores and hidden states.
+        full_bytes: estimate with what is wanted of the layers.
         budget: bytes allowed.
         taken: bytes of the budget that other records have.
         predicts: whether there are logits to keep.
+        wanted: the content of `full_bytes`.
     """
 
-    content: CacheMode
+    content: CacheContent | CacheMode
     logits_bytes: int
     full_bytes: int
     budget: int
     taken: int = 0
     predicts: bool = True
+    wanted: CacheContent = CacheContent.FULL
 
     def __str__(self) -> str:
-        logits = f"logits {shown_bytes(self.logits_bytes)}, with " if self.predicts else ""
+        sizes = [f"logits {shown_bytes(self.logits_bytes)}"] if self.predicts else []
+        if self.wanted.of_layers:
+            states = {"attention scores": self.wanted.scores, "hidden states": self.wanted.hidden}
+            named = " and ".join(name for name, kept in states.items() if kept)
+            sizes.append(f"{'with ' if self.predicts else ''}{named} {shown_bytes(self.full_bytes)}")
         taken = f", of which other records there take {shown_bytes(self.taken)}" if self.taken else ""
-        return (
-            f"teacher cache: {self.content} ({logits}attention scores and hidden states "
-            f"{shown_bytes(self.full_bytes)}, budget {shown_bytes(self.budget)}{taken})"
-        )
+        return f"teacher cache: {self.content} ({', '.join(sizes)}, budget {shown_bytes(self.budget)}{taken})"
 
     def beyond_budget(self) -> str:
         """What to say of a full cache that does not fit, before what to do."""
@@ -143,7 +178,7 @@ def plan_cache(
         mode: what the user asked for.
         lengths: tokens of a sample of rows.
         rows: rows of the data set.
-        key: of a full cache.
+        key: of a cache with all that is wanted of the layers.
         budget: bytes.
         taken: bytes of the budget that other records have.
 
@@ -158,10 +193,10 @@ def plan_cache(
     full = int(np.mean(np.asarray(key.values(lengths.astype(np.int64)))) * size * rows) + entry * rows
     logits = (key.classes * size + entry) * rows
     fits = full + taken <= budget
-    content = mode
-    if mode is CacheMode.AUTO:
-        content = CacheMode.FULL if fits else CacheMode.LOGITS
-    plan = CachePlan(content, logits, full, budget, taken, key.classes > 0)
+    content: CacheContent | CacheMode = CacheMode.OFF
+    if mode is not CacheMode.OFF:
+        content = CacheContent.LOGITS if mode is CacheMode.LOGITS or not fits else key.kept
+    plan = CachePlan(content, logits, full, budget, taken, key.classes > 0, key.kept)
     if mode is CacheMode.FULL and not fits:
         raise DistillError(
             f"{plan.beyond_budget()}. Raise the budget, {'choose another folder, ' if taken else ''}or choose auto or "
@@ -188,23 +223,26 @@ def pack(key: CacheKey, tokens: int, parts: Mapping[str, NDArray[np.float32]]) -
     Args:
         key: its layout.
         tokens: l.
-        parts: `logits` (C,), and for a full cache `scores` (L, h, T, T) and `hidden` (L, T, d), padded.
+        parts: `logits` (C,), and where the cache keeps them `scores` (L, h, T, T) and `hidden` (L, T, d), padded.
 
     Returns:
         Flat, in the key's dtype.
     """
     flat = [parts["logits"]]
-    if key.full:
-        flat += [parts["scores"][:, :, :tokens, :tokens].ravel(), parts["hidden"][:, :tokens].ravel()]
+    if key.kept.scores:
+        flat.append(parts["scores"][:, :, :tokens, :tokens].ravel())
+    if key.kept.hidden:
+        flat.append(parts["hidden"][:, :tokens].ravel())
     with np.errstate(over="ignore"):  # an overflow is found, and named, by the caller
         return np.concatenate(flat).astype(key.dtype)
 
 
 def unpack(key: CacheKey, tokens: int, record: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
-    """Views of a record: `logits` (C,), and for a full cache `scores` (L, h, l, l) and `hidden` (L, l, d)."""
+    """Views of a record: `logits` (C,), and what is kept of `scores` (L, h, l, l) and `hidden` (L, l, d)."""
     parts = {"logits": record[: key.classes]}
-    if key.full:
-        layers, middle = len(key.layers), key.classes + len(key.layers) * key.heads * tokens * tokens
+    layers, middle = len(key.layers), key.classes + len(key.layers) * key.heads * tokens * tokens
+    if key.kept.scores:
         parts["scores"] = record[key.classes : middle].reshape(layers, key.heads, tokens, tokens)
+    if key.kept.hidden:
         parts["hidden"] = record[middle:].reshape(layers, tokens, key.width)
     return parts

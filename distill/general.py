@@ -98,7 +98,7 @@ class GeneralStage(IntermediateStage):
                     "expected the teacher's last layer in the layer map, for its predictions are made from it; found "
                     f"{teacher.layer_map}. Use the map uniform or top, or leave the soft masked-LM loss out."
                 )
-            self.wanted = replace(self.wanted, states=True)
+            self.wanted = replace(self.wanted, hidden=True)
 
     def forward(
         self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None

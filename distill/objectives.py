@@ -103,7 +103,7 @@ class IntermediateStage(Stage):
         self.model = student.model
         self.projections = student.projections
         self.settings = settings
-        self.wanted = Wanted(states=settings.attention or settings.hidden, embedding=settings.embedding)
+        self.wanted = Wanted(hidden=settings.hidden, scores=settings.attention, embedding=settings.embedding)
         # Without the hidden loss nothing reaches the last layer's values and feed-forward.
         self.reaches_all = settings.hidden
         record_scores(self.model, range(1, layers + 1) if settings.attention else ())

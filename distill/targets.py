@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distill.cache_format import CacheKey, pack, unpack
+from distill.cache_format import CacheContent, CacheKey, pack, unpack
 from distill.errors import DistillError
 from distill.reading import read_rows
 from distill.shards import Position
@@ -23,29 +23,35 @@ from distill.tokens import tokenizer_fingerprint, truncating
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from distill.cache_format import CacheMode
     from distill.shards import Batch, ShardStream
     from distill.teacher_cache import TeacherCache
 
 FLUSH_SECONDS = 30.0  # of filling a cache that a kill can cost
 
 
-def cache_key(teacher: Teacher, stream: ShardStream, content: CacheMode, dtype: str = "float16") -> CacheKey:
-    """The key of a cache of this teacher's outputs on this data."""
-    config, masking = teacher.model.config, stream.settings.masking
+def cache_key(teacher: Teacher, stream: ShardStream, content: str, dtype: str = "float16") -> CacheKey:
+    """The key of a cache of this teacher's outputs on this data.
+
+    Args:
+        teacher: the teacher; its layer map counts where anything of the layers is kept.
+        stream: the data.
+        content: a CacheContent, or the CacheMode full or logits.
+        dtype: float16 or float32.
+    """
+    config, masking, kept = teacher.model.config, stream.settings.masking, CacheContent(content)
     fingerprint = tokenizer_fingerprint(stream.tokenizer_json)
     return CacheKey(
         teacher=teacher.note_fingerprint(),
         tokenizer=f"{fingerprint}, {masking}, seed {stream.settings.seed}" if masking else fingerprint,
-        layers=teacher.layer_map,
+        layers=tuple(sorted(set(teacher.layer_map))) if kept.of_layers else (),
         texts=stream.columns.texts,
         precision=str(teacher.precision),
         dtype=dtype,
         max_length=stream.settings.max_length,
-        content=str(content),
+        content=str(kept),
         classes=int(config.num_labels or 1) if teacher.predicts else 0,
-        heads=config.num_attention_heads,
-        width=config.hidden_size,
+        heads=config.num_attention_heads if kept.scores else 0,
+        width=config.hidden_size if kept.hidden else 0,
     )
 
 
@@ -57,13 +63,14 @@ class Targets:
         cache: its records, or None.
 
     Raises:
-        DistillError: a full cache beside a teacher of which no layers are mapped.
+        DistillError: a cache of layers beside a teacher of which no layers are mapped.
     """
 
     def __init__(self, teacher: Teacher, cache: TeacherCache | None = None) -> None:
-        if cache is not None and cache.key.full and not cache.key.layers:
+        if cache is not None and cache.key.kept.of_layers and not cache.key.layers:
             raise DistillError(
-                "expected teacher layers to keep in a full cache; found none mapped. Keep logits, or map layers."
+                f"expected teacher layers to keep in a {cache.key.content} cache; found none mapped. Keep logits, or "
+                "map layers."
             )
         self.teacher = teacher
         self.cache = cache
@@ -81,26 +88,27 @@ class Targets:
         """
         if self.cache is None:
             return self.teacher.targets(batch, wanted)
-        key = self.cache.key
+        kept = self.cache.key.kept
         missing = [i for i in range(len(batch)) if not self.cache.has(int(batch.shard[i]))]
-        live_states = wanted.states and not key.full
-        computed = TeacherTargets()
-        if missing or live_states:
-            states = live_states or (key.full and bool(missing))
-            everything = Wanted(bool(missing and key.classes), states, wanted.embedding)
-            computed = self.teacher.targets(batch, everything)
-        elif wanted.embedding:
-            computed = self.teacher.targets(batch, Wanted(embedding=True))
-        records = self._records(batch, missing, computed, keep)
-        stored = self._padded(batch, records, wanted.states)
-        result = TeacherTargets(embedding=computed.embedding)
+        hidden = wanted.hidden and not kept.hidden
+        # Beside kept scores hidden states come from the same kernels warm as cold: those that return scores.
+        scores = hidden if kept.scores else wanted.scores
+        asked = Wanted(hidden=hidden, scores=scores, embedding=wanted.embedding)
+        if missing:
+            asked |= Wanted(bool(self.cache.key.classes), kept.hidden, kept.scores)
+        computed = self.teacher.targets(batch, asked) if asked != Wanted() else TeacherTargets()
+        stored = self._padded(batch, self._records(batch, missing, computed, keep), wanted)
+        result = TeacherTargets(
+            hidden=computed.hidden if wanted.hidden else (),
+            scores=computed.scores if wanted.scores else (),
+            embedding=computed.embedding,
+        )
         if wanted.logits:
             result = replace(result, logits=self._tensor(stored["logits"]))
-        if wanted.states and key.full:
-            scores, hidden = self._tensor(stored["scores"]), self._tensor(stored["hidden"])
-            result = replace(result, scores=tuple(scores.unbind()), hidden=tuple(hidden.unbind()))
-        elif wanted.states:
-            result = replace(result, scores=computed.scores, hidden=computed.hidden)
+        if "hidden" in stored:
+            result = replace(result, hidden=self._mapped(stored["hidden"]))
+        if "scores" in stored:
+            result = replace(result, scores=self._mapped(stored["scores"]))
         return result
 
     def _records(
@@ -134,9 +142,13 @@ class Targets:
         key = self.cache.key
         logits = torch.zeros(len(batch), 0) if computed.logits is None else computed.logits
         arrays = {"logits": logits.float().cpu().numpy()}
-        if key.full:
-            arrays["scores"] = torch.stack(computed.scores, 1).float().cpu().numpy()  # (B, L, h, T, T)
-            arrays["hidden"] = torch.stack(computed.hidden, 1).float().cpu().numpy()  # (B, L, T, d)
+        first = [self.teacher.layer_map.index(layer) for layer in key.layers]
+        if key.kept.scores:
+            scores = torch.stack([computed.scores[place] for place in first], 1)  # (B, L, h, T, T)
+            arrays["scores"] = scores.float().cpu().numpy()
+        if key.kept.hidden:
+            hidden = torch.stack([computed.hidden[place] for place in first], 1)  # (B, L, T, d)
+            arrays["hidden"] = hidden.float().cpu().numpy()
         packed = []
         for i in missing:
             parts = {name: array[i] for name, array in arrays.items()}
@@ -149,24 +161,33 @@ class Targets:
             packed.append(record)
         return packed
 
-    def _padded(self, batch: Batch, records: list[NDArray[np.generic]], states: bool) -> dict[str, NDArray[np.generic]]:
-        """Logits (B, C) and, for `states`, scores (L, B, h, T, T) and hidden states (L, B, T, d), zero where padded."""
+    def _padded(
+        self, batch: Batch, records: list[NDArray[np.generic]], wanted: Wanted
+    ) -> dict[str, NDArray[np.generic]]:
+        """Logits (B, C) and, as kept and wanted, scores (L, B, h, T, T) and hidden (L, B, T, d), zero where padded."""
         if self.cache is None:
             return {}
         key, size, width = self.cache.key, len(batch), batch.ids.shape[1]
         layers = len(key.layers)
         padded = {"logits": np.zeros((size, key.classes), key.dtype)}
-        states = states and key.full
-        if states:
+        if wanted.scores and key.kept.scores:
             padded["scores"] = np.zeros((layers, size, key.heads, width, width), key.dtype)
+        if wanted.hidden and key.kept.hidden:
             padded["hidden"] = np.zeros((layers, size, width, key.width), key.dtype)
         for i, (tokens, record) in enumerate(zip(batch.lengths, records, strict=True)):
             parts = unpack(key, tokens, record)
             padded["logits"][i] = parts["logits"]
-            if states:
+            if "scores" in padded:
                 padded["scores"][:, i, :, :tokens, :tokens] = parts["scores"]
+            if "hidden" in padded:
                 padded["hidden"][:, i, :tokens] = parts["hidden"]
         return padded
+
+    def _mapped(self, array: NDArray[np.generic]) -> tuple[torch.Tensor, ...]:
+        """The layers of an array (L, B, …) in the order of the map; one that is mapped twice is moved once."""
+        layers = self._tensor(array)
+        kept = self.cache.key.layers if self.cache else ()
+        return tuple(layers[kept.index(layer)] for layer in self.teacher.layer_map)
 
     def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
         """On the teacher's device, in float32: half precision travels, the loss is computed in full."""

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from distill.errors import DistillError
-from distill.outputs import embedding_output, encoder_outputs, model_logits, record_scores
+from distill.outputs import (
+    embedding_output,
+    encoder_outputs,
+    model_logits,
+    record_scores,
+    recorded_layers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,13 +64,24 @@ class Wanted:
 
     Attributes:
         logits: the prediction (Eq. 10).
-        states: hidden states and scores of the mapped layers (Eqs. 7 and 8).
+        hidden: hidden states of the mapped layers (Eq. 8).
+        scores: raw attention scores of the mapped layers (Eq. 7).
         embedding: the embedding output (Eq. 9).
     """
 
     logits: bool = False
-    states: bool = False
+    hidden: bool = False
+    scores: bool = False
     embedding: bool = False
+
+    def __or__(self, other: Wanted) -> Wanted:
+        """What either asks for."""
+        return Wanted(
+            self.logits or other.logits,
+            self.hidden or other.hidden,
+            self.scores or other.scores,
+            self.embedding or other.embedding,
+        )
 
 
 def model_inputs(batch: Batch, model: PreTrainedModel) -> dict[str, Tensor]:
@@ -92,7 +109,8 @@ class Teacher:
         precision: Precision = Precision.FP32,
         predicts: bool = True,
     ) -> None:
-        record_scores(model, layer_map)
+        record_scores(model, layer_map)  # refuses layers that the model does not have
+        record_scores(model, ())
         self.model = model.eval().requires_grad_(False)
         self.layer_map = tuple(layer_map)
         self.precision = precision
@@ -109,7 +127,7 @@ class Teacher:
         return self._fingerprint
 
     def targets(self, batch: Batch, wanted: Wanted) -> TeacherTargets:
-        """Runs the teacher on a batch.
+        """Runs the teacher on a batch; layers return scores only where scores are wanted, and run fused otherwise.
 
         Raises:
             DistillError: a logit is not a finite number; the message names the row.
@@ -117,15 +135,17 @@ class Teacher:
         self.model.eval()  # whoever lent us the model may have changed it since
         inputs = model_inputs(batch, self.model)
         with torch.no_grad(), autocast(self.precision, self.model.device):
-            if wanted.states:
+            if wanted.hidden or wanted.scores:
+                self._record(self.layer_map if wanted.scores else ())
                 found = encoder_outputs(self.model, inputs, head=wanted.logits)
                 targets = TeacherTargets(
                     logits=found.logits if wanted.logits else None,
-                    hidden=tuple(found.hidden[layer] for layer in self.layer_map),
-                    scores=tuple(found.scores[layer] for layer in self.layer_map),
+                    hidden=tuple(found.hidden[layer] for layer in self.layer_map) if wanted.hidden else (),
+                    scores=tuple(found.scores[layer] for layer in self.layer_map) if wanted.scores else (),
                     embedding=found.hidden[0] if wanted.embedding else None,
                 )
             else:
+                self._record(())
                 targets = TeacherTargets(
                     logits=model_logits(self.model, inputs) if wanted.logits else None,
                     embedding=embedding_output(self.model, inputs) if wanted.embedding else None,
@@ -133,6 +153,11 @@ class Teacher:
         if targets.logits is not None:
             _check_finite(targets.logits, batch)
         return targets
+
+    def _record(self, layers: Sequence[int]) -> None:
+        """Makes the model return the scores of these layers, and of no others, from now on."""
+        if recorded_layers(self.model) != tuple(sorted(set(layers))):
+            record_scores(self.model, layers)
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

@@ -32,6 +32,7 @@ def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
     """
+    from distill.cache_format import CacheContent
     from distill.teacher import Wanted
 
     check_mode(request)
@@ -49,7 +50,8 @@ def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate
     stream = training_stream(request, checked, place, request.intermediate.batch_rows)
     decision = decision_for(request, teacher, stream, storage, started)
     content = kept_content(request, decision)
-    wanted = Wanted(logits=True, states=content == "full")
+    kept = CacheContent(content)
+    wanted = Wanted(logits=True, hidden=kept.hidden, scores=kept.scores)
     done = started is not None and _is_filled(request, teacher, stream, storage, content)
     cost = NOTHING if done else teacher_cost(teacher, wanted, sample_batches(stream), request.machine)
     rows, recipe = len(stream), StageRecipe(1, request.intermediate.batch_rows, request.intermediate.learning_rate)
@@ -60,10 +62,9 @@ def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate
 
 
 def _is_filled(request: DistillRequest, teacher: Teacher, stream: ShardStream, storage: Storage, content: str) -> bool:
-    from distill.cache_format import CacheMode
     from distill.targets import cache_key
 
-    key = cache_key(teacher, stream, CacheMode(content))
+    key = cache_key(teacher, stream, content)
     return cache_room(request.cache, storage.local_folder(), key, stream).filled
 
 

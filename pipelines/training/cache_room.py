@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distill.folder_lock import folder_lock
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from distill.cache_format import CacheKey, CacheMode, CachePlan
+    from distill.cache_format import CacheContent, CacheKey, CacheMode, CachePlan
     from distill.shards import ShardStream
     from distill.teacher import Teacher
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.teaching import CacheChoice
 
 OFF = "off"
-CONTENTS = ("full", "logits")  # a folder each
+CONTENTS = ("full", "hidden", "scores", "logits")  # a folder each
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,34 @@ def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStre
     return CacheRoom(budget, everything - there, there, filled)
 
 
+def room_of_layers(
+    choice: CacheChoice, root: Path, teacher: Teacher, stream: ShardStream, kept: CacheContent
+) -> tuple[CacheKey, CacheRoom]:
+    """The cache that serves what is wanted of the layers: one of all states where that is filled already.
+
+    Args:
+        choice: what the user asked for.
+        root: folder of the caches; may not exist yet.
+        teacher: the teacher.
+        stream: the training rows.
+        kept: what is wanted of the layers.
+
+    Returns:
+        Its key and what it finds in the folder.
+    """
+    from distill.cache_format import CacheContent
+    from distill.targets import cache_key
+
+    key = cache_key(teacher, stream, kept)
+    room = cache_room(choice, root, key, stream)
+    if kept is not CacheContent.FULL and not room.filled:
+        whole = cache_key(teacher, stream, CacheContent.FULL)
+        other = cache_room(choice, root, whole, stream)
+        if other.filled:
+            return whole, other
+    return key, room
+
+
 def bytes_of(folder: Path) -> int:
     """Bytes of the files in a folder; 0 without one."""
     return sum(path.stat().st_size for path in folder.glob("*"))
@@ -83,7 +111,7 @@ def plan_in_room(
         mode: what the user asked for.
         lengths: tokens of a sample of rows.
         rows: rows of the data set.
-        key: of a full cache.
+        key: of a cache with all that is wanted of the layers.
         room: what the cache finds.
         less: modes of --cache to take instead.
 
@@ -94,7 +122,7 @@ def plan_in_room(
 
     full = mode is CacheMode.FULL
     plan = plan_cache(CacheMode.AUTO if full else mode, lengths, rows, key, room.budget, room.taken)
-    if full and plan.content is not CacheMode.FULL:
+    if full and plan.content != key.content:
         raise UserError(
             f"--cache full: {plan.beyond_budget()}; raise --cache-budget, "
             f"{'choose another --cache-dir, ' if room.taken else ''}or choose --cache {less}"
@@ -126,18 +154,16 @@ def claim_caches(choice: CacheChoice, teacher: Teacher, stream: ShardStream, con
         DistillError: another run is at work there, or the folder holds another teacher's cache or something else.
     """
     from distill.cache_folder import claim_cache, empty_cache
-    from distill.cache_format import CacheMode
     from distill.targets import cache_key
 
     wanted = sorted(contents - {OFF})
     if not wanted:
         return
-    key = cache_key(teacher, stream, CacheMode.FULL)
     with folder_lock(root):
         for content in wanted:
             if choice.rebuild:
                 empty_cache(root / content)
-            claim_cache(root / content, replace(key, content=content), choice.rebuild)
+            claim_cache(root / content, cache_key(teacher, stream, content), choice.rebuild)
 
 
 def warn_of_rebuild(choice: CacheChoice, started: dict[str, Any] | None, reporter: TrainingReporter) -> None:

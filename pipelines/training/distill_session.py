@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
-from pipelines.training.cache_room import OFF, cache_room, plan_in_room, shard_hashes
+from pipelines.training.cache_room import OFF, cache_room, plan_in_room, room_of_layers, shard_hashes
 from pipelines.training.foreign_cache import refuse_foreign_caches
 from pipelines.training.models import load_classifier, move, name_labels
 from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
@@ -95,7 +95,7 @@ class CacheDecision:
     """What is kept of the teacher's outputs, as run.json records it.
 
     Args:
-        intermediate: content of the cache of the first stage: full, logits or off.
+        intermediate: content of the cache of the first stage: full, hidden, scores, logits or off.
         prediction: of the second.
         words: the decision with its numbers.
         bytes: that the caches will take on top of what lies there.
@@ -122,28 +122,28 @@ def decide_cache(
     Raises:
         UserError: `full` or `logits` was asked for and does not fit.
     """
-    from distill.cache_format import CacheMode, plan_cache
+    from distill.cache_format import CacheContent, CacheMode, plan_cache
     from distill.targets import cache_key, sample_lengths
 
-    mode = CacheMode(request.cache.mode)
+    mode, kept = CacheMode(request.cache.mode), request.losses.kept_of_layers()
     if mode is CacheMode.OFF:
         return CacheDecision(OFF, OFF, "teacher cache: off", 0)
-    if mode is CacheMode.AUTO and not request.intermediate.epochs:
+    if not kept.of_layers or (mode is CacheMode.AUTO and not request.intermediate.epochs):
         mode = CacheMode.LOGITS
-    key, lengths = cache_key(teacher, stream, CacheMode.FULL), sample_lengths(stream)
-    rows = len(stream) if rows is None else rows
-    room = cache_room(request.cache, root, key, stream)
+    key, room = room_of_layers(request.cache, root, teacher, stream, kept)
+    lengths, rows = sample_lengths(stream), len(stream) if rows is None else rows
     if room.filled and mode is not CacheMode.LOGITS:  # whatever the budget would say now: it has been spent
-        plan = replace(plan_cache(CacheMode.LOGITS, lengths, rows, key, room.budget), content=CacheMode.FULL)
-        return CacheDecision("full", "full", f"{plan}, made ahead", 0)
+        plan = replace(plan_cache(CacheMode.LOGITS, lengths, rows, key, room.budget), content=key.kept)
+        return CacheDecision(key.content, key.content, f"{plan}, made ahead", 0)
     plan = plan_in_room(mode, lengths, rows, key, room, "auto or logits")
-    once = plan.content is CacheMode.FULL and _never_read(request, room, rows)
+    once = plan.content != CacheContent.LOGITS and _never_read(request, room, rows)
     content = "logits" if once else str(plan.content)
-    if content == CacheMode.LOGITS:
-        room = cache_room(request.cache, root, replace(key, content=content), stream)
-        plan = replace(plan, content=CacheMode.LOGITS, taken=room.taken if once or room.filled else plan.taken)
+    if content == CacheContent.LOGITS:
+        room = cache_room(request.cache, root, cache_key(teacher, stream, content), stream)
+        taken = room.taken if once or room.filled else plan.taken
+        plan = replace(plan, content=CacheContent.LOGITS, taken=taken)
         _check_logits(request, plan.logits_bytes, room)
-    needed = max(0, (plan.full_bytes if content == CacheMode.FULL else plan.logits_bytes) - room.there)
+    needed = max(0, (plan.logits_bytes if content == CacheContent.LOGITS else plan.full_bytes) - room.there)
     if room.filled or request.cache.mode != CacheMode.AUTO or request.intermediate.sees_all(rows):
         words = ", made ahead" if room.filled else SEEN_ONCE if once else ""
         return CacheDecision(content, content, f"{plan}{words}", needed)
@@ -197,13 +197,12 @@ def open_targets(
     Raises:
         DistillError: the folder holds another teacher's cache, or something else.
     """
-    from distill.cache_format import CacheMode
     from distill.targets import Targets, cache_key
     from distill.teacher_cache import TeacherCache
 
     if content == OFF:
         return Targets(teacher)
-    key = cache_key(teacher, stream, CacheMode(content))
+    key = cache_key(teacher, stream, content)
     hashes = shard_hashes(stream)
     rows = [stream.files.shard_rows(shard) for shard in range(len(hashes))]
     if ranks.main:  # it claims the folder, and drops what is damaged, before the others look
@@ -231,6 +230,6 @@ def train_inputs(checked: CheckedDistill) -> list[dict[str, Any]]:
 
 def taught_examples(recipe: StageRecipe, rows: int, content: str, wants_states: bool, seed: int) -> int:
     """Examples the teacher has to be run on in a stage: one epoch's where what the stage wants is kept."""
-    kept = content == "full" or (content == "logits" and not wants_states)
+    kept = content != OFF and not (content == "logits" and wants_states)
     examples = recipe.examples(rows, seed)
     return min(rows, examples) if kept else examples

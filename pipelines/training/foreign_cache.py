@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
@@ -41,17 +40,15 @@ def refuse_foreign_caches(
         UserError: naming what is different.
     """
     from distill.cache_folder import key_difference
-    from distill.cache_format import CacheMode
     from distill.targets import cache_key
 
     wanted = sorted(contents - {OFF})
     if not any((root / content).exists() for content in wanted):
         return
     _refuse_other_files(wanted, root)
-    key = cache_key(teacher, stream, CacheMode.FULL)
     for content in wanted:
         folder = root / content
-        difference = None if choice.rebuild else key_difference(folder, replace(key, content=content))
+        difference = None if choice.rebuild else key_difference(folder, cache_key(teacher, stream, content))
         if difference is not None:
             option = KEY_OPTIONS.get(difference.split()[0])
             raise UserError(
@@ -69,11 +66,13 @@ def refuse_other_files(request: DistillRequest) -> None:
     Raises:
         UserError: naming the folder.
     """
-    choice, contents = request.cache, CONTENTS if request.intermediate.epochs else ("logits",)
+    choice, contents = request.cache, ["logits"]
+    if request.intermediate.epochs and choice.mode in ("auto", "full"):
+        contents = [str(request.losses.kept_of_layers()), *(contents if choice.mode == "auto" else ())]
     if choice.mode == "auto" and request.intermediate.max_steps is not None:
         return  # it may end too early for a cache
     if choice.folder is not None:
-        _refuse_other_files(contents if choice.mode == "auto" else (choice.mode,), choice.folder)
+        _refuse_other_files(contents, choice.folder)
 
 
 def _refuse_other_files(contents: Iterable[str], root: Path) -> None:

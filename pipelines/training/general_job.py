@@ -171,7 +171,7 @@ class _General:
         request, recipe, content = self.request, self.request.recipe, resolved["cache"]["content"]
         teacher, student = load_models(request, self.checked)
         stage = make_stage(request, student, teacher)
-        stream = packed_stream(request, self.checked, str(self.root / FOLDER), static=content == "full")
+        stream = packed_stream(request, self.checked, str(self.root / FOLDER), static=content != OFF)
         targets = open_targets(request, teacher, stream, content, self.caches, self.ranks)
         settings = replace(train_settings(recipe, request.machine, request.reading.seed), warmup_steps=WARMUP_STEPS)
         examples = recipe.examples(len(stream), request.reading.seed)

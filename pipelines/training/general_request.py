@@ -148,6 +148,11 @@ class GeneralRequest:
                 "--cache full: expected a loss of the layers with a weight above 0, for their states are what is kept, "
                 "found none in --layer-weights; raise one, or leave --cache out"
             )
+        if mode == "full" and not self.losses.kept_of_layers(self.masked_lm.soft > 0).of_layers:
+            raise UserError(
+                "--cache full: expected attention or hidden among --losses, for the cache keeps attention scores and "
+                f"hidden states, found {','.join(self.losses.kinds)}; add one, or leave --cache out"
+            )
         if mode == "auto" and self.masked_lm.on and named:
             raise UserError(
                 f"{named[0]}: expected --cache full beside it, found auto, which keeps no cache where tokens are "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipelines.training.cache_room import OFF, cache_room, plan_in_room
+from pipelines.training.cache_room import OFF, plan_in_room, room_of_layers
 from pipelines.training.distill_session import loss_settings
 from pipelines.training.general_request import PROJECTED
 from pipelines.training.models import load_masked_lm, move
@@ -30,7 +30,7 @@ class GeneralCache:
     """What is kept of the teacher's outputs, as run.json records it.
 
     Args:
-        content: full or off.
+        content: full, hidden, scores or off.
         words: the decision with its numbers.
         bytes: that it will take on top of what lies there.
     """
@@ -117,20 +117,23 @@ def decide_cache(request: GeneralRequest, teacher: Teacher, stream: ShardStream,
         UserError: `full` was asked for and does not fit.
     """
     from distill.cache_format import CacheMode
-    from distill.targets import cache_key, sample_lengths
+    from distill.targets import sample_lengths
 
     mode, recipe = CacheMode(request.cache.mode), request.recipe
+    kept = request.losses.kept_of_layers(request.masked_lm.soft > 0)
     if mode is CacheMode.OFF:
         return GeneralCache(OFF, "teacher cache: off", 0)
     if not request.losses.of_layers:
         return GeneralCache(OFF, "teacher cache: off (of the layers nothing is learnt)", 0)
+    if not kept.of_layers:
+        words = "teacher cache: off (the embedding loss uses nothing that a cache keeps)"
+        return GeneralCache(OFF, words + _unheeded(request.cache.named), 0)
     if mode is CacheMode.AUTO and request.masked_lm.on:
         words = "teacher cache: off (each epoch masks other tokens; --cache full would mask the same ones in all)"
         return GeneralCache(OFF, words, 0)
-    key = cache_key(teacher, stream, CacheMode.FULL)
-    room = cache_room(request.cache, root, key, stream)
+    key, room = room_of_layers(request.cache, root, teacher, stream, kept)
     plan = plan_in_room(mode, sample_lengths(stream), rows, key, room, "auto or off")
-    if plan.content is not CacheMode.FULL:
+    if plan.content != key.content:
         words = str(replace(plan, content=CacheMode.OFF))
         others = [option for option in request.cache.named if option != "--cache-budget"]  # which decided it
         return GeneralCache(OFF, words + _unheeded(others), 0)
@@ -138,7 +141,7 @@ def decide_cache(request: GeneralRequest, teacher: Teacher, stream: ShardStream,
         words = "teacher cache: off (no sequence is seen twice, and what is never read is not kept)"
         return GeneralCache(OFF, words + _unheeded(request.cache.named), 0)
     words = f"{plan}; the same tokens are masked in every epoch" if request.masked_lm.on else str(plan)
-    return GeneralCache("full", words, max(0, plan.full_bytes - room.there))
+    return GeneralCache(str(plan.content), words, max(0, plan.full_bytes - room.there))
 
 
 def _unheeded(options: list[str]) -> str:

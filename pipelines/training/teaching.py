@@ -11,6 +11,8 @@ from pipelines.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from distill.cache_format import CacheContent
+
 LOSSES = ("embedding", "attention", "hidden")
 CACHES = ("auto", "full", "logits", "off")
 HEADS = ("none", "mean")
@@ -50,6 +52,16 @@ class LossChoice:
             return True
         first, *layers, _ = self.layer_weights
         return bool((first and "embedding" in self.kinds) or (any(layers) and set(self.kinds) != {"embedding"}))
+
+    def kept_of_layers(self, soft: bool = False) -> CacheContent:
+        """What a cache holds that keeps all that these losses use of the teacher's layers, and no more.
+
+        Args:
+            soft: whether a soft masked-LM loss reads the last layer's hidden states, too.
+        """
+        from distill.cache_format import CacheContent
+
+        return CacheContent.of(hidden="hidden" in self.kinds or soft, scores="attention" in self.kinds)
 
     @property
     def of_predictions(self) -> bool:

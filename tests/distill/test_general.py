@@ -97,10 +97,10 @@ def test_layers_of_no_weight_cost_nothing(data, tmp_path, monkeypatch):
     assert torch.equal(student.projections.W_h, before)
 
 
-def test_the_soft_loss_alone_wants_the_states_alone(data):
+def test_the_soft_loss_alone_wants_the_hidden_states_alone(data):
     student, teacher = pair()
     stage = GeneralStage(student, teacher, NOTHING, MaskedLmLoss(soft=1.0)).eval()
-    assert stage.wanted == Wanted(states=True)
+    assert stage.wanted == Wanted(hidden=True)
     batch = masked_batch(data)
     targets = teacher.targets(batch, stage.wanted)
     assert list(stage(model_inputs(batch, student.model), targets, torch.from_numpy(batch.labels))) == ["mlm_soft"]

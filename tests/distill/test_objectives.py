@@ -8,6 +8,7 @@ import torch
 from distill.errors import DistillError
 from distill.losses import HeadReduction, LossSettings
 from distill.objectives import IntermediateStage, LabelStage, PredictionStage
+from distill.outputs import recorded_layers
 from distill.projections import Projections
 from distill.shards import Position
 from distill.student import Student
@@ -89,6 +90,17 @@ def test_switched_off_losses_freeze_their_projection(batch, off, frozen):
     assert f"projections.{frozen}" in rest
     assert not dict(stage.named_parameters())[f"projections.{frozen}"].requires_grad
     assert stage.reaches_all == (off != "hidden")
+
+
+def test_without_attention_neither_model_returns_scores(batch):
+    student, teacher = tiny_pair()
+    stage = IntermediateStage(student, teacher, LossSettings(attention=False))
+    assert recorded_layers(student.model) == ()
+    assert Targets(teacher)(batch, stage.wanted).scores == ()
+    assert recorded_layers(teacher.model) == ()
+    stage = IntermediateStage(student, teacher, LossSettings(hidden=False))
+    assert Targets(teacher)(batch, stage.wanted).hidden == ()
+    assert recorded_layers(teacher.model) == LAYERS
 
 
 def test_a_student_of_teacher_layers_has_no_embedding_loss(batch):

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from distill.cache_folder import empty_cache
-from distill.cache_format import INDEX, CacheMode, default_budget, plan_cache
+from distill.cache_format import INDEX, CacheContent, CacheMode, default_budget, plan_cache
 from distill.errors import DistillError
 from distill.outputs import encoder_outputs
 from distill.shards import Position
@@ -23,7 +23,7 @@ from distill.teacher_cache import TeacherCache
 from tests.distill.data import open_stream, write_shards
 from tests.distill.models import tiny_encoder
 
-ALL = Wanted(logits=True, states=True, embedding=True)
+ALL = Wanted(logits=True, hidden=True, scores=True, embedding=True)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_teacher_is_frozen_and_in_eval_mode(stream, teacher):
     assert torch.equal(targets.logits, direct.logits)
 
 
-@pytest.mark.parametrize("content", [CacheMode.FULL, CacheMode.LOGITS])
+@pytest.mark.parametrize("content", CacheContent)
 def test_cold_and_warm_give_the_same_numbers(stream, teacher, tmp_path, content):
     cache = open_cache(tmp_path, teacher, stream, content)
     targets = Targets(teacher, cache)
@@ -110,9 +110,9 @@ def test_bytes_are_what_theory_says(stream, teacher, tmp_path):
     assert written == theory
     plan = plan_cache(CacheMode.AUTO, sample_lengths(stream), 100, cache.key, 10**9)
     assert abs(plan.full_bytes / theory - 1) < 0.1
-    assert plan.content is CacheMode.FULL
+    assert plan.content is CacheContent.FULL
     assert "budget 1.0 GB" in str(plan)
-    assert plan_cache(CacheMode.AUTO, lengths, 100, cache.key, theory - 1).content is CacheMode.LOGITS
+    assert plan_cache(CacheMode.AUTO, lengths, 100, cache.key, theory - 1).content is CacheContent.LOGITS
     assert plan_cache(CacheMode.OFF, lengths, 100, cache.key, 0).content is CacheMode.OFF
     assert "(logits " in str(plan)
     silent = plan_cache(CacheMode.AUTO, lengths, 100, replace(cache.key, classes=0), 10**9)
@@ -164,7 +164,7 @@ def test_logits_of_a_full_cache_unpack_nothing_else(stream, teacher, tmp_path):
     targets = Targets(teacher, open_cache(tmp_path, teacher, stream))
     fill_cache(targets, stream)
     batch = next(stream.batches(Position()))
-    states = targets(batch, Wanted(states=True))
+    states = targets(batch, Wanted(hidden=True, scores=True))
     tracemalloc.start()
     found = targets(batch, Wanted(logits=True))
     most = tracemalloc.get_traced_memory()[1]
@@ -226,9 +226,9 @@ def test_budget_counts_what_lies_there(stream, teacher, tmp_path, monkeypatch):
     key = open_cache(tmp_path, teacher, stream).key
     lengths = sample_lengths(stream)
     full = plan_cache(CacheMode.AUTO, lengths, 100, key, 10**9).full_bytes
-    assert plan_cache(CacheMode.AUTO, lengths, 100, key, full + 10, 10).content is CacheMode.FULL
+    assert plan_cache(CacheMode.AUTO, lengths, 100, key, full + 10, 10).content is CacheContent.FULL
     tight = plan_cache(CacheMode.AUTO, lengths, 100, key, full + 10, 2_000_000)
-    assert tight.content is CacheMode.LOGITS
+    assert tight.content is CacheContent.LOGITS
     assert "of which other records there take 2.0 MB" in str(tight)
     with pytest.raises(DistillError, match=r"other records there 1 B\. Raise the budget, choose another folder"):
         plan_cache(CacheMode.FULL, lengths, 100, key, full, 1)

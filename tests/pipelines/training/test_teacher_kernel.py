@@ -29,7 +29,7 @@ def test_same_targets_and_fingerprint(family):
     assert pack_teacher(packed)
     assert any(isinstance(module, PackedLinear) for module in packed.model.modules())
     assert packed.note_fingerprint() == before == plain.note_fingerprint()
-    wanted = Wanted(logits=True, states=True, embedding=True)
+    wanted = Wanted(logits=True, hidden=True, scores=True, embedding=True)
     mine, theirs = packed.targets(batch(), wanted), plain.targets(batch(), wanted)
     own = torch.from_numpy(batch().mask).bool()
     torch.testing.assert_close(mine.logits, theirs.logits, atol=1e-5, rtol=1e-4)
