@@ -85,6 +85,7 @@ class TeacherCache:
         self._maps: OrderedDict[Path, NDArray[np.generic]] = OrderedDict()
         self._shards: dict[int, CachedShard] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
+        self._earlier: dict[str, int] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -139,10 +140,21 @@ class TeacherCache:
         self._pending_bytes = 0
 
     def state(self) -> dict[str, int]:
-        """Bytes of this rank's unfinished segments, for a checkpoint; flushes first."""
+        """Bytes of unfinished segments, for a checkpoint; flushes first.
+
+        They are this rank's, and on the rank that has called `rewind` those of ranks that the run had before: where
+        another rank goes on with such a segment, its own word counts.
+        """
         self.flush()
-        paths = [p for shard in self._unfinished() for p in self._segment(shard) if p.exists()]
-        return {path.name: path.stat().st_size for path in paths}
+        unfinished = self._unfinished()
+        names = {self.names[shard] for shard in unfinished}
+        earlier = {
+            name: size
+            for name, size in self._earlier.items()
+            if name.split(".")[0] in names and (self.folder / name).exists()
+        }
+        paths = [path for shard in unfinished for path in self._segment(shard) if path.exists()]
+        return earlier | {path.name: path.stat().st_size for path in paths}
 
     def rewind(self, state: Mapping[str, int]) -> None:
         """Takes unfinished segments of all ranks back to a checkpoint; an empty state drops them.
@@ -153,6 +165,7 @@ class TeacherCache:
             DistillError: a segment is shorter than at the checkpoint.
         """
         self._kept.clear()
+        self._earlier = {name: size for name, size in state.items() if size}
         for shard in self._unfinished():
             for path in self._segment_files(shard):
                 size = state.get(path.name, 0)

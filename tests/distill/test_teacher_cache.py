@@ -160,6 +160,32 @@ def test_ranks_write_side_by_side(stream, teacher, tmp_path):
     assert caches[1].complete
 
 
+def test_records_of_a_second_rank_outlive_going_on_without_it(stream, teacher, tmp_path):
+    batches = list(stream.batches(Position()))
+
+    def write(cache, batches, rank=0, ranks=1) -> None:
+        for batch in batches:
+            Targets(teacher, cache)(batch.part(rank, ranks), ALL)
+
+    two = [open_cache(tmp_path, teacher, stream, rank=rank) for rank in (0, 1)]
+    for rank, cache in enumerate(two):
+        write(cache, batches[:4], rank, 2)
+    state = two[0].state() | two[1].state()
+    for first, last in ((4, 6), (6, 8)):  # one rank goes on, twice
+        alone = open_cache(tmp_path, teacher, stream)
+        alone.rewind(state)
+        write(alone, batches[first:last])
+        state = alone.state()
+    two = [open_cache(tmp_path, teacher, stream, rank=rank) for rank in (0, 1)]
+    two[0].rewind(state)
+    for rank, cache in enumerate(two):
+        write(cache, batches[8:], rank, 2)
+    two[0].state()
+    two[1].state()
+    two[0].finish()
+    assert open_cache(tmp_path, teacher, stream).complete
+
+
 def test_logits_of_a_full_cache_unpack_nothing_else(stream, teacher, tmp_path):
     targets = Targets(teacher, open_cache(tmp_path, teacher, stream))
     fill_cache(targets, stream)
