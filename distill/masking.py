@@ -1,7 +1,8 @@
 """Which tokens a masked LM has to guess: 15%, of them 80% [MASK], 10% any token, 10% left as they are (BERT).
 
-Drawn by a hash of (seed, epoch, shard, row, position): no generator state, so a resumed run, or one on another number
-of ranks, masks the same tokens.
+Drawn by a hash of (seed, epoch, the shard's sha256, row, position): no generator state, so a resumed run, or one on
+another number of ranks, masks the same tokens; and a shard is masked alike wherever it stands among others, as a
+teacher cache that knows it by its content needs it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from distill.errors import DistillError
 from distill.order import draws
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from distill.shards import Batch
@@ -58,12 +61,13 @@ class Masker:
         settings: how.
         tokenizer_json: of the fast tokenizer; its special tokens are neither masked nor drawn.
         seed: of the run.
+        sha256: gives the hexadecimal digest of a shard by its index.
 
     Raises:
         DistillError: the vocabulary has no mask token, or no marks of words for whole-word masking.
     """
 
-    def __init__(self, settings: MaskSettings, tokenizer_json: str, seed: int) -> None:
+    def __init__(self, settings: MaskSettings, tokenizer_json: str, seed: int, sha256: Callable[[int], str]) -> None:
         vocabulary = Tokenizer.from_str(tokenizer_json).get_vocab()
         added = json.loads(tokenizer_json).get("added_tokens") or []
         special = {str(token["content"]) for token in added if token.get("special")} | {settings.mask_token}
@@ -72,7 +76,8 @@ class Masker:
                 f"expected the token {settings.mask_token} in the vocabulary; found none. A masked-LM loss needs the "
                 "vocabulary of a masked LM, such as BERT's."
             )
-        self.settings, self.seed = settings, seed
+        self.settings, self.seed, self.sha256 = settings, seed, sha256
+        self._starts: dict[int, int] = {}
         self.mask_id = vocabulary[settings.mask_token]
         size = max(vocabulary.values()) + 1
         self.special, self.continues = np.zeros(size, bool), np.zeros(size, bool)
@@ -104,8 +109,16 @@ class Masker:
 
     def _rows(self, batch: Batch, epoch: int) -> NDArray[np.uint64]:
         """A number for each example (B, 1)."""
-        place = (batch.shard.astype(np.uint64) << np.uint64(40)) + batch.row.astype(np.uint64)
-        return draws(place, self.seed, 0 if self.settings.static else epoch, _ROW)[:, None]
+        shards, places = np.unique(batch.shard, return_inverse=True)
+        starts = np.array([self._start(int(shard)) for shard in shards], np.uint64)
+        rows = starts[places] + batch.row.astype(np.uint64)  # modulo 2^64
+        return draws(rows, self.seed, 0 if self.settings.static else epoch, _ROW)[:, None]
+
+    def _start(self, shard: int) -> int:
+        """The first 64 bits of a shard's digest, from which its rows are counted."""
+        if shard not in self._starts:
+            self._starts[shard] = int(self.sha256(shard)[:16], 16)
+        return self._starts[shard]
 
 
 def _bits(rows: NDArray[np.uint64], places: NDArray[np.uint64], purpose: int) -> NDArray[np.uint64]:

@@ -1,12 +1,11 @@
 """Reads and tokenises rows of Parquet shards.
 
-Runs in worker processes, so it imports neither torch nor transformers. This module and teacher_cache are the
-ones that touch the disk for data.
+Runs in worker processes, so it imports neither torch nor transformers. This module, digests and teacher_cache are
+the ones that touch the disk for data.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from distill.digests import file_sha256
 from distill.errors import DistillError
 from distill.stores import reading, without_credentials
 from distill.tokens import encoded, is_ids, stored
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from distill.order import Chunk
-
-HASH_BLOCK = 8 << 20  # bytes read at a time
 
 
 @dataclass(frozen=True)
@@ -85,13 +83,8 @@ class ShardFiles:
         return sum(self.row_groups[shard])
 
     def sha256(self, shard: int) -> str:
-        """The shard's digest, read in blocks."""
-        digest = hashlib.sha256()
-        path = self.paths[shard]
-        with reading(f"a whole shard at {path}"), self.filesystem.open_input_stream(path) as stream:
-            while block := stream.read(HASH_BLOCK):
-                digest.update(block)
-        return digest.hexdigest()
+        """The shard's digest; a file is read for it once."""
+        return file_sha256(self.filesystem, self.paths[shard])
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,8 @@ class ShardStream:
         self.pad_id = pad_id
         self.settings = settings
         self.chunks = cut_chunks(files.row_groups, settings.chunk_rows)
-        self._masker = Masker(settings.masking, tokenizer_json, settings.seed) if settings.masking else None
+        masking = settings.masking
+        self._masker = Masker(masking, tokenizer_json, settings.seed, files.sha256) if masking else None
         self._executor: ProcessPoolExecutor | None = None
 
     def __len__(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from contextlib import nullcontext
 
 import numpy as np
@@ -20,7 +21,7 @@ from distill.outputs import recorded_layers
 from distill.projections import Projections
 from distill.shards import Position
 from distill.student import Student
-from distill.targets import Targets, cache_key
+from distill.targets import Targets, cache_key, fill_cache
 from distill.teacher import Teacher, Wanted, model_inputs
 from distill.teacher_cache import TeacherCache
 from distill.training import train
@@ -200,6 +201,29 @@ def test_cold_and_warm_cache_and_none_agree(data, tmp_path):
     assert run(data, tmp_path / "off", static=True)[0] == pytest.approx(cold, rel=5e-3)
     with pytest.raises(DistillError, match=r"found one with tokenizer .*masked once.*now .*masked each epoch"):
         run(data, tmp_path / "other", tmp_path / "cache")
+
+
+def test_a_shard_is_masked_alike_wherever_it_stands(data, tmp_path):
+    """The cache knows it by its content: what it kept belongs to the tokens that are masked in another data set."""
+    masking, (_, teacher) = MaskSettings(rate=0.3, static=True), pair()
+    write_ids(tmp_path / "both", [[2, 30, 31, 32, 3]] * 3)
+    copy = shutil.copy(next(data.glob("*.parquet")), tmp_path / "both" / "z.parquet")
+    both, alone = stream_of(tmp_path / "both", masking=masking), stream_of(data, masking=masking)
+    assert both.files.paths[1] == str(copy)
+
+    def targets(stream) -> Targets:
+        shards = range(len(stream.files.paths))
+        sizes = [stream.files.shard_rows(shard) for shard in shards]
+        key = cache_key(teacher, stream, CacheMode.FULL)
+        return Targets(teacher, TeacherCache(tmp_path / "cache", key, [*map(stream.files.sha256, shards)], sizes))
+
+    fill_cache(targets(both), both)
+    warm = targets(alone)
+    assert warm.cache.complete
+    for batch in alone.batches(Position()):
+        kept, live = (source(batch, Wanted(hidden=True)).hidden[1] for source in (warm, Targets(teacher)))
+        own = torch.from_numpy(batch.mask).bool()
+        torch.testing.assert_close(kept[own], live[own], atol=5e-3, rtol=5e-3)
 
 
 @pytest.mark.parametrize("stop_at", [2, 4, 8])  # before the first checkpoint, in the first and in the second epoch

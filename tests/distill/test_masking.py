@@ -27,9 +27,16 @@ def batch_of(rows: int, length: int = 60, seed: int = 0, padded: int = 0) -> Bat
     return Batch(ids, np.zeros_like(ids), mask, shard, row, None, Position())
 
 
+DIGESTS = [f"{number:064x}" for number in (0, 0x5EED << 240)]  # of two shards
+
+
+def masker_of(settings: MaskSettings, tokenizer: str = JSON, seed: int = 1) -> Masker:
+    return Masker(settings, tokenizer, seed, DIGESTS.__getitem__)
+
+
 def test_shares_are_those_of_bert():
     batch = batch_of(2000, padded=3)
-    masked = Masker(MaskSettings(), JSON, seed=1)(batch, 0)
+    masked = masker_of(MaskSettings())(batch, 0)
     chosen = masked.labels != UNMASKED
     assert not chosen[:, [0, 59, 60, 61, 62]].any()
     assert chosen[:, 1:59].mean() == pytest.approx(0.15, abs=0.005)
@@ -44,18 +51,18 @@ def test_shares_are_those_of_bert():
 
 
 def test_a_row_is_masked_alike_in_any_batch_and_otherwise_in_another_epoch_or_seed():
-    masker, batch = Masker(MaskSettings(), JSON, seed=1), batch_of(20)
+    masker, batch = masker_of(MaskSettings()), batch_of(20)
     whole = masker(batch, 3)
     some = np.array([17, 4, 9])
     parts = replace(batch, ids=batch.ids[some], types=batch.types[some], mask=batch.mask[some],
                     shard=batch.shard[some], row=batch.row[some])  # fmt: skip
-    again = Masker(MaskSettings(), JSON, seed=1)(parts, 3)
+    again = masker_of(MaskSettings())(parts, 3)
     assert (again.ids == whole.ids[some]).all()
     assert (again.labels == whole.labels[some]).all()
     assert (masker(batch, 4).labels != whole.labels).any()
-    assert (Masker(MaskSettings(), JSON, seed=2)(batch, 3).labels != whole.labels).any()
+    assert (masker_of(MaskSettings(), seed=2)(batch, 3).labels != whole.labels).any()
     assert (masker(replace(batch, shard=batch.shard + 1), 3).labels != whole.labels).any()
-    still = Masker(MaskSettings(static=True), JSON, seed=1)
+    still = masker_of(MaskSettings(static=True))
     assert (still(batch, 4).ids == still(batch, 3).ids).all()
     part = whole.part(1, 4)
     assert (part.labels == whole.labels[5:10]).all()
@@ -64,11 +71,11 @@ def test_a_row_is_masked_alike_in_any_batch_and_otherwise_in_another_epoch_or_se
 def test_whole_words_are_masked_or_left():
     batch = batch_of(400, seed=5)
     assert CONTINUES[batch.ids].mean() > 0.2
-    chosen = Masker(MaskSettings(whole_word=True), JSON, seed=1)(batch, 0).labels != UNMASKED
+    chosen = masker_of(MaskSettings(whole_word=True))(batch, 0).labels != UNMASKED
     inside = CONTINUES[batch.ids[:, 1:]] & (batch.ids[:, :-1] >= 7)  # goes on with the piece before it
     assert (chosen[:, 1:][inside] == chosen[:, :-1][inside]).all()
     assert chosen[:, 1:59].mean() == pytest.approx(0.15, abs=0.02)
-    pieces = Masker(MaskSettings(), JSON, seed=1)(batch, 0).labels != UNMASKED
+    pieces = masker_of(MaskSettings())(batch, 0).labels != UNMASKED
     assert (pieces[:, 1:][inside] != pieces[:, :-1][inside]).any()
 
 
@@ -80,9 +87,9 @@ def test_settings_tell_their_exact_rate():
 
 def test_what_cannot_be_masked_is_refused():
     with pytest.raises(DistillError, match=r"expected the token <mask>"):
-        Masker(MaskSettings(mask_token="<mask>"), JSON, seed=0)
+        masker_of(MaskSettings(mask_token="<mask>"))
     with pytest.raises(DistillError, match="mask rate between 0 and 1"):
         MaskSettings(rate=1.0)
     without = JSON.replace('"##', '"@@')
     with pytest.raises(DistillError, match="WordPiece vocabulary"):
-        Masker(MaskSettings(whole_word=True), without, seed=0)
+        masker_of(MaskSettings(whole_word=True), without)
