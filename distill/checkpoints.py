@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from distill.digests import recall_digests
 from distill.errors import DistillError
 from distill.shards import Position
 from distill.tokens import tokenizer_fingerprint
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from distill.digests import Known
     from distill.objectives import Stage
     from distill.shards import ShardStream
     from distill.targets import Targets
@@ -72,17 +75,22 @@ def run_identity(
         loop.pop(name)
     loop["parts"] = loop.pop("accumulation") * processes
     data.pop("workers")
-    rows = [sum(sizes) for sizes in stream.files.row_groups]
-    names = [Path(path).name for path in stream.files.paths]
+    # Content decides the row groups, too.
+    names = [f"{Path(path).name}, sha256 {stream.files.sha256(i)}" for i, path in enumerate(stream.files.paths)]
     teacher = targets.teacher.note_fingerprint() if targets else None
     cache = targets.cache.key.as_json() if targets and targets.cache else None
     tokenizer = tokenizer_fingerprint(stream.tokenizer_json)
     told = {"stage": stage.name, **stage.identity(), "teacher": teacher, "tokenizer": tokenizer, **loop}
-    return {**told, "data": data, "columns": asdict(stream.columns), "shards": names, "rows": rows, "cache": cache}
+    return {**told, "data": data, "columns": asdict(stream.columns), "shards": names, "cache": cache}
 
 
 def save_checkpoint(
-    folder: Path, run: Mapping[str, object], state: RunState, weights: Mapping[str, Tensor], optimiser: object
+    folder: Path,
+    run: Mapping[str, object],
+    state: RunState,
+    weights: Mapping[str, Tensor],
+    optimiser: object,
+    digests: Mapping[str, Known] | None = None,
 ) -> None:
     """Writes a checkpoint under a temporary name, publishes it by a rename, then drops older ones.
 
@@ -92,6 +100,7 @@ def save_checkpoint(
         state: where the run stands.
         weights: of everything trained, frozen parts included.
         optimiser: states of optimiser and loss scaler.
+        digests: of shards, for `recall_shards`.
     """
     name = f"step-{state.step:09d}"
     temporary = folder / f"{name}.tmp"
@@ -99,7 +108,8 @@ def save_checkpoint(
     temporary.mkdir(parents=True)
     save_file({key: value.contiguous() for key, value in weights.items()}, temporary / WEIGHTS_FILE)
     torch.save(optimiser, temporary / OPTIMISER_FILE)
-    (temporary / STATE_FILE).write_text(json.dumps({"run": run, "state": asdict(state)}, indent=1))
+    content = {"run": run, "state": asdict(state), "digests": digests or {}}
+    (temporary / STATE_FILE).write_text(json.dumps(content, indent=1))
     for path in (*temporary.iterdir(), temporary):
         _sync(path)
     final = folder / name
@@ -119,7 +129,7 @@ def load_checkpoint(
     Raises:
         DistillError: it belongs to a run with other settings, or cannot be read.
     """
-    found = sorted(path for path in folder.glob("step-*") if path.suffix != ".tmp")
+    found = _checkpoints(folder)
     if not found:
         return None
     try:
@@ -131,13 +141,35 @@ def load_checkpoint(
             f"expected a checkpoint in {found[-1]}; it cannot be read ({error}). Delete it and start anew."
         ) from error
     for name, value in json.loads(json.dumps(run)).items():
-        if stored["run"].get(name) != value:
+        there = stored["run"].get(name)
+        if there != value:
+            if name == "shards":
+                value, there = _first_other(value, there or [])
             raise DistillError(
-                f"expected {name} {value!r} as this run has; the checkpoint in {folder} was made with "
-                f"{stored['run'].get(name)!r}. Resume with the same settings, or choose another folder."
+                f"expected {name} {value!r} as this run has; the checkpoint in {folder} was made with {there!r}. "
+                "Resume with the same settings and data, or choose another folder."
             )
     state = stored["state"]
     return RunState(**{**state, "position": Position(**state["position"])}), weights, optimiser
+
+
+def recall_shards(folder: Path) -> None:
+    """Takes the digests of shards from the newest checkpoint: what did not change since is not read whole again."""
+    for checkpoint in _checkpoints(folder)[-1:]:
+        try:
+            recall_digests(json.loads((checkpoint / STATE_FILE).read_text())["digests"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # load_checkpoint says what is wrong with it
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step-*") if path.suffix != ".tmp")
+
+
+def _first_other(mine: Sequence[str], theirs: Sequence[str]) -> tuple[str | None, str | None]:
+    """The first pair of shards that differ."""
+    pairs = itertools.zip_longest(mine, theirs)
+    return next((pair for pair in pairs if pair[0] != pair[1]), (None, None))
 
 
 class LossCurve:

@@ -20,7 +20,15 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 
-from distill.checkpoints import LossCurve, RunState, load_checkpoint, run_identity, save_checkpoint
+from distill.checkpoints import (
+    LossCurve,
+    RunState,
+    load_checkpoint,
+    recall_shards,
+    run_identity,
+    save_checkpoint,
+)
+from distill.digests import known_digests
 from distill.folder_lock import folder_lock
 from distill.losses import total_loss
 from distill.optimiser import clipped_step, learning_rate_factor, make_optimiser
@@ -91,6 +99,7 @@ class _Loop:
         self.settings, self.hooks, self.accelerator = settings, hooks, accelerator
         self.state = RunState()
         self.pending = PendingSteps(stream)
+        recall_shards(folder)
         self.identity = run_identity(stage, stream, targets, settings, accelerator.num_processes)
         began = time.perf_counter()
         stage.to(accelerator.device).train()
@@ -236,7 +245,8 @@ class _Loop:
             states = {"optimiser": self.optimiser.state_dict()}
             if self.accelerator.scaler is not None:
                 states["scaler"] = self.accelerator.scaler.state_dict()
-            save_checkpoint(self.folder, self.identity, self.state, _weights(self.stage), states)
+            digests = known_digests(self.stream.files.filesystem, self.stream.files.paths)
+            save_checkpoint(self.folder, self.identity, self.state, _weights(self.stage), states, digests)
         self.accelerator.wait_for_everyone()
 
     def _load_optimiser(self, states: dict[str, Any]) -> None:

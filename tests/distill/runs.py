@@ -28,6 +28,10 @@ from tests.distill.models import tiny_encoder, tiny_student
 LAYERS = resolve_layer_map("uniform", 2, 4)
 
 
+class StoppedError(Exception):
+    """What ends a run in the middle."""
+
+
 def tiny_pair(**student_changes) -> tuple[Student, Teacher]:
     """A two-layer student of width 16 and a four-layer teacher of width 32."""
     student = Student(tiny_student(**student_changes), Projections(16, 32), "random")
@@ -50,9 +54,16 @@ def tiny_targets(teacher: Teacher, stream, cache_folder: Path | None, rank: int 
 
 
 def tiny_run(
-    data: Path, folder: Path, cache: Path | None = None, stage="intermediate", kill_at=None, dropout=0.1, **changes
+    data: Path,
+    folder: Path,
+    cache: Path | None = None,
+    stage="intermediate",
+    kill_at=None,
+    stop_at=None,
+    dropout=0.1,
+    **changes,
 ):
-    """Trains two epochs; with `kill_at`, dies by SIGKILL when the loop reports that step."""
+    """Trains two epochs; with `kill_at`, dies by SIGKILL when the loop reports that step; `stop_at` is an exception."""
     student, teacher = tiny_pair(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     stream = open_stream(data)
     kind = IntermediateStage if stage == "intermediate" else PredictionStage
@@ -64,6 +75,8 @@ def tiny_run(
     def progress(now) -> None:
         if kill_at is not None and now.step >= kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if stop_at is not None and now.step >= stop_at:
+            raise StoppedError
 
     settings = {"epochs": 2, "learning_rate": 1e-2, "log_every": 1, "checkpoint_every": 4, "cpu": True}
     state = train(module, stream, targets, folder, TrainSettings(**(settings | changes)), Hooks(progress=progress))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
+import shutil
 import signal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -21,7 +25,7 @@ from distill.training import train
 from distill.training_settings import Hooks, Progress, TrainSettings
 from tests.distill.data import open_stream
 from tests.distill.models import tiny_encoder, tiny_student
-from tests.distill.runs import losses, tiny_pair, tiny_run, tiny_targets, weights
+from tests.distill.runs import StoppedError, losses, tiny_pair, tiny_run, tiny_targets, weights
 from tests.ranks import two_ranks
 from tests.ready import Process, start_ready
 
@@ -86,6 +90,24 @@ def test_two_processes_fill_one_cache(data, tmp_path):
     assert len(list((tmp_path / "cache-a").glob("*.json"))) == 4
 
 
+@pytest.mark.integration
+def test_one_process_goes_on_with_what_two_have_cached(data, tmp_path):
+    """Killed with two processes, stopped with one, and finished by it: nothing of the cache is made twice or lost."""
+    run, cache = tmp_path / "run", tmp_path / "cache"
+    assert run_of_two(data, run, cache, kill_at=6)[0] == -signal.SIGKILL
+    assert any(".r1." in path.name for path in cache.iterdir())
+    alone = {"dropout": 0.0, "accumulation": 2}
+
+    with pytest.raises(StoppedError):
+        tiny_run(data, run, cache, stop_at=10, **alone)
+    _, state = tiny_run(data, run, cache, **alone)
+    assert state.step == 26
+    assert len(list(cache.glob("*.json"))) == 4
+    assert any(".r1." in path.name for path in cache.iterdir())
+    tiny_run(data, tmp_path / "whole", tmp_path / "other", **alone)
+    assert losses(run) == pytest.approx(losses(tmp_path / "whole"), rel=2e-4)
+
+
 def test_max_steps_end_the_run_and_it_comes_back_at_once(data, tmp_path):
     _, state = tiny_run(data, tmp_path, max_steps=7, epochs=5)
     assert state.step == len(losses(tmp_path)) == 7
@@ -107,10 +129,6 @@ def test_other_settings_and_folders_in_use_are_refused(data, tmp_path):
     state.write_text(json.dumps({})[:1])
     with pytest.raises(DistillError, match="cannot be read"):
         tiny_run(data, tmp_path, epochs=1)
-
-
-class StoppedError(Exception):
-    """What ends a run in the middle."""
 
 
 def test_going_on_with_another_teacher_or_other_losses_is_refused(data, tmp_path):
@@ -139,6 +157,50 @@ def test_going_on_with_another_teacher_or_other_losses_is_refused(data, tmp_path
     with pytest.raises(DistillError, match=r"expected model .*'num_attention_heads': 2"):
         go(LossSettings(heads=HeadReduction.MEAN), num_attention_heads=2)
     assert go(LossSettings()) == 13
+
+
+def rewrite(data: Path, change) -> None:
+    """Makes the second shard of a data set anew."""
+    path = sorted(data.glob("*.parquet"))[1]
+    pq.write_table(change(pq.read_table(path)), path, row_group_size=10)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.take(list(range(table.num_rows))[::-1]),
+        lambda table: table.set_column(0, "sentence", [["a film"] * table.num_rows]),
+    ],
+)
+def test_going_on_with_other_rows_is_refused(data, tmp_path, change):
+    rows = shutil.copytree(data, tmp_path / "rows")
+    with pytest.raises(StoppedError):
+        tiny_run(rows, tmp_path / "run", stop_at=6)
+    rewrite(rows, change)
+    with pytest.raises(DistillError, match=r"expected shards 'train-00001-of-00003\.parquet, sha256 .* Resume with"):
+        tiny_run(rows, tmp_path / "run")
+
+
+def test_shards_are_read_for_their_digests_once(data, tmp_path, monkeypatch):
+    rows = shutil.copytree(data, tmp_path / "rows")
+    for path in rows.iterdir():
+        os.utime(path, (1, 1))
+    read: list[str] = []
+    real = hashlib.sha256
+    counted = SimpleNamespace(sha256=lambda: read.append("") or real())
+    monkeypatch.setattr("distill.digests.hashlib", counted)
+    monkeypatch.setattr("distill.digests._known", {})
+    with pytest.raises(StoppedError):
+        tiny_run(rows, tmp_path / "run", stop_at=6)
+    assert len(read) == 3
+    monkeypatch.setattr("distill.digests._known", {})  # another process, which has the checkpoint
+    with pytest.raises(StoppedError):
+        tiny_run(rows, tmp_path / "run", stop_at=10)
+    assert len(read) == 3
+    rewrite(rows, lambda table: table.slice(1))
+    with pytest.raises(DistillError, match="expected shards"):
+        tiny_run(rows, tmp_path / "run")
+    assert len(read) == 4
 
 
 def test_pace_and_seconds_after_a_resume(data, tmp_path, monkeypatch):
