@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from distill.targets import Targets, cache_key, fill_cache
     from distill.teacher import Precision, Teacher
     from distill.teacher_cache import TeacherCache
+    from distill.tokens import tokenizer_json
     from distill.training import train
     from distill.training_settings import Hooks, Progress, TrainSettings
 
@@ -42,6 +43,7 @@ HOMES = {  # by module
     "packing": ("Packing", "pack", "tokenised"),
     "reading": ("Columns", "open_shards"),
     "saving": ("save_model",),
+    "tokens": ("tokenizer_json",),
     "shards": ("ShardStream", "StreamSettings"),
     "student": ("Student", "build_student"),
     "targets": ("Targets", "cache_key", "fill_cache"),
@@ -83,6 +85,7 @@ __all__ = [
     "resolve_layer_map",
     "save_model",
     "tokenised",
+    "tokenizer_json",
     "train",
 ]
 

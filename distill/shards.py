@@ -141,7 +141,7 @@ class ShardStream:
     Args:
         files: the shards.
         columns: what to read of them.
-        tokenizer_json: `tokenizer.backend_tokenizer.to_str()` of the fast tokenizer.
+        tokenizer_json: of the fast tokenizer, by `distill.tokenizer_json`.
         pad_id: id that fills up short examples.
         settings: how rows become batches.
     """

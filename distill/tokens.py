@@ -15,15 +15,32 @@ from distill.errors import DistillError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from transformers import PreTrainedTokenizerFast
 
     Flat = tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]
+
+LEFT = "left"  # a truncation side; the other one is the rule
+
+
+def tokenizer_json(tokenizer: PreTrainedTokenizerFast) -> str:
+    """A tokenizer as `ShardStream` takes it: its JSON, with the side that its configuration cuts texts at.
+
+    Args:
+        tokenizer: a fast one; `backend_tokenizer.to_str()` lacks its `truncation_side` before it has cut a text.
+    """
+    backend = tokenizer.backend_tokenizer
+    if tokenizer.truncation_side == _side(backend):
+        return str(backend.to_str())
+    own = Tokenizer.from_str(backend.to_str())
+    own.enable_truncation(512, direction=tokenizer.truncation_side)  # whoever cuts brings a length of his own
+    return str(own.to_str())
 
 
 def truncating(tokenizer_json: str, max_length: int) -> Tokenizer:
     """A tokenizer of its own that cuts at `max_length` tokens (longest text first, as transformers does)."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    tokenizer.enable_truncation(max_length, strategy="longest_first", direction=_side(tokenizer))
     return tokenizer
 
 
@@ -31,7 +48,9 @@ def tokenizer_fingerprint(tokenizer_json: str) -> str:
     """Digest of everything that decides how a text becomes ids, whatever was last called on the tokenizer."""
     settings = json.loads(tokenizer_json)
     settings.pop("padding", None)
-    settings.pop("truncation", None)
+    truncation = settings.pop("truncation", None) or {}
+    if str(truncation.get("direction")).lower() == LEFT:
+        settings["truncation_side"] = LEFT
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
@@ -67,6 +86,11 @@ def stored(table: pa.Table, column: str, max_length: int) -> Flat:
 def is_ids(kind: pa.DataType) -> bool:
     """Whether values of that type are lists of token ids."""
     return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_integer(kind.value_type)
+
+
+def _side(tokenizer: Tokenizer) -> str:
+    """The side that it cuts texts at."""
+    return str((tokenizer.truncation or {}).get("direction", "right"))
 
 
 def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

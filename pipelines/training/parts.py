@@ -270,9 +270,10 @@ def open_stream(
     """
     from distill.reading import open_shards
     from distill.shards import ShardStream, StreamSettings
+    from distill.tokens import tokenizer_json
 
     files = open_shards(location, columns)
     settings = StreamSettings(
         max_length=max_length, batch_rows=batch_rows, seed=seed, workers=1 if files.rows > POOL_ROWS else 0
     )
-    return ShardStream(files, columns, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, settings)
+    return ShardStream(files, columns, tokenizer_json(tokenizer), tokenizer.pad_token_id, settings)

@@ -53,9 +53,10 @@ def single_texts(location: str, columns: Columns, tokenizer: Any, max_length: in
     """
     from distill.reading import open_shards
     from distill.shards import ShardStream, StreamSettings
+    from distill.tokens import tokenizer_json
 
     settings = StreamSettings(max_length, batch_rows=1, pool_rows=TEXTS, chunk_rows=CHUNK_ROWS, workers=0)
-    tokens = tokenizer.backend_tokenizer.to_str()
+    tokens = tokenizer_json(tokenizer)
     return ShardStream(open_shards(location, columns), columns, tokens, tokenizer.pad_token_id, settings)
 
 

@@ -7,11 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
+from transformers import AutoTokenizer
 
 from distill.errors import DistillError
 from distill.reading import Columns, open_shards
-from distill.shards import Position, StreamSettings
-from distill.tokens import tokenizer_fingerprint
+from distill.shards import Position, ShardStream, StreamSettings
+from distill.tokens import tokenizer_fingerprint, tokenizer_json
 from tests.distill.data import COLUMNS, drawn_table, open_stream, write_shards
 from tests.fixtures import tiny_tokenizer
 
@@ -91,6 +92,25 @@ def test_ids_are_the_tokenizer_s_own(folder):
             assert batch.ids[i][own].tolist() == expected["input_ids"]
             assert batch.types[i][own].tolist() == expected["token_type_ids"]
             assert (batch.ids[i][~own] == tokenizer.pad_token_id).all()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_texts_are_cut_on_the_side_of_the_tokenizer(folder, tmp_path, side):
+    tiny_tokenizer().save_pretrained(tmp_path / "saved")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "saved", truncation_side=side)
+    other = AutoTokenizer.from_pretrained(tmp_path / "saved", truncation_side={"left": "right"}.get(side, "left"))
+    columns, json = Columns(("sentence", "partner")), tokenizer_json(tokenizer)
+    assert tokenizer_fingerprint(json) != tokenizer_fingerprint(tokenizer_json(other))
+    files, settings = open_shards(str(folder), columns), StreamSettings(9, workers=0)
+    cut = 0
+    for batch in ShardStream(files, columns, json, tokenizer.pad_token_id, settings).batches(Position()):
+        for i in range(len(batch)):
+            row = drawn_table(files.shard_rows(batch.shard[i]), int(batch.shard[i])).to_pylist()[batch.row[i]]
+            expected = tokenizer(row["sentence"], row["partner"], truncation=True, max_length=9)["input_ids"]
+            assert batch.ids[i][batch.mask[i].astype(bool)].tolist() == expected
+            cut += len(tokenizer(row["sentence"], row["partner"])["input_ids"]) > 9
+    assert cut > 50
+    assert tokenizer_fingerprint(tokenizer_json(tokenizer)) == tokenizer_fingerprint(json)  # after it has cut texts
 
 
 def test_labels_come_along(folder):
