@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from augment.candidate_table import SCHEMA, to_arrow
+from pipelines.hardware import worker_hardware
 from pipelines.job import described
 from pipelines.memory import return_free_memory
 from pipelines.models import load_finder
@@ -37,6 +38,7 @@ class CandidateWorker:
         if snapshot is None:
             raise FileNotFoundError(f"{self._storage.display('input')}: expected the input snapshot, found none")
         self._bounds = snapshot.text_bounds
+        self._hardware = worker_hardware(stage)
         self._finder = load_finder(stage.job)
 
     def work(self, part: int) -> Record:
@@ -73,6 +75,7 @@ class CandidateWorker:
             sink.sha256,
             stage.settings_hash,
             candidates.counts,
+            hardware=self._hardware,
         )
         write_record(self._storage, stage.names, record)
         return_free_memory()

@@ -73,12 +73,19 @@ class Stage:
         job: the job.
         names: of its files.
         settings_hash: of what determines its shards.
+        hardware: the kind its parts must be made on; None where any will do.
     """
 
     name: str
     job: Job
     names: ShardNames
     settings_hash: str
+    hardware: str | None = None
+
+    @property
+    def computes(self) -> bool:
+        """Whether a model computes in it, whose last digits depend on the hardware."""
+        return self.name == CANDIDATES or self.job.running
 
     def make_worker(self) -> Worker:
         """Builds the worker: loads models, opens files."""

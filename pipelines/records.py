@@ -27,6 +27,7 @@ class Record:
         settings: hash of the settings it was made with.
         counts: what was done, by name.
         rejects: examples that failed, as they will stand in rejected.parquet.
+        hardware: the kind of hardware that a model computed on; None where none did, or from before it was recorded.
     """
 
     stage: str
@@ -40,6 +41,7 @@ class Record:
     settings: str
     counts: dict[str, int]
     rejects: list[dict[str, Any]] = field(default_factory=list)
+    hardware: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipelines.engines import EngineSettings, Failure, run_parts
 from pipelines.errors import JobError
+from pipelines.hardware import counted_hardware, refuse_other_hardware, ruling_hardware
 from pipelines.parquet import open_writer
 from pipelines.records import FORMAT_VERSION, Record, merge_counts, read_record
 
@@ -71,6 +73,7 @@ def run_stage(
         All records, in order.
 
     Raises:
+        UserError: parts were made on several kinds of hardware, which was not allowed.
         JobError: parts failed, or the lock was lost; what was finished is kept.
     """
     records = dict(finished)
@@ -83,16 +86,19 @@ def run_stage(
             failures.append(done)
             reporter.message(f"{stage.names.data(done.part)} failed: {done.reason}")
         else:
+            if not engine.mixed_hardware:
+                refuse_other_hardware(storage, stage, records.values(), done)
             records[done.part] = done
             reporter.advanced(done)
         lock.refresh()
 
     left = [part for part in range(stage.names.parts) if part not in finished]
     if left:
+        hardware = ruling_hardware(stage, finished.values(), engine.mixed_hardware)
         storage.remove(stage.names.manifest)
         reporter.started(stage.name, stage.names.parts, list(finished.values()), cost)
         try:
-            run_parts(stage, left, engine, on_done)
+            run_parts(replace(stage, hardware=hardware), left, engine, on_done)
         finally:
             reporter.ended(stage.name)
     if failures:
@@ -130,6 +136,7 @@ def _manifest(stage: Stage, records: list[Record], file_rows: dict[str, int | No
         "rows": sum(record.rows for record in records),
         "bytes": sum(record.bytes for record in records),
         "counts": merge_counts(records),
+        **({"hardware": counted_hardware(records)} if stage.computes else {}),
         "rejected_rows": sum(len(record.rejects) for record in records),
         "shards": [
             {

@@ -13,6 +13,7 @@ from augment.sites import find_sites
 from augment.variants import VariantBatch, draw_variants
 from pipelines.candidate_reader import CandidateReader
 from pipelines.chunks import MOST_BYTES, chunk_bounds, row_costs
+from pipelines.hardware import worker_hardware
 from pipelines.job import augmented_schema
 from pipelines.leaks import HeldOut
 from pipelines.models import require_same_software
@@ -44,6 +45,7 @@ class VariantWorker:
     def __init__(self, stage: Stage) -> None:
         job = stage.job
         require_same_software(job)
+        self._hardware = worker_hardware(stage)
         self._stage, self._job, self._task = stage, job, job.task
         self._names = list(self._task.text_columns)
         self._storage, source = Storage(job.root), Storage(job.source)
@@ -96,6 +98,7 @@ class VariantWorker:
             stage.settings_hash,
             merge_count_maps(counts),
             rejects,
+            self._hardware,
         )
         write_record(self._storage, stage.names, record)
         return record

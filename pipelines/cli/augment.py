@@ -46,6 +46,7 @@ def augment(
     workers: opt.Workers = None,
     threads: opt.Threads = 1,
     address: opt.Address = None,
+    mixed_hardware: opt.MixedHardware = False,
     device: opt.Device = "auto",
     precision: opt.Precision = "fp32",
     batch_tokens: opt.BatchTokens = None,

@@ -101,6 +101,10 @@ MaxWords = Annotated[int | None, Option(help="Longer texts are rejected [5000]."
 Engine = Annotated[str, Option(help="auto, ray or local.", rich_help_panel=HOW)]
 Workers = Annotated[int | None, Option(help="Workers at once; by default what fits.", rich_help_panel=HOW)]
 Threads = Annotated[int, Option(help="CPU threads of a worker.", rich_help_panel=HOW)]
+MixedHardware = Annotated[
+    bool,
+    Option("--mixed-hardware", help="Accept parts made on several kinds of hardware.", rich_help_panel=HOW),
+]
 Address = Annotated[str | None, Option(help="Ray cluster to join; RAY_ADDRESS works, too.", rich_help_panel=HOW)]
 Device = Annotated[str, Option(help="auto, cpu or cuda.", rich_help_panel=HOW)]
 Precision = Annotated[str, Option(help="fp32, bf16 or fp16.", rich_help_panel=HOW)]

@@ -73,6 +73,7 @@ def run(
     workers: opt.Workers = None,
     threads: opt.Threads = 1,
     address: opt.Address = None,
+    mixed_hardware: opt.MixedHardware = False,
     device: opt.Device = "auto",
     augment_precision: train.AugmentPrecision = "fp32",
     train_precision: train.TrainPrecision = "fp32",

@@ -25,7 +25,7 @@ FEW = 8  # workers at most where the free memory cannot be told
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How parts are run; nothing here changes a byte of the output.
+    """How parts are run; nothing here changes a byte of the output, on machines of one kind.
 
     Args:
         engine: `auto` is Ray unless a single part is left.
@@ -33,6 +33,7 @@ class EngineSettings:
         threads: CPU threads of each.
         gpu: whether each worker takes a GPU.
         address: of a Ray cluster; None joins RAY_ADDRESS or starts one on this machine.
+        mixed_hardware: whether a model may compute on several kinds of hardware, whose last digits differ.
 
     Raises:
         UserError: a value out of its range.
@@ -43,6 +44,7 @@ class EngineSettings:
     threads: int = 1
     gpu: bool = False
     address: str | None = None
+    mixed_hardware: bool = False
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
