@@ -60,8 +60,8 @@ def worker_hardware(stage: Stage) -> str | None:
     here = hardware_of(str(resolve_device(stage.job.identity.settings.compute.device)))
     if stage.hardware not in (None, here):
         raise UserError(
-            f"worker on {socket.gethostname()}: expected {stage.hardware}, which the finished {stage.name} were made "
-            f"on, found {here}: {EXPLAINED}; go on with machines of that kind, or add {OPTION}"
+            f"worker on {socket.gethostname()}: expected {stage.hardware}, which the finished parts of {stage.name}/ "
+            f"were made on, found {here}: {EXPLAINED}; go on with machines of that kind, or add {OPTION}"
         )
     return here
 
@@ -88,7 +88,7 @@ def ruling_hardware(stage: Stage, finished: Iterable[Record], mixed: bool) -> st
         fewest = min(kinds, key=lambda kind: kinds[kind])
         names = [stage.names.record(record.part) for record in records if record.hardware == fewest]
         raise UserError(
-            f"{stage.name}: expected finished parts made on one kind of hardware, found "
+            f"{stage.name}/: expected finished parts made on one kind of hardware, found "
             f"{' and '.join(f'{count} on {kind}' for kind, count in kinds.items())}: {EXPLAINED}; go on with {OPTION}, "
             f"or delete the records of one kind, whose parts are then made again ({', '.join(names[:3])}"
             f"{' …' if len(names) > 3 else ''})"

@@ -70,7 +70,7 @@ def test_going_on_elsewhere_is_refused_and_can_be_allowed(inputs, tmp_path, else
     elsewhere()
     before = everything(tmp_path / stage / "data")
     said = refused(again)
-    assert f"expected {HERE}, which the finished {stage} were made on, found {OTHER}" in said
+    assert f"expected {HERE}, which the finished parts of {stage}/ were made on, found {OTHER}" in said
     assert said.endswith(f"go on with machines of that kind, or add {MIXED}")
     assert everything(tmp_path / stage / "data") == before
     done(*again, MIXED)
