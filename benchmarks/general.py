@@ -82,18 +82,19 @@ class Measured:
         from distill.reading import Columns
         from pipelines.storage import Storage
         from pipelines.training.corpus import open_files
-        from pipelines.training.packed import COLUMN, FOLDER, pack_corpus
+        from pipelines.training.packed import COLUMNS, FOLDER, PackedShape, pack_corpus
         from pipelines.training.reporting import SilentTraining
 
         arguments = self._arguments
         self._corpus = open_files(arguments.corpus, "text")
-        storage, length, most = Storage(str(folder)), arguments.max_length, arguments.sequences
+        storage = Storage(str(folder))
+        shape = PackedShape(arguments.max_length, arguments.pairs, arguments.sequences)
         began = time.perf_counter()
-        self._packed = pack_corpus(storage, self._corpus, self._tokenizer, length, most, SilentTraining())
+        self._packed = pack_corpus(storage, self._corpus, self._tokenizer, shape, SilentTraining())
         self._packing_rate = self._packed.tokens / (time.perf_counter() - began)
         if self._packed.sequences < arguments.batch_rows:
             sys.exit(f"expected {arguments.batch_rows} sequences or more, found {self._packed.sequences}: more text")
-        self._columns = Columns((COLUMN,), tokenised=True)
+        self._columns = Columns(COLUMNS, tokenised=True)
         (folder / "sample").mkdir()
         backend, steps = self._tokenizer.backend_tokenizer, arguments.steps
         write_sample(folder / FOLDER, self._columns, backend, self._settings, steps, folder / "sample")
@@ -126,7 +127,8 @@ class Measured:
 
         arguments, longest, masking = self._arguments, self._arguments.max_length, self._settings.masking
         json_of = self._tokenizer.backend_tokenizer.to_str()
-        texts = documents(self._corpus, json_of, self._packed.tokens - 2 * self._packed.sequences)
+        special = 2 * self._packed.sequences + self._packed.pairs
+        texts = documents(self._corpus, json_of, self._packed.tokens - special)
         rows = sentence_batch(
             texts, self._tokenizer, arguments.batch_rows * arguments.baseline_steps, longest, arguments.seed
         )
@@ -164,6 +166,7 @@ class Measured:
             | {"ours": 1 - float(self._lengths.sum()) / sum(batch.ids.size for batch in self._batches)},
             "packing_tokens_per_second": self._packing_rate,
             "packed_sequences": self._packed.sequences,
+            "packed_pairs": self._packed.pairs,
             "cache_bytes_per_sequence": self.ours.cache_bytes(),
             "optimiser_ms_a_step": 1000 * seconds["optimiser"] * arguments.batch_rows,
             "loss": equality(self.ours, self.published, few, arguments.max_length, arguments.batch_rows, 0),
@@ -274,6 +277,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--student", default="tinybert4", help="tinybert4, tinybert6, half or a config.json")
     parser.add_argument("--tokenizer", default=str(ROOT / "pipelines" / "demo" / "mlm"), help="of a random teacher")
     parser.add_argument("--sequences", type=int, default=4096, help="of the corpus's beginning that a sample is of")
+    parser.add_argument("--pairs", type=float, default=0.5, help="share of the packed sequences that are pairs")
     parser.add_argument("--steps", type=int, default=8, help="steps of ours an epoch; a sample as large is drawn")
     parser.add_argument("--baseline-steps", type=int, default=2, help="each costs the same, it is always padded")
     parser.add_argument("--rounds", type=int, default=3)

@@ -34,10 +34,11 @@ class Columns:
     """What to read of a shard.
 
     Attributes:
-        texts: one text column, or two for pairs, in order.
+        texts: one text column, or two for pairs, in order; of `tokenised` rows the column of token ids, and the one of
+            their segment ids where there is one.
         label: label column, or None to read no labels.
         classes: number of classes, for integer labels 0 … classes - 1; None for a real-valued score.
-        tokenised: the one text column holds lists of token ids, special ones included, and is taken as it stands.
+        tokenised: the columns hold lists of ids, special tokens included, that are taken as they stand.
     """
 
     texts: tuple[str, ...]
@@ -46,8 +47,6 @@ class Columns:
     tokenised: bool = False
 
     def __post_init__(self) -> None:
-        if self.tokenised and len(self.texts) != 1:
-            raise DistillError(f"expected one column of token ids; found {self.texts}. Name one.")
         if len(self.texts) not in (1, 2) or len(set(self.texts)) != len(self.texts):
             raise DistillError(
                 f"expected one text column or two different ones; found {self.texts}. Name the task's columns."
@@ -162,7 +161,7 @@ def read_rows(files: ShardFiles, chunks: Sequence[Chunk], columns: Columns, toke
         _check_rows(files.paths[chunk.shard], chunk, table, columns)
     table = pa.concat_tables(tables)
     if columns.tokenised:
-        ids, types, offsets = stored(table, columns.texts[0], (tokenizer.truncation or {})["max_length"])
+        ids, types, offsets = stored(table, columns.texts, (tokenizer.truncation or {})["max_length"])
     else:
         ids, types, offsets = encoded(table, columns.texts, tokenizer)
     return TokenRows(

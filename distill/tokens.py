@@ -65,22 +65,35 @@ def encoded(table: pa.Table, texts: tuple[str, ...], tokenizer: Tokenizer) -> Fl
     return ids, types, offsets
 
 
-def stored(table: pa.Table, column: str, max_length: int) -> Flat:
-    """The same of a column of lists of ids, as they stand.
+def stored(table: pa.Table, columns: tuple[str, ...], max_length: int) -> Flat:
+    """The same of columns of lists, as they stand.
+
+    Args:
+        table: with those columns.
+        columns: of token ids, and of their segment ids; without the latter they are 0.
+        max_length: tokens of a row at most.
 
     Raises:
-        DistillError: a list is empty or longer than `max_length`.
+        DistillError: a list is empty or longer than `max_length`, or segment ids do not fit the token ids.
     """
-    lists = table.column(column).combine_chunks()
-    offsets = _offsets(np.asarray(lists.value_lengths().to_numpy(zero_copy_only=False), np.int64))
-    lengths = np.diff(offsets)
+    column = columns[0]
+    ids, lengths = _flat_lists(table, column)
+    offsets = _offsets(lengths)
     if len(lengths) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= max_length:
         raise DistillError(
             f"expected 1 to {max_length} token ids in every row of column {column}; found {int(lengths.min())} to "
             f"{int(lengths.max())}. Raise max_length, or pack the corpus again."
         )
-    ids = lists.flatten().to_numpy(zero_copy_only=False).astype(np.int32)
-    return ids, np.zeros(len(ids), np.uint8), offsets
+    types = np.zeros(len(ids), np.uint8)
+    for name in columns[1:]:
+        found, sizes = _flat_lists(table, name)
+        if not np.array_equal(sizes, lengths) or not np.isin(found, (0, 1)).all():
+            raise DistillError(
+                f"expected a 0 or 1 in column {name} for each token id in column {column}; found other lengths or "
+                "values. Pack the corpus again."
+            )
+        types = found.astype(np.uint8)
+    return ids.astype(np.int32), types, offsets
 
 
 def is_ids(kind: pa.DataType) -> bool:
@@ -91,6 +104,13 @@ def is_ids(kind: pa.DataType) -> bool:
 def _side(tokenizer: Tokenizer) -> str:
     """The side that it cuts texts at."""
     return str((tokenizer.truncation or {}).get("direction", "right"))
+
+
+def _flat_lists(table: pa.Table, column: str) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    """The values of a column of lists one after the other, and how many each row has."""
+    lists = table.column(column).combine_chunks()
+    lengths = np.asarray(lists.value_lengths().to_numpy(zero_copy_only=False), np.int64)
+    return lists.flatten().to_numpy(zero_copy_only=False), lengths
 
 
 def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

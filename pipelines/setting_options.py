@@ -84,6 +84,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "settings.corpus.column": "--text",
         "settings.corpus.limit": "--limit",
         "settings.corpus.rows": "--rows",
+        "settings.corpus.pairs": "--pairs",
     },
 }  # fmt: skip
 IN_RUN = {

@@ -17,6 +17,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def sequences_words(sequences: int, pairs: int) -> str:
+    """Packed sequences and how many of them are pairs: 9,000 sequences (4,100 pairs)."""
+    return counted(sequences, "sequence") + (f" ({counted(pairs, 'pair')})" if pairs else "")
+
+
 def rejected_rows(number: int) -> str:
     """How many rows were rejected, as a clause: 1 row was rejected."""
     return f"{counted(number, 'row')} {'was' if number == 1 else 'were'} rejected"

@@ -16,6 +16,7 @@ def distill_general(
     corpus_config: general.CorpusConfig = None,
     corpus_revision: general.CorpusRevision = None,
     limit: general.Limit = None,
+    pairs: general.Pairs = None,
     teacher_revision: train.TeacherRevision = None,
     student: train.Student = None,
     student_init: general.StudentInit = "random",

@@ -27,6 +27,14 @@ Rows = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Pairs = Annotated[
+    float | None,
+    Option(
+        help="Share of the packed sequences that are pairs of segments, as BERT was trained on [0.5; 0 where a model "
+        "has one segment].",
+        rich_help_panel=DATA,
+    ),
+]
 Limit = Annotated[int | None, Option(help="Only the first N packed sequences.", rich_help_panel=DATA)]
 
 Teacher = Annotated[

@@ -35,6 +35,7 @@ def general_request(options: dict[str, Any]) -> GeneralRequest:
             options["corpus_revision"],
             options["limit"],
             options["rows"],
+            options["pairs"],
         ),
         teacher=options["teacher"],
         student=options["student"] or "",

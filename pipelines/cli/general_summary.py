@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.cli.terminal import output_console
 from pipelines.cli.training_summary import show_stages
-from pipelines.wording import counted
+from pipelines.wording import counted, sequences_words
 
 if TYPE_CHECKING:
     from pipelines.training.finetune_job import Trained
@@ -33,7 +33,7 @@ def show_general(trained: Trained) -> None:
     if not trained.fresh:
         console.print("everything was done already; nothing was run")
     losses = ", ".join(f"{kind} {value:.4f}" for kind, value in metrics["losses"].items())
-    steps, sequences = counted(metrics["steps"], "step"), counted(metrics["sequences"], "sequence")
+    steps, sequences = counted(metrics["steps"], "step"), sequences_words(metrics["sequences"], metrics["pairs"])
     console.print(f"{steps} over {sequences}; last losses: {losses}")
     console.print(f"model: {trained.storage.display()}", soft_wrap=True)
     console.print(
@@ -58,7 +58,7 @@ def show_general_plan(request: GeneralRequest) -> int:
     console, estimate = output_console(), plan.estimate
     if estimate.done:
         console.print("everything was done already; nothing is left to do")
-    found = f"{counted(plan.sequences, 'sequence')}, {counted(plan.tokens, 'token')}"
+    found = f"{sequences_words(plan.sequences, plan.pairs)}, {counted(plan.tokens, 'token')}"
     console.print(f"corpus: {found}{KNOWN[plan.known]}", soft_wrap=True)
     show_stages(console, estimate, "packed corpus, ")
     console.print("nothing was written")

@@ -10,7 +10,8 @@ from pipelines.training.cache_room import check_cache_place
 from pipelines.training.choices import check_choices
 from pipelines.training.corpus_hub import open_corpus
 from pipelines.training.distill_checks import StudentPlan, TeacherFiles, find_files, plan_student
-from pipelines.training.general_request import PROJECTED
+from pipelines.training.general_request import PAIRS, PROJECTED
+from pipelines.training.packed import PackedShape
 
 if TYPE_CHECKING:
     from pipelines.training.corpus import FileCorpus
@@ -27,11 +28,13 @@ class CheckedGeneral:
         corpus: what is learnt from.
         teacher: its files.
         student: its plan.
+        shape: what the corpus is packed into.
     """
 
     corpus: FileCorpus | HubCorpus
     teacher: TeacherFiles
     student: StudentPlan
+    shape: PackedShape
 
 
 def check_general(request: GeneralRequest, started: dict[str, Any] | None = None) -> CheckedGeneral:
@@ -67,7 +70,23 @@ def check_general(request: GeneralRequest, started: dict[str, Any] | None = None
         )
     if request.embeddings == PROJECTED:
         _check_projected(student, teacher)
-    return CheckedGeneral(corpus, teacher, student)
+    shape = PackedShape(request.reading.max_length, _pairs(request, teacher, student), request.corpus.limit)
+    return CheckedGeneral(corpus, teacher, student, shape)
+
+
+def _pairs(request: GeneralRequest, teacher: TeacherFiles, student: StudentPlan) -> float:
+    """Share of pairs; 0 unless told otherwise where a model has no embedding for a second segment."""
+    asked = request.corpus.pairs
+    for who, config in (("teacher", teacher.config), ("student", student.config)):
+        if (segments := getattr(config, "type_vocab_size", 0)) > 1:
+            continue
+        if asked:
+            raise UserError(
+                f"--pairs {asked:g}: expected a {who} with embeddings for two segments, found type {config.model_type} "
+                f"with type_vocab_size {segments}; leave --pairs out"
+            )
+        return 0.0
+    return PAIRS if asked is None else asked
 
 
 def _check_prediction_weight(losses: LossChoice) -> None:

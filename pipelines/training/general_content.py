@@ -37,7 +37,7 @@ def general_content(request: GeneralRequest, checked: CheckedGeneral) -> dict[st
         "recipe": asdict(request.recipe),
         "losses": asdict(request.losses),
         "masked_lm": asdict(request.masked_lm),
-        "corpus": {"column": corpus.column, "limit": corpus.limit, "rows": corpus.rows},
+        "corpus": {"column": corpus.column, "limit": corpus.limit, "rows": corpus.rows, "pairs": checked.shape.pairs},
         "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
         "reading": asdict(request.reading),
         "precision": request.machine.precision,

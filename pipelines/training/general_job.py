@@ -33,7 +33,7 @@ from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.packed import FOLDER, pack_corpus, packed_corpus
 from pipelines.training.ranks import Ranks, wait_for_main
 from pipelines.training.saving import save_model
-from pipelines.wording import counted, duration
+from pipelines.wording import counted, duration, sequences_words
 
 if TYPE_CHECKING:
     from distill.checkpoints import RunState
@@ -135,10 +135,10 @@ class _General:
             storage.write_json(RUN, {**content, "resolved": self._resolved(packed, teacher, student)})
 
     def _pack(self) -> Packed:
-        length, limit = self.request.reading.max_length, self.request.corpus.limit
-        tokenizer = self.checked.teacher.tokenizer
-        packed = pack_corpus(self.storage, self.checked.corpus, tokenizer, length, limit, self.reporter)
-        self.reporter.message(f"corpus: {counted(packed.sequences, 'sequence')}, {counted(packed.tokens, 'token')}")
+        checked, tokenizer = self.checked, self.checked.teacher.tokenizer
+        packed = pack_corpus(self.storage, checked.corpus, tokenizer, checked.shape, self.reporter)
+        found = sequences_words(packed.sequences, packed.pairs)
+        self.reporter.message(f"corpus: {found}, {counted(packed.tokens, 'token')}")
         return packed
 
     def _resolved(self, packed: Packed, teacher: Teacher, student: Student) -> dict[str, Any]:
@@ -162,6 +162,7 @@ class _General:
             "student_start": self.checked.student.start,
             "cache": asdict(plan.cache),
             "sequences": packed.sequences,
+            "pairs": packed.pairs,
             "tokens": packed.tokens,
             "device": request.machine.device,
             "estimated_seconds": round(seconds, 1),
@@ -186,6 +187,7 @@ class _General:
         files = publish(self.storage, lambda folder: save_model(folder, model, tokenizer, text, student.projections))
         metrics = {
             "sequences": resolved["sequences"],
+            "pairs": resolved["pairs"],
             "tokens": resolved["tokens"],
             "steps": state.step,
             "examples": state.examples,
@@ -206,8 +208,8 @@ class _General:
             "student": f"{config.num_hidden_layers} layers, width {config.hidden_size}, "
             f"{config.num_attention_heads} heads, started from {request.start}, embeddings {request.embeddings}",
             "layer map": _listed(resolved),
-            "corpus": f"{resolved['sequences']:,} sequences of at most {request.reading.max_length} tokens, "
-            f"{resolved['tokens']:,} tokens",
+            "corpus": f"{sequences_words(resolved['sequences'], resolved['pairs'])} of at most "
+            f"{request.reading.max_length} tokens, {resolved['tokens']:,} tokens",
             "training": f"{state.step:,} steps of {recipe.batch_rows} sequences, learning rate {recipe.learning_rate}",
             "losses": ", ".join(
                 (request.losses.kinds if request.losses.of_layers else ())

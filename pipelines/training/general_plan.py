@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.storage import Storage
@@ -43,13 +43,15 @@ class GeneralPlan:
 
     Args:
         sequences: of the corpus.
-        tokens: of them.
+        pairs: how many of them are pairs.
+        tokens: of all sequences.
         known: whether they were counted, not estimated from the corpus's beginning; None: its size is not known.
         cache: what will be kept.
         estimate: steps, examples, bytes and time.
     """
 
     sequences: int
+    pairs: int
     tokens: int
     known: bool | None
     cache: GeneralCache
@@ -111,11 +113,13 @@ def plan_general(
     taught = taught_examples(request.recipe, sequences, cache.content, True, seed)
     stage = StageEstimate("general", request.recipe, sequences, cost, taught, seed, begun.done)
     notes = layer_map_note(checked.student.layer_map) + _fill_note(request, checked, packed)
+    notes += _pairs_note(checked, packed)
     notes += idle_embeddings_note(checked.student.config.vocab_size, len(checked.teacher.tokenizer))
     if checked.corpus.left_out and not begun.packed:  # who packs it says so himself
         notes = (checked.corpus.left_out, *notes)
     estimate = TrainingEstimate((stage,), cache.words, needed, disk, notes)
-    return GeneralPlan(sequences, packed.tokens * sequences // packed.sequences, known, cache, estimate)
+    pairs, tokens = (found * sequences // packed.sequences for found in (packed.pairs, packed.tokens))
+    return GeneralPlan(sequences, pairs, tokens, known, cache, estimate)
 
 
 def plan_from_beginning(request: GeneralRequest, folder: str) -> GeneralPlan:
@@ -142,7 +146,7 @@ def plan_from_beginning(request: GeneralRequest, folder: str) -> GeneralPlan:
         begun, packed = _begun(storage, started), packed_corpus(storage)
         refuse_other_general(storage, started, general_content(request, checked), begun.done)
     place = storage if packed is not None else Storage(folder)
-    packed = packed or _beginning(request, checked, place)
+    packed = packed or _beginning(checked, place)
     models, caches = load_models(request, checked), cache_root(request, storage)
     return plan_general(request, checked, *models, place.local_folder(), packed, caches, begun)
 
@@ -168,7 +172,7 @@ def refuse_by_beginning(
     if isinstance(checked.corpus, HubCorpus) or caches.exists():
         return
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        packed = _beginning(request, checked, Storage(folder))
+        packed = _beginning(checked, Storage(folder))
         sequences, known = _whole(packed, request.corpus.limit)
         if known:
             return
@@ -183,11 +187,10 @@ def _begun(storage: Storage, started: dict[str, Any]) -> BegunGeneral:
     return BegunGeneral(cache, packed_corpus(storage) is not None, finished_metrics(storage) is not None)
 
 
-def _beginning(request: GeneralRequest, checked: CheckedGeneral, place: Storage) -> Packed:
+def _beginning(checked: CheckedGeneral, place: Storage) -> Packed:
     """Packs the first sequences of a corpus."""
-    most = min(GROUP_SEQUENCES, request.corpus.limit or GROUP_SEQUENCES)
-    tokenizer, length = checked.teacher.tokenizer, request.reading.max_length
-    return pack_corpus(place, checked.corpus, tokenizer, length, most, SilentTraining())
+    shape = replace(checked.shape, limit=min(GROUP_SEQUENCES, checked.shape.limit or GROUP_SEQUENCES))
+    return pack_corpus(place, checked.corpus, checked.teacher.tokenizer, shape, SilentTraining())
 
 
 def _shard_bytes(packed: Packed, sequences: int) -> int:
@@ -208,6 +211,16 @@ def _fill_note(request: GeneralRequest, checked: CheckedGeneral, packed: Packed)
     return (
         f"the corpus's sequences have {mean:.0f} tokens on average where {length} would fit, for no sequence spans two "
         f"documents, and {why}; if the documents are so short, a lower --max-length costs nothing",
+    )
+
+
+def _pairs_note(checked: CheckedGeneral, packed: Packed) -> tuple[str, ...]:
+    """What to say where pairs are wanted and none can be made."""
+    if packed.pairs or not checked.shape.pairs:
+        return ()
+    return (
+        "none of the corpus's sequences is a pair, for pairs are made of two sentences or more, so the student's "
+        "embedding of the second segment learns nothing; give one sentence a line",
     )
 
 

@@ -13,6 +13,7 @@ from pipelines.training.teaching import CacheChoice, LossChoice
 GENERAL_RECIPE = StageRecipe(epochs=3, batch_rows=256, learning_rate=1e-4)
 WARMUP_STEPS = 10_000  # or a tenth of the run, whichever is less
 TEXT_COLUMN = "text"
+PAIRS = 0.5  # share of pairs where the models know two segments: a student meets both forms of a task's rows
 DOCUMENTS, SENTENCES = "documents", "sentences"  # what a row of JSON lines, Parquet or the hub is
 RANDOM, PROJECTED = "random", "projected"
 EMBEDDINGS = (RANDOM, PROJECTED)
@@ -30,6 +31,8 @@ class CorpusChoice:
         revision: of it.
         limit: sequences at most; None for all.
         rows: what a row is: documents, or sentences, a blank one the end of a document.
+        pairs: share of the sequences of two sentences or more that become pairs; None for the default, which depends
+            on the models.
 
     Raises:
         UserError: a value out of its range.
@@ -41,12 +44,15 @@ class CorpusChoice:
     revision: str | None = None
     limit: int | None = None
     rows: str = DOCUMENTS
+    pairs: float | None = None
 
     def __post_init__(self) -> None:
         if self.rows not in (DOCUMENTS, SENTENCES):
             raise UserError(f"--rows: expected {DOCUMENTS} or {SENTENCES}, found {self.rows!r}")
         if self.limit is not None and self.limit < 1:
             raise UserError(f"--limit: expected at least 1, found {self.limit}")
+        if self.pairs is not None and not 0 <= self.pairs <= 1:
+            raise UserError(f"--pairs: expected a share from 0 to 1, found {self.pairs}")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pipelines.training.cache_room import OFF, plan_in_room, room_of_layers
 from pipelines.training.distill_session import loss_settings
 from pipelines.training.general_request import PROJECTED
 from pipelines.training.models import load_masked_lm, move
-from pipelines.training.packed import COLUMN
+from pipelines.training.packed import COLUMNS
 from pipelines.training.parts import POOL_ROWS
 from pipelines.training.teacher_kernel import pack_teacher
 
@@ -88,7 +88,7 @@ def packed_stream(request: GeneralRequest, checked: CheckedGeneral, place: str, 
     from distill.shards import ShardStream, StreamSettings
 
     tokenizer, reading = checked.teacher.tokenizer, request.reading
-    columns = Columns((COLUMN,), tokenised=True)
+    columns = Columns(COLUMNS, tokenised=True)
     files = open_shards(place, columns)
     settings = StreamSettings(
         max_length=reading.max_length,

@@ -1,11 +1,14 @@
-"""A corpus tokenised and packed once, as Parquet shards that the training stream reads: column `input_ids`."""
+"""A corpus tokenised and packed once, as Parquet shards that the training stream reads.
+
+Columns `input_ids` and `token_type_ids`, by the names under which transformers' models take them.
+"""
 
 from __future__ import annotations
 
 import itertools
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,16 +20,34 @@ from pipelines.training.folder import is_whole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from distill.packing import PackedSequence
     from pipelines.storage import Storage
     from pipelines.training.corpus import FileCorpus
     from pipelines.training.corpus_hub import HubCorpus
     from pipelines.training.reporting import TrainingReporter
 
-FOLDER, RECORD, COLUMN = "corpus", "corpus.json", "input_ids"  # the folder holds shards alone
-SCHEMA = pa.schema([(COLUMN, pa.list_(pa.int32()))])
+FOLDER, RECORD = "corpus", "corpus.json"  # the folder holds shards alone
+COLUMNS = ("input_ids", "token_type_ids")
+SCHEMA = pa.schema(list(zip(COLUMNS, (pa.list_(pa.int32()), pa.list_(pa.int8())), strict=True)))
+VERSION = 2  # of the shards and their record; 1 had no segment ids
 GROUP_SEQUENCES = 4_096  # what stays together when the order is drawn
 SHARD_GROUPS = 16
 SAY_EVERY = 20.0  # seconds
+
+
+@dataclass(frozen=True)
+class PackedShape:
+    """What a corpus is packed into.
+
+    Args:
+        length: tokens of a sequence at most.
+        pairs: share of the sequences of two sentences or more that become pairs.
+        limit: sequences at most; None for all.
+    """
+
+    length: int
+    pairs: float = 0.0
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -35,12 +56,14 @@ class Packed:
 
     Args:
         sequences: how many.
-        tokens: of all of them.
+        pairs: how many of them are pairs.
+        tokens: of all sequences.
         done: share of the corpus they are, 1 only where they are all of it; None where that is not known.
         files: name -> bytes and sha256.
     """
 
     sequences: int
+    pairs: int
     tokens: int
     done: float | None
     files: dict[str, dict[str, Any]]
@@ -50,8 +73,7 @@ def pack_corpus(
     storage: Storage,
     corpus: FileCorpus | HubCorpus,
     tokenizer: Any,
-    length: int,
-    limit: int | None,
+    shape: PackedShape,
     reporter: TrainingReporter,
 ) -> Packed:
     """Writes the shards, or finds them there undamaged; the same corpus gives the same bytes.
@@ -60,8 +82,7 @@ def pack_corpus(
         storage: folder of the stage.
         corpus: sentences.
         tokenizer: the teacher's, a fast one.
-        length: tokens of a sequence.
-        limit: sequences at most; None for all.
+        shape: of the sequences, and how many.
         reporter: is told of progress.
 
     Returns:
@@ -74,39 +95,39 @@ def pack_corpus(
     if (found := packed_corpus(storage, verify=True)) is not None:
         return found
     if storage.read_json(RECORD) is not None:
-        reporter.warning(f"{storage.display(FOLDER)}: a shard is missing or damaged; the corpus is packed again")
+        reporter.warning(
+            f"{storage.display(FOLDER)}: a shard is missing, damaged or of another version; the corpus is packed again"
+        )
     if corpus.left_out:
         reporter.warning(corpus.left_out)
     try:
-        packed = _Packer(storage, corpus, reporter).run(tokenizer, length, limit)
+        packed = _Packer(storage, corpus, reporter).run(tokenizer, shape)
     except JobError as error:
         if "no space left" not in str(error):
             raise
         raise JobError(f"{error}; free some space and run the same command again") from error
     if not packed.sequences:
         raise UserError("--corpus: expected text, found none but blank lines; give one sentence a line")
-    storage.write_json(
-        RECORD, {"sequences": packed.sequences, "tokens": packed.tokens, "done": packed.done, "files": packed.files}
-    )
+    storage.write_json(RECORD, {"version": VERSION, **asdict(packed)})
     return packed
 
 
 def packed_corpus(storage: Storage, verify: bool = False) -> Packed | None:
-    """The packed corpus of a folder; None while it is not complete, or where a shard has another size.
+    """The packed corpus of a folder; None while it is not complete, of another version, or a shard has another size.
 
     Args:
         storage: folder of the stage.
         verify: also compare the shards' digests, which reads them whole.
     """
     content = storage.read_json(RECORD)
-    if content is None:
+    if content is None or content.pop("version", 1) != VERSION:
         return None
     files = {f"{FOLDER}/{name}": file for name, file in content["files"].items()}
     if any(storage.size(name) != file["bytes"] for name, file in files.items()):
         return None
     if verify and not is_whole(storage, files):
         return None
-    return Packed(content["sequences"], content["tokens"], content["done"], content["files"])
+    return Packed(**content)
 
 
 class _Packer:
@@ -114,18 +135,18 @@ class _Packer:
 
     def __init__(self, storage: Storage, corpus: FileCorpus | HubCorpus, reporter: TrainingReporter) -> None:
         self.storage, self.corpus, self.reporter = storage, corpus, reporter
-        self.sequences = self.tokens = 0
+        self.sequences = self.pairs = self.tokens = 0
         self.done: float | None = 0.0
         self.ahead: deque[float | None] = deque()  # shares of the corpus that was read, but not packed yet
         self.said = time.monotonic()
 
-    def run(self, tokenizer: Any, length: int, limit: int | None) -> Packed:
+    def run(self, tokenizer: Any, shape: PackedShape) -> Packed:
         """Shard after shard."""
         from distill.packing import Packing, pack, tokenised
 
-        packing = Packing(length, tokenizer.cls_token_id, tokenizer.sep_token_id)
+        packing = Packing(shape.length, tokenizer.cls_token_id, tokenizer.sep_token_id, shape.pairs)
         sequences = pack(self._counted(tokenised(self._texts(), tokenizer.backend_tokenizer.to_str())), packing)
-        groups = self._groups(itertools.islice(sequences, limit))
+        groups = self._groups(itertools.islice(sequences, shape.limit))
         files: dict[str, dict[str, Any]] = {}
         for group in groups:
             name = f"part-{len(files):05d}.parquet"
@@ -135,7 +156,7 @@ class _Packer:
                     for table in itertools.chain([group], itertools.islice(groups, SHARD_GROUPS - 1)):
                         writer.write_table(table)
             files[name] = {"bytes": sink.bytes, "sha256": sink.sha256}
-        return Packed(self.sequences, self.tokens, self._share(sequences), files)
+        return Packed(self.sequences, self.pairs, self.tokens, self._share(sequences), files)
 
     def _texts(self) -> Iterator[str | None]:
         for piece in self.corpus.pieces():
@@ -149,18 +170,20 @@ class _Packer:
                 self.done = self.ahead.popleft()
             yield ids
 
-    def _share(self, rest: Iterator[list[int]]) -> float | None:
+    def _share(self, rest: Iterator[PackedSequence]) -> float | None:
         """Share of the corpus that was packed: below 1 where a limit left a sequence of it."""
         if next(rest, None) is None:
             return 1.0
         return None if self.done is None else min(self.done, self.sequences / (self.sequences + 1))
 
-    def _groups(self, sequences: Iterator[list[int]]) -> Iterator[pa.Table]:
+    def _groups(self, sequences: Iterator[PackedSequence]) -> Iterator[pa.Table]:
         while rows := list(itertools.islice(sequences, GROUP_SEQUENCES)):
             self.sequences += len(rows)
-            self.tokens += sum(map(len, rows))
+            self.pairs += sum(row.types[-1] for row in rows)
+            self.tokens += sum(len(row.ids) for row in rows)
             if time.monotonic() - self.said >= SAY_EVERY:
                 self.said = time.monotonic()
                 share = "" if self.done is None else f" {self.done:.0%},"
                 self.reporter.message(f"packing the corpus:{share} {self.sequences:,} sequences")
-            yield pa.table([pa.array(rows, SCHEMA.field(0).type)], schema=SCHEMA)
+            columns = zip(zip(*rows, strict=True), SCHEMA.types, strict=True)
+            yield pa.table([pa.array(column, kind) for column, kind in columns], schema=SCHEMA)

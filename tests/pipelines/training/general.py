@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.pipelines.jobs import done, sentences
-from tests.pipelines.training.verbs import general
+from tests.pipelines.training.verbs import general, metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,12 @@ def masked(parts: Parts, corpus: Path, tmp_path_factory: pytest.TempPathFactory)
     out = tmp_path_factory.mktemp("general") / "out"
     done(*general(parts, corpus, out, *MASKED, "--embedding-init", "projected"))
     return out
+
+
+def counts(folder: Path) -> str:
+    """What a plan says of the corpus that a finished folder learned from."""
+    found = metrics(folder)
+    return f"corpus: {found['sequences']:,} sequences ({found['pairs']:,} pairs), {found['tokens']:,} tokens\n"
 
 
 def with_config(folder: Path, source: Path, **changes: object) -> Path:

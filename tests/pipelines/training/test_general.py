@@ -14,7 +14,7 @@ from distill.packing import Packing, pack, tokenised
 from pipelines.training.general_request import default_accumulation
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import done, everything, finish, kill, start, tinyaug, wait_for
-from tests.pipelines.training.general import MASKED, with_config
+from tests.pipelines.training.general import MASKED, counts, with_config
 from tests.pipelines.training.verbs import distill, finetune, general, metrics, run_json
 from tests.ranks import two_ranks
 
@@ -31,11 +31,14 @@ def test_what_it_leaves(parts, corpus, masked):
     found, content = metrics(masked), run_json(masked)
     pieces = [line or None for line in corpus.read_text().split("\n")]
     tokenizer = tiny_tokenizer()
-    packing = Packing(32, tokenizer.cls_token_id, tokenizer.sep_token_id)
+    packing = Packing(32, tokenizer.cls_token_id, tokenizer.sep_token_id, 0.5)
     expected = list(pack(tokenised(iter(pieces), tokenizer.backend_tokenizer.to_str()), packing))
-    assert pq.read_table(masked / "corpus").column(0).to_pylist() == expected
+    shards = pq.read_table(masked / "corpus")
+    assert shards.column("input_ids").to_pylist() == [ids for ids, _ in expected]
+    assert shards.column("token_type_ids").to_pylist() == [types for _, types in expected]
     assert found["sequences"] == len(expected)
-    assert found["tokens"] == sum(map(len, expected))
+    assert found["tokens"] == sum(len(ids) for ids, _ in expected)
+    assert found["pairs"] == sum(any(types) for _, types in expected) > 30
     assert found["steps"] == len(losses(masked)) == 3 * -(-len(expected) // 16)
     assert set(found["losses"]) == {"loss", "embedding", "attention", "hidden", "mlm", "mlm_soft"}
     assert sum(losses(masked)[-5:]) < 0.9 * sum(losses(masked)[:5])
@@ -49,7 +52,9 @@ def test_what_it_leaves(parts, corpus, masked):
     assert not (masked / "teacher_cache").exists()
     model = AutoModelForMaskedLM.from_pretrained(masked)
     assert (model.config.architectures, model.num_parameters()) == (["BertForMaskedLM"], found["parameters"])
-    assert "pipeline_tag: fill-mask" in (masked / "README.md").read_text()
+    card = (masked / "README.md").read_text()
+    assert "pipeline_tag: fill-mask" in card
+    assert f"- corpus: {found['sequences']} sequences ({found['pairs']} pairs) of at most 32 tokens, " in card
     assert not list((masked / "general").glob("step-*"))
     before = everything(masked)
     assert "everything was done already" in done(*general(parts, corpus, masked, *MASKED, "--embedding-init",
@@ -167,7 +172,7 @@ def test_a_shard_that_was_cut_is_packed_again(parts, corpus, tmp_path):
 
 def test_dry_run_writes_nothing(parts, corpus, masked, tmp_path):
     said = done(*general(parts, corpus, tmp_path / "out", *MASKED, "--dry-run")).out
-    assert f"corpus: {metrics(masked)['sequences']:,} sequences, {metrics(masked)['tokens']:,} tokens\n" in said
+    assert counts(masked) in said
     assert "teacher cache: off (each epoch masks other tokens" in said
     assert "nothing was written" in said
     said = done(*general(parts, corpus, tmp_path / "out", *MASKED, "--cache", "full", "--dry-run")).out

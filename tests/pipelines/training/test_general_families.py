@@ -14,7 +14,7 @@ SIZE = {"vocab_size": len(VOCABULARY)}
 SHAPE = {**SIZE, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64}
 MARKS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
 FAMILIES = {
-    "roberta": RobertaConfig(**SHAPE, **MARKS, max_position_embeddings=66),
+    "roberta": RobertaConfig(**SHAPE, **MARKS, max_position_embeddings=66, type_vocab_size=1),
     "electra": ElectraConfig(**SHAPE, embedding_size=16, max_position_embeddings=64),
     "distilbert": DistilBertConfig(**SIZE, dim=32, n_layers=4, n_heads=4, hidden_dim=64, max_position_embeddings=64),
 }
@@ -37,3 +37,4 @@ def test_families(parts, corpus, tmp_path, family, embeddings):
     losses = [float(line.split(",")[4]) for line in lines[1:]]
     assert losses[-1] < losses[0]
     assert metrics(out)["layer_map"] == [2, 4]
+    assert bool(metrics(out)["pairs"]) == (family == "electra")  # the others have no second segment

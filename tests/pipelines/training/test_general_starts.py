@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from tests.pipelines.jobs import done, everything, identities, refused, sentences, tinyaug
-from tests.pipelines.training.general import MASKED
-from tests.pipelines.training.verbs import distill, finetune, general, metrics, run_json
+from tests.pipelines.training.general import MASKED, counts
+from tests.pipelines.training.verbs import distill, finetune, general, run_json
 
 SMALL = ("--cache", "full", "--cache-budget", "1K")
 SAID = "everything was done already"
@@ -65,7 +65,7 @@ def test_a_plan_of_what_is_done(parts, corpus, masked, tmp_path, monkeypatch):
     assert SAID in said
     assert "done already" in said.split("general ")[1]
     assert "disk: caches 0 B\n" in said
-    assert f"corpus: {metrics(masked)['sequences']:,} sequences, {metrics(masked)['tokens']:,} tokens\n" in said
+    assert counts(masked) in said
     assert everything(masked) == before
     assert '--embedding-init: "projected" there, "random" now' in refused(
         general(parts, corpus, masked, *MASKED, "--dry-run")

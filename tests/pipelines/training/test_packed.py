@@ -10,10 +10,11 @@ import pytest
 
 from pipelines.storage import Storage
 from pipelines.training.corpus import Piece, open_files
-from pipelines.training.packed import Packed, pack_corpus
+from pipelines.training.packed import Packed, PackedShape, pack_corpus
 from pipelines.training.reporting import SilentTraining
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import done, refused, sentences, tinyaug
+from tests.pipelines.training.general import counts
 from tests.pipelines.training.verbs import general, metrics, run_json
 
 MANY = ("--limit", 1_000_000)
@@ -47,9 +48,8 @@ def unmeasured(corpus, monkeypatch):
 
 def packed(place: Path, folder: Path, length: int, limit: int | None = None) -> Packed:
     """What is packed of a file."""
-    return pack_corpus(
-        Storage(str(folder)), open_files(place, "text"), tiny_tokenizer(), length, limit, SilentTraining()
-    )
+    shape = PackedShape(length, limit=limit)
+    return pack_corpus(Storage(str(folder)), open_files(place, "text"), tiny_tokenizer(), shape, SilentTraining())
 
 
 def test_what_is_packed_is_counted_whatever_the_limit(parts, corpus, masked, tmp_path):
@@ -60,7 +60,7 @@ def test_what_is_packed_is_counted_whatever_the_limit(parts, corpus, masked, tmp
     (out / "corpus.json").write_text(json.dumps({**record, "done": None}))  # as earlier versions left it of the hub
     full = (*MANY, "--cache", "full", "--cache-budget", "50MB", "--max-steps", 1)
     said = done(*general(parts, corpus, out, *full, "--dry-run")).out
-    assert f"corpus: {record['sequences']} sequences, {record['tokens']:,} tokens\n" in said
+    assert f"corpus: {record['sequences']} sequences ({record['pairs']} pairs), {record['tokens']:,} tokens\n" in said
     done(*general(parts, corpus, out, *full))
     assert run_json(out)["resolved"]["sequences"] == metrics(masked)["sequences"]
     assert run_json(out)["resolved"]["cache"]["bytes"] < 50e6
@@ -70,8 +70,7 @@ def test_what_is_packed_is_counted_whatever_the_limit(parts, corpus, masked, tmp
 @pytest.mark.parametrize("limit", [(), MANY])
 def test_a_data_set_that_ends_within_its_beginning_is_counted(parts, corpus, masked, tmp_path, limit, monkeypatch):
     command = general(parts, corpus, tmp_path / "out", *limit, "--dry-run")
-    found = metrics(masked)
-    assert f"corpus: {found['sequences']} sequences, {found['tokens']:,} tokens\n" in done(*command).out
+    assert counts(masked) in done(*command).out
     monkeypatch.setattr("pipelines.training.general_plan.GROUP_SEQUENCES", 30)
     assert "tokens read; the size of a data set on the hub is not known" in done(*command).out
 
@@ -109,7 +108,7 @@ def test_a_shard_damaged_at_equal_size_is_packed_again(parts, corpus, tmp_path):
     whole, model = shard.read_bytes(), (out / "model.safetensors").read_bytes()
     shard.write_bytes(whole[:99] + bytes([whole[99] ^ 1]) + whole[100:])
     (out / "metrics.json").unlink()
-    assert f"{out}/corpus: a shard is missing or damaged; the corpus is packed again" in " ".join(
+    assert f"{out}/corpus: a shard is missing, damaged or of another version; the corpus is packed again" in " ".join(
         done(*general(parts, corpus, out, "--max-steps", 2)).err.split()
     )
     assert shard.read_bytes() == whole
