@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+from distill.cache_format import CacheMode
 from distill.general import GeneralStage
 from distill.losses import LossSettings
 from distill.packing import Packing, pack
 from distill.shards import Position
-from distill.targets import Targets
+from distill.targets import Targets, cache_key, fill_cache
 from distill.teacher import model_inputs
+from distill.teacher_cache import TeacherCache
 from distill.training import train
 from tests.distill.test_general import pair, settings
 from tests.distill.test_packing import FIRST, LAST, PAIRED, flat, stream_of, write_ids
@@ -90,3 +92,17 @@ def test_the_second_segment_learns_from_pairs(shards, tmp_path, share):
     turned = 1 - cosine_similarity(weight.detach(), before)  # weight decay alone turns nothing
     assert turned[0] > 1e-4
     assert (turned[1] > 1e-4) == (share > 0)
+
+
+def test_a_cache_has_the_teachers_states_of_pairs(shards, tmp_path):
+    student, teacher = pair()
+    stage, stream = GeneralStage(student, teacher, LossSettings()), stream_of(shards(0.5), PAIRED, batch_rows=40)
+    key = cache_key(teacher, stream, CacheMode.FULL)
+    assert key != cache_key(teacher, stream_of(shards(0.5)), CacheMode.FULL)  # whose teacher sees one segment
+    kept = Targets(teacher, TeacherCache(tmp_path / "cache", key, [stream.files.sha256(0)], [len(stream)]))
+    fill_cache(kept, stream)
+    batch = next(iter(stream.batches(Position(epoch=1))))
+    found, expected = kept(batch, stage.wanted), teacher.targets(batch, stage.wanted)
+    own = torch.from_numpy(batch.mask == 1)
+    for ours, theirs in zip(found.hidden, expected.hidden, strict=True):
+        torch.testing.assert_close(ours[own], theirs[own], rtol=2e-3, atol=2e-3)
