@@ -30,8 +30,8 @@ Rows = Annotated[
 Pairs = Annotated[
     float | None,
     Option(
-        help="Share of the packed sequences that are pairs of segments, as BERT was trained on [0.5; 0 where a model "
-        "has one segment].",
+        help="Share of the packed sequences of two sentences or more that become pairs of segments, the form BERT was "
+        "trained on [0.5; 0 where a model has one segment].",
         rich_help_panel=DATA,
     ),
 ]

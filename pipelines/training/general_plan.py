@@ -219,8 +219,8 @@ def _pairs_note(checked: CheckedGeneral, packed: Packed) -> tuple[str, ...]:
     if packed.pairs or not checked.shape.pairs:
         return ()
     return (
-        "none of the corpus's sequences is a pair, for pairs are made of two sentences or more, so the student's "
-        "embedding of the second segment learns nothing; give one sentence a line",
+        "none of the corpus's sequences is a pair, because a pair takes two sentences or more; the student's embedding "
+        "of the second segment learns nothing; give one sentence a line, or --pairs 0",
     )
 
 

@@ -90,7 +90,7 @@ def test_models_with_one_segment(parts, corpus, tmp_path):
 
 def test_a_corpus_without_pairs_is_told(parts, tmp_path):
     (tmp_path / "apart.txt").write_text("\n\n".join(sentences(200, seed=5)))
-    note = "none of the corpus's sequences is a pair, for pairs are made of two sentences or more"
+    note = "none of the corpus's sequences is a pair, because a pair takes two sentences or more"
     for more, told in (((), True), (("--pairs", 0), False)):
         ran = done(*general(parts, tmp_path / "apart.txt", tmp_path / "out", "--dry-run", *more))
         assert (note in " ".join((ran.out + ran.err).split())) == told
