@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: PreTrainedModel, stream: ShardStream, precision: Precision = Precision.FP32
+    model: PreTrainedModel, stream: ShardStream, precision: Precision = Precision.AUTO
 ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
     """Logits (rows, C) and labels (rows,), or None without a label column; the model's mode is kept.
 
     Args:
         model: with its task head.
         stream: its order does not matter, rows come back as they lie in the shards.
-        precision: of matrix products.
+        precision: of matrix products; AUTO follows the device that the model is on.
     """
     sizes = [stream.files.shard_rows(shard) for shard in range(len(stream.files.paths))]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -54,7 +54,7 @@ def evaluate(
     model: PreTrainedModel,
     stream: ShardStream,
     wanted: tuple[Metric, ...],
-    precision: Precision = Precision.FP32,
+    precision: Precision = Precision.AUTO,
 ) -> dict[str, float]:
     """Metrics of a model on labelled data.
 

@@ -184,15 +184,43 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
             f"expected attention {RAW_SCORES!r}; found {model.config._attn_implementation!r}. "
             "Call record_scores(model, layers) first."
         )
-    runner = model if head else model.base_model
-    found = runner(**inputs, output_hidden_states=True, output_attentions=bool(layers))
+    runner = _run_with_head if head else _run_encoder
+    found, logits = runner(model, inputs, output_hidden_states=True, output_attentions=bool(layers))
     scores = dict(zip(layers, found.attentions or (), strict=True))
-    return EncoderOutputs(tuple(found.hidden_states), scores, getattr(found, "logits", None))
+    return EncoderOutputs(tuple(found.hidden_states), scores, logits)
 
 
 def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
-    """The logits (B, C) alone: no hidden state or score is kept."""
-    return cast("Tensor", model(**inputs).logits)
+    """The logits (B, C) alone, in fp32 under autocast, too; no hidden state or score is kept."""
+    return cast("Tensor", _run_with_head(model, inputs)[1])
+
+
+def _run_encoder(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wanted: bool) -> tuple[Any, None]:
+    return model.base_model(**inputs, **wanted), None
+
+
+def _run_with_head(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wanted: bool) -> tuple[Any, Any]:
+    """The encoder's outputs and the logits (B, C), whose head is left out of autocast.
+
+    bf16 has 8 bits of mantissa: a score of 4.3 would be rounded to a multiple of 1/32.
+    """
+    device = model.device.type
+    if not torch.is_autocast_enabled(device) or not hasattr(model, "classifier"):
+        found = model(**inputs, **wanted)
+        return found, getattr(found, "logits", None)
+    found = model.base_model(**inputs, **wanted)
+    with torch.autocast(device, enabled=False):
+        return found, _task_head(model, found.last_hidden_state.float())
+
+
+def _task_head(model: Any, states: Tensor) -> Tensor:
+    """Logits (B, C) from last hidden states (B, T, d), as transformers' classifiers of FAMILIES compute them."""
+    if model.config.model_type == "bert":
+        return cast("Tensor", model.classifier(model.dropout(model.base_model.pooler(states))))
+    if model.config.model_type == "distilbert":
+        first = nn.functional.relu(model.pre_classifier(states[:, 0]))
+        return cast("Tensor", model.classifier(model.dropout(first)))
+    return cast("Tensor", model.classifier(states))
 
 
 def embedding_output(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import nullcontext
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,10 +16,10 @@ from distill.outputs import (
     record_scores,
     recorded_layers,
 )
+from distill.precision import Precision, autocast, resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -31,14 +29,6 @@ if TYPE_CHECKING:
 TELLING = (
     "model_type", "num_attention_heads", "hidden_act", "activation", "layer_norm_eps", "pad_token_id", "is_decoder",
 )  # fmt: skip  # what decides a model's outputs beside its weights, in the families that are supported
-
-
-class Precision(StrEnum):
-    """What the matrix products are computed in."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
 
 
 @dataclass(frozen=True)
@@ -98,7 +88,7 @@ class Teacher:
     Args:
         model: an encoder with its task head; changed in place (eval mode, no gradients, attention function).
         layer_map: teacher layers g(1) … g(M); empty for the prediction alone.
-        precision: of its matrix products.
+        precision: of its matrix products; AUTO follows the device that the model is on.
         predicts: whether it has classes or a score to learn from; false for general distillation.
     """
 
@@ -106,20 +96,25 @@ class Teacher:
         self,
         model: PreTrainedModel,
         layer_map: Sequence[int] = (),
-        precision: Precision = Precision.FP32,
+        precision: Precision = Precision.AUTO,
         predicts: bool = True,
     ) -> None:
         record_scores(model, layer_map)  # refuses layers that the model does not have
         record_scores(model, ())
         self.model = model.eval().requires_grad_(False)
         self.layer_map = tuple(layer_map)
-        self.precision = precision
+        self._precision = precision
         self.predicts = predicts
         self._fingerprint = ""
 
     def __deepcopy__(self, _memo: object) -> Teacher:
         """Itself: it is frozen, and a stage that makes predictions of it is copied to be timed."""
         return self
+
+    @property
+    def precision(self) -> Precision:
+        """Of its matrix products, decided: what a cache of its outputs is known by."""
+        return resolve_precision(self._precision, self.model.device)
 
     def note_fingerprint(self) -> str:
         """The digest of its weights as they were at the first call; see weights_fingerprint."""
@@ -158,13 +153,6 @@ class Teacher:
         """Makes the model return the scores of these layers, and of no others, from now on."""
         if recorded_layers(self.model) != tuple(sorted(set(layers))):
             record_scores(self.model, layers)
-
-
-def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Lower precision for matrix products, or nothing for fp32."""
-    if precision is Precision.FP32:
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if precision is Precision.BF16 else torch.float16)
 
 
 def weights_fingerprint(model: PreTrainedModel) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 
@@ -33,7 +33,8 @@ from distill.folder_lock import folder_lock
 from distill.losses import total_loss
 from distill.optimiser import clipped_step, learning_rate_factor, make_optimiser
 from distill.pending import STEP_FIELDS, PendingSteps
-from distill.teacher import Precision, TeacherTargets, model_inputs
+from distill.precision import Precision, gpu_kernels, resolve_precision
+from distill.teacher import TeacherTargets, model_inputs
 from distill.training_settings import Hooks, Progress, TrainSettings
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from distill.shards import Batch, ShardStream
     from distill.targets import Targets
 
-PRECISION = {Precision.FP32: "no", Precision.BF16: "bf16", Precision.FP16: "fp16"}
+PRECISION = {Precision.FP32: "no", Precision.TF32: "no", Precision.BF16: "bf16", Precision.FP16: "fp16"}
 BEST_FILE = "best.safetensors"
 
 
@@ -75,9 +76,12 @@ def train(
     Raises:
         DistillError: folder in use or of other settings, a loss that is not finite, unreadable data.
     """
+    device = _own_device(settings) if accelerator is None else accelerator.device
+    settings = replace(settings, precision=resolve_precision(settings.precision, device))
     accelerator = accelerator or _own_accelerator(stage, settings)
     lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
-    with lock, torch.random.fork_rng():
+    own = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default those of all GPUs
+    with lock, torch.random.fork_rng(own), gpu_kernels(settings.precision, device):
         loop = _Loop(stage, stream, targets, folder, settings, hooks or Hooks(), accelerator)
         return loop.run()
 
@@ -253,6 +257,13 @@ class _Loop:
         self.optimiser.load_state_dict(states["optimiser"])
         if self.accelerator.scaler is not None and "scaler" in states:
             self.accelerator.scaler.load_state_dict(states["scaler"])
+
+
+def _own_device(settings: TrainSettings) -> torch.device:
+    """Where this process trains; alone it may train on a CPU after a GPU, ranks keep their group."""
+    if not torch.distributed.is_initialized():
+        PartialState._reset_state()
+    return PartialState(cpu=settings.cpu).device
 
 
 def _own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:

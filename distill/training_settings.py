@@ -27,7 +27,7 @@ class TrainSettings:
         warmup: share of the run during which the rate rises.
         warmup_steps: rises in at most as many steps.
         clip: largest norm of the gradient.
-        precision: of matrix products.
+        precision: of matrix products; AUTO is decided by the device, and recorded as decided.
         seed: of dropout.
         log_every: steps between looks at the losses (each one waits for the device).
         checkpoint_every: steps between checkpoints; one is made at every epoch's end, too.
@@ -42,7 +42,7 @@ class TrainSettings:
     warmup: float = 0.1
     warmup_steps: int | None = None
     clip: float = 1.0
-    precision: Precision = Precision.FP32
+    precision: Precision = Precision.AUTO
     seed: int = 0
     log_every: int = 10
     checkpoint_every: int = 1000
