@@ -11,8 +11,9 @@ from augment.candidates import CandidateFinder
 from augment.draw import draw_from_table
 from augment.errors import AugmentError
 from augment.given_texts import BadTexts, GivenTexts, read_texts
-from augment.masked_lm import PRECISIONS, MaskedLM, load_masked_lm, resolve_device
+from augment.masked_lm import MaskedLM, load_masked_lm, resolve_device
 from augment.model_files import find_model
+from augment.precision import resolve_precision
 from augment.presets import CandidateSettings, DrawSettings, preset
 from augment.running import FailedExamplesError, RunningDrawer
 from augment.sites import find_sites
@@ -45,7 +46,7 @@ class Augmenter:
         model: a masked LM.
         vectors: GloVe vectors for words of several pieces; None leaves such words as they are.
         settings: what decides the candidates.
-        batch_tokens: tokens in one forward pass.
+        batch_tokens: tokens in one forward pass; None for 2,048 on a CPU and by the memory of a GPU.
         draw: how variants are drawn where `augment` is not told.
 
     Attributes:
@@ -64,13 +65,14 @@ class Augmenter:
         model: MaskedLM,
         vectors: WordVectors | None = None,
         settings: CandidateSettings | None = None,
-        batch_tokens: int = 2048,
+        batch_tokens: int | None = None,
         draw: DrawSettings | None = None,
     ) -> None:
         settings = settings or CandidateSettings()
         if settings.segment == "partner":
             raise AugmentError("segment: expected none or self, found 'partner': single texts have no partner")
-        finder = CandidateFinder(model, vectors, settings, batch_tokens)
+        tokens = model.batch_tokens if batch_tokens is None else batch_tokens
+        finder = CandidateFinder(model, vectors, settings, tokens)
         self.settings: CandidateSettings | None = settings
         self._draw = draw or DrawSettings()
         self._finder: CandidateFinder | StoredCandidates = finder
@@ -84,8 +86,8 @@ class Augmenter:
         *,
         preset_name: str = "paper",
         device: str = "auto",
-        precision: str = "fp32",
-        batch_tokens: int = 2048,
+        precision: str = "auto",
+        batch_tokens: int | None = None,
         revision: str | None = None,
         **settings: Any,
     ) -> Augmenter:
@@ -96,8 +98,8 @@ class Augmenter:
             glove: a vectors file or name (see `glove.load_vectors`), or None.
             preset_name: `paper`, `fast`, `algorithm1` or `official`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
-            precision: `fp32`, `bf16` or `fp16`.
-            batch_tokens: tokens in one forward pass.
+            precision: `fp32`, `tf32`, `bf16`, `fp16`, or `auto`: fp32 on a CPU, bf16 or else fp16 on a GPU.
+            batch_tokens: tokens in one forward pass; None for 2,048 on a CPU and by the memory of a GPU.
             revision: of the model on the hub.
             settings: fields of `CandidateSettings`.
 
@@ -108,8 +110,8 @@ class Augmenter:
             AugmentError: a model or a setting that cannot be used.
             glove.VectorsError: vectors that cannot be used.
         """
-        if precision not in PRECISIONS:
-            raise AugmentError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
+        device = resolve_device(device)
+        precision = resolve_precision(precision, device)
         if given := settings.keys() & {field.name for field in fields(DrawSettings)}:
             raise AugmentError(
                 f"{', '.join(sorted(given))}: expected as argument of augment(), found in from_pretrained()"
@@ -117,7 +119,7 @@ class Augmenter:
         candidate_settings, draw_settings = preset(preset_name, **settings)
         vectors = load_vectors(glove) if glove is not None else None
         files = find_model(str(model), revision)
-        masked_lm = load_masked_lm(files, resolve_device(device), precision, candidate_settings.punctuation)
+        masked_lm = load_masked_lm(files, device, precision, candidate_settings.punctuation)
         return cls(masked_lm, vectors, candidate_settings, batch_tokens, draw_settings)
 
     @classmethod

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from augment.errors import AugmentError, is_of_machine
 from augment.last_layer import EncoderAtPositions
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
+from augment.precision import PRECISIONS, default_batch_tokens, gpu_kernels
 from augment.top_k import top_probabilities
 from augment.vocabulary import Vocabulary, read_vocabulary
 from augment.words import WordSplitter
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from augment.model_files import ModelFiles
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 IMPORTED_BY = os.getpid()  # a process forked later has another id
 HEAD_ROWS = 256  # masked positions whose logits exist at once: 256 x 30,522 x 4 bytes = 31 MB
 
@@ -56,8 +56,11 @@ class MaskedLM:
         model: a transformers masked LM whose head reads the encoder's last hidden state.
         tokenizer: its fast tokenizer.
         device: where to run.
-        precision: `fp32`, `bf16` or `fp16`.
+        precision: `fp32`, `tf32`, `bf16` or `fp16`.
         punctuation: whether punctuation may be proposed.
+
+    Attributes:
+        batch_tokens: tokens of a forward pass that suit the device.
 
     Raises:
         AugmentError: a tokenizer without mask token or Rust half, or of another kind than WordPiece.
@@ -80,6 +83,8 @@ class MaskedLM:
         self.device = torch.device(device)
         self.splitter = WordSplitter(tokenizer.backend_tokenizer, _token_id(tokenizer, "unk_token"))
         config: Any = model.config
+        self.precision = precision
+        self.batch_tokens = default_batch_tokens(self.device, config.to_dict(), precision)
         self.window = min(_positions(config), 512)
         self.mask_id = _token_id(tokenizer, "mask_token")
         self.cls_id = _token_id(tokenizer, "cls_token")
@@ -121,6 +126,10 @@ class MaskedLM:
         if os.getpid() != self._process:
             _prepare_forked_process(self.device.type)
             self._process = os.getpid()
+        with gpu_kernels(self.precision, self.device):
+            return self._propose(copies, k, exclude)
+
+    def _propose(self, copies: Copies, k: int, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         arguments = self._arguments(copies)
         positions = torch.from_numpy(copies.positions).to(self.device)
         found = []
@@ -159,7 +168,7 @@ def load_masked_lm(
     Args:
         files: what `find_model` found.
         device: `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32`, `bf16` or `fp16`.
+        precision: `fp32`, `tf32`, `bf16` or `fp16`.
         punctuation: whether punctuation may be proposed.
 
     Returns:

@@ -77,7 +77,7 @@ def linear_kernel(device: str, precision: str) -> str:
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32`, `bf16` or `fp16`.
+        precision: `fp32`, `tf32`, `bf16` or `fp16`.
 
     Returns:
         ONEDNN on a CPU where it works in this precision, otherwise TORCH.

@@ -113,7 +113,7 @@ def test_a_text_that_is_too_long_is_named():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "int8"}, "precision: expected one of fp32, bf16, fp16"),
+        ({"precision": "int8"}, "precision: expected one of auto, fp32, tf32, bf16, fp16"),
         ({"preset_name": "best"}, "preset: "),
         ({"k": 0}, "k: "),
         ({"colour": 1}, "no setting is named colour"),
