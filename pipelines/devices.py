@@ -33,15 +33,27 @@ def named_device(device: str) -> str:
 def local_device(device: str) -> str:
     """The same for what runs in this process: a GPU that is not there is refused before anything is begun.
 
+    A GPU that is named by its number becomes the one that `cuda` means from here on, to accelerate, too.
+
     Args:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
 
     Raises:
-        UserError: another one, or no such GPU.
+        UserError: another one, no such GPU, or one GPU by its number for several processes.
     """
     named = named_device(device)
-    if named != "cpu":
-        _check_there(named)
+    if named == "cpu":
+        return named
+    _check_there(named)
+    if named != "cuda":
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UserError(
+                f"--device {named}: expected cuda under torchrun, which gives each process a GPU of its own, found a "
+                "number; choose among the GPUs by CUDA_VISIBLE_DEVICES"
+            )
+        import torch
+
+        torch.cuda.set_device(named)
     return named
 
 

@@ -46,7 +46,8 @@ def load_finder(job: Job) -> CandidateFinder:
         _require_same("vectors", vectors.name, vectors.fingerprint, job.identity.models["glove"])
     device = resolve_device(settings.compute.device)
     model = load_masked_lm(files, device, settings.compute.precision, settings.candidates.punctuation)
-    return CandidateFinder(model, vectors, settings.candidates, settings.compute.batch_tokens, settings.compute.threads)
+    tokens = settings.compute.batch_tokens or model.batch_tokens  # a run records the number
+    return CandidateFinder(model, vectors, settings.candidates, tokens, settings.compute.threads)
 
 
 def require_same_software(job: Job, compute: Compute | None = None) -> None:

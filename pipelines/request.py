@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augment.model_files import ModelFiles, find_model
 from glove import load_vectors
+from pipelines.compute import resolve_compute
 from pipelines.devices import check_device
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
@@ -133,12 +134,16 @@ def identity_of(request: AugmentRequest, checked: Checked) -> Identity:
     Args:
         request: what the user asked for.
         checked: its inputs.
+
+    Raises:
+        UserError: a precision that cannot be decided on this machine.
     """
     files = list(checked.opened.split("train").files)
     for name in checked.opened.held_out():
         files += checked.opened.split(name).files
     models = {"mlm": checked.model.fingerprint, "glove": checked.vectors.fingerprint if checked.vectors else ""}
-    return make_identity(checked.opened.task, files, request.settings, models)
+    compute = resolve_compute(request.settings.compute, checked.model, request.engine)
+    return make_identity(checked.opened.task, files, replace(request.settings, compute=compute), models)
 
 
 def _collector(rejects: list[dict[str, Any]]) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from augment.presets import CandidateSettings, DrawSettings
 from pipelines.errors import UserError
+from pipelines.precision import check_precision
 from pipelines.records import FORMAT_VERSION
 from pipelines.setting_options import option_of
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from pipelines.tasks import InputFile, Task
 
-PRECISIONS = ("fp32", "bf16", "fp16")
 MAX_THREADS = 1024  # libraries crash at absurd numbers
 VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
@@ -27,10 +27,12 @@ VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow
 class Compute:
     """How the masked LM runs; each field can change scores in their last bits.
 
+    A run records what `pipelines.compute.resolve_compute` made of `auto` and None.
+
     Args:
         device: `cpu` or `cuda`, resolved.
-        precision: `fp32`, `bf16` or `fp16`.
-        batch_tokens: tokens of a forward pass.
+        precision: `fp32`, `tf32`, `bf16`, `fp16` or `auto`.
+        batch_tokens: tokens of a forward pass; None for what suits the device.
         threads: CPU threads of a worker.
 
     Raises:
@@ -39,14 +41,13 @@ class Compute:
 
     device: str = "cpu"
     precision: str = "fp32"
-    batch_tokens: int = 2048
+    batch_tokens: int | None = 2048
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UserError(f"--precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
+        check_precision(self.precision, self.device)
         for option, value in (("--batch-tokens", self.batch_tokens), ("--threads", self.threads)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise UserError(f"{option}: expected at least 1, found {value}")
         if self.threads > MAX_THREADS:
             raise UserError(

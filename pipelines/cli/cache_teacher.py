@@ -30,7 +30,7 @@ def cache_teacher(
     cache_budget: train.CacheBudget = None,
     rebuild_cache: train.RefillCache = False,
     device: opt.Device = "auto",
-    precision: opt.Precision = "fp32",
+    precision: train.Precision = "auto",
     dry_run: opt.DryRun = False,
 ) -> int:
     """Run the teacher over all training rows ahead of `distill`, which then takes --cache-dir OUT.

@@ -42,7 +42,7 @@ def distill_general(
     accumulation: general.Accumulation = None,
     checkpoint_every: train.CheckpointEvery = 100,
     device: opt.Device = "auto",
-    precision: opt.Precision = "fp32",
+    precision: train.Precision = "auto",
     overwrite: opt.Overwrite = False,
     dry_run: opt.DryRun = False,
 ) -> int:

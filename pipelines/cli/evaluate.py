@@ -22,7 +22,7 @@ def evaluate(
     max_length: train.JudgedLength = None,
     batch_size: train.JudgedRows = 64,
     device: opt.Device = "auto",
-    precision: opt.Precision = "fp32",
+    precision: train.Precision = "auto",
 ) -> int:
     """Judge a model on a task's dev parts, and answer the GLUE server's test sets.
 

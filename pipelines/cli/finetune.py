@@ -28,7 +28,7 @@ def finetune(
     accumulation: train.Accumulation = None,
     checkpoint_every: train.CheckpointEvery = 500,
     device: opt.Device = "auto",
-    precision: opt.Precision = "fp32",
+    precision: train.Precision = "auto",
     overwrite: opt.Overwrite = False,
     dry_run: opt.DryRun = False,
 ) -> int:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.cli.training_requests import cache_choice, loss_choice
-from pipelines.devices import local_device
+from pipelines.cli.training_requests import cache_choice, loss_choice, machine_choice
 from pipelines.training.general_request import (
     GENERAL_RECIPE,
     CorpusChoice,
     GeneralRequest,
     MaskedLmChoice,
 )
-from pipelines.training.request import Machine, Reading
+from pipelines.training.request import Reading
 
 
 def general_request(options: dict[str, Any]) -> GeneralRequest:
@@ -48,8 +47,6 @@ def general_request(options: dict[str, Any]) -> GeneralRequest:
         masked_lm=MaskedLmChoice(options["mlm_weight"], options["mlm_soft"], options["whole_word"]),
         cache=cache_choice(options),
         reading=Reading(options["max_length"], None, options["seed"]),
-        machine=Machine(
-            local_device(options["device"]), options["precision"], options["accumulation"], options["checkpoint_every"]
-        ),
+        machine=machine_choice(options),
         overwrite=options["overwrite"],
     )

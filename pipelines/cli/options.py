@@ -106,10 +106,20 @@ MixedHardware = Annotated[
     Option("--mixed-hardware", help="Accept parts made on several kinds of hardware.", rich_help_panel=HOW),
 ]
 Address = Annotated[str | None, Option(help="Ray cluster to join; RAY_ADDRESS works, too.", rich_help_panel=HOW)]
-Device = Annotated[str, Option(help="auto, cpu or cuda.", rich_help_panel=HOW)]
-Precision = Annotated[str, Option(help="fp32, bf16 or fp16.", rich_help_panel=HOW)]
+Device = Annotated[str, Option(help="auto, cpu, cuda, or cuda:N for one of several GPUs.", rich_help_panel=HOW)]
+Precision = Annotated[
+    str,
+    Option(
+        help="Precision of the masked LM: fp32, tf32, bf16, fp16, or auto: fp32 on a CPU, on a GPU bf16, else fp16.",
+        rich_help_panel=HOW,
+    ),
+]
 BatchTokens = Annotated[
-    int | None, Option(help="Tokens of a forward pass [2048; 65536 on a GPU].", rich_help_panel=HOW)
+    str,
+    Option(
+        help="Tokens of a forward pass: a number, or auto: 2048 on a CPU, on a GPU by its memory.",
+        rich_help_panel=HOW,
+    ),
 ]
 
 Out = Annotated[str | None, Option(help="Run directory: a path or s3://… \\[runs/TASK].", rich_help_panel=FILES)]

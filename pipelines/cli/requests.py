@@ -9,13 +9,13 @@ from augment.presets import is_regex, preset
 from pipelines.devices import named_device
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
+from pipelines.precision import AUTO
 from pipelines.request import AugmentRequest
 from pipelines.settings import Compute, JobSettings
 from pipelines.tasks import CustomOptions
 from pipelines.tasks.glue import find_task, plain_name
 
 DEFAULT_MLM, DEFAULT_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 65_536
 LIST_SUFFIXES = (".txt", ".tsv", ".csv", ".lst", ".list")  # no word ends like this
 SAME_NAME = (
     "n", "p", "k", "seed", "context", "mask_spacing", "exclude_original", "skip_stopwords", "punctuation", "pairs",
@@ -75,13 +75,19 @@ def _settings(options: dict[str, Any], device: str) -> JobSettings:
     if options["unique"] is not None:
         overrides["duplicates"] = "redraw" if options["unique"] else "keep"
     candidates, draw = preset(options["preset"], plain_name(options["task"]), **overrides)
-    tokens = options["batch_tokens"]
-    if tokens is None:
-        tokens = GPU_BATCH_TOKENS if device.startswith("cuda") else CPU_BATCH_TOKENS
-    compute = Compute(device, options["precision"], tokens, options["threads"])
+    compute = Compute(device, options["precision"], _batch_tokens(options["batch_tokens"]), options["threads"])
     return JobSettings(
         candidates, draw, compute, options["shard_rows"], options["limit"], options["on_bad_row"], options["drop_leaks"]
     )
+
+
+def _batch_tokens(text: str) -> int | None:
+    """Tokens of a forward pass; None for `auto`."""
+    if text == AUTO:
+        return None
+    if not text.lstrip("-").isdecimal():
+        raise UserError(f"--batch-tokens: expected auto or a number of tokens, found {text!r}")
+    return int(text)
 
 
 def protected(entries: list[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pipelines.cli.requests import augment_request
 from pipelines.cli.training_requests import distill_request, finetune_request
 from pipelines.devices import named_device
 from pipelines.errors import UserError
-from pipelines.settings import PRECISIONS
+from pipelines.precision import check_precision
 from pipelines.training.recipe import QUICK_SOURCES
 from pipelines.training.request import EvaluateRequest
 from pipelines.training.run_job import RunRequest
@@ -86,12 +86,9 @@ def _refuse_idle(options: dict[str, Any]) -> None:
 
 
 def _check_precisions(options: dict[str, Any]) -> None:
-    for name in ("augment_precision", "train_precision"):
-        if options[name] not in PRECISIONS:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option}: expected one of {', '.join(PRECISIONS)}, found {options[name]!r}")
-    if options["train_precision"] == "fp16" and named_device(options["device"]) == "cpu":
-        raise UserError("--train-precision fp16: expected a GPU, found --device cpu; use bf16 or fp32")
+    device = named_device(options["device"])
+    check_precision(options["augment_precision"], device, "--augment-precision")
+    check_precision(options["train_precision"], device, "--train-precision", training=True)
 
 
 def _evaluate(options: dict[str, Any], student: str, distill: Any) -> EvaluateRequest | None:

@@ -166,5 +166,25 @@ Predictions = Annotated[
     Option(help="Predictions on the dev parts, as .csv, .tsv, .jsonl or .parquet.", rich_help_panel=FILES),
 ]
 Json = Annotated[Path | None, Option("--json", help="The metrics as JSON.", rich_help_panel=FILES)]
-AugmentPrecision = Annotated[str, Option(help="fp32, bf16 or fp16, of the masked LM.", rich_help_panel=HOW)]
-TrainPrecision = Annotated[str, Option(help="fp32, bf16 or fp16, of teacher and student.", rich_help_panel=HOW)]
+Precision = Annotated[
+    str,
+    Option(
+        help="Precision of the models: fp32, tf32, bf16, fp16, or auto: fp32 on a CPU, on a GPU bf16, else fp32.",
+        rich_help_panel=HOW,
+    ),
+]
+AugmentPrecision = Annotated[
+    str,
+    Option(
+        help="Precision of the masked LM: fp32, tf32, bf16, fp16, or auto: fp32 on a CPU, on a GPU bf16, else fp16.",
+        rich_help_panel=HOW,
+    ),
+]
+TrainPrecision = Annotated[
+    str,
+    Option(
+        help="Precision of teacher and student: fp32, tf32, bf16, fp16, or auto: fp32 on a CPU, on a GPU bf16, else "
+        "fp32.",
+        rich_help_panel=HOW,
+    ),
+]

@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.cli.requests import custom_options
 from pipelines.devices import local_device
 from pipelines.errors import UserError
+from pipelines.precision import training_precision
 from pipelines.tasks.glue import plain_name
 from pipelines.training.answers import check_place
 from pipelines.training.choices import GENERAL, RANDOM, TEACHER_LAYERS
@@ -44,7 +45,7 @@ def finetune_request(options: dict[str, Any], suffix: str = "") -> FinetuneReque
         recipe=_recipe("finetune", options, suffix),
         revision=options["revision"],
         reading=_reading(options),
-        machine=_machine(options),
+        machine=machine_choice(options),
         overwrite=options["overwrite"],
         named_rows=options["train_rows"],
     )
@@ -76,7 +77,7 @@ def distill_request(options: dict[str, Any], typed: dict[str, Any] | None = None
         losses=loss_choice(options),
         cache=cache_choice(options),
         reading=_reading(options),
-        machine=_machine(options),
+        machine=machine_choice(options),
         overwrite=options["overwrite"],
         named_rows=options["train_rows"],
     )
@@ -113,7 +114,7 @@ def evaluate_request(options: dict[str, Any]) -> EvaluateRequest:
         predictions=options["predictions"],
         max_length=options["max_length"],
         batch_rows=options["batch_size"],
-        machine=_machine({"accumulation": None, "checkpoint_every": 500, **options}),
+        machine=machine_choice({"accumulation": None, "checkpoint_every": 500, **options}),
     )
 
 
@@ -140,6 +141,17 @@ def cache_choice(options: dict[str, Any]) -> CacheChoice:
     return CacheChoice(
         options["cache"], parse_bytes(options["cache_budget"]), options["cache_dir"], options["rebuild_cache"]
     )
+
+
+def machine_choice(options: dict[str, Any]) -> Machine:
+    """The machine behind `--device` and its like; this process uses the GPU that was named from here on.
+
+    Raises:
+        UserError: a device that is not there, or a value that it cannot have.
+    """
+    device = local_device(options["device"])
+    precision = training_precision(options["precision"], device)
+    return Machine(device, precision, options["accumulation"], options["checkpoint_every"])
 
 
 def parse_bytes(text: str | None) -> int | None:
@@ -180,12 +192,6 @@ def _reading(options: dict[str, Any]) -> Reading:
     if rows is None and options["profile"] == "quick":
         rows = QUICK_ROWS
     return Reading(options["max_length"], rows, options["seed"])
-
-
-def _machine(options: dict[str, Any]) -> Machine:
-    return Machine(
-        local_device(options["device"]), options["precision"], options["accumulation"], options["checkpoint_every"]
-    )
 
 
 def _data(options: dict[str, Any]) -> DataChoice:

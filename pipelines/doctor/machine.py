@@ -45,7 +45,7 @@ def check_gpus() -> Finding:
         for number in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(number)
             shown.append(f"cuda:{number} {about.name}, {shown_bytes(about.total_memory)}")
-        bf16 = "with bf16" if torch.cuda.is_bf16_supported() else "without bf16"
+        bf16 = "with bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "without bf16"
         return Finding("gpus", OK, f"{'; '.join(shown)}; {bf16}")
     if driver:
         build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a build for CPUs"

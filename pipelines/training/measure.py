@@ -59,7 +59,10 @@ def stage_cost(stage: Stage, teacher: Teacher | None, batches: list[Batch], mach
         batches: of its data, at least one.
         machine: device and precision.
     """
+    import torch
+
     from distill.optimiser import make_optimiser
+    from distill.precision import Precision, gpu_kernels
     from pipelines.training.loop import train_settings
     from pipelines.training.recipe import StageRecipe
 
@@ -68,7 +71,8 @@ def stage_cost(stage: Stage, teacher: Teacher | None, batches: list[Batch], mach
     teaching = learning = 0.0
     examples = 0
     for number, batch in enumerate(batches):
-        times = _step(trained, teacher, batch, optimiser, machine)
+        with gpu_kernels(Precision(machine.precision), torch.device(machine.device)):
+            times = _step(trained, teacher, batch, optimiser, machine)
         if number == 0 and len(batches) > 1:
             continue  # the first one allocates
         teaching, learning, examples = teaching + times[0], learning + times[1], examples + len(batch)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.settings import PRECISIONS
+from pipelines.precision import check_precision
 from pipelines.training.recipe import MAX_LENGTH, StageRecipe
 from pipelines.training.teaching import CacheChoice, LossChoice
 
@@ -53,7 +53,7 @@ class Machine:
 
     Args:
         device: `cpu` or `cuda`, resolved.
-        precision: of matrix products.
+        precision: of matrix products, resolved: `fp32`, `tf32`, `bf16` or `fp16`.
         accumulation: parts that each process cuts its share of a step into; None for those that the run was begun
             with, or as many as are usual.
         checkpoint_every: steps after which a killed run goes on; an epoch's end is kept in any case.
@@ -68,13 +68,10 @@ class Machine:
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UserError(f"--precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
+        check_precision(self.precision, self.device, training=True)
         for option, value in (("accumulation", self.accumulation), ("checkpoint-every", self.checkpoint_every)):
             if value is not None and value < 1:
                 raise UserError(f"--{option}: expected at least 1, found {value}")
-        if self.precision == "fp16" and self.device == "cpu":
-            raise UserError("--precision fp16: expected a GPU, found --device cpu; use bf16 or fp32")
 
     def check_parts(self, recipe: StageRecipe) -> None:
         """Refuses to cut a step into more parts than it has examples.

@@ -113,6 +113,7 @@ def test_a_cluster_named_in_the_environment_is_joined_too(monkeypatch):
 
 def test_what_runs_in_this_process_needs_its_gpu_here(monkeypatch):
     monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.set_device", lambda _: None)
     assert [local_device(name) for name in ("auto", "cpu", "cuda", "cuda:0")] == ["cuda", "cpu", "cuda", "cuda:0"]
     with pytest.raises(UserError, match="--device cuda:1: expected a CUDA device of that name, found 1; use"):
         local_device("cuda:1")
@@ -134,3 +135,21 @@ def test_without_a_driver_torch_is_not_asked(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", missing)
     monkeypatch.setattr("torch.cuda.is_available", lambda: pytest.fail("torch was asked"))
     assert named_device("auto") == "cpu"
+
+
+def test_a_gpu_by_its_number_becomes_the_process_s_own(monkeypatch):
+    chosen = []
+    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", chosen.append)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert [local_device(name) for name in ("cpu", "cuda", "cuda:1")] == ["cpu", "cuda", "cuda:1"]
+    assert chosen == ["cuda:1"]
+
+
+def test_a_gpu_by_its_number_is_refused_under_torchrun(monkeypatch):
+    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", pytest.fail)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"--device cuda:1: expected cuda under torchrun.*CUDA_VISIBLE_DEVICES"):
+        local_device("cuda:1")
+    assert local_device("cuda") == "cuda"

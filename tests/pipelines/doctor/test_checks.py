@@ -81,7 +81,7 @@ def test_gpus(monkeypatch):
     assert machine.check_gpus().state == WARN
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
     about = SimpleNamespace(name="Some GPU", total_memory=80_000_000_000)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: about)
     assert machine.check_gpus().found == "cuda:0 Some GPU, 80.0 GB; with bf16"

@@ -125,8 +125,16 @@ def test_more_parts_than_examples(parts, tmp_path):
         (distill, ("--batch-size-intermediate", "0"), "--batch-size-intermediate: expected at least 1, found 0"),
         (run, ("--lr-finetune", "-1"), "--lr-finetune: expected a learning rate between 0 and 1, found -1"),
         (run, ("--epochs-finetune", "0"), "--epochs-finetune: expected at least 1, found 0"),
-        (run, ("--train-precision", "fp8"), "--train-precision: expected one of fp32, bf16, fp16, found 'fp8'"),
-        (run, ("--augment-precision", "fp8"), "--augment-precision: expected one of fp32, bf16, fp16, found 'fp8'"),
+        (
+            run,
+            ("--train-precision", "fp8"),
+            "--train-precision: expected one of auto, fp32, tf32, bf16, fp16, found 'fp8'",
+        ),
+        (
+            run,
+            ("--augment-precision", "fp8"),
+            "--augment-precision: expected one of auto, fp32, tf32, bf16, fp16, found 'fp8'",
+        ),
         (run, ("--train-precision", "fp16"), "--train-precision fp16: expected a GPU, found --device cpu"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
