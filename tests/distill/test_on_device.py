@@ -1,0 +1,110 @@
+"""Training on a device: on a GPU as on the CPU, where every one of these tests runs, too."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from distill.evaluation import predict
+from distill.losses import LossSettings
+from distill.objectives import IntermediateStage, PredictionStage
+from distill.precision import Precision, resolve_precision
+from distill.shards import Position
+from distill.teacher import Wanted
+from distill.training import train
+from distill.training_settings import Hooks, TrainSettings
+from tests.devices import DEVICES, expected_precision
+from tests.distill.data import open_stream
+from tests.distill.models import tiny_encoder
+from tests.distill.runs import losses, tiny_pair, tiny_targets
+
+on_devices = pytest.mark.parametrize("device", DEVICES)
+
+
+class StoppedError(Exception):
+    """What ends a run in the middle."""
+
+
+def run(data, folder, device, kind=IntermediateStage, cache=None, stop=None, **changes):
+    """Trains a tiny student without dropout on a device; gives the stage and its teacher."""
+    if device not in ("cpu", "cuda"):
+        torch.cuda.set_device(device)  # as the training verbs do
+    student, teacher = tiny_pair(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    teacher.model.to(device)
+    stage, stream = kind(student, teacher, LossSettings()), open_stream(data)
+
+    def progress(now) -> None:
+        if now.step == stop:
+            raise StoppedError
+
+    usual = {"epochs": 2, "learning_rate": 1e-2, "log_every": 1, "checkpoint_every": 4, "cpu": device == "cpu"}
+    settings = TrainSettings(**(usual | changes))
+    train(stage, stream, tiny_targets(teacher, stream, cache), folder, settings, Hooks(progress))
+    return stage, teacher
+
+
+@on_devices
+def test_student_and_teacher_are_there_and_auto_is_recorded(data, tmp_path, device):
+    stage, teacher = run(data, tmp_path, device, max_steps=1)
+    wanted = torch.device(device if device != "cuda" else f"cuda:{torch.cuda.current_device()}")
+    assert {value.device for value in stage.state_dict().values()} == {wanted}
+    batch = next(iter(open_stream(data).batches(Position())))
+    assert {states.device for states in teacher.targets(batch, Wanted(states=True)).hidden} == {wanted}
+    [state] = tmp_path.glob("step-*/state.json")
+    assert json.loads(state.read_text())["run"]["precision"] == expected_precision(device)
+    assert resolve_precision(Precision.AUTO, wanted) == expected_precision(device)
+
+
+@on_devices
+@pytest.mark.parametrize("kind", [IntermediateStage, PredictionStage])
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("tf32", 1e-2), ("bf16", 0.05)])
+def test_losses_are_those_of_the_cpu(data, tmp_path, device, kind, precision, tolerance):
+    if device == "cpu" and precision == "tf32":
+        precision = "fp32"
+    run(data, tmp_path / "here", device, kind, max_steps=4, precision=Precision(precision))
+    run(data, tmp_path / "cpu", "cpu", kind, max_steps=4, precision=Precision.FP32)
+    assert losses(tmp_path / "here") == pytest.approx(losses(tmp_path / "cpu"), rel=tolerance)
+
+
+@on_devices
+def test_a_run_goes_on_there_with_a_cache(data, tmp_path, device):
+    with pytest.raises(StoppedError):
+        run(data, tmp_path / "stopped", device, cache=tmp_path / "a", stop=18)
+    run(data, tmp_path / "stopped", device, cache=tmp_path / "a")
+    run(data, tmp_path / "whole", device, cache=tmp_path / "b")
+    assert len(losses(tmp_path / "stopped")) == 26
+    # A GPU adds up in any order, so the two are close, not equal.
+    tolerance = 0 if device == "cpu" else 2e-2
+    assert losses(tmp_path / "stopped") == pytest.approx(losses(tmp_path / "whole"), rel=tolerance, abs=0)
+
+
+@on_devices
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_attention_is_not_cudnn_s(data, tmp_path, device, precision):
+    """Neither the student's, forward and back, nor the teacher's."""
+    kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device != "cpu")
+    with profile(activities=kinds) as seen:
+        run(data, tmp_path, device, PredictionStage, max_steps=2, precision=Precision(precision))
+    names = {event.key for event in seen.key_averages()}
+    assert "aten::scaled_dot_product_attention" in names
+    assert not [name for name in names if "cudnn" in name.lower() and "attention" in name.lower()]
+
+
+@on_devices
+def test_predictions_are_those_of_the_cpu(data, device):
+    here, _ = predict(tiny_encoder().to(device), open_stream(data), Precision.FP32)
+    half, _ = predict(tiny_encoder().to(device), open_stream(data), Precision.BF16)
+    there, _ = predict(tiny_encoder(), open_stream(data), Precision.FP32)
+    np.testing.assert_allclose(here, there, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(half, there, atol=0.1 * np.abs(there).max())
+
+
+@on_devices
+def test_a_cpu_trains_after_a_gpu_in_one_process(data, tmp_path, device):
+    run(data, tmp_path / "there", device, max_steps=1)
+    stage, _ = run(data, tmp_path / "here", "cpu", max_steps=1)
+    assert {value.device.type for value in stage.state_dict().values()} == {"cpu"}
