@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ class Augmenter:
         Args:
             model: a folder or a name on the hub.
             glove: a vectors file or name (see `glove.load_vectors`), or None.
-            preset_name: `paper`, `fast`, `algorithm1` or `official`.
+            preset_name: `paper`, `fast`, `algorithm1`, `official` or `texts`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             precision: `fp32`, `tf32`, `bf16`, `fp16`, or `auto`: fp32 on a CPU, bf16 or else fp16 on a GPU.
             batch_tokens: tokens in one forward pass; None for 2,048 on a CPU and by the memory of a GPU.
@@ -119,6 +120,8 @@ class Augmenter:
         candidate_settings, draw_settings = preset(preset_name, **settings)
         vectors = load_vectors(glove) if glove is not None else None
         files = find_model(str(model), revision)
+        if files.warning:
+            warnings.warn(files.warning, stacklevel=2)
         masked_lm = load_masked_lm(files, device, precision, candidate_settings.punctuation)
         return cls(masked_lm, vectors, candidate_settings, batch_tokens, draw_settings)
 

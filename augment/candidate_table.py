@@ -17,6 +17,7 @@ WORD = pa.struct(
         pa.field("scores", pa.list_(pa.float32())),
     ]
 )
+OWN_CASE = b"own_case"
 SCHEMA = pa.schema(
     [
         pa.field("text_id", pa.binary(16)),
@@ -42,6 +43,8 @@ class Candidates:
         spellings: distinct replacements as the vocabulary has them.
         errors: text number -> why a text could not be worked on; such a text has no words.
         counts: what was done, by name.
+        protected: entry of `protect` -> words that it keeps.
+        own_case: for each of SOURCES whether its replacements keep their own case, as those of a cased vocabulary do.
     """
 
     texts: list[str]
@@ -55,6 +58,8 @@ class Candidates:
     spellings: list[str]
     errors: dict[int, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    protected: dict[str, int] = field(default_factory=dict)
+    own_case: tuple[bool, ...] = (False, False)
 
     def of_word(self, word: int) -> list[tuple[str, float]]:
         """Replacements and scores of one word, best first."""
@@ -70,8 +75,9 @@ def to_arrow(candidates: Candidates, text_ids: list[bytes]) -> pa.Table:
         text_ids: T digests of 16 bytes.
 
     Returns:
-        One row for each text, in order.
+        One row for each text, in order; the schema's metadata names the sources with `own_case`, if there are any.
     """
+    cased = [name for name, own in zip(SOURCES, candidates.own_case, strict=True) if own]
     offsets = pa.array(candidates.offsets.astype(np.int32))
     replacements = pa.DictionaryArray.from_arrays(
         pa.array(candidates.codes), pa.array(candidates.spellings, pa.string())
@@ -94,7 +100,7 @@ def to_arrow(candidates: Candidates, text_ids: list[bytes]) -> pa.Table:
             pa.ListArray.from_arrays(pa.array(candidates.text_offsets.astype(np.int32)), words),
             pa.array([candidates.errors.get(row) for row in range(len(candidates.texts))], pa.string()),
         ],
-        schema=SCHEMA,
+        schema=SCHEMA.with_metadata({OWN_CASE: ",".join(cased)}) if cased else SCHEMA,
     )
 
 
@@ -117,6 +123,7 @@ def from_arrow(table: pa.Table) -> Candidates:
     sources = words.field("source").dictionary_encode()
     names = [SOURCES.index(name) for name in sources.dictionary.to_pylist()]
     errors = {row: error for row, error in enumerate(table.column("error").to_pylist()) if error is not None}
+    cased = (table.schema.metadata or {}).get(OWN_CASE, b"").decode().split(",")
     return Candidates(
         table.column("text").to_pylist(),
         text_offsets,
@@ -130,6 +137,7 @@ def from_arrow(table: pa.Table) -> Candidates:
         words.field("scores").flatten().to_numpy(),
         encoded.dictionary.to_pylist(),
         errors,
+        own_case=tuple(name in cased for name in SOURCES),
     )
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from augment.candidate_table import SOURCES, Candidates
+from augment.casing import is_cased
+from augment.characters import is_cjk
+from augment.kept import Sorted, WordSorter, kept_counts, protected_by_entry
 from augment.masked_copies import CopyGroup, Masked, SpecialIds, copy_sizes, masked_copies
+from augment.masked_lm import CJK_ONLY
 from augment.proposals import Proposals
-from augment.protected import Protected
 from augment.similar import SimilarWords
-from augment.words import Word, WordedText, eligibility
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from augment.masked_lm import MaskedLM
     from augment.presets import CandidateSettings
+    from augment.words import Word, WordedText
     from glove import WordVectors
 
 MLM, GLOVE = (SOURCES.index(name) for name in SOURCES)
+VECTORS_ASKED = 10_000  # words whose case tells whether vectors are cased
 
 
 class Slot(NamedTuple):
@@ -46,9 +51,6 @@ class CandidateFinder:
         settings: what decides the candidates.
         batch_tokens: tokens in one forward pass.
         threads: cores that look for neighbours; None for all.
-
-    Raises:
-        AugmentError: a protected entry without words.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class CandidateFinder:
         self._vectors, self._threads = vectors, threads
         self.similar = SimilarWords(vectors, model.splitter, settings.k, settings.punctuation, threads)
         self.special = SpecialIds(model.cls_id, model.sep_id, model.mask_id, model.window)
-        self._eligible, self._protected = eligibility(settings), Protected(settings.protect, model.splitter)
+        self._sorter = WordSorter(settings)
+        cased = model.vocabulary.cased
+        self._own_case = (cased, cased and vectors is not None and _has_case(vectors))
 
     def __reduce__(self) -> tuple[type[CandidateFinder], tuple[Any, ...]]:
         # What is looked up and compiled along the way is made again, not pickled.
@@ -88,16 +92,20 @@ class CandidateFinder:
         """
         worded = self.model.splitter.split(texts)
         errors = self._too_long(worded)
-        slots = [
-            slot for number, text in enumerate(worded) if number not in errors for slot in self.slots(number, text)
-        ]
+        words = {number: self._sorter.sort(text) for number, text in enumerate(worded) if number not in errors}
+        slots = [slot for number, found in words.items() for slot in _slots(number, worded[number], found)]
         groups = self._copies(worded, slots, partners)
         excluded = self.excluded((worded[slot.text], slot.word) for slot in slots)
         proposals = Proposals(self.model, len(slots), self.settings.k, excluded)
         proposals.run(groups, self.batch_tokens)
         errors.update(proposals.errors)
-        counts = {**_copy_counts(groups), "split_batches": proposals.split_batches}
-        return self._assemble(worded, slots, proposals, errors, counts)
+        counts = {
+            **_copy_counts(groups),
+            **kept_counts(words.values()),
+            "split_batches": proposals.split_batches,
+        }
+        protected = protected_by_entry((found.protected for found in words.values()), self.settings.protect)
+        return replace(self._assemble(worded, slots, proposals, errors, counts), protected=protected)
 
     def slots(self, number: int, text: WordedText) -> list[Slot]:
         """The words of a text that may be replaced.
@@ -106,12 +114,7 @@ class CandidateFinder:
             number: the text's number, to be written into the slots.
             text: the text.
         """
-        protected = self._protected.places(text)
-        return [
-            Slot(number, index, word)
-            for index, word in enumerate(text.words)
-            if index not in protected and self._eligible(text.spelling(word))
-        ]
+        return _slots(number, text, self._sorter.sort(text))
 
     def count(self, texts: Sequence[str], partners: Sequence[str] | None = None) -> dict[str, int]:
         """What `find` would do, without the masked LM.
@@ -168,22 +171,30 @@ class CandidateFinder:
         return [None] * len(worded)
 
     def excluded(self, words: Iterable[tuple[WordedText, Word]]) -> np.ndarray | None:
-        """Vocabulary ids that must not be proposed for some words: with `exclude_original` the word in any case.
+        """What must not be proposed for some words: all but CJK for CJK; with `exclude_original` the word in any case.
 
         Args:
             words: M words with their texts.
 
         Returns:
-            int64 (M, E), -1 where a word has fewer; None where nothing is excluded.
+            int64 (M, E) as `MaskedLM.propose` reads it; None where nothing is excluded.
         """
-        if not self.settings.exclude_original:
+        rows = [self._barred(text, word) for text, word in words]
+        if not any(rows):
             return None
-        same = self.model.vocabulary.same_word
-        rows = [same(text.ids[word.token], text.spelling(word)) if word.single_piece else () for text, word in words]
         found = np.full((len(rows), max(map(len, rows), default=0)), -1, dtype=np.int64)
         for row, ids in zip(found, rows, strict=True):
             row[: len(ids)] = ids
         return found
+
+    def _barred(self, text: WordedText, word: Word) -> tuple[int, ...]:
+        if not word.single_piece:
+            return ()
+        spelling = text.spelling(word)
+        barred = (CJK_ONLY,) if is_cjk(spelling) else ()
+        if not self.settings.exclude_original:
+            return barred
+        return (*barred, *self.model.vocabulary.same_word(text.ids[word.token], spelling))
 
     def _assemble(
         self,
@@ -226,6 +237,7 @@ class CandidateFinder:
             [spellings.spelling(int(number)) for number in used],
             errors,
             {**counts, **_word_counts(sources, sizes), "texts": len(worded), "failed_texts": len(errors)},
+            own_case=self._own_case,
         )
 
 
@@ -243,6 +255,14 @@ class _Spellings:
 
     def spelling(self, number: int) -> str:
         return self._tokens[number] if number < len(self._tokens) else self._added[number - len(self._tokens)]
+
+
+def _slots(number: int, text: WordedText, words: Sorted) -> list[Slot]:
+    return [Slot(number, place, text.words[place]) for place in words.free]
+
+
+def _has_case(vectors: WordVectors) -> bool:
+    return is_cased(vectors.word(row) for row in range(min(len(vectors), VECTORS_ASKED)))
 
 
 def _masked_words(slots: Sequence[Slot], texts: int, first: int = 0) -> list[list[Masked]]:

@@ -14,7 +14,7 @@ from augment.errors import AugmentError, is_of_machine
 from augment.last_layer import EncoderAtPositions
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
 from augment.precision import PRECISIONS, default_batch_tokens, gpu_kernels
-from augment.top_k import top_probabilities
+from augment.top_k import first_of_each, top_probabilities
 from augment.vocabulary import Vocabulary, read_vocabulary
 from augment.words import WordSplitter
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from augment.model_files import ModelFiles
 
 IMPORTED_BY = os.getpid()  # a process forked later has another id
+CJK_ONLY = -2  # in `exclude`: bars all that is no CJK character
 HEAD_ROWS = 256  # masked positions whose logits exist at once: 256 x 30,522 x 4 bytes = 31 MB
 
 
@@ -96,6 +97,7 @@ class MaskedLM:
         proposable = torch.from_numpy(self.vocabulary.proposable)
         # added to the logits before the top is taken: 0 for words, -inf for all that is never proposed
         self._barred = torch.where(proposable, 0.0, -torch.inf).to(self.device)
+        self._barred_but_cjk = torch.where(torch.from_numpy(self.vocabulary.cjk), 0.0, -torch.inf).to(self.device)
 
     def __reduce__(self) -> tuple[Callable[..., MaskedLM], tuple[Any, ...]]:
         return self._again
@@ -113,12 +115,14 @@ class MaskedLM:
         Args:
             copies: masked copies of texts.
             k: words for each position.
-            exclude: int64 (M, E) vocabulary ids never proposed at each masked position; -1 where there are fewer.
+            exclude: int64 (M, E) vocabulary ids never proposed at each masked position, or CJK_ONLY for all but
+                CJK characters; -1 where there are fewer.
 
         Returns:
             ids int32 (M, k) and probabilities float32 (M, k), best first, for the M masked positions in the
-            order of the copies. The probability is that of the softmax over the whole vocabulary, rounded to 3
-            significant digits; ties stand by vocabulary id. -1 and 0 fill up where there are fewer than k words.
+            order of the copies; of words that differ in case only the best. The probability is that of the softmax
+            over the whole vocabulary, rounded to 3 significant digits; ties stand by vocabulary id. -1 and 0 fill up
+            where there are fewer than k words.
 
         Raises:
             FloatingPointError: the model gave no finite logits.
@@ -135,6 +139,7 @@ class MaskedLM:
         found = []
         hidden = self._encoder.hidden(arguments, positions)  # (M, H)
         excluded = None if exclude is None else torch.from_numpy(exclude).to(self.device)
+        forms = self.vocabulary.most_forms
         for start in range(0, len(hidden), HEAD_ROWS):
             rows = slice(start, start + HEAD_ROWS)
             logits = self._encoder.logits(hidden[rows]).float()  # (m, V)
@@ -143,10 +148,10 @@ class MaskedLM:
                 raise FloatingPointError("the masked LM gave logits that are not finite")
             logits += self._barred
             if excluded is not None:
-                _bar(logits, excluded[rows])
-            found.append(top_probabilities(logits, normaliser, k))
-        ids, probabilities = zip(*found, strict=True)
-        return np.concatenate(ids), np.concatenate(probabilities)
+                _bar(logits, excluded[rows], self._barred_but_cjk)
+            found.append(top_probabilities(logits, normaliser, k * forms))
+        ids, probabilities = map(np.concatenate, zip(*found, strict=True))
+        return (ids, probabilities) if forms == 1 else first_of_each(ids, probabilities, self.vocabulary.lower_case, k)
 
     def _arguments(self, copies: Copies) -> dict[str, Tensor]:
         ids = torch.from_numpy(copies.ids)
@@ -253,9 +258,11 @@ def _positions(config: Any) -> int:
     return positions - int(config.pad_token_id) - 1 if config.model_type == "mpnet" else positions
 
 
-def _bar(logits: Tensor, excluded: Tensor) -> None:
+def _bar(logits: Tensor, excluded: Tensor, but_cjk: Tensor) -> None:
     rows, columns = torch.nonzero(excluded >= 0, as_tuple=True)
     logits[rows, excluded[rows, columns]] = -torch.inf
+    rows = torch.nonzero((excluded == CJK_ONLY).any(dim=1))[:, 0]
+    logits[rows] += but_cjk
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:

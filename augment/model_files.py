@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from augment.casing import is_cased
 from augment.errors import AugmentError
 from augment.hub import download_model
 from augment.weight_files import check_weights
@@ -29,12 +30,14 @@ class ModelFiles:
         folder: where its files lie.
         revision: the hub's commit, if it came from there.
         fingerprint: sha256 over names and contents of configuration, tokenizer and weights.
+        warning: what a user should know of it, or None.
     """
 
     name: str
     folder: Path
     revision: str | None
     fingerprint: str
+    warning: str | None = None
 
 
 def find_model(name: str, revision: str | None = None) -> ModelFiles:
@@ -52,7 +55,7 @@ def find_model(name: str, revision: str | None = None) -> ModelFiles:
     """
     folder, commit = locate_model(name, revision)
     check_folder(folder, name)
-    return ModelFiles(name, folder, commit, folder_fingerprint(folder))
+    return ModelFiles(name, folder, commit, folder_fingerprint(folder), case_warning(folder, name))
 
 
 def locate_model(name: str, revision: str | None = None, what: str = "masked LM") -> tuple[Path, str | None]:
@@ -122,6 +125,41 @@ def check_folder(folder: Path, name: str) -> None:
             "tokenizer.json into the folder"
         )
     check_weights(folder, name, model_type)
+
+
+def case_warning(folder: Path, name: str) -> str | None:
+    """Warns of a cased vocabulary whose tokenizer lower-cases every text, as transformers' default is.
+
+    Args:
+        folder: a folder that `check_folder` accepts.
+        name: what to call it in messages.
+
+    Returns:
+        The warning; None where there is nothing to say.
+    """
+    settings = folder / "tokenizer_config.json"
+    told = _read_json(settings, name).get("do_lower_case") if settings.exists() else None
+    if (folder / "tokenizer.json").exists():
+        tokenizer = _read_json(folder / "tokenizer.json", name)
+        words, lowers = list(tokenizer["model"].get("vocab", {})), _lowers(tokenizer.get("normalizer"))
+    else:
+        words, lowers = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n"), True
+    lowers = lowers if told is None else bool(told)
+    if not lowers or not is_cased(word for word in words if not word.startswith(("[", "##"))):
+        return None
+    return (
+        f"masked LM {name}: its vocabulary is cased, but its tokenizer lower-cases all it reads"
+        f"{', for nothing says otherwise' if told is None else ''}; if the model was trained on cased text, put "
+        '{"do_lower_case": false} into its tokenizer_config.json'
+    )
+
+
+def _lowers(normalizer: Any) -> bool:
+    """Whether a normalizer of tokenizer.json lower-cases: BERT's own, or one step of a sequence."""
+    if not isinstance(normalizer, dict):
+        return False
+    steps = normalizer.get("normalizers") or []
+    return bool(normalizer.get("lowercase")) or normalizer.get("type") == "Lowercase" or any(map(_lowers, steps))
 
 
 def _serves_as_vocabulary(folder: Path, model_type: str, tokenizer_class: str) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from math import inf
 from numbers import Integral, Real
 from typing import Any
+from unicodedata import category
 
 from augment.errors import AugmentError
 
@@ -17,7 +18,7 @@ CONTEXTS = ("original", "running")
 SEGMENTS = ("none", "partner", "self")
 PAIRS = ("joint", "first", "second", "each")
 DUPLICATES = ("keep", "redraw", "drop")
-PRESETS = ("paper", "fast", "algorithm1", "official")
+PRESETS = ("paper", "fast", "algorithm1", "official", "texts")
 MAX_K = 1000
 OFFICIAL_N = {"cola": 30, "mrpc": 30, "stsb": 30, "rte": 30, "sst2": 20, "qnli": 20, "qqp": 10, "mnli": 10}
 
@@ -36,8 +37,9 @@ class CandidateSettings:
         exclude_original: removes the word itself, in any case, from its masked-LM candidates.
         skip_stopwords: keeps stop words and words that are not purely of the letters a-z.
         punctuation: makes punctuation eligible, to be replaced and to be proposed.
-        protect: words or phrases (compared without case) or `/regular expressions/` (searched in single words)
+        protect: words or phrases (compared without case) or `/regular expressions/` (searched in the whole text)
             that are never replaced.
+        keep_whole: keeps words that are written together (`don't`, `12:30`, addresses, markers) and digits.
         max_words: a text with more words is rejected.
 
     Raises:
@@ -52,6 +54,7 @@ class CandidateSettings:
     skip_stopwords: bool = False
     punctuation: bool = False
     protect: tuple[str, ...] = ()
+    keep_whole: bool = False
     max_words: int = 5000
 
     def __post_init__(self) -> None:
@@ -60,16 +63,12 @@ class CandidateSettings:
         _require_choice("segment", self.segment, SEGMENTS)
         _require(_integer(self.mask_spacing, 0), "mask_spacing", "0 (off) or a distance in words", self.mask_spacing)
         _require(_integer(self.max_words, 1), "max_words", "an integer of at least 1", self.max_words)
-        _require(not isinstance(self.protect, str), "protect", "a tuple of words", repr(self.protect))
         if self.context == "running" and self.mask_spacing:
             raise AugmentError(
                 "mask_spacing masks several words of the original text in one pass, context running masks one "
                 "word of a changing text: use one of the two"
             )
-        for entry in self.protect:
-            _require(isinstance(entry, str) and bool(entry.strip()), "protect", "words", repr(entry))
-            if is_regex(entry):
-                _check_regex(entry)
+        check_protected(self.protect)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def preset(name: str, task: str | None = None, **overrides: Any) -> tuple[Candid
     """Settings of a preset, with single fields replaced.
 
     Args:
-        name: `paper`, `fast` (`paper` with mask_spacing 8), `algorithm1` or `official`.
+        name: `paper`, `fast` (`paper` with mask_spacing 8), `algorithm1`, `official` or `texts`.
         task: the task's name; the published code's N depends on it.
         overrides: values for fields of either class; None leaves the preset's.
 
@@ -126,11 +125,32 @@ def preset(name: str, task: str | None = None, **overrides: Any) -> tuple[Candid
     elif name == "official":
         candidates = CandidateSettings(k=15, segment="self", skip_stopwords=True)
         draw = DrawSettings(n=OFFICIAL_N.get(task or "", 20), pairs="each", duplicates="drop")
+    elif name == "texts":
+        candidates = CandidateSettings(exclude_original=True, keep_whole=True)
+        draw = DrawSettings(duplicates="redraw")
     given = {field: value for field, value in overrides.items() if value is not None}
     unknown = given.keys() - {field.name for field in (*fields(CandidateSettings), *fields(DrawSettings))}
     if unknown:
         raise AugmentError(f"no setting is named {', '.join(sorted(unknown))}")
     return _replaced(candidates, given), _replaced(draw, given)
+
+
+def check_protected(entries: tuple[str, ...]) -> None:
+    """Refuses what cannot be an entry of `protect`.
+
+    Args:
+        entries: words, phrases and `/regular expressions/`.
+
+    Raises:
+        AugmentError: no tuple, an entry without words, or no regular expression.
+    """
+    _require(not isinstance(entries, str), "protect", "a tuple of words", repr(entries))
+    for entry in entries:
+        _require(isinstance(entry, str) and bool(entry.strip()), "protect", "words", repr(entry))
+        if is_regex(entry):
+            _check_regex(entry)
+        elif all(category(character)[0] in "CMZ" for character in entry):
+            raise AugmentError(f"protect: expected words, found none in {entry!r}; leave it out")
 
 
 def is_regex(pattern: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+from augment.characters import is_cjk
 from augment.vocabulary import is_proposable
 from glove import similar_words
 
@@ -48,19 +49,26 @@ class SimilarWords:
             words: Q words as their texts spell them.
 
         Returns:
-            For each word its neighbours and cosines, best first; an empty list for a word without vector.
+            For each word its neighbours and cosines, best first; an empty list for a word without vector. Those of
+            a CJK character are CJK characters.
         """
         if self._vectors is None:
             return [[] for _ in words]
         if len(self._known) > REMEMBERED:
             self._known.clear()
         missing = sorted(set(words) - self._known.keys())
-        if missing:
-            found = similar_words(self._vectors, missing, self._k, self._accept, self._threads)
-            for word, neighbours in zip(missing, found, strict=True):
+        for some, accept in (
+            ([word for word in missing if not is_cjk(word)], self._accept),
+            ([word for word in missing if is_cjk(word)], self._accept_cjk),
+        ):
+            found = similar_words(self._vectors, some, self._k, accept, self._threads) if some else []
+            for word, neighbours in zip(some, found, strict=True):
                 scores = array("f", [score for _, score in neighbours])
                 self._known[word] = " ".join([neighbour for neighbour, _ in neighbours]), scores
         return [list(zip(near.split(), scores, strict=True)) for near, scores in map(self._known.__getitem__, words)]
+
+    def _accept_cjk(self, word: str) -> bool:
+        return is_cjk(word) and self._accept(word)
 
     def _accept(self, word: str) -> bool:
         return is_proposable(word, self._splitter, self._punctuation)

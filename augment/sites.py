@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from augment.candidate_table import SOURCES
-from augment.casing import apply_case, case_pattern
+from augment.casing import PATTERNS, apply_case, case_pattern, own_case_pattern
 
 if TYPE_CHECKING:
     from augment.candidate_table import Candidates
@@ -70,28 +70,31 @@ class Sites:
         Returns:
             int64 (D,).
         """
-        key = codes.astype(np.int64) * 4 + patterns
+        key = codes.astype(np.int64) * PATTERNS + patterns
         spellings = self.candidates.spellings
-        table = np.zeros(4 * len(spellings), dtype=np.int64)
-        used = np.zeros(4 * len(spellings), dtype=bool)
+        table = np.zeros(PATTERNS * len(spellings), dtype=np.int64)
+        used = np.zeros(PATTERNS * len(spellings), dtype=bool)
         used[key] = True
         for entry in np.flatnonzero(used):
-            table[entry] = self.pool.number(apply_case(spellings[entry // 4], int(entry % 4)))
+            table[entry] = self.pool.number(apply_case(spellings[entry // PATTERNS], int(entry % PATTERNS)))
         return table[key]
 
 
-def find_sites(candidates: Candidates, running: bool = False) -> Sites:
+def find_sites(candidates: Candidates, running: bool = False, kept: np.ndarray | None = None) -> Sites:
     """Lists the places where something can be drawn.
 
     Args:
         candidates: of T texts.
         running: whether masked-LM words count as sites although their candidates are not in the table.
+        kept: bool (W,) words that stay all the same; None for none.
 
     Returns:
         The sites, in order of text and position.
     """
     sizes = np.diff(candidates.offsets)
     usable = (sizes > 0) | (candidates.sources == MLM) if running else sizes > 0
+    if kept is not None:
+        usable &= ~kept
     words = np.flatnonzero(usable)
     offsets = np.concatenate([[0], np.cumsum(usable)])[candidates.text_offsets]
     starts, ends = candidates.starts[words], candidates.ends[words]
@@ -102,6 +105,7 @@ def find_sites(candidates: Candidates, running: bool = False) -> Sites:
     known: dict[str, tuple[int, int]] = {}
     place = site = 0
     start_list, end_list = starts.tolist(), ends.tolist()
+    own_case = np.array(candidates.own_case)[candidates.sources[words]].tolist()
     for text, last in zip(candidates.texts, offsets[1:].tolist(), strict=True):
         cursor = 0
         while site < last:
@@ -110,6 +114,8 @@ def find_sites(candidates: Candidates, running: bool = False) -> Sites:
             if spelling not in known:
                 known[spelling] = pool.number(spelling), case_pattern(spelling)
             originals[site], patterns[site] = known[spelling]
+            if own_case[site]:
+                patterns[site] = own_case_pattern(spelling, text, start)
             pieces[place], pieces[place + 1] = pool.number(text[cursor:start]), originals[site]
             cursor, site, place = end, site + 1, place + 2
         pieces[place] = pool.number(text[cursor:])

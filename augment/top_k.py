@@ -42,6 +42,28 @@ def top_probabilities(logits: Tensor, normaliser: Tensor, k: int) -> tuple[np.nd
     return np.ascontiguousarray(ids), np.ascontiguousarray(rounded)
 
 
+def first_of_each(ids: np.ndarray, scores: np.ndarray, numbers: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k best entries of each row of which no two share a number.
+
+    Args:
+        ids: int32 (M, n), best first, -1 where there is none.
+        scores: float32 (M, n).
+        numbers: int64 (V,) of every id.
+        k: entries wanted.
+
+    Returns:
+        ids int32 (M, k) and scores float32 (M, k); -1 and 0 fill up.
+    """
+    number = np.where(ids >= 0, numbers[ids], -1)
+    order = np.argsort(number, axis=1, kind="stable")
+    ordered = np.take_along_axis(number, order, axis=1)
+    again = np.zeros(ids.shape, dtype=bool)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    ids, scores = np.where(again, -1, ids), np.where(again, np.float32(0), scores)
+    place = np.argsort(ids < 0, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(ids, place, axis=1), np.take_along_axis(scores, place, axis=1)
+
+
 def _two_step(logits: Tensor, wanted: int) -> tuple[Tensor, Tensor]:
     """The `wanted` largest of each row: they all lie in the `wanted` groups with the largest maxima."""
     rows, size = logits.shape

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from augment.casing import is_cased
+from augment.characters import is_cjk
 from augment.words import WordSplitter, has_letter_or_digit
 from glove import fold_case
 
@@ -40,6 +42,27 @@ class Vocabulary:
         read, written = fold_case(self.tokens[token]), fold_case(spelling)
         ids = self._by_fold.get(read, ())
         return ids if read == written else (*ids, *self._by_fold.get(written, ()))
+
+    @cached_property
+    def cased(self) -> bool:
+        """Whether it tells `paris` from `Paris`."""
+        return is_cased(self.tokens[index] for index in np.flatnonzero(self.proposable))
+
+    @cached_property
+    def cjk(self) -> np.ndarray:
+        """Bool (V,): the proposable words that are a CJK character."""
+        return np.array([may and is_cjk(token) for token, may in zip(self.tokens, self.proposable, strict=True)])
+
+    @cached_property
+    def lower_case(self) -> np.ndarray:
+        """int64 (V,): a number that ids share if their spellings differ in case only."""
+        numbers: dict[str, int] = {}
+        return np.array([numbers.setdefault(token.lower(), len(numbers)) for token in self.tokens], dtype=np.int64)
+
+    @cached_property
+    def most_forms(self) -> int:
+        """The most proposable ids that differ in case only; 1 where every word has one spelling."""
+        return int(np.bincount(self.lower_case[self.proposable]).max(initial=1))
 
     @cached_property
     def _by_fold(self) -> dict[str, tuple[int, ...]]:

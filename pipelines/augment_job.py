@@ -40,6 +40,7 @@ class Outcome:
         rows, bytes: of the augmented shards.
         rejected: rows in rejected.parquet.
         fresh: parts made by this command; 0 if all was done before.
+        protected: entry of `--protect` -> words that it kept.
     """
 
     storage: Storage
@@ -51,6 +52,7 @@ class Outcome:
     bytes: int
     rejected: int
     fresh: int
+    protected: dict[str, int]
 
 
 def run_augment(request: AugmentRequest, reporter: Reporter) -> Outcome:
@@ -206,6 +208,7 @@ def finish_job(
         sum(record.bytes for record in drawn),
         len(rejects),
         fresh,
+        {**(first.protected(found) if first is not None else {}), **second.protected(drawn)},
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from augment.candidate_table import SCHEMA, to_arrow
+from augment.candidate_table import to_arrow
 from pipelines.hardware import worker_hardware
 from pipelines.job import described
 from pipelines.memory import return_free_memory
@@ -58,7 +58,7 @@ class CandidateWorker:
         partners = texts.column("partner").to_pylist() if job.with_partner else None
         candidates = self._finder.find(texts.column("text").to_pylist(), partners)
         table = to_arrow(candidates, texts.column("text_id").to_pylist())
-        schema = SCHEMA.with_metadata({b"tinyaug": described(job)})
+        schema = table.schema.with_metadata({**(table.schema.metadata or {}), b"tinyaug": described(job)})
         with self._storage.writing(stage.names.data(part)) as raw:
             sink = CountingSink(raw)
             with open_writer(sink, schema) as writer:
@@ -76,6 +76,7 @@ class CandidateWorker:
             stage.settings_hash,
             candidates.counts,
             hardware=self._hardware,
+            protected=candidates.protected,
         )
         write_record(self._storage, stage.names, record)
         return_free_memory()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from augment.assemble import EDIT
-from pipelines.records import FORMAT_VERSION, Record, ShardNames
+from pipelines.records import FORMAT_VERSION, Record, ShardNames, merge_count_maps
 from pipelines.tasks import METADATA_KEY, Label, Task, features_metadata
 
 if TYPE_CHECKING:
@@ -86,6 +86,21 @@ class Stage:
     def computes(self) -> bool:
         """Whether a model computes in it, whose last digits depend on the hardware."""
         return self.name == CANDIDATES or self.job.running
+
+    @property
+    def protect(self) -> tuple[str, ...]:
+        """Entries of `--protect` that this stage applies."""
+        settings = self.job.identity.settings
+        return settings.candidates.protect if self.name == CANDIDATES or self.job.running else settings.protect_more
+
+    def protected(self, records: list[Record]) -> dict[str, int]:
+        """Words that each of them kept, in the order they were given in.
+
+        Args:
+            records: of all parts of the stage.
+        """
+        found = merge_count_maps([record.protected for record in records])
+        return {entry: found.get(entry, 0) for entry in self.protect}
 
     def make_worker(self) -> Worker:
         """Builds the worker: loads models, opens files."""

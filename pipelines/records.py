@@ -28,6 +28,7 @@ class Record:
         counts: what was done, by name.
         rejects: examples that failed, as they will stand in rejected.parquet.
         hardware: the kind of hardware that a model computed on; None where none did, or from before it was recorded.
+        protected: entry of `--protect` -> words that it kept; entries that kept none are left out.
     """
 
     stage: str
@@ -42,6 +43,7 @@ class Record:
     counts: dict[str, int]
     rejects: list[dict[str, Any]] = field(default_factory=list)
     hardware: str | None = None
+    protected: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

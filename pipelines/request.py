@@ -104,6 +104,8 @@ def check_inputs(request: AugmentRequest, reporter: Reporter) -> Checked:
     check_pairs(request.settings, opened.task, request.pairs)
     opened.split("train")
     model = find_model(request.mlm, request.mlm_revision)
+    if model.warning:
+        reporter.message(f"warning: {model.warning}")
     vectors = load_vectors(request.glove, progress=reporter.message) if request.glove is not None else None
     return Checked(opened, rejects, model, vectors)
 

@@ -35,6 +35,7 @@ class ResampleRequest:
         engine: how it is run.
         overwrite: start afresh in a directory that holds a run.
         verify: compare hashes of finished shards.
+        protect: words that stay beside those that stayed in the run.
     """
 
     candidates: str
@@ -45,6 +46,7 @@ class ResampleRequest:
     engine: EngineSettings = field(default_factory=EngineSettings)
     overwrite: bool = False
     verify: bool = False
+    protect: tuple[str, ...] = ()
 
 
 def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
@@ -120,6 +122,7 @@ def _identity(run: RunFile, request: ResampleRequest) -> Identity:
         draw=replace(settings.draw, **given),
         drop_leaks=settings.drop_leaks if request.drop_leaks is None else request.drop_leaks,
         shard_rows=settings.shard_rows if request.shard_rows is None else request.shard_rows,
+        protect_more=request.protect,
     )
     versions = {**run.identity.versions, **software_versions()}  # no masked LM runs: what ran it is as it was
     return replace(run.identity, settings=settings, versions=versions)

@@ -44,13 +44,14 @@ OPTIONS: dict[str, dict[str, str]] = {
         **DATA,
         **_same_name(
             "candidates.", "k", "context", "mask_spacing", "exclude_original", "skip_stopwords", "punctuation",
-            "protect", "max_words",
+            "protect", "keep_whole", "max_words",
         ),
         "settings.candidates.segment": "--pair-context",
         **_same_name("draw.", "n", "p", "seed", "pairs"),
         "settings.draw.duplicates": "--unique",
         **_same_name("compute.", "device", "precision", "batch_tokens", "threads"),
         **_same_name("", "shard_rows", "limit", "on_bad_row", "drop_leaks"),
+        "settings.protect_more": "--protect",
     },
     "finetune": {**DATA, **_recipe("recipe"), **READING, **SUBSET, **HOW},
     "distill": {

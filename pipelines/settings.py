@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from augment.presets import CandidateSettings, DrawSettings
+from augment.presets import CandidateSettings, DrawSettings, check_protected
 from pipelines.errors import UserError
 from pipelines.precision import check_precision
 from pipelines.records import FORMAT_VERSION
@@ -68,9 +68,11 @@ class JobSettings:
         limit: first rows of the input to read; None for all.
         on_bad_row: `stop` or `skip`.
         drop_leaks: leave out variants that equal an example of the dev or test part.
+        protect_more: kept as `candidates.protect` is, but only when variants are drawn (`resample --protect`).
 
     Raises:
         UserError: a value out of its range.
+        AugmentError: a value of `protect_more` that is no entry of `protect`.
     """
 
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
@@ -80,6 +82,7 @@ class JobSettings:
     limit: int | None = None
     on_bad_row: str = "stop"
     drop_leaks: bool = False
+    protect_more: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.shard_rows < 1:
@@ -88,6 +91,7 @@ class JobSettings:
             raise UserError(f"--limit: expected at least 1 row, found {self.limit}")
         if self.on_bad_row not in ("stop", "skip"):
             raise UserError(f"--on-bad-row: expected stop or skip, found {self.on_bad_row!r}")
+        check_protected(self.protect_more)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Identity:
         """Hash of what determines the candidates: nothing of the draw."""
         content = self.fields()
         settings = dict(content["settings"])
-        for name in ("draw", "shard_rows", "drop_leaks"):
+        for name in ("draw", "shard_rows", "drop_leaks", "protect_more"):
             del settings[name]
         return content_hash({**content, "settings": settings})
 
@@ -160,6 +164,7 @@ def identity_from(content: Mapping[str, Any]) -> Identity:
         given = dict(content["settings"])
         candidates = {**given.pop("candidates")}
         candidates["protect"] = tuple(candidates["protect"])
+        given["protect_more"] = tuple(given.get("protect_more", ()))
         settings = JobSettings(
             CandidateSettings(**candidates), DrawSettings(**given.pop("draw")), Compute(**given.pop("compute")), **given
         )

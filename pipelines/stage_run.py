@@ -137,6 +137,7 @@ def _manifest(stage: Stage, records: list[Record], file_rows: dict[str, int | No
         "bytes": sum(record.bytes for record in records),
         "counts": merge_counts(records),
         **({"hardware": counted_hardware(records)} if stage.computes else {}),
+        "protected": stage.protected(records),
         "rejected_rows": sum(len(record.rejects) for record in records),
         "shards": [
             {

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from augment.kept import KeptWords, keep_in_table
+from augment.protected import Protected
 from augment.running import FailedExamplesError, RunningDrawer
 from augment.sites import find_sites
 from augment.variants import VariantBatch, draw_variants
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from augment.candidate_table import Candidates
     from augment.candidates import CandidateFinder
+    from augment.sites import Sites
     from pipelines.job import Stage
 
 SHOWN = 200  # code points of a rejected example's text
@@ -55,6 +58,8 @@ class VariantWorker:
         self._rows = RowReader(source, ROWS)
         self._bounds = shard_bounds(snapshot.rows, job.identity.settings.shard_rows)
         self._held_out = HeldOut(source, self._names)
+        more = job.identity.settings.protect_more
+        self._protected = Protected(more) if more else None
         self._finder: CandidateFinder | None = None
         if job.running:
             from pipelines.models import load_finder
@@ -77,14 +82,16 @@ class VariantWorker:
         schema = augmented_schema(columns.remove_metadata(), self._job)
         counts: list[dict[str, int]] = []
         rejects: Rejects = []
+        protected: list[dict[str, int]] = []
         written = 0
         with self._storage.writing(stage.names.data(part)) as raw:
             sink = CountingSink(raw)
             with open_writer(sink, schema) as writer:
                 for chunk in self._chunks(first, last, rejects):
-                    table, counted = self._augment(chunk, schema, rejects)
+                    table, counted, kept = self._augment(chunk, schema, rejects)
                     writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
                     counts.append(counted)
+                    protected.append(kept)
                     written += table.num_rows
         record = Record(
             stage.name,
@@ -98,7 +105,8 @@ class VariantWorker:
             stage.settings_hash,
             merge_count_maps(counts),
             rejects,
-            self._hardware,
+            hardware=self._hardware,
+            protected=merge_count_maps(protected),
         )
         write_record(self._storage, stage.names, record)
         return record
@@ -117,13 +125,16 @@ class VariantWorker:
             for start, end in pairwise(bounds):
                 yield rows.slice(start, end - start)
 
-    def _augment(self, rows: pa.Table, schema: pa.Schema, rejects: Rejects) -> tuple[pa.Table, dict[str, int]]:
-        """One chunk; examples that cannot be worked on are taken out until the rest can."""
+    def _augment(
+        self, rows: pa.Table, schema: pa.Schema, rejects: Rejects
+    ) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
+        """One chunk, its counts and protected words; examples that cannot be worked on are taken out."""
         candidates, texts = self._find(rows)
+        kept = self._keep(candidates)
         rows, texts = self._without(rows, texts, _failed_rows(texts, candidates.errors), rejects, "candidates")
         while True:
             try:
-                batch = self._draw(rows, candidates, texts)
+                batch = self._draw(rows, find_sites(candidates, self._job.running, kept.mask), texts)
                 break
             except FailedExamplesError as failed:
                 errors = {row: (0, error) for row, error in failed.errors.items()}
@@ -133,7 +144,8 @@ class VariantWorker:
         columns: dict[str, Any] = {name: taken.column(name) for name in copied}
         columns.update(zip(self._names, batch.texts, strict=True))
         columns.update(variant=pa.array(batch.variants.astype(np.int32)), edits=batch.edits)
-        return pa.table([columns[name] for name in schema.names], schema=schema), batch.counts
+        table = pa.table([columns[name] for name in schema.names], schema=schema)
+        return table, {**batch.counts, **kept.counts}, kept.protected
 
     def _find(self, rows: pa.Table) -> tuple[Candidates, np.ndarray]:
         """Candidates of a chunk's texts, and for each row its texts among them, (R, C)."""
@@ -146,14 +158,22 @@ class VariantWorker:
         self._partners = partners
         return self._finder.find(texts, partners), places
 
-    def _draw(self, rows: pa.Table, candidates: Candidates, texts: np.ndarray) -> VariantBatch:
+    def _keep(self, candidates: Candidates) -> KeptWords:
+        """What is kept in this stage; with context `running` the finder has kept it, and counted."""
+        if self._finder is None:
+            return keep_in_table(candidates, self._protected) if self._protected else KeptWords(None, {}, {})
+        counts = {name: candidates.counts[name] for name in ("eligible_words", "protected_words", "whole_words")}
+        unknown = candidates.counts["multi_piece_words"] - candidates.counts["words_with_glove_candidates"]
+        return KeptWords(None, {**counts, "words_without_candidates": unknown}, candidates.protected)
+
+    def _draw(self, rows: pa.Table, sites: Sites, texts: np.ndarray) -> VariantBatch:
         settings = self._job.identity.settings
         source_idx = rows.column("source_idx").to_numpy()
-        arguments = (find_sites(candidates, self._job.running), source_idx, texts, self._names, settings.draw)
+        arguments = (sites, source_idx, texts, self._names, settings.draw)
         leaks = self._held_out.contains
         if self._finder is None:
             return draw_variants(*arguments, leaks, settings.drop_leaks)
-        drawer = RunningDrawer(self._finder, candidates, self._partners)
+        drawer = RunningDrawer(self._finder, sites.candidates, self._partners)
         return draw_variants(*arguments, leaks, settings.drop_leaks, drawer)
 
     def _without(

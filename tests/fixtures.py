@@ -34,7 +34,12 @@ GLOVE_WORDS = (
 
 def tiny_tokenizer(lowercase: bool = True) -> BertTokenizerFast:
     """A fast WordPiece tokenizer over VOCABULARY, built like BERT's own."""
-    vocabulary = {token: index for index, token in enumerate(VOCABULARY)}
+    return tokenizer_of(VOCABULARY, lowercase)
+
+
+def tokenizer_of(tokens: list[str], lowercase: bool = True) -> BertTokenizerFast:
+    """The same over other tokens, the special ones among them."""
+    vocabulary = {token: index for index, token in enumerate(tokens)}
     backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
     backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

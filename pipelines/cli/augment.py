@@ -37,6 +37,7 @@ def augment(
     skip_stopwords: opt.SkipStopwords = None,
     punctuation: opt.Punctuation = None,
     protect: opt.Protect = None,
+    keep_whole: opt.KeepWhole = None,
     pairs: opt.Pairs = None,
     pair_context: opt.PairContext = None,
     unique: opt.Unique = None,

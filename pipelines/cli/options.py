@@ -57,7 +57,11 @@ Glove = Annotated[
 ]
 
 Preset = Annotated[
-    str, Option(help="paper, fast, algorithm1 or official; the options below override it.", rich_help_panel=WHAT)
+    str,
+    Option(
+        help="paper, fast, algorithm1, official, or texts for texts of your own; the options below override it.",
+        rich_help_panel=WHAT,
+    ),
 ]
 N = Annotated[int | None, Option("--n", "-n", help="Variants of each example [20].", rich_help_panel=WHAT)]
 P = Annotated[float | None, Option("--p", help="Probability of replacing a word [0.4].", rich_help_panel=WHAT)]
@@ -83,7 +87,18 @@ Punctuation = Annotated[
 ]
 Protect = Annotated[
     list[str] | None,
-    Option(help="Never replace: a word, a /regex/, or a file of them; may be repeated.", rich_help_panel=WHAT),
+    Option(
+        help="Never replace: a word, a /regex/ searched in the whole text, or a file of them; may be repeated.",
+        rich_help_panel=WHAT,
+    ),
+]
+KeepWhole = Annotated[
+    bool | None,
+    Option(
+        "--keep-whole/--no-keep-whole",
+        help="Keep digits and what is written together: don't, U.S., 12:30, a@b.org, \\[COL].",
+        rich_help_panel=WHAT,
+    ),
 ]
 Pairs = Annotated[str | None, Option(help="joint, first, second or each.", rich_help_panel=WHAT)]
 PairContext = Annotated[

@@ -19,7 +19,7 @@ DEFAULT_MLM, DEFAULT_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"
 LIST_SUFFIXES = (".txt", ".tsv", ".csv", ".lst", ".list")  # no word ends like this
 SAME_NAME = (
     "n", "p", "k", "seed", "context", "mask_spacing", "exclude_original", "skip_stopwords", "punctuation", "pairs",
-    "max_words",
+    "keep_whole", "max_words",
 )  # fmt: skip
 
 

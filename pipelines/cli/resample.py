@@ -18,6 +18,7 @@ def resample(
     seed: opt.Seed = None,
     pairs: opt.Pairs = None,
     unique: opt.Unique = None,
+    protect: opt.Protect = None,
     drop_leaks: Annotated[
         bool | None, Option("--drop-leaks/--keep-leaks", help="Leave out leaked variants.", rich_help_panel=opt.WHAT)
     ] = None,
@@ -31,8 +32,10 @@ def resample(
 ) -> int:
     """Draw variants anew from the candidates of a finished run: another n, p or seed, no masked LM.
 
-    What is not given stays as it was in that run; K stays in any case.
+    What is not given stays as it was in that run; K stays in any case. --protect keeps words beside those that the
+    run kept.
     """
+    from pipelines.cli.requests import protected
     from pipelines.cli.summary import show_outcome
     from pipelines.cli.terminal import TerminalReporter
     from pipelines.engines import EngineSettings
@@ -48,6 +51,7 @@ def resample(
         EngineSettings(engine, workers, 1, False, address),
         overwrite,
         verify,
+        protected(protect or []),
     )
     with TerminalReporter() as reporter:
         outcome = run_resample(request, reporter)

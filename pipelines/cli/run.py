@@ -43,6 +43,7 @@ def run(
     skip_stopwords: opt.SkipStopwords = None,
     punctuation: opt.Punctuation = None,
     protect: opt.Protect = None,
+    keep_whole: opt.KeepWhole = None,
     pairs: opt.Pairs = None,
     pair_context: opt.PairContext = None,
     unique: opt.Unique = None,

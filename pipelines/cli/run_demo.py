@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.cli.run_summary import comparison_table, footnote
-from pipelines.cli.summary import show_variants
+from pipelines.cli.summary import show_variants, warnings
 from pipelines.cli.terminal import plain_console
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def show_demo(outcome: RunOutcome) -> None:
     console.print(_stages(metrics))
     _title(console, "New sentences from old ones", "green: from the masked LM, magenta: from GloVe")
     show_variants(console, outcome.storage, list(outcome.augmented.job.task.text_columns), EXAMPLES, VARIANTS)
+    for warning in warnings(outcome.augmented):
+        console.print(warning, style="yellow", soft_wrap=True)
     _title(console, "Teacher and student")
     console.print(Padding(comparison_table(metrics), (0, 0, 0, 1)))
     console.print(Padding(Text(footnote(metrics), style="dim"), (0, 2)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from distill.wording import shown_bytes
+from pipelines.cli.summary import warnings
 from pipelines.cli.terminal import TerminalReporter, output_console
 from pipelines.cli.training_progress import TrainingProgress
 from pipelines.cli.training_summary import show_stages
@@ -57,6 +58,8 @@ def show_run(outcome: RunOutcome) -> None:
     console.print(table)
     console.print(comparison_table(metrics))
     console.print(footnote(metrics), style="dim", soft_wrap=True)
+    for warning in warnings(outcome.augmented):
+        console.print(warning, style="yellow", soft_wrap=True)
     console.print(f"student: {metrics['folders']['student']}", soft_wrap=True)
     console.print(f"metrics: {outcome.storage.display('metrics.json')}", soft_wrap=True)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pipelines.storage import Storage
 
 SHOWN_EXAMPLES, SHOWN_VARIANTS = 3, 3
+SHOWN_ENTRIES = 5
+FEW = 0.5  # share of eligible words with candidates below which the models seem not to know the language
 
 
 def show_outcome(outcome: Outcome, name: str) -> None:
@@ -37,9 +39,36 @@ def show_outcome(outcome: Outcome, name: str) -> None:
     show_variants(console, outcome.storage, list(outcome.job.task.text_columns), SHOWN_EXAMPLES, SHOWN_VARIANTS)
     console.print(f"\nshards:   {outcome.storage.display('augmented/data')}", soft_wrap=True)
     console.print(f"manifest: {outcome.storage.display('augmented/manifest.json')}", soft_wrap=True)
+    for warning in warnings(outcome):
+        console.print(warning, style="yellow", soft_wrap=True)
     if outcome.rejected:
         said = Text(f"{rejected_rows(outcome.rejected)}:", style="yellow")
         console.print(said, outcome.storage.display("rejected.parquet"), soft_wrap=True)
+
+
+def warnings(outcome: Outcome) -> list[str]:
+    """What a user should know of a run that did not fail: entries that protected nothing, words nothing is known of.
+
+    Args:
+        outcome: what came of it.
+    """
+    said = []
+    idle = [entry for entry, words in outcome.protected.items() if not words]
+    if idle:
+        more = f" and {len(idle) - SHOWN_ENTRIES:,} more" if len(idle) > SHOWN_ENTRIES else ""
+        said.append(
+            f"--protect: found no word for {', '.join(idle[:SHOWN_ENTRIES])}{more}; a word or phrase is looked for "
+            "as a whole, a /regular expression/ in the whole text, case and all (manifest.json: protected)"
+        )
+    counts = outcome.candidates or outcome.augmented
+    eligible = counts.get("eligible_words", 0)
+    known = eligible - counts.get("words_without_candidates", 0)
+    if known < FEW * eligible:
+        said.append(
+            f"only {known / eligible:.1%} of the {eligible:,} eligible words have candidates: the texts seem to be in "
+            "a language that masked LM and vectors do not know; choose --mlm and --glove of their language"
+        )
+    return said
 
 
 def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
@@ -52,6 +81,7 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
     drawable = counts.get("drawable_words", 0)
     share = counts.get("draws", 0) / drawable if drawable else 0.0
     edits = max(counts.get("edits", 0), 1)
+    kept = found or counts
     rows = [
         ("examples", f"{counts.get('source_rows', 0):,} ({counted(outcome.snapshot.texts, 'unique text')})"),
         ("rows", f"{outcome.rows:,} with the originals, {outcome.bytes / 1e6:,.1f} MB"),
@@ -65,6 +95,9 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
             )
         )
         rows.append(("masked LM", f"{found['masked_words']:,} masked words, {found['mlm_tokens']:,} tokens"))
+    if outcome.protected or kept.get("whole_words", 0):
+        whole = f", {kept['whole_words']:,} written together or with digits" if kept.get("whole_words", 0) else ""
+        rows.append(("kept", f"{counted(kept.get('protected_words', 0), 'protected word')}{whole}"))
     rows += [
         ("replaced", f"{share:.4f} of the words with candidates (p = {outcome.job.identity.settings.draw.p})"),
         (

@@ -13,6 +13,7 @@ from augment.variants import draw_variants
 from augment.words import eligibility
 from tests.augment.helpers import LONG, TEXTS, one_digit_apart, oracles, tiny_finder
 from tests.oracles.algorithm1 import data_augmentation
+from tests.oracles.plain_words import protected_spans, written_together
 
 PAIRS = [
     ("the film is very good", "Boring movies never feel warm"),
@@ -144,7 +145,8 @@ def test_pairs(form, pairs, segment):
     [
         {"exclude_original": True},
         {"punctuation": True},
-        {"skip_stopwords": True, "protect": ("FILM", "/^b/", "don't")},
+        {"skip_stopwords": True, "protect": ("FILM", "/\\bb/", "don't", "/Gripping f/")},
+        {"keep_whole": True, "exclude_original": True},
     ],
 )
 def test_settings(form, options):
@@ -154,17 +156,15 @@ def test_settings(form, options):
     bert, glove = oracles(2, k, **shared)
     rule = eligibility(finder.settings)  # its own rules are tested in test_eligibility
 
-    def eligible(word):  # of "don't" the texts have no part elsewhere
-        kept = word.lower() in ("film", "don", "t") or word.startswith("b") if "protect" in options else False
-        return rule(word) and not kept
-
-    texts = TEXTS[:9]
+    texts = [*TEXTS[:9], "U.S. (don't) 12:30, [COL] a film—a good-bad 10 film..."]
     settings = DrawSettings(n=n, p=p, seed=1)
     found, _ = fast_variants(finder, texts, np.arange(len(texts))[:, None], settings, np.arange(len(texts)))
     tally = Tally()
     for row, text in enumerate(texts):
+        stay = protected_spans(text, finder.settings.protect)
+        stay += written_together(text) if "keep_whole" in options else []
         expected = data_augmentation(
-            text, p, n, form=form, bert=bert, glove=glove, seed=1, source_idx=row, eligible=eligible
+            text, p, n, form=form, bert=bert, glove=glove, seed=1, source_idx=row, eligible=rule, stay=stay
         )
         for variant, wanted in enumerate(expected, start=1):
             (variant_text,), (edits,) = found[row, variant]

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from augment.casing import AS_IS, LOWER, TITLE, UPPER, apply_case, case_pattern
+from augment.casing import (
+    AS_IS,
+    FIRST_LOWER,
+    FIRST_TITLE,
+    LOWER,
+    TITLE,
+    UPPER,
+    apply_case,
+    case_pattern,
+    is_cased,
+    own_case_pattern,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +77,59 @@ def test_a_word_in_its_own_case_is_itself(word):
     # A drawn candidate that equals the word must be an identity draw.
     if case_pattern(word) == AS_IS or word.isascii():
         assert apply_case(word, case_pattern(word)) == word
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("|Film is", FIRST_TITLE),
+        ('"(|Film is', FIRST_TITLE),
+        ("He left. |Film", FIRST_TITLE),
+        ('He left." - |Film', FIRST_TITLE),
+        ("Ja!\u00a0 |Film", FIRST_TITLE),
+        ("one line\n|Film", FIRST_TITLE),
+        ("Das |Haus", AS_IS),
+        ("Der (|Film)", AS_IS),
+        ("say: |Film", AS_IS),
+        ("|film is", FIRST_LOWER),
+        ("... '|film is", FIRST_LOWER),
+        ("e.g. |berlin", AS_IS),
+        ("the |film", AS_IS),
+        ("The |FILM", UPPER),
+        ("|FILM", UPPER),
+        ("an |iPhone", AS_IS),
+        ("|7 films", AS_IS),
+        (" " * 40 + "|Film", FIRST_TITLE),
+        ("word" + " " * 40 + "|Film", AS_IS),
+    ],
+)
+def test_where_a_candidate_of_a_cased_vocabulary_gives_up_its_own_case(text, pattern):
+    before, _, rest = text.partition("|")
+    word = rest.split()[0].strip(")")
+    assert own_case_pattern(word, before + rest, len(before)) == pattern
+
+
+@pytest.mark.parametrize(
+    ("replacement", "pattern", "written"),
+    [
+        ("Berlin", AS_IS, "Berlin"),
+        ("USA", AS_IS, "USA"),
+        ("iPhone", AS_IS, "iPhone"),
+        ("he", AS_IS, "he"),
+        ("Berlin", UPPER, "BERLIN"),
+        ("he", FIRST_TITLE, "He"),
+        ("Berlin", FIRST_TITLE, "Berlin"),
+        ("iPhone", FIRST_TITLE, "iPhone"),
+        ("USA", FIRST_LOWER, "USA"),
+        ("The", FIRST_LOWER, "the"),
+    ],
+)
+def test_own_case(replacement, pattern, written):
+    assert apply_case(replacement, pattern) == written
+
+
+def test_a_few_capitals_make_no_cased_vocabulary():
+    words = [f"word{number}" for number in range(200)]
+    assert not is_cased([*words, "Odd", "ODD"])
+    assert is_cased([*words, "Odd", "ODD", "One"])
+    assert not is_cased([])

@@ -37,7 +37,7 @@ def test_eligible_words(word, settings, expected):
 
 
 def test_only_eligible_words_get_candidates():
-    finder = tiny_finder(k=3, skip_stopwords=True, protect=("Film", "/^gr/"))
+    finder = tiny_finder(k=3, skip_stopwords=True, protect=("Film", r"/\bgr/"))
     text = "The film, a gripping movie 10 times sad!"
     found = finder.find([text])
     words = [text[start:end] for start, end in zip(found.starts, found.ends, strict=True)]

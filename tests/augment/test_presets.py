@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from augment.errors import AugmentError
-from augment.presets import CandidateSettings, DrawSettings, preset
+from augment.presets import PRESETS, CandidateSettings, DrawSettings, preset
 
 
 def test_paper():
@@ -23,6 +23,16 @@ def test_fast_is_paper_with_spacing():
 
 def test_algorithm1_is_paper_with_running_context():
     assert preset("algorithm1") == (CandidateSettings(context="running"), preset("paper")[1])
+
+
+def test_texts_is_for_peoples_own_texts():
+    candidates, draw = preset("texts", "cola")
+    assert candidates == CandidateSettings(exclude_original=True, keep_whole=True)
+    assert draw == DrawSettings(duplicates="redraw")
+
+
+def test_the_presets_of_the_paper_keep_nothing_whole():
+    assert not any(preset(name)[0].keep_whole for name in PRESETS if name != "texts")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Protected words stay, phrases and words of several pre-tokens too."""
+"""Protected words stay: words, phrases, and expressions that span words."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import pytest
 
 from augment import Augmenter
 from augment.errors import AugmentError
+from augment.kept import WordSorter, kept_counts, protected_by_entry
 from augment.presets import CandidateSettings
-from augment.protected import Protected
-from tests.augment.helpers import tiny_lm, tiny_vectors
+from augment.protected import Protected, overlapped
+from tests.augment.helpers import TEXTS, tiny_finder, tiny_lm, tiny_vectors
+from tests.oracles.plain_words import protected_spans
 
 SPLITTER = tiny_lm().splitter
 
@@ -16,7 +18,8 @@ SPLITTER = tiny_lm().splitter
 def kept(text, *protect):
     """Spellings of the words of a text that are protected."""
     (worded,) = SPLITTER.split([text])
-    places = Protected(protect, SPLITTER).places(worded)
+    starts, ends = [word.start for word in worded.words], [word.end for word in worded.words]
+    places = {place for place, _ in Protected(protect).places(text, starts, ends)}
     return [worded.spelling(word) for place, word in enumerate(worded.words) if place in places]
 
 
@@ -25,8 +28,9 @@ def kept(text, *protect):
     [
         ("Not nothing, NEVER knots", ("not", "never"), "Not NEVER"),
         ("die STRASSE", ("straße",), "STRASSE"),
-        ("Berlin berlin", ("/^[A-Z]/",), "Berlin"),
-        ("ungood good goods", ("/good$/",), "ungood good"),
+        ("Berlin berlin", (r"/\b[A-Z]/",), "Berlin"),
+        ("ungood good goods", (r"/good\b/",), "ungood good"),
+        ("good films good", ("/^good/",), "good"),
         ("a/b", ("/",), "/"),
         ("I don't; Don 't don t", ("don't",), "don ' t Don ' t"),
         ("it does n't don't", ("n't",), "n ' t"),
@@ -35,6 +39,13 @@ def kept(text, *protect):
         ("very very good", ("very good", "very very"), "very very good"),
         ("中文 film", ("中文",), "中 文"),
         ("café", ("CAFÉ",), "café"),
+        ("cafe\u0301s cafe\u0301", ("cafe\u0301",), "cafe\u0301"),
+        ("ask help@example.org, not me", (r"/\S+@\S+/",), "help @ example . org ,"),
+        ("see TCK-4711 and TCK 4711", (r"/TCK-\d+/",), "TCK - 4711"),
+        ("from 9 to five o'clock", (r"/\d to \w+/",), "9 to five"),
+        ("two\nlines here", (r"/two\s+lines/",), "two lines"),
+        ("half of afilmb", ("/ilm/",), "afilmb"),
+        ("every word", ("/x*/",), ""),
         ("film", (), ""),
         ("", ("film",), ""),
     ],
@@ -43,15 +54,48 @@ def test_what_stays(text, protect, expected):
     assert kept(text, *protect) == expected.split()
 
 
-@pytest.mark.parametrize("entry", ["\u200b", "\0", "\u0301"])
+@pytest.mark.parametrize(
+    ("span", "words"), [((0, 9), [0, 1, 2]), ((3, 4), []), ((2, 5), [0, 1]), ((5, 5), []), ((9, 12), [])]
+)
+def test_a_word_is_overlapped_by_one_character(span, words):  # fmt: skip
+    assert list(overlapped([0, 4, 7], [3, 6, 9], *span)) == words
+
+
+@pytest.mark.parametrize("entries", [("the film", "/l[^ ]* /", "don't"), ("good", "/a.*b/", "movies")])
+def test_by_the_plain_rule(entries):
+    for text in TEXTS:
+        spans = protected_spans(text, entries)
+        (worded,) = SPLITTER.split([text])
+        expected = [
+            worded.spelling(word)
+            for word in worded.words
+            if any(start < word.end and word.start < end for start, end in spans)
+        ]
+        assert kept(text, *entries) == expected
+
+
+def test_words_are_counted_by_entry_and_once_in_all():
+    settings = CandidateSettings(protect=("very good", "/very/", "absent", "!"), keep_whole=True)
+    (text,) = SPLITTER.split(["a very very good film! don't"])
+    found = WordSorter(settings).sort(text)
+    assert kept_counts([found, found]) == {"protected_words": 6, "whole_words": 4}
+    # punctuation would have stayed anyway: no word is protected by it
+    assert protected_by_entry([found.protected] * 2, settings.protect) == {"very good": 4, "/very/": 4}
+    assert [text.spelling(text.words[place]) for place in found.free] == ["a", "film"]
+
+
+@pytest.mark.parametrize("context", ["original", "running"])
+def test_the_finder_counts_what_it_keeps(context):
+    finder = tiny_finder(k=3, protect=("film", r"/y\b/", "absent"), context=context, max_words=20)
+    found = finder.find(["the film is very good", "Film!", "film " * 21])
+    assert found.protected == {"film": 2, r"/y\b/": 1}  # a rejected text has no words
+    assert found.counts["protected_words"] == 3
+    assert found.counts["eligible_words"] == 3
+
+
+@pytest.mark.parametrize("entry", ["\u200b", "\0", "\u0301", "", "  ", 3, "/(/"])
 def test_an_entry_without_words_is_refused(entry):
-    with pytest.raises(AugmentError, match="protect: expected words, found none"):
-        Protected([entry], SPLITTER)
-
-
-@pytest.mark.parametrize("entry", ["", "  ", 3])
-def test_no_entry_at_all_is_refused(entry):
-    with pytest.raises(AugmentError, match="protect: expected words"):
+    with pytest.raises(AugmentError, match="protect: "):
         CandidateSettings(protect=(entry,))
 
 

@@ -23,6 +23,8 @@ from tests.oracles.plain_words import (
     has_alphanumeric,
     hash_of,
     in_case_of,
+    in_own_case,
+    is_cjk,
     is_replacement,
     split,
     uniform,
@@ -84,6 +86,7 @@ class BertModel:
     window: int = 64
     exclude_original: bool = False
     punctuation: bool = False
+    cased: bool = False
     numbers: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -97,14 +100,20 @@ class BertModel:
         ]
 
     def candidates(self, x_masked: list[tuple[str, ...]], i: int, original: Word, second: list[str] | None) -> Found:
-        """Line 9. x_masked: pieces of each word, the i-th being ("[MASK]",)."""
+        """Line 9. x_masked: pieces of each word, the i-th being ("[MASK]",). A CJK character stands for another one;
+        of words that differ in case the best counts."""
         probabilities = self._probabilities(x_masked, i, second)
         scored = [
             (number, self.tokens[number], probabilities[number])
             for number in self.allowed
             if not (self.exclude_original and self.tokens[number].lower() == original.pieces[0].lower())
+            and (is_cjk(self.tokens[number][0]) or not is_cjk(original.spelling[0]))
         ]
-        return Found(*_with_source(best(scored, self.k), "mlm"))
+        ranked, sure = best(scored, self.k * (4 if self.cased else 1))  # no word of the tests has more spellings
+        kept: dict[str, tuple[str, float]] = {}
+        for word, score in ranked:
+            kept.setdefault(word.lower(), (word, score))
+        return Found(list(kept.values())[: self.k], "mlm", sure)
 
     def _probabilities(self, x_masked: list[tuple[str, ...]], i: int, second: list[str] | None) -> list[float]:
         first = [piece for word in x_masked for piece in word]
@@ -152,11 +161,12 @@ class Glove:
         if form is None:
             return Found([], "glove")
         query = self.vectors[self.words.index(form)]
+        both = not is_cjk(word[0])
         scored = [(row, other, _cosine(query, self.vectors[row])) for row, other in enumerate(self.words)]
         ranked, sure = best([entry for entry in scored if entry[1] != form], len(scored))
         seen, kept = {word.casefold(), form.casefold()}, []
         for other, score in ranked:
-            if other.casefold() not in seen and is_replacement(other, self.punctuation):
+            if other.casefold() not in seen and is_replacement(other, self.punctuation) and (both or is_cjk(other[0])):
                 seen.add(other.casefold())
                 kept.append((other, score))
         return Found(kept[: self.k], "glove", sure)
@@ -165,10 +175,6 @@ class Glove:
 def _cosine(left: list[float], right: list[float]) -> float:
     product = math.fsum(a * b for a, b in zip(left, right, strict=True))
     return product / math.sqrt(math.fsum(a * a for a in left) * math.fsum(b * b for b in right))
-
-
-def _with_source(ranked: tuple[list[tuple[str, float]], bool], source: str) -> tuple:
-    return ranked[0], source, ranked[1]
 
 
 # --- Algorithm 1 ------------------------------------------------------------------------------------------------
@@ -208,17 +214,22 @@ def data_augmentation(
     second: str | None = None,
     first_variant: int = 1,
     eligible: Callable[[str], bool] = has_alphanumeric,
+    stay: list[tuple[int, int]] | None = None,
+    own_case: tuple[str, ...] = (),
 ) -> list[Variant]:
-    """Lines 1-23; `form` is `paper` or `algorithm1`."""
-    x = split(text, bert.numbers)
-    partner = None if second is None else [piece for word in split(second, bert.numbers) for piece in word.pieces]
+    """Lines 1-23; `form` is `paper` or `algorithm1`; words that overlap spans of `stay` are kept; sources of `own_case`
+    have cased words."""
+    x = split(text, bert.numbers, bert.cased)
+    partner = None
+    if second is not None:
+        partner = [piece for word in split(second, bert.numbers, bert.cased) for piece in word.pieces]
     n = 0  # line 2
     data_aug = []  # line 3
     while n < n_variants:  # line 4
         x_masked = list(x)  # line 5
         edits, draws, drawable, sure = [], 0, 0, True
         for i in range(len(x)):  # line 6
-            if not eligible(x[i].spelling):  # punctuation and the like are kept (design section 3)
+            if not eligible(x[i].spelling) or _stays(x[i], stay or []):  # punctuation and the like (design section 3)
                 continue
             if x[i].single_piece:  # line 7
                 seen_by_bert = [word.pieces for word in (x if form == "paper" else x_masked)]
@@ -234,8 +245,8 @@ def data_augmentation(
             if p <= p_t:  # line 14
                 rank = below(absorb(state, 1), len(found.words))
                 word, score = found.words[rank]
-                replacement = in_case_of(word, x[i].spelling)
-                x_masked[i] = _replaced(x[i], replacement, bert.numbers)  # line 15
+                replacement = _cased(word, x[i], text if found.source in own_case else None)
+                x_masked[i] = _replaced(x[i], replacement, bert)  # line 15
                 draws, sure = draws + 1, sure and found.sure
                 if replacement != x[i].spelling:
                     edits.append(Edit(x[i].start, x[i].end, x[i].spelling, replacement, found.source, rank, score))
@@ -246,9 +257,20 @@ def data_augmentation(
     return data_aug  # line 23
 
 
-def _replaced(word: Word, replacement: str, numbers: dict[str, int]) -> Word:
-    ((_, _, normalised),) = basic_words(replacement)
-    return Word(word.start, word.end, replacement, word_pieces(normalised, numbers))
+def _stays(word: Word, spans: list[tuple[int, int]]) -> bool:
+    return any(start < word.end and word.start < end for start, end in spans)
+
+
+def _cased(replacement: str, word: Word, text: str | None) -> str:
+    """As the word is written, or with a text as the vocabulary has it."""
+    if text is None:
+        return in_case_of(replacement, word.spelling)
+    return in_own_case(replacement, word.spelling, text, word.start)
+
+
+def _replaced(word: Word, replacement: str, bert: BertModel) -> Word:
+    ((_, _, normalised),) = basic_words(replacement, bert.cased)
+    return Word(word.start, word.end, replacement, word_pieces(normalised, bert.numbers))
 
 
 def _written(text: str, words: list[Word]) -> str:

@@ -1,7 +1,8 @@
-"""The counter hash and the words of an uncased BERT in plain Python, sharing no code with `augment`."""
+"""The counter hash, the words of a BERT and what keeps them, in plain Python, sharing no code with `augment`."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class Word:
         return len(self.pieces) == 1 and self.pieces != ("[UNK]",)
 
 
-def _is_cjk(character: str) -> bool:
+def is_cjk(character: str) -> bool:
     return any(
         first <= ord(character) <= last
         for first, last in [
@@ -69,8 +70,8 @@ def _is_punctuation(character: str) -> bool:
     return ascii_mark or unicodedata.category(character).startswith("P")
 
 
-def basic_words(text: str) -> list[tuple[int, int, str]]:
-    """Spans and normalised spellings of an uncased BERT's pre-tokens."""
+def basic_words(text: str, cased: bool = False) -> list[tuple[int, int, str]]:
+    """Spans and normalised spellings of a BERT's pre-tokens; a cased one keeps capitals and accents."""
     words: list[list] = []
     grow = False  # whether the next letter belongs to the last word
     for place, character in enumerate(text):
@@ -80,19 +81,23 @@ def basic_words(text: str) -> list[tuple[int, int, str]]:
         if character.isspace():
             grow = False
             continue
-        letters = [c for c in unicodedata.normalize("NFD", character) if unicodedata.category(c) != "Mn"]
+        letters = [character] if cased else [c for c in _decomposed(character) if unicodedata.category(c) != "Mn"]
         if not letters:  # an accent: stripped for the model, but part of the word before it
             if words and words[-1][1] == place:
                 words[-1][1] = place + 1
             continue
-        normalised = "".join(letter.lower() for letter in letters)
-        alone = _is_cjk(character) or _is_punctuation(character)
+        normalised = character if cased else "".join(letter.lower() for letter in letters)
+        alone = is_cjk(character) or _is_punctuation(character)
         if grow and not alone:
             words[-1][1], words[-1][2] = place + 1, words[-1][2] + normalised
         else:
             words.append([place, place + 1, normalised])
         grow = not alone
     return [tuple(word) for word in words]
+
+
+def _decomposed(character: str) -> str:
+    return unicodedata.normalize("NFD", character)
 
 
 def word_pieces(word: str, vocabulary: dict[str, int]) -> tuple[str, ...]:
@@ -113,10 +118,10 @@ def word_pieces(word: str, vocabulary: dict[str, int]) -> tuple[str, ...]:
     return tuple(pieces)
 
 
-def split(text: str, vocabulary: dict[str, int]) -> list[Word]:
+def split(text: str, vocabulary: dict[str, int], cased: bool = False) -> list[Word]:
     return [
         Word(start, end, text[start:end], word_pieces(normalised, vocabulary))
-        for start, end, normalised in basic_words(text)
+        for start, end, normalised in basic_words(text, cased)
     ]
 
 
@@ -141,3 +146,65 @@ def in_case_of(replacement: str, word: str) -> str:
     if cased and word[0] == cased[0] and all(c == c.lower() for c in cased[1:]):
         return replacement[0].title() + replacement[1:].lower()
     return replacement
+
+
+def in_own_case(replacement: str, word: str, text: str, start: int) -> str:
+    """Writes a replacement out of a cased vocabulary: as it is, but for an UPPER word and where sentences begin."""
+    cased = [c for c in word if c.lower() != c.upper()]
+    if len(cased) > 1 and all(c == c.upper() for c in cased):
+        return replacement.upper()
+    first = replacement[:1]
+    plain = replacement[1:] == replacement[1:].lower() and first.lower() != first.upper()  # no USA, no iPhone
+    before = text[:start].rstrip(" \t\"'([{")
+    title = cased and word[0] == cased[0] == cased[0].upper() and all(c == c.lower() for c in cased[1:])
+    if plain and title and (not before or before[-1] in ".!?\n"):
+        return replacement.capitalize()
+    if plain and cased and all(c == c.lower() for c in cased) and not any(c.isalnum() for c in text[:start]):
+        return replacement.lower()
+    return replacement
+
+
+# --- what stays ---------------------------------------------------------------------------------------------------
+
+
+def written_together(text: str) -> list[tuple[int, int]]:
+    """Spans that `keep_whole` keeps: runs without a space in which a mark or a digit is left between their ends."""
+    spans, run = [], []
+    for place, character in enumerate([*text, " "]):
+        wide = unicodedata.east_asian_width(character) in "WF" and unicodedata.category(character)[0] in "PS"
+        ends = character.isspace() or is_cjk(character) or character in "—―…"
+        if ends or (wide and ord(character) < 0x10000):
+            spans += _kept_of_run(run)
+            run = []
+        else:
+            run.append((place, character))
+    return spans
+
+
+def _kept_of_run(run: list[tuple[int, str]]) -> list[tuple[int, int]]:
+    around = "\"'‘’‚‛“”„‟‹›«»¡¿–†•؛؟،۔։।॥።"
+    while run and run[0][1] in "(," + around:
+        run = run[1:]
+    if [character for _, character in run[:2]] == [".", "."]:
+        while run and run[0][1] in "(,." + around:
+            run = run[1:]
+    while run and run[-1][1] in "),.;:!?" + around:
+        run = run[:-1]
+    marks = [c for _, c in run if _is_punctuation(c) or unicodedata.category(c)[0] == "N"]
+    return [(run[0][0], run[-1][0] + 1)] if marks else []
+
+
+def protected_spans(text: str, entries: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Spans that entries of `protect` find: phrases word by word without case, expressions in the whole text."""
+    spans = []
+    words = [(start, end, text[start:end].casefold()) for start, end, _ in basic_words(text)]
+    for entry in entries:
+        if len(entry) > 2 and entry[0] == entry[-1] == "/":
+            spans += [match.span() for match in re.finditer(entry[1:-1], text)]
+            continue
+        wanted = [entry[start:end].casefold() for start, end, _ in basic_words(entry)]
+        for place in range(len(words)):
+            found = words[place : place + len(wanted)]
+            if [spelling for _, _, spelling in found] == wanted:
+                spans.append((found[0][0], found[-1][1]))
+    return spans

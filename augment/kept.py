@@ -1,0 +1,115 @@
+"""Which words of a text may be replaced, and why the others stay (design section 3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from augment.joined import joined_spans
+from augment.protected import Protected, overlapped
+from augment.words import eligibility
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from augment.candidate_table import Candidates
+    from augment.presets import CandidateSettings
+    from augment.words import WordedText
+
+
+class Sorted(NamedTuple):
+    """Eligible words of a text, by what becomes of them.
+
+    Attributes:
+        free: numbers of the words that may be replaced, in order.
+        protected: number of a word and of an entry of `protect` that keeps it, for each such entry.
+        whole: how many others are kept because they are written together.
+    """
+
+    free: list[int]
+    protected: set[tuple[int, int]]
+    whole: int
+
+
+class WordSorter:
+    """Tells words that may be replaced from those that stay.
+
+    Args:
+        settings: punctuation, skip_stopwords, protect and keep_whole are read.
+    """
+
+    def __init__(self, settings: CandidateSettings) -> None:
+        self._eligible, self._protected = eligibility(settings), Protected(settings.protect)
+        self._keep_whole = settings.keep_whole
+
+    def sort(self, text: WordedText) -> Sorted:
+        """Sorts the words of a text.
+
+        Args:
+            text: a text and its words.
+        """
+        starts, ends = [word.start for word in text.words], [word.end for word in text.words]
+        eligible = [place for place, word in enumerate(text.words) if self._eligible(text.spelling(word))]
+        may = set(eligible)
+        protected = {pair for pair in self._protected.places(text.text, starts, ends) if pair[0] in may}
+        kept = {place for place, _ in protected}
+        unprotected = [place for place in eligible if place not in kept]
+        joined: set[int] = set()
+        for start, end in joined_spans(text.text) if self._keep_whole else ():
+            joined.update(overlapped(starts, ends, start, end))
+        free = [place for place in unprotected if place not in joined]
+        return Sorted(free, protected, len(unprotected) - len(free))
+
+
+class KeptWords(NamedTuple):
+    """Words of a candidate table that stay although they have candidates.
+
+    Attributes:
+        mask: bool (W,), or None for none.
+        counts: how many, by name.
+        protected: entry of `protect` -> words that it keeps.
+    """
+
+    mask: np.ndarray | None
+    counts: dict[str, int]
+    protected: dict[str, int]
+
+
+def keep_in_table(candidates: Candidates, protected: Protected) -> KeptWords:
+    """Protects words whose candidates are stored.
+
+    Args:
+        candidates: of T texts.
+        protected: what stays.
+    """
+    mask = np.zeros(len(candidates.starts), dtype=bool)
+    pairs = []
+    starts, ends = candidates.starts.tolist(), candidates.ends.tolist()
+    for text, (first, last) in zip(candidates.texts, pairwise(candidates.text_offsets.tolist()), strict=True):
+        found = protected.places(text, starts[first:last], ends[first:last])
+        mask[[first + place for place, _ in found]] = True
+        pairs.append(found)
+    return KeptWords(mask, {"protected_words": int(mask.sum())}, protected_by_entry(pairs, protected.entries))
+
+
+def kept_counts(texts: Iterable[Sorted]) -> dict[str, int]:
+    """How many eligible words are kept: protected ones, and those that are written together."""
+    counts = {"protected_words": 0, "whole_words": 0}
+    for text in texts:
+        counts["protected_words"] += len({place for place, _ in text.protected})
+        counts["whole_words"] += text.whole
+    return counts
+
+
+def protected_by_entry(pairs: Iterable[set[tuple[int, int]]], entries: Sequence[str]) -> dict[str, int]:
+    """How many words each entry of `protect` keeps; entries that keep none are left out.
+
+    Args:
+        pairs: words and entries of each text, as `Protected.places` gives them.
+        entries: of `protect`.
+    """
+    found = Counter(entry for text in pairs for _, entry in text)
+    return {entries[number]: found[number] for number in sorted(found)}
