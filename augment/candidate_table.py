@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from augment.kept import Sorted
 
 SOURCES = ("mlm", "glove")
 WORD = pa.struct(
@@ -43,7 +47,7 @@ class Candidates:
         spellings: distinct replacements as the vocabulary has them.
         errors: text number -> why a text could not be worked on; such a text has no words.
         counts: what was done, by name.
-        protected: entry of `protect` -> words that it keeps.
+        kept: eligible words of each text that stay, by reason; empty where the table was stored.
         own_case: for each of SOURCES whether its replacements keep their own case, as those of a cased vocabulary do.
     """
 
@@ -58,7 +62,7 @@ class Candidates:
     spellings: list[str]
     errors: dict[int, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    protected: dict[str, int] = field(default_factory=dict)
+    kept: list[Sorted] = field(default_factory=list)
     own_case: tuple[bool, ...] = (False, False)
 
     def of_word(self, word: int) -> list[tuple[str, float]]:

@@ -10,7 +10,7 @@ import numpy as np
 from augment.candidate_table import SOURCES, Candidates
 from augment.casing import is_cased
 from augment.characters import is_cjk
-from augment.kept import Sorted, WordSorter, kept_counts, protected_by_entry
+from augment.kept import NO_WORDS, Sorted, WordSorter, kept_counts
 from augment.masked_copies import CopyGroup, Masked, SpecialIds, copy_sizes, masked_copies
 from augment.masked_lm import CJK_ONLY
 from augment.proposals import Proposals
@@ -92,8 +92,8 @@ class CandidateFinder:
         """
         worded = self.model.splitter.split(texts)
         errors = self._too_long(worded)
-        words = {number: self._sorter.sort(text) for number, text in enumerate(worded) if number not in errors}
-        slots = [slot for number, found in words.items() for slot in _slots(number, worded[number], found)]
+        words = [NO_WORDS if number in errors else self._sorter.sort(text) for number, text in enumerate(worded)]
+        slots = [slot for number, found in enumerate(words) for slot in _slots(number, worded[number], found)]
         groups = self._copies(worded, slots, partners)
         excluded = self.excluded((worded[slot.text], slot.word) for slot in slots)
         proposals = Proposals(self.model, len(slots), self.settings.k, excluded)
@@ -101,11 +101,10 @@ class CandidateFinder:
         errors.update(proposals.errors)
         counts = {
             **_copy_counts(groups),
-            **kept_counts(words.values()),
+            **kept_counts(words),
             "split_batches": proposals.split_batches,
         }
-        protected = protected_by_entry((found.protected for found in words.values()), self.settings.protect)
-        return replace(self._assemble(worded, slots, proposals, errors, counts), protected=protected)
+        return replace(self._assemble(worded, slots, proposals, errors, counts), kept=words)
 
     def slots(self, number: int, text: WordedText) -> list[Slot]:
         """The words of a text that may be replaced.

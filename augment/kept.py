@@ -13,7 +13,7 @@ from augment.protected import Protected, overlapped
 from augment.words import eligibility
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from augment.candidate_table import Candidates
     from augment.presets import CandidateSettings
@@ -32,6 +32,9 @@ class Sorted(NamedTuple):
     free: list[int]
     protected: set[tuple[int, int]]
     whole: int
+
+
+NO_WORDS = Sorted([], set(), 0)
 
 
 class WordSorter:
@@ -64,52 +67,52 @@ class WordSorter:
         return Sorted(free, protected, len(unprotected) - len(free))
 
 
-class KeptWords(NamedTuple):
-    """Words of a candidate table that stay although they have candidates.
-
-    Attributes:
-        mask: bool (W,), or None for none.
-        counts: how many, by name.
-        protected: entry of `protect` -> words that it keeps.
-    """
-
-    mask: np.ndarray | None
-    counts: dict[str, int]
-    protected: dict[str, int]
-
-
-def keep_in_table(candidates: Candidates, protected: Protected) -> KeptWords:
+def keep_in_table(candidates: Candidates, protected: Protected) -> tuple[np.ndarray, list[Sorted]]:
     """Protects words whose candidates are stored.
 
     Args:
         candidates: of T texts.
         protected: what stays.
+
+    Returns:
+        bool (W,), the words that stay; and what is kept of each text.
     """
     mask = np.zeros(len(candidates.starts), dtype=bool)
-    pairs = []
+    kept = []
     starts, ends = candidates.starts.tolist(), candidates.ends.tolist()
     for text, (first, last) in zip(candidates.texts, pairwise(candidates.text_offsets.tolist()), strict=True):
         found = protected.places(text, starts[first:last], ends[first:last])
         mask[[first + place for place, _ in found]] = True
-        pairs.append(found)
-    return KeptWords(mask, {"protected_words": int(mask.sum())}, protected_by_entry(pairs, protected.entries))
+        kept.append(Sorted([], found, 0))
+    return mask, kept
 
 
-def kept_counts(texts: Iterable[Sorted]) -> dict[str, int]:
-    """How many eligible words are kept: protected ones, and those that are written together."""
+def kept_counts(kept: Sequence[Sorted], times: Sequence[int] | None = None) -> dict[str, int]:
+    """How many eligible words are kept: protected ones, and those that are written together.
+
+    Args:
+        kept: of each text.
+        times: how often each text counts; None: once.
+    """
     counts = {"protected_words": 0, "whole_words": 0}
-    for text in texts:
-        counts["protected_words"] += len({place for place, _ in text.protected})
-        counts["whole_words"] += text.whole
+    for text, often in zip(kept, times or [1] * len(kept), strict=True):
+        counts["protected_words"] += often * len({place for place, _ in text.protected})
+        counts["whole_words"] += often * text.whole
     return counts
 
 
-def protected_by_entry(pairs: Iterable[set[tuple[int, int]]], entries: Sequence[str]) -> dict[str, int]:
+def protected_by_entry(
+    kept: Sequence[Sorted], entries: Sequence[str], times: Sequence[int] | None = None
+) -> dict[str, int]:
     """How many words each entry of `protect` keeps; entries that keep none are left out.
 
     Args:
-        pairs: words and entries of each text, as `Protected.places` gives them.
+        kept: of each text.
         entries: of `protect`.
+        times: how often each text counts; None: once.
     """
-    found = Counter(entry for text in pairs for _, entry in text)
+    found: Counter[int] = Counter()
+    for text, often in zip(kept, times or [1] * len(kept), strict=True):
+        for _, entry in text.protected:
+            found[entry] += often
     return {entries[number]: found[number] for number in sorted(found)}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from augment.candidate_table import to_arrow
+from augment.kept import protected_by_entry
 from pipelines.hardware import worker_hardware
 from pipelines.job import described
 from pipelines.memory import return_free_memory
@@ -76,7 +77,7 @@ class CandidateWorker:
             stage.settings_hash,
             candidates.counts,
             hardware=self._hardware,
-            protected=candidates.protected,
+            protected=protected_by_entry(candidates.kept, job.identity.settings.candidates.protect),
         )
         write_record(self._storage, stage.names, record)
         return_free_memory()

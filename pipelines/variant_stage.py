@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from augment.kept import KeptWords, keep_in_table
+from augment.candidate_table import SOURCES
+from augment.kept import keep_in_table, kept_counts, protected_by_entry
 from augment.protected import Protected
 from augment.running import FailedExamplesError, RunningDrawer
 from augment.sites import find_sites
@@ -33,9 +34,18 @@ if TYPE_CHECKING:
     from augment.sites import Sites
     from pipelines.job import Stage
 
+GLOVE = SOURCES.index("glove")
 SHOWN = 200  # code points of a rejected example's text
 
 Rejects = list[dict[str, Any]]
+
+
+class _Kept(NamedTuple):
+    """Words that stay: bool (W,) or None, counts by name, and entry of `--protect` -> words."""
+
+    mask: np.ndarray | None
+    counts: dict[str, int]
+    protected: dict[str, int]
 
 
 class VariantWorker:
@@ -58,8 +68,7 @@ class VariantWorker:
         self._rows = RowReader(source, ROWS)
         self._bounds = shard_bounds(snapshot.rows, job.identity.settings.shard_rows)
         self._held_out = HeldOut(source, self._names)
-        more = job.identity.settings.protect_more
-        self._protected = Protected(more) if more else None
+        self._protected = Protected(job.identity.settings.protect_more)
         self._finder: CandidateFinder | None = None
         if job.running:
             from pipelines.models import load_finder
@@ -130,7 +139,7 @@ class VariantWorker:
     ) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
         """One chunk, its counts and protected words; examples that cannot be worked on are taken out."""
         candidates, texts = self._find(rows)
-        kept = self._keep(candidates)
+        kept = self._keep(candidates, texts)
         rows, texts = self._without(rows, texts, _failed_rows(texts, candidates.errors), rejects, "candidates")
         while True:
             try:
@@ -158,13 +167,21 @@ class VariantWorker:
         self._partners = partners
         return self._finder.find(texts, partners), places
 
-    def _keep(self, candidates: Candidates) -> KeptWords:
-        """What is kept in this stage; with context `running` the finder has kept it, and counted."""
-        if self._finder is None:
-            return keep_in_table(candidates, self._protected) if self._protected else KeptWords(None, {}, {})
-        counts = {name: candidates.counts[name] for name in ("eligible_words", "protected_words", "whole_words")}
-        unknown = candidates.counts["multi_piece_words"] - candidates.counts["words_with_glove_candidates"]
-        return KeptWords(None, {**counts, "words_without_candidates": unknown}, candidates.protected)
+    def _keep(self, candidates: Candidates, texts: np.ndarray) -> _Kept:
+        """What stays in this stage, counted over rows; with context `running` the finder has seen to it."""
+        times = np.bincount(texts.reshape(-1), minlength=len(candidates.texts))
+        if self._finder is not None:
+            often = np.repeat(times, np.diff(candidates.text_offsets))  # (W,)
+            unknown = (candidates.sources == GLOVE) & (np.diff(candidates.offsets) == 0)
+            counts = {"eligible_words": int(often.sum()), "words_without_candidates": int(often[unknown].sum())}
+            mask, kept, entries = None, candidates.kept, self._job.identity.settings.candidates.protect
+        elif self._protected.entries:
+            counts, entries = {}, self._protected.entries
+            mask, kept = keep_in_table(candidates, self._protected)
+        else:
+            return _Kept(None, {}, {})
+        counts.update(kept_counts(kept, times.tolist()))
+        return _Kept(mask, counts, protected_by_entry(kept, entries, times.tolist()))
 
     def _draw(self, rows: pa.Table, sites: Sites, texts: np.ndarray) -> VariantBatch:
         settings = self._job.identity.settings

@@ -80,7 +80,9 @@ def test_words_are_counted_by_entry_and_once_in_all():
     found = WordSorter(settings).sort(text)
     assert kept_counts([found, found]) == {"protected_words": 6, "whole_words": 4}
     # punctuation would have stayed anyway: no word is protected by it
-    assert protected_by_entry([found.protected] * 2, settings.protect) == {"very good": 4, "/very/": 4}
+    assert protected_by_entry([found] * 2, settings.protect) == {"very good": 4, "/very/": 4}
+    assert protected_by_entry([found] * 2, settings.protect, [3, 0]) == {"very good": 6, "/very/": 6}
+    assert kept_counts([found] * 2, [1, 4]) == {"protected_words": 15, "whole_words": 10}
     assert [text.spelling(text.words[place]) for place in found.free] == ["a", "film"]
 
 
@@ -88,7 +90,8 @@ def test_words_are_counted_by_entry_and_once_in_all():
 def test_the_finder_counts_what_it_keeps(context):
     finder = tiny_finder(k=3, protect=("film", r"/y\b/", "absent"), context=context, max_words=20)
     found = finder.find(["the film is very good", "Film!", "film " * 21])
-    assert found.protected == {"film": 2, r"/y\b/": 1}  # a rejected text has no words
+    # a rejected text has no words
+    assert protected_by_entry(found.kept, finder.settings.protect) == {"film": 2, r"/y\b/": 1}
     assert found.counts["protected_words"] == 3
     assert found.counts["eligible_words"] == 3
 

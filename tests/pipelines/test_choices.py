@@ -68,17 +68,18 @@ def test_pair_context_gives_candidates_to_each_text_beside_its_partner(inputs, p
     assert rows(tmp_path / "with") != rows(tmp_path / "without")
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast", "algorithm1", "official"])
+@pytest.mark.parametrize("preset", ["paper", "fast", "algorithm1", "official", "texts"])
 def test_presets(inputs, pairs_folder, tmp_path, preset):
     by_source = pair_rows(inputs, pairs_folder, tmp_path, "--preset", preset, "--limit", 8)
     told = manifest(tmp_path)["settings"]["candidates"]
-    chosen = {name: told[name] for name in ("k", "context", "segment", "mask_spacing", "skip_stopwords")}
+    chosen = {name: told[name] for name in ("k", "context", "segment", "mask_spacing", "skip_stopwords", "keep_whole")}
     assert chosen == {
         "k": 15 if preset == "official" else 20,
         "context": "running" if preset == "algorithm1" else "original",
         "segment": "self" if preset == "official" else "none",
         "mask_spacing": 8 if preset == "fast" else 0,
         "skip_stopwords": preset == "official",
+        "keep_whole": preset == "texts",
     }
     assert len(by_source) == 8
     assert (tmp_path / "candidates/manifest.json").exists() == (preset != "algorithm1")
@@ -175,7 +176,7 @@ def test_nothing_drawn_at_all(inputs, tmp_path):
 
 
 def test_protected_words_stay_and_without_vectors_so_do_words_of_many_pieces(inputs, tmp_path):
-    done(*inputs.augment(tmp_path, "--glove", "none", "--protect", "film", "--protect", "/^g/", "--p", 1))
+    done(*inputs.augment(tmp_path, "--glove", "none", "--protect", "film", "--protect", r"/\bg/", "--p", 1))
     edits = [edit for row in rows(tmp_path) for edit in row["edits"]]
     assert edits
     assert {edit["source"] for edit in edits} == {"mlm"}
