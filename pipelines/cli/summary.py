@@ -95,9 +95,11 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
             )
         )
         rows.append(("masked LM", f"{found['masked_words']:,} masked words, {found['mlm_tokens']:,} tokens"))
-    if outcome.protected or kept.get("whole_words", 0):
-        whole = f", {kept['whole_words']:,} written together or with digits" if kept.get("whole_words", 0) else ""
-        rows.append(("kept", f"{counted(kept.get('protected_words', 0), 'protected word')}{whole}"))
+    stayed = [counted(kept.get("protected_words", 0), "protected word")] if outcome.protected else []
+    if whole := kept.get("whole_words", 0):
+        stayed.append(f"{counted(whole, 'word')} written together or with digits")
+    if stayed:
+        rows.append(("kept", ", ".join(stayed)))
     rows += [
         ("replaced", f"{share:.4f} of the words with candidates (p = {outcome.job.identity.settings.draw.p})"),
         (

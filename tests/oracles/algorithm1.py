@@ -217,14 +217,10 @@ def data_augmentation(
     stay: list[tuple[int, int]] | None = None,
     own_case: tuple[str, ...] = (),
 ) -> list[Variant]:
-    """Lines 1-23; `form` is `paper` or `algorithm1`; words that overlap spans of `stay` are kept; sources of `own_case`
-    have cased words."""
+    """Lines 1-23. form: `paper` or `algorithm1`; stay: spans whose words are kept; own_case: sources of cased words."""
     x = split(text, bert.numbers, bert.cased)
-    partner = None
-    if second is not None:
-        partner = [piece for word in split(second, bert.numbers, bert.cased) for piece in word.pieces]
-    n = 0  # line 2
-    data_aug = []  # line 3
+    partner = None if second is None else _pieces(second, bert)
+    n, data_aug = 0, []  # lines 2, 3
     while n < n_variants:  # line 4
         x_masked = list(x)  # line 5
         edits, draws, drawable, sure = [], 0, 0, True
@@ -255,6 +251,10 @@ def data_augmentation(
         data_aug.append(Variant(_written(text, x_masked), edits, draws, drawable, sure))  # line 20
         n = n + 1  # line 21
     return data_aug  # line 23
+
+
+def _pieces(text: str, bert: BertModel) -> list[str]:
+    return [piece for word in split(text, bert.numbers, bert.cased) for piece in word.pieces]
 
 
 def _stays(word: Word, spans: list[tuple[int, int]]) -> bool:

@@ -95,7 +95,7 @@ def test_own_texts(inputs, tickets, tmp_path):
         for row in by_source[number]:
             assert [mark for mark in kept if mark not in row["text"]] == []
     whole = manifest(tmp_path, "candidates")["counts"]["whole_words"]
-    assert f"{whole:,} written together or with digits" in ran.out
+    assert f"{whole:,} words written together or with digits" in ran.out
 
 
 def test_without_it_they_are_taken_apart(inputs, tickets, tmp_path):
