@@ -122,7 +122,7 @@ def _identity(run: RunFile, request: ResampleRequest) -> Identity:
         draw=replace(settings.draw, **given),
         drop_leaks=settings.drop_leaks if request.drop_leaks is None else request.drop_leaks,
         shard_rows=settings.shard_rows if request.shard_rows is None else request.shard_rows,
-        protect_more=request.protect,
+        protect_more=tuple(entry for entry in request.protect if entry not in settings.candidates.protect),
     )
     versions = {**run.identity.versions, **software_versions()}  # no masked LM runs: what ran it is as it was
     return replace(run.identity, settings=settings, versions=versions)

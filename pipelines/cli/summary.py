@@ -56,9 +56,10 @@ def warnings(outcome: Outcome) -> list[str]:
     idle = [entry for entry, words in outcome.protected.items() if not words]
     if idle:
         more = f" and {len(idle) - SHOWN_ENTRIES:,} more" if len(idle) > SHOWN_ENTRIES else ""
+        before = " that the run drawn from had not kept" if outcome.job.root != outcome.job.source else ""
         said.append(
-            f"--protect: found no word for {', '.join(idle[:SHOWN_ENTRIES])}{more}; a word or phrase is looked for "
-            "as a whole, a /regular expression/ in the whole text, case and all (manifest.json: protected)"
+            f"--protect: found no word{before} for {', '.join(idle[:SHOWN_ENTRIES])}{more}; a word or phrase is looked "
+            "for as a whole, a /regular expression/ in the whole text, case and all (manifest.json: protected)"
         )
     counts = outcome.candidates or outcome.augmented
     eligible = counts.get("eligible_words", 0)

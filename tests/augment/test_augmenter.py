@@ -145,3 +145,12 @@ def test_settings_reach_the_candidates(mlm_folder):
     found = augmenter.candidates(["the good film 10"])
     assert found.starts.tolist() == [4]
     assert len(found.of_word(0)) == 4
+
+
+def test_the_preset_for_own_texts(mlm_folder, glove_file):
+    augmenter = Augmenter.from_pretrained(mlm_folder, glove_file, device="cpu", preset_name="texts", k=4)
+    text = "the U.S. film isn't good"
+    (variants,) = augmenter.augment([text], n=30, p=0.8)
+    texts = [variant.text for variant in variants]
+    assert len({text, *texts}) == len(texts) + 1 > 20
+    assert all("U.S." in found and "isn't" in found for found in texts)

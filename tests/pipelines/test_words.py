@@ -67,7 +67,14 @@ def test_resample_protects_what_the_run_did_not(inputs, finished, tmp_path):
     assert told["settings"]["protect_more"] == list(PROTECT[1::2])
     assert told["protected"]["nowhere"] == 0
     assert told["protected"]["the"] == sum(texts[0].split().count("the") for texts in variants(finished).values())
-    assert "--protect: found no word for nowhere; " in ran.out
+    assert "--protect: found no word that the run drawn from had not kept for nowhere; " in ran.out
+
+
+def test_what_the_run_protects_is_not_missed(inputs, tmp_path):
+    done(*inputs.augment(tmp_path / "run", "--protect", "the"))
+    ran = done("resample", "--candidates", tmp_path / "run", "--out", tmp_path / "drawn", "--protect", "the", *LOCAL)
+    assert "--protect" not in ran.out
+    assert rows(tmp_path / "drawn") == rows(tmp_path / "run")
 
 
 def test_resample_goes_on_with_the_same_words_alone(finished, tmp_path):
