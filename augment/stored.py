@@ -52,6 +52,8 @@ def join_candidates(parts: Sequence[Candidates]) -> Candidates:
             for number, error in part.errors.items()
         },
         dict(counts),
+        [kept for part in parts for kept in part.kept],
+        parts[0].own_case,
     )
 
 
@@ -70,17 +72,19 @@ def select_candidates(candidates: Candidates, numbers: np.ndarray) -> Candidates
     words, text_offsets = _gathered(candidates.text_offsets, numbers)
     found, offsets = _gathered(candidates.offsets, words)
     wanted = numbers.tolist()
-    return Candidates(
-        [candidates.texts[number] for number in wanted],
-        text_offsets,
-        candidates.starts[words],
-        candidates.ends[words],
-        candidates.sources[words],
-        offsets,
-        candidates.codes[found],
-        candidates.scores[found],
-        candidates.spellings,
-        {place: candidates.errors[number] for place, number in enumerate(wanted) if number in candidates.errors},
+    return replace(
+        candidates,
+        texts=[candidates.texts[number] for number in wanted],
+        text_offsets=text_offsets,
+        starts=candidates.starts[words],
+        ends=candidates.ends[words],
+        sources=candidates.sources[words],
+        offsets=offsets,
+        codes=candidates.codes[found],
+        scores=candidates.scores[found],
+        errors={place: candidates.errors[number] for place, number in enumerate(wanted) if number in candidates.errors},
+        counts={},
+        kept=[candidates.kept[number] for number in wanted] if candidates.kept else [],
     )
 
 
@@ -109,6 +113,7 @@ class StoredCandidates:
             texts=[*candidates.texts, ""],
             text_offsets=np.append(candidates.text_offsets, candidates.text_offsets[-1]),
             errors={**candidates.errors, self._unknown: "expected a text with stored candidates, found another"},
+            kept=[],
         )
 
     def find(self, texts: Sequence[str]) -> Candidates:
