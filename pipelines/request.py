@@ -103,6 +103,8 @@ def check_inputs(request: AugmentRequest, reporter: Reporter) -> Checked:
     opened = open_task(request.task, request.data, request.custom, request.data_revision, on_bad)
     check_pairs(request.settings, opened.task, request.pairs)
     opened.split("train")
+    for note in opened.notes():
+        reporter.message(f"note: {note}")
     model = find_model(request.mlm, request.mlm_revision)
     if model.warning:
         reporter.message(f"warning: {model.warning}")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipelines.tasks.source import Column, Request, Role
+from pipelines.errors import UserError
+from pipelines.tasks.source import Column, Request, Role, json_text
 from pipelines.tasks.task import TEXT_SHOWN, UNLABELLED, BadRow, RowError
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether values of that type are text."""
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    """Whether values of that type are text, or bytes that may be: not every writer marks text as such."""
+    return kind in (
+        pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()
+    )  # fmt: skip
 
 
 def task_batch(batch: pa.RecordBatch, start: int, place: str, request: Request) -> pa.RecordBatch:
@@ -50,7 +53,7 @@ def task_batch(batch: pa.RecordBatch, start: int, place: str, request: Request) 
     def fault(row: int, column: str, error: str) -> None:
         faults.setdefault(row, (column, error))
 
-    columns = [_column(column, batch, numbers, request, fault) for column in request.plan.columns]
+    columns = [_column(column, batch, numbers, request, fault, place) for column in request.plan.columns]
     for row in sorted(faults):
         column, error = faults[row]
         in_file = start - request.start + row
@@ -67,6 +70,7 @@ def _column(
     numbers: pa.Array,
     request: Request,
     fault: Callable[[int, str, str], None],
+    place: str,
 ) -> pa.Array:
     if column.role is Role.ROW_NUMBER:
         return numbers.cast(column.type)
@@ -77,7 +81,14 @@ def _column(
         return _text(array, column, fault)
     if column.role is Role.LABEL:
         return _label(array, column, request, fault)
-    return array
+    if column.role is Role.JSON:
+        return pa.array(map(json_text, array.to_pylist()), column.type)
+    try:
+        return array.cast(column.type)
+    except pa.ArrowInvalid as error:
+        raise UserError(
+            f"{place}, column {column.name!r}: expected values that {column.type} holds; {error}"
+        ) from error
 
 
 def decoded_array(array: pa.Array) -> pa.Array:
@@ -94,10 +105,10 @@ def _text(array: pa.Array, column: Column, fault: Callable[[int, str, str], None
                 fault(row, column.name, "expected text, found null")
     try:
         array.validate(full=True)
+        return array.cast(column.type)
     except pa.ArrowInvalid:
         # Readers of Parquet do not look whether text is UTF-8; find the rows that are not.
         return _checked_text(array, column, fault)
-    return array.cast(column.type)
 
 
 def _checked_text(array: pa.Array, column: Column, fault: Callable[[int, str, str], None]) -> pa.Array:

@@ -18,25 +18,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def csv_source(path: Path, name: str) -> RowSource:
+def csv_source(path: Path, name: str, delimiter: str = ",") -> RowSource:
     """A CSV file; all its columns are text.
+
+    Args:
+        path: The file.
+        name: Its name inside the data folder.
+        delimiter: What separates its fields.
 
     Raises:
         UserError: If the file cannot be read, is empty or has no readable header.
     """
-    first = next(_split(path), None)
+    first = next(split_rows(path, delimiter), None)
     if first is None or (not isinstance(first, Fault) and not first[2]):
         raise UserError(f"{path}: expected a header line and rows, found {'no bytes' if first is None else 'none'}.")
     if isinstance(first, Fault):
         raise UserError(f"{path}, line {first.line}: {first.error}. The header must be readable.")
     header = [str(column) for column in first[2]]
     schema = pa.schema([(column, pa.string()) for column in header])
-    return RowSource(path, name, schema, partial(_records, path, len(header)))
+    return RowSource(path, name, schema, partial(_records, path, delimiter, len(header)))
 
 
-def _records(path: Path, width: int) -> Iterator[Record | Fault]:
+def _records(path: Path, delimiter: str, width: int) -> Iterator[Record | Fault]:
     """Rows after the header; blank lines at the end are none, others count as one empty field."""
-    rows = _split(path)
+    rows = split_rows(path, delimiter)
     next(rows, None)
     blank: tuple[int, int] | None = None
     for row in rows:
@@ -45,25 +50,26 @@ def _records(path: Path, width: int) -> Iterator[Record | Fault]:
             blank = (line if blank is None else blank[0], line)
             continue
         if blank is not None:
-            yield from (_checked((number, 1, [""], ""), width) for number in range(blank[0], blank[1] + 1))
+            yield from (_checked((number, 1, [""], ""), width, delimiter) for number in range(blank[0], blank[1] + 1))
             blank = None
-        yield row if isinstance(row, Fault) else _checked(row, width)
+        yield row if isinstance(row, Fault) else _checked(row, width, delimiter)
 
 
-def _checked(row: Record, width: int) -> Record | Fault:
+def _checked(row: Record, width: int, delimiter: str) -> Record | Fault:
     line, _, values, head = row
     if len(values) == width:
         return row
     found = "a blank line" if list(values) == [""] else str(len(values))
-    return Fault(line, f"expected {width} comma-separated fields, found {found}", head)
+    separated = "comma-separated" if delimiter == "," else "tab-separated"
+    return Fault(line, f"expected {width} {separated} fields, found {found}", head)
 
 
-def _split(path: Path) -> Iterator[Record | Fault]:
+def split_rows(path: Path, delimiter: str) -> Iterator[Record | Fault]:
     """All records, the header's included; a blank line is a record without values."""
     # The limit is the process's own and 131,072 characters by default; it also ends an unclosed quote.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
     feed = _Feed(path)
-    reader = csv.reader(feed, strict=True)
+    reader = csv.reader(feed, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         feed.start_record()

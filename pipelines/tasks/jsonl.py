@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from functools import partial
-from itertools import islice
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipelines.errors import UserError
-from pipelines.tasks.jsonl_types import fits, joined_columns
+from pipelines.tasks.jsonl_types import joined_columns
 from pipelines.tasks.lines import Fault, text_lines
 from pipelines.tasks.rows import RowSource
 from pipelines.tasks.task import TEXT_SHOWN, shown
@@ -21,69 +20,60 @@ if TYPE_CHECKING:
 
     from pipelines.tasks.lines import Record
 
-FIRST_ROWS = 10_000
-FIRST_BYTES = 8 * 1024 * 1024
-"""The block that columns and types are found from ends at the first of the two."""
 
+def jsonl_source(path: Path, name: str, text: tuple[str, ...]) -> RowSource:
+    """A file of JSON lines; all its rows are read once for the types of its columns.
 
-def jsonl_source(path: Path, name: str, text: tuple[str, ...], label: str | None) -> RowSource:
-    """A file of JSON lines; `text` and `label` are the columns that are not typed by the first block.
+    Args:
+        path: The file.
+        name: Its name inside the data folder.
+        text: Its columns of text.
 
     Raises:
-        UserError: If the file cannot be read or its first block has no object.
+        UserError: If the file cannot be read or has no object.
     """
-    types = joined_columns(_first_objects(path))
-    types |= {column: pa.string() for column in text if column in types}
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise UserError(f"{path}: expected a readable file; {error.strerror or error}.") from error
+    types = dict(_column_types(path, state.st_size, state.st_mtime_ns))
+    # A list stays one, for the message that it is no text.
+    types |= {column: pa.string() for column in text if column in types and not pa.types.is_list(types[column])}
     schema = pa.schema(list(types.items()))
-    return RowSource(path, name, schema, partial(_records, path, schema, frozenset(text), label))
+    return RowSource(path, name, schema, partial(_records, path, tuple(types), text), may_lack=True)
 
 
-def _first_objects(path: Path) -> Iterator[dict[str, object]]:
-    size, found, first_fault = 0, False, None
-    for number, length, text in islice(text_lines(path, blank_rows=False), FIRST_ROWS):
+@lru_cache(maxsize=64)  # a task is opened several times in one command
+def _column_types(path: Path, _size: int, _changed: int) -> tuple[tuple[str, pa.DataType], ...]:
+    return tuple(joined_columns(_objects(path)).items())
+
+
+def _objects(path: Path) -> Iterator[dict[str, object]]:
+    found, first_fault = False, None
+    for number, _, text in text_lines(path, blank_rows=False):
         parsed = text if isinstance(text, Fault) else _parsed(number, text)
         if isinstance(parsed, Fault):
             first_fault = first_fault or parsed
         else:
             found = True
             yield parsed
-        size += length
-        if size >= FIRST_BYTES:
-            break
     if not found:
         fault = f" Line {first_fault.line}: {first_fault.error}." if first_fault else ""
-        raise UserError(f"{path}: expected one JSON object a line, found none in the first lines.{fault}")
+        raise UserError(f"{path}: expected one JSON object a line, found none.{fault}")
 
 
-def _records(path: Path, schema: pa.Schema, text: frozenset[str], label: str | None) -> Iterator[Record | Fault]:
-    types = {field.name: field.type for field in schema if field.name != label}
+def _records(path: Path, names: tuple[str, ...], text: tuple[str, ...]) -> Iterator[Record | Fault]:
     for number, size, line in text_lines(path, blank_rows=False):
         parsed = line if isinstance(line, Fault) else _parsed(number, line)
         if isinstance(parsed, Fault):
             yield parsed
             continue
-        problem, head = _problem(parsed, types, text, label), str(line)[:TEXT_SHOWN]
-        if problem is not None:
-            yield Fault(number, problem[1], head, problem[0])
+        head = str(line)[:TEXT_SHOWN]
+        wrong = next((column for column in text if type(parsed.get(column)) is not str), None)
+        if wrong is not None:
+            yield Fault(number, f"expected text, found {_found(parsed, wrong)}", head, wrong)
         else:
-            yield number, size, [parsed.get(column) for column in schema.names], head
-
-
-def _problem(
-    row: dict[str, object], types: dict[str, pa.DataType], text: frozenset[str], label: str | None
-) -> tuple[str, str] | None:
-    """The first column at fault and why; None where the row is good."""
-    for column in text:
-        if type(row.get(column)) is not str:
-            return column, f"expected text, found {_found(row, column)}"
-    for column, value in row.items():
-        if column == label:
-            continue
-        if column not in types:
-            return column, f"expected no column that the first {FIRST_ROWS:,} rows do not have, found one"
-        if not fits(value, types[column]):
-            return column, f"expected {types[column]} as in the rows before, found {_found(row, column)}"
-    return None
+            yield number, size, [parsed.get(column) for column in names], head
 
 
 def _found(row: dict[str, object], column: str) -> str:

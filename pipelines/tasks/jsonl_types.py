@@ -1,4 +1,4 @@
-"""Arrow types of JSON values: found from a first block, then every later value is checked against them."""
+"""Arrow types of JSON values, and the type that holds the values of several rows or files."""
 
 from __future__ import annotations
 
@@ -10,67 +10,80 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SCALARS: dict[type, pa.DataType] = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
-_LARGEST_EXACT = 2**53
-"""Integers up to here are exact as float64."""
+MIXED = pa.month_day_nano_interval()
+"""Stands for the type of a column whose values no type holds, so that they are kept as JSON text; neither JSON nor
+Parquet has this one."""
+
+_EXACT = 2**53  # integers up to here are exact as float64
+_LONG = pa.uint64()  # stands for integers beyond
+_SCALARS: dict[type, pa.DataType] = {bool: pa.bool_(), float: pa.float64(), str: pa.string()}
 
 
 def type_of(value: object) -> pa.DataType:
-    """The Arrow type of a parsed JSON value; null for None, empty objects and nothing else."""
-    if isinstance(value, dict) and value:
-        return pa.struct([(key, type_of(member)) for key, member in value.items()])
+    """The Arrow type of a parsed JSON value; MIXED where there is none."""
+    if isinstance(value, dict):
+        return _whole(pa.struct([(key, type_of(member)) for key, member in value.items()]))
     if isinstance(value, list):
         nothing: pa.DataType = pa.null()
-        return pa.list_(reduce(joined, map(type_of, value), nothing))
+        return _whole(pa.list_(reduce(joined, map(type_of, value), nothing)))
+    if type(value) is int:
+        return pa.int64() if abs(value) <= _EXACT else _LONG if -(2**63) <= value < 2**63 else MIXED
     return _SCALARS.get(type(value), pa.null())
 
 
 def joined(known: pa.DataType, found: pa.DataType) -> pa.DataType:
-    """The type that holds both; where there is none, the one known first."""
+    """The type that holds both without loss; MIXED where there is none."""
     if known == found or pa.types.is_null(found):
         return known
     if pa.types.is_null(known):
         return found
-    if {known, found} == {pa.int64(), pa.float64()}:
-        return pa.float64()
+    both = {known, found}
+    if both in ({pa.int64(), pa.float64()}, {pa.int64(), _LONG}):
+        return pa.float64() if pa.float64() in both else _LONG
     if pa.types.is_list(known) and pa.types.is_list(found):
-        return pa.list_(joined(known.value_type, found.value_type))
+        return _whole(pa.list_(joined(known.value_type, found.value_type)))
     if pa.types.is_struct(known) and pa.types.is_struct(found):
-        return _joined_structs(known, found)
-    return known
+        members = {field.name: field.type for field in known}
+        for field in found:
+            members[field.name] = joined(members.get(field.name, pa.null()), field.type)
+        return _whole(pa.struct(list(members.items())))
+    return MIXED
 
 
-def _joined_structs(known: pa.StructType, found: pa.StructType) -> pa.StructType:
-    members = {field.name: field.type for field in known}
-    for field in found:
-        members[field.name] = joined(members.get(field.name, pa.null()), field.type)
-    return pa.struct(list(members.items()))
+def _whole(kind: pa.DataType) -> pa.DataType:
+    """The type itself, or MIXED where a member is."""
+    return MIXED if any(kind.field(index).type == MIXED for index in range(kind.num_fields)) else kind
 
 
 def joined_columns(rows: Iterable[dict[str, object]]) -> dict[str, pa.DataType]:
-    """The type of each key of the rows, in the order of their first occurrence."""
+    """The type of each key of the rows, in the order of their first occurrence; as JSON text what has none."""
     types: dict[str, pa.DataType] = {}
     for row in rows:
         for key, value in row.items():
             types[key] = joined(types.get(key, pa.null()), type_of(value))
-    return types
+    return {key: _stored(kind) for key, kind in types.items()}
 
 
-def fits(value: object, kind: pa.DataType) -> bool:
-    """Whether a value can be stored with that type and nothing of it lost."""
-    if value is None:
-        return True
-    if pa.types.is_struct(kind):
-        return isinstance(value, dict) and _struct_fits(value, kind)
+def _stored(kind: pa.DataType) -> pa.DataType:
+    """A type that Parquet holds: it has no objects without a member."""
+    if kind == _LONG:
+        return pa.int64()
     if pa.types.is_list(kind):
-        return isinstance(value, list) and all(fits(member, kind.value_type) for member in value)
-    if pa.types.is_floating(kind):
-        return type(value) is float or (type(value) is int and abs(value) <= _LARGEST_EXACT)
-    if pa.types.is_integer(kind):
-        return type(value) is int and -(2**63) <= value < 2**63
-    return _SCALARS.get(type(value)) == kind
+        inner = _stored(kind.value_type)
+        return MIXED if inner == MIXED else pa.list_(inner)
+    if pa.types.is_struct(kind):
+        members = [(field.name, _stored(field.type)) for field in kind]
+        return pa.struct(members) if members and MIXED not in dict(members).values() else MIXED
+    return kind
 
 
-def _struct_fits(value: dict[str, object], kind: pa.StructType) -> bool:
-    members = {field.name: field.type for field in kind}
-    return all(key in members and fits(member, members[key]) for key, member in value.items())
+def widest(kinds: Iterable[pa.DataType]) -> pa.DataType:
+    """The type that files of one part share in a column, as Arrow's permissive promotion has it; otherwise MIXED."""
+    every = list(dict.fromkeys(kinds))
+    if MIXED in every:
+        return MIXED
+    try:
+        schemas = [pa.schema([("column", kind)]) for kind in every]
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return MIXED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -16,32 +15,45 @@ if TYPE_CHECKING:
 MAX_CLASSES = 10_000
 """More distinct values than that are no classes but texts, numbers or ids."""
 
-MISSING = frozenset({"nan", "null", "<na>", "n/a", "na", "none"})
+MISSING = frozenset({"nan", "null", "<na>", "n/a", "#n/a", "\\n", "na", "none", "-"})
 PERHAPS_CLASSES = frozenset({"na", "none"})
 """What programs write for a missing label, lower-cased; the second also name classes where others do not count."""
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+_WHOLE = re.compile(r"(0|-?[1-9][0-9]*|-0)\.0*")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_LIST = re.compile(r"""\[([-\d\s.,]*|\s*["'].*)\]|[({]\s*["'].*[)}]""", re.DOTALL)
+_NUMBERED = re.compile(r"([+-]?[0-9]+).*|.*?([0-9]+)", re.DOTALL)
 _GREATEST_FLOAT32 = 3.4028234663852886e38
+_LISTED = "expected one label a row: several of them, or one for each token, are not supported"
 
 
 class LabelReader:
     """Turns a label as it stands in the input into what the batches hold.
 
-    A class may be written as its name or, where no name is a number, as its position ("1" or 1).
+    A class may be written as its name. Where the order of the names is known and no name says another number, it may
+    also be written as its position ("1" or 1); of two truth values, as 0 or 1.
 
     Args:
         label: The task's label; not of the kind "none".
         may_lack: Whether a row may have no label (test parts): it gets -1.
         stored_names: Names of the classes that the file stores as numbers (a `datasets` ClassLabel).
+        ordered: Whether the order of the names was told, and not found by sorting them.
     """
 
-    def __init__(self, label: Label, may_lack: bool = False, stored_names: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, label: Label, may_lack: bool = False, stored_names: tuple[str, ...] = (), ordered: bool = True
+    ) -> None:
         self._label = label
         self._may_lack = may_lack
         self._stored_names = stored_names
-        self._index = {name: index for index, name in enumerate(label.names)}
-        if not any(_INTEGER.fullmatch(name) for name in label.names):
+        self._index = {plain_name(name): index for index, name in enumerate(label.names)}
+        self._index |= {name: index for index, name in enumerate(label.names)}
+        truths = [name.lower() for name in label.names]
+        if sorted(truths) == ["false", "true"]:
+            no, yes = truths.index("false"), truths.index("true")
+            self._index |= {"false": no, "true": yes, "0": no, "1": yes}
+        elif ordered and not any(map(_contradicts, label.names, range(len(label.names)))):
             self._index |= {str(index): index for index in range(len(label.names))}
 
     def __call__(self, value: object) -> int | float:
@@ -50,23 +62,26 @@ class LabelReader:
         Raises:
             RowError: If it is missing, an unknown class, no number or out of range.
         """
-        if self._may_lack and (value is None or self._is_mark(str(value))):
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if self._may_lack and (value is None or self._is_mark(value)):
             return UNLABELLED
         return self._class(value) if self._label.kind == "class" else self._score(value)
 
-    def _is_mark(self, value: str) -> bool:
-        if value in ("-1", "-1.0"):
-            return "-1" not in self._index
-        return not value or (value.lower() in MISSING and value not in self._index)
+    def _is_mark(self, value: object) -> bool:
+        text = "-1" if value == UNLABELLED else str(value).strip()
+        return text not in self._index and (not text or text in ("-1", "-1.0") or text.lower() in MISSING)
 
     def _class(self, value: object) -> int:
-        if self._stored_names and isinstance(value, int) and 0 <= value < len(self._stored_names):
-            value = self._stored_names[value]
-        name = value if type(value) is str else class_name(value, self._label.column)
+        if self._stored_names and isinstance(value, int | float) and value in range(len(self._stored_names)):
+            value = self._stored_names[int(value)]
+        if isinstance(value, str) and value in self._index:
+            return self._index[value]
+        name = class_name(value, self._label.column)
         index = self._index.get(name)
         if index is None:
             found = shown(name) if name else "an empty field"
-            if name.lower() in MISSING:
+            if name.lower() in MISSING or name == "-1":
                 found += " (a missing label; --label-names makes it a class)"
             raise RowError(self._label.column, f"expected a label ({listed(self._index)}), found {found}")
         return index
@@ -92,23 +107,42 @@ def _number(value: object) -> float | None:
 
 
 def class_name(value: object, column: str | None) -> str:
-    """A label as the name of its class: 1 and 1.0 are "1", True is "true".
+    """A label as the name of its class, the same in every format: 1, 1.0, "1.0" and " 1 " are "1", True is "true".
 
     Raises:
         RowError: If it is null, or neither text nor a number nor a truth value.
     """
-    if isinstance(value, str):
-        return value
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, int) or (isinstance(value, float) and not math.isnan(value)):
+    if isinstance(value, int):
         return str(value)
+    if isinstance(value, float | Decimal) and value == value:  # NaN is not equal to itself
+        whole = abs(float(value)) <= _GREATEST_FLOAT32 and value == int(value)
+        value = str(int(value)) if whole else str(value)
+    if isinstance(value, list | dict) or (isinstance(value, str) and _LIST.fullmatch(value)):
+        raise RowError(column, f"{_LISTED}; found {shown(value)}")
+    if isinstance(value, str):
+        return plain_name(value)
     raise RowError(column, f"expected a label, found {'none' if value is None else shown(value)}")
 
 
-def discover_classes(column: str, values: Iterable[object], sure: bool) -> Label | None:
+def plain_name(text: str) -> str:
+    """The text of a label without blanks around it; "1.0" as "1"."""
+    whole = _WHOLE.fullmatch(text.strip())
+    return whole[1].replace("-0", "0") if whole else text.strip()
+
+
+def _contradicts(name: str, position: int) -> bool:
+    """Whether a name says another number than its position does: "1 star" and "class_1" are no position 0."""
+    if _NUMBER.fullmatch(name.strip()):
+        return name.strip() != str(position)
+    number = _NUMBERED.fullmatch(name.strip())
+    return number is not None and int(number[1] or number[2]) != position
+
+
+def discover_classes(column: str, values: Iterable[object], sure: bool) -> tuple[Label | None, str]:
     """The classes of a column: integers ascending, otherwise names in code-point order.
 
     Args:
@@ -117,41 +151,54 @@ def discover_classes(column: str, values: Iterable[object], sure: bool) -> Label
         sure: Whether the user said that it holds classes; otherwise fractional numbers are refused.
 
     Returns:
-        The label; None if there is none in any row.
+        The label, None if there is none in any row; and what to say of labels with blanks around them, or nothing.
 
     Raises:
-        UserError: If there are too many, or it is unclear whether they are scores.
+        UserError: If there are too many, all are lists, or it is unclear whether they are scores.
     """
     names: set[str] = set()
-    has_floats = False
+    has_floats, pointed, trimmed, several = False, "", "", ""
     for value in values:
         has_floats = has_floats or isinstance(value, float | Decimal)
         try:
             names.add(class_name(value, column))
-        except RowError:
+        except RowError as error:
+            several = several or (str(error) if _LISTED in str(error) else "")
             continue
+        if isinstance(value, str):
+            trimmed = trimmed or (value if value != value.strip() != "" else "")
+            pointed = pointed or (value if _is_fractional(value) else "")
         if len(names) > MAX_CLASSES:
             raise UserError(
                 f"label column {column!r}: expected classes, found more than {MAX_CLASSES:,} distinct values, "
                 f"such as {shown(min(names))}. For numbers pass --label-type score."
             )
     names = _without_marks(names)
+    if not names and several:
+        raise UserError(f"label column {column!r}: {several}. Name another with --label.")
     if not names and not has_floats:
-        return None
-    if not sure and (has_floats or _are_fractional(names)):
+        return None, ""
+    if not sure and (has_floats or (pointed and all(map(_NUMBER.fullmatch, names)))):
         raise UserError(
-            f"label column {column!r}: expected integers or names, found numbers such as "
-            f"{shown(max(names, key=len, default='1.5'))}. Pass --label-type score or --label-type class."
+            f"label column {column!r}: expected integers or names, found numbers such as {shown(pointed or '1.5')}. "
+            "Pass --label-type score or --label-type class."
         )
-    return Label(column, "class", in_order(names))
+    note = f"label column {column!r}: blanks around labels are left out, such as those of {shown(trimmed)}"
+    return Label(column, "class", in_order(names)), note if trimmed else ""
 
 
 def _without_marks(names: set[str]) -> set[str]:
-    """The names without those that programs write for a missing label; `none` and `NA` do name classes of text."""
-    named = {name for name in names if name and name.lower() not in MISSING}
-    if all(_INTEGER.fullmatch(name) for name in named):
-        return named
-    return {name for name in names if name and name.lower() not in MISSING - PERHAPS_CLASSES}
+    """The names without those that stand for a missing label.
+
+    `none` and `NA` do name classes of text; a hyphen where `+` is another one; the only negative number, or a hyphen,
+    where otherwise a single class would be left.
+    """
+    named = {name for name in names if name and (name == "-" or name.lower() not in MISSING)}
+    if not all(_INTEGER.fullmatch(name) for name in named - {"-"}):
+        named = {name for name in names if name and (name == "-" or name.lower() not in MISSING - PERHAPS_CLASSES)}
+    negative = {name for name in named if name.startswith("-") and _INTEGER.fullmatch(name)}
+    marks = (negative if len(negative) == 1 else set()) | ({"-"} & named if "+" not in named else set())
+    return named - marks if len(named - marks) > 1 else named
 
 
 def in_order(names: set[str]) -> tuple[str, ...]:
@@ -161,6 +208,7 @@ def in_order(names: set[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _are_fractional(names: set[str]) -> bool:
-    """Whether all names are numbers, and not all of them integers."""
-    return all(_NUMBER.fullmatch(name) for name in names) and any("." in name or "e" in name.lower() for name in names)
+def _is_fractional(text: str) -> bool:
+    """Whether a text is a number that is not written as an integer."""
+    text = text.strip()
+    return _NUMBER.fullmatch(text) is not None and ("." in text or "e" in text.lower())

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
+import gzip
+import io
+import lzma
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.tasks.task import TEXT_SHOWN
@@ -16,6 +21,12 @@ if TYPE_CHECKING:
 
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of the longest line that is read: a file without line ends must not fill the memory."""
+
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+"""Suffixes of text files that are read unpacked."""
+
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+"""What a damaged file raises, packed or not."""
 
 Record = tuple[int, int, Sequence[object], str]
 """A row as read: its first physical line (1-based), its size in bytes, its values in header order, its beginning as
@@ -48,7 +59,7 @@ def physical_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         UserError: If the file cannot be read, or starts with the byte-order mark of UTF-16.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as raw, unpacked(raw, path) as file:
             number = 0
             while data := file.readline(MAX_LINE + 1):
                 number += 1
@@ -56,8 +67,38 @@ def physical_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 rest = data
                 while len(rest) > MAX_LINE and not rest.endswith(b"\n"):
                     rest = file.readline(MAX_LINE + 1)
-    except OSError as error:
-        raise UserError(f"{path}: expected a readable file; {error.strerror or error}.") from error
+    except UNREADABLE as error:
+        raise UserError(f"{path}: expected a readable file; {getattr(error, 'strerror', None) or error}.") from error
+
+
+def unpacked(raw: IO[bytes], path: Path) -> Any:
+    """A buffered stream of what a file holds, unpacked where its name ends in one of PACKED.
+
+    Args:
+        raw: The opened file; it stays open when the stream is closed.
+        path: Its name, which says how it is packed.
+    """
+    packing = path.suffix.lower()
+    if packing == ".gz":
+        return gzip.GzipFile(fileobj=raw, mode="rb")
+    if packing == ".bz2":
+        return bz2.BZ2File(raw)
+    if packing == ".xz":
+        return lzma.LZMAFile(raw)
+    if packing == ".zst":
+        import pyarrow as pa  # Python has no reader of its own before 3.14
+
+        return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd"))
+    return raw
+
+
+def split_name(path: Path) -> tuple[str, str]:
+    """A file's name without its suffix, and the suffix in lower case; one that only says how it is packed is left out.
+
+    `train.CSV.gz` is `train` and `.csv`.
+    """
+    name = path.with_suffix("") if path.suffix.lower() in PACKED else path
+    return name.stem, name.suffix.lower()
 
 
 def text_lines(path: Path, blank_rows: bool) -> Iterator[tuple[int, int, str | Fault]]:

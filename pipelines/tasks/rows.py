@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pipelines.errors import UserError
 from pipelines.tasks.lines import Fault
-from pipelines.tasks.source import BATCH_BYTES, Plan, Request, Role, file_digest
+from pipelines.tasks.source import BATCH_BYTES, Plan, Request, Role, file_digest, json_text
 from pipelines.tasks.task import UNLABELLED, BadRow, RowError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class RowSource:
         schema: Its columns, in the order of the records' values.
         records: Starts reading at the first row.
         rows: Always None: they are known only after reading.
+        may_lack: Whether other files of the part may have more columns; rows of this one hold null there.
+        note: What to say of how it is read; empty where there is nothing.
     """
 
     path: Path
@@ -38,6 +41,8 @@ class RowSource:
     schema: pa.Schema
     records: Callable[[], Iterator[Record | Fault]]
     rows: int | None = None
+    may_lack: bool = False
+    note: str = ""
 
     @property
     def place(self) -> str:
@@ -71,11 +76,21 @@ class RowSource:
                 continue
             size += record[1]
             if len(rows) >= request.rows or size >= BATCH_BYTES:
-                yield _batch(rows, request.plan)
+                yield self._batch(rows, request.plan)
                 rows, size = [], 0
         if rows:
-            yield _batch(rows, request.plan)
+            yield self._batch(rows, request.plan)
         return number - request.start
+
+    def _batch(self, rows: list[tuple[object, ...]], plan: Plan) -> pa.RecordBatch:
+        arrays = []
+        for column, field in zip(zip(*rows, strict=True), plan.batch_schema, strict=True):
+            try:
+                arrays.append(pa.array(column, field.type))
+            except pa.ArrowInvalid as error:  # a great integer where another file of the part has fractions
+                expected = f"expected values that {field.type} holds"
+                raise UserError(f"{self.place}, column {field.name!r}: {expected}; {error}") from error
+        return pa.RecordBatch.from_arrays(arrays, schema=plan.batch_schema)
 
     def _bad(self, fault: Fault, source_idx: int) -> BadRow:
         return BadRow(self.place, fault.line, source_idx, fault.column, fault.error, fault.text)
@@ -84,7 +99,8 @@ class RowSource:
 def _converter(plan: Plan, header: list[str]) -> Converter:
     """A function of (values, source_idx) that gives a row of the batches; it raises RowError."""
     labels = plan.labels
-    places = [header.index(column.origin) if column.origin is not None else -1 for column in plan.columns]
+    # JSON lines of one part may lack a column that others have.
+    places = [header.index(column.origin) if column.origin in header else -1 for column in plan.columns]
     steps = [(column.role, place) for column, place in zip(plan.columns, places, strict=True)]
 
     def convert(values: Sequence[object], number: int) -> tuple[object, ...]:
@@ -96,15 +112,12 @@ def _converter(plan: Plan, header: list[str]) -> Converter:
                 row.append(number)
             elif role is Role.UNLABELLED:
                 row.append(UNLABELLED)
+            elif place < 0:
+                row.append(None)
+            elif role is Role.JSON:
+                row.append(json_text(values[place]))
             else:
                 row.append(values[place])
         return tuple(row)
 
     return convert
-
-
-def _batch(rows: list[tuple[object, ...]], plan: Plan) -> pa.RecordBatch:
-    schema = plan.batch_schema
-    columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)

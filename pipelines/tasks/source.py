@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -30,6 +31,7 @@ class Role(Enum):
     TEXT = "text"
     LABEL = "label"
     KEPT = "kept"
+    JSON = "kept as JSON text"
     ROW_NUMBER = "row number"
     UNLABELLED = "unlabelled"
 
@@ -132,6 +134,11 @@ class Source(Protocol):
 
     def digest(self) -> tuple[int, str]:
         """Its size in bytes and its sha256, hexadecimal."""
+
+
+def json_text(value: object) -> str | None:
+    """A value of a column that holds several types, as JSON; null stays null."""
+    return None if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def file_digest(path: Path) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.tasks.source import Plan, Request, Source
+from pipelines.tasks.source import Plan, Request, Role, Source
 from pipelines.tasks.task import InputFile, Task, listed
 from pipelines.wording import counted
 
@@ -51,6 +51,14 @@ class Split:
         rows = [self._counted.get(index, source.rows) for index, source in enumerate(self.sources)]
         parts = zip(self.sources, self._digests, rows, strict=True)
         return tuple(InputFile(source.name, *digest, count) for source, digest, count in parts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to say of how its files are read."""
+        mixed = [column.name for column in self.plan.columns if column.role is Role.JSON]
+        said = f"kept as JSON text, for their values are of several types: columns {listed(mixed)}" if mixed else ""
+        notes = (said, *(getattr(source, "note", "") for source in self.sources))
+        return tuple(note for note in notes if note)
 
     @property
     def file_rows(self) -> dict[str, int | None]:
@@ -127,6 +135,7 @@ class OpenTask:
         expected: What a part would be stored as, for messages.
         place: Where the parts were looked for.
         revision: The hub's commit that is read, or, where that is not known, as asked for; None for local files.
+        label_note: What to say of the labels that classes were found in; empty where there is nothing.
     """
 
     task: Task
@@ -134,6 +143,16 @@ class OpenTask:
     expected: Callable[[str], str]
     place: str
     revision: str | None = None
+    label_note: str = ""
+
+    def notes(self) -> tuple[str, ...]:
+        """What to say of how the train part is read.
+
+        Raises:
+            UserError: If its file cannot be read or lacks columns.
+        """
+        read = self.split("train").notes if "train" in self.parts else ()
+        return (self.label_note, *read) if self.label_note else read
 
     def split(self, name: str) -> Split:
         """Opens a part: "train", "validation", ….

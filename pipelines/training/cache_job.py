@@ -105,7 +105,7 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
         finally:
             remove_unused(storage, made)
         notes = subset_note(request.named_rows, len(stream)) + layer_map_note(checked.student.layer_map)
-        for note in notes:
+        for note in (*(checked.data.notes() if checked.train is None else ()), *notes):
             reporter.warning(note)
         reporter.message(decision.words)
         return _filled(request, teacher, stream, decision, storage, reporter)

@@ -102,7 +102,8 @@ def plan_distill(
     there = 0 if begun.cache is None else sum(bytes_of(caches / content) for content in contents)
     needed = max(0, decision.bytes - there)
     disk = weights_bytes(student.model.num_parameters(), len(stages)) if left else 0
-    notes = subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
+    notes = checked.data.notes() if checked.train is None else ()
+    notes += subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
     notes += idle_embeddings_note(checked.student.config.vocab_size, len(checked.teacher.tokenizer))
     notes += empty_note(stream)
     if decision.intermediate == OFF:

@@ -210,7 +210,7 @@ def _finetune(
             reporter.warning(warning)
     settings = train_settings(request.recipe, request.machine, reading.seed)
     rows = len(stream)
-    for note in subset_note(request.named_rows, rows) + empty_note(stream):
+    for note in encoder.data.notes() + subset_note(request.named_rows, rows) + empty_note(stream):
         reporter.warning(note)
     examples = request.recipe.examples(rows, reading.seed)
     state = train_stage(LabelStage(model), stream, None, folder / STAGE, settings, dev, reporter, examples)

@@ -57,6 +57,10 @@ class TaskData:
             return ()
         return tuple(part for part in self.opened.parts if part.startswith(DEV))
 
+    def notes(self) -> tuple[str, ...]:
+        """What to say of how the train part is read."""
+        return self.opened.notes() if self.opened is not None else ()
+
     def inputs(self, parts: tuple[str, ...]) -> list[dict[str, Any]]:
         """Name, bytes and sha256 of the files of some parts."""
         if self.opened is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.storage import Storage
@@ -43,7 +44,8 @@ def plan_finetune(request: FinetuneRequest, folder: str) -> TrainingEstimate:
     place = write_part(Storage(folder), encoder.data, "train")
     model = load_classifier(encoder.found, encoder.config, request.reading.seed)
     stream = open_stream(place, columns, encoder.tokenizer, request.reading.max_length, request.recipe.batch_rows)
-    return finetune_estimate(request, model, stream, done)
+    found_cost = finetune_estimate(request, model, stream, done)
+    return replace(found_cost, notes=encoder.data.notes() + found_cost.notes)
 
 
 def finetune_estimate(

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.errors import UserError
 from pipelines.tasks import CustomOptions, open_task
-from tests.pipelines.tasks.reading import custom_rows, write
+from tests.pipelines.tasks.reading import custom_rows, rows_of, write
 
 
 def lines(*values: object) -> str:
@@ -63,10 +63,13 @@ def test_bad_rows(tmp_path):
         ]
     )
     rows, bad = custom_rows(write(tmp_path / "r.jsonl", content), "t", label="y")
-    assert [(row["source_idx"], row["t"], row["y"]) for row in rows] == [(0, "good", 1), (12, "pair \U0001f600", 0)]
+    assert [(row["source_idx"], row["t"], row["y"]) for row in rows] == [
+        (0, "good", 1), (10, "late", 0), (12, "pair \U0001f600", 0),
+    ]  # fmt: skip
+    assert [row["n"] for row in rows] == ["1", '"one"', None]
     assert [(row.line, row.column) for row in bad] == [
         (2, None), (3, None), (4, "t"), (5, "t"), (6, "t"), (7, None), (8, None), (9, None),
-        (10, "y"), (11, "n"), (12, "y"), (14, None),
+        (10, "y"), (12, "y"), (14, None),
     ]  # fmt: skip
     errors = [row.error for row in bad]
     assert "broken JSON" in errors[0]
@@ -77,18 +80,47 @@ def test_bad_rows(tmp_path):
     assert "surrogate" in errors[5]
     assert "0xe9" in errors[6]
     assert errors[8] == "expected a label, found none"
-    assert errors[9] == "expected int64 as in the rows before, found str 'one'"
+    assert errors[9].startswith("expected one label a row: several of them")
+    assert errors[9].endswith("found '[1]'")
     assert bad[1].text == '["t"]'
 
 
-def test_columns_and_values_after_the_first_block_must_fit(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.tasks.jsonl.FIRST_ROWS", 1)
-    first = {"t": "a", "n": 1, "x": 1.5, "m": {"a": 1}}
-    late = [{"t": "b", "new": 1}, {"t": "c", "n": 2.5}, {"t": "d", "m": {"a": 1, "b": 2}}, {"t": "e", "n": 2**63}]
-    late += [{"t": "f", "n": True}, {"t": "g", "x": 2**60}]
-    rows, bad = custom_rows(write(tmp_path / "r.jsonl", lines(first, *late, {"t": "h", "x": 2})), "t")
-    assert [row["t"] for row in rows] == ["a", "h"]
-    assert [row.column for row in bad] == ["new", "n", "m", "n", "n", "x"]
+@pytest.mark.parametrize(
+    ("values", "kind", "kept"),
+    [
+        ([None, None, "late"], pa.string(), [None, None, "late"]),
+        ([1, 2.5, None], pa.float64(), [1.0, 2.5, None]),
+        ([{"a": 1}, {"a": 2, "b": "x"}], pa.struct([("a", pa.int64()), ("b", pa.string())]),
+         [{"a": 1, "b": None}, {"a": 2, "b": "x"}]),
+        ([[], [1], [2.5]], pa.list_(pa.float64()), [[], [1.0], [2.5]]),
+        ([2**60, 1], pa.int64(), [2**60, 1]),
+        ([1, "x", None], pa.string(), ["1", '"x"', None]),
+        ([1, True], pa.string(), ["1", "true"]),
+        ([2**63, 1], pa.string(), ["9223372036854775808", "1"]),
+        ([2**60, 0.5], pa.string(), ["1152921504606846976", "0.5"]),
+        ([{"a": {"b": 1}}, {"a": {"b": "é"}}], pa.string(), ['{"a": {"b": 1}}', '{"a": {"b": "é"}}']),
+        ([[1, "x"]], pa.string(), ['[1, "x"]']),
+        ([{}, {}], pa.string(), ["{}", "{}"]),
+    ],
+)  # fmt: skip
+def test_a_column_beside_text_and_label_never_costs_a_row(tmp_path, values, kind, kept):
+    rows = [{"t": str(number), "c": value} for number, value in enumerate(values)] + [{"t": "without"}]
+    split = open_task("custom", write(tmp_path / "r.jsonl", lines(*rows)), CustomOptions(("t",))).split("train")
+    assert split.schema.field("c").type == kind
+    assert [row["c"] for row in rows_of(split)] == [*kept, None]
+    mixed = kind == pa.string() and not all(isinstance(value, str | None) for value in values)
+    assert split.notes == (("kept as JSON text, for their values are of several types: columns c",) if mixed else ())
+
+
+def test_files_of_json_lines_share_types_and_may_lack_columns(tmp_path):
+    write(tmp_path / "train-0.jsonl", lines({"t": "a", "y": "p", "n": 1, "m": "x"}))
+    write(tmp_path / "train-1.jsonl", lines({"y": "q", "t": "b", "n": 0.5, "m": 2, "late": [1]}))
+    rows, bad = custom_rows(tmp_path, "t", label="y")
+    assert bad == []
+    assert rows == [
+        {"source_idx": 0, "t": "a", "y": 0, "n": 1.0, "m": '"x"', "late": None},
+        {"source_idx": 1, "t": "b", "y": 1, "n": 0.5, "m": "2", "late": [1]},
+    ]
 
 
 @pytest.mark.parametrize("content", ["", "\n", '[{"t": 1},\n{"t": 2}]\n'])

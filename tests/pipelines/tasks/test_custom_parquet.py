@@ -84,6 +84,55 @@ def test_shards_must_agree(tmp_path):
         custom_rows(tmp_path, "t")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        (pa.array([None], pa.null()), pa.array(["x"]), pa.string()),
+        (pa.array(["w"]), pa.array(["x"], pa.large_string()), pa.large_string()),
+        (pa.array([["w"]]), pa.array([["x"]], pa.large_list(pa.string())), pa.large_list(pa.string())),
+        (pa.array([1]), pa.array([0.5]), pa.float64()),
+        (pa.array([1], pa.int8()), pa.array([2], pa.int64()), pa.int64()),
+        (pa.array([{"a": 1}]), pa.array([{"b": "x"}]), pa.struct([("a", pa.int64()), ("b", pa.string())])),
+        (pa.array(["w"]).dictionary_encode(), pa.array(["x"]), pa.string()),
+    ],
+)  # fmt: skip
+def test_types_of_shards_widen(tmp_path, first, second, kind):
+    pq.write_table(pa.table({"t": ["a"], "y": ["1.0"], "n": first}), tmp_path / "train-0.parquet")
+    second_columns = {"n": second, "y": [0], "t": pa.array(["b"], pa.large_string())}
+    pq.write_table(pa.table(second_columns), tmp_path / "train-1.parquet")
+    split = open_task("custom", tmp_path, CustomOptions(("t",), "y", "class")).split("train")
+    assert split.schema == pa.schema([("t", pa.string()), ("y", pa.int64()), ("n", kind)])
+    rows = rows_of(split)
+    assert [(row["t"], row["y"]) for row in rows] == [("a", 1), ("b", 0)]
+    both = [value | dict.fromkeys({"a", "b"} - value.keys()) if isinstance(value, dict) else value
+            for value in (*first.to_pylist(), *second.to_pylist())]  # fmt: skip
+    assert [row["n"] for row in rows] == both
+
+
+def test_a_number_too_great_to_widen_is_named(tmp_path):
+    pq.write_table(pa.table({"t": ["a"], "n": [2**60]}), tmp_path / "train-0.parquet")
+    pq.write_table(pa.table({"t": ["b"], "n": [0.5]}), tmp_path / "train-1.parquet")
+    with pytest.raises(UserError, match=r"train-0\.parquet, column 'n': expected values that double holds"):
+        custom_rows(tmp_path, "t")
+    write(tmp_path / "lines" / "train-0.jsonl", f'{{"t": "a", "n": {2**60}}}\n')
+    write(tmp_path / "lines" / "train-1.jsonl", '{"t": "a", "n": 0.5}\n')
+    with pytest.raises(UserError, match=r"train-0\.jsonl, column 'n': expected values that double holds"):
+        custom_rows(tmp_path / "lines", "t")
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.large_string()])
+def test_bytes_that_are_utf8_are_text_and_labels(tmp_path, kind):
+    texts = pa.array([b"caf\xc3\xa9", None, b"\xff"], pa.binary())
+    texts = texts.cast(kind) if kind != pa.large_string() else texts.view(pa.string()).cast(pa.large_string())
+    labels = pa.array([b"good", b"bad", b"bad"], pa.binary())
+    pq.write_table(pa.table({"t": texts, "y": labels, "raw": labels}), tmp_path / "r.parquet")
+    rows, bad = custom_rows(tmp_path / "r.parquet", "t", label="y")
+    assert rows == [{"source_idx": 0, "t": "café", "y": 1, "raw": b"good"}]
+    assert [(row.row, row.error) for row in bad] == [
+        (1, "expected text, found null"), (2, "expected UTF-8, found byte 0xff"),
+    ]  # fmt: skip
+
+
 def test_class_names_of_shards_must_agree(tmp_path):
     for shard, names in enumerate([["a", "b"], ["b", "a"]]):
         features = Features({"t": Value("string"), "y": ClassLabel(names=names)})
