@@ -10,6 +10,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from pipelines.cli.augment import augment
 from pipelines.cli.cache_teacher import cache_teacher
@@ -35,9 +36,29 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class OncePerOption(TyperCommand):
+    """A verb that refuses an option given twice where it takes one value: the last would count, without a word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the command line.
+
+        Raises:
+            typer.BadParameter: naming the option.
+        """
+        given: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
+        if not any(parameter.is_eager for parameter in given):  # --help helps, whatever stands beside it
+            for parameter in given:
+                if not parameter.multiple and given.count(parameter) > 1:
+                    said = "expected it once, for it takes one value; found it twice: leave one out"
+                    raise typer.BadParameter(said, ctx=ctx, param=parameter)
+        return super().parse_args(ctx, args)
+
+
 TRAINING: tuple[Any, ...] = (finetune, distill, distill_general, cache_teacher, evaluate)
 for verb in (run, augment, resample, *TRAINING, status, verify, inspect, doctor):
-    app.command()(verb)
+    app.command(cls=OncePerOption)(verb)
 
 ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry
 
