@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from augment.errors import AugmentError, is_of_machine
 from augment.last_layer import EncoderAtPositions
+from augment.model_files import check_embeddings
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
 from augment.precision import PRECISIONS, default_batch_tokens, gpu_kernels
 from augment.top_k import first_of_each, top_probabilities
@@ -84,6 +85,7 @@ class MaskedLM:
         self.device = torch.device(device)
         self.splitter = WordSplitter(tokenizer.backend_tokenizer, _token_id(tokenizer, "unk_token"))
         config: Any = model.config
+        check_embeddings(len(tokenizer), config.vocab_size, "tokenizer")
         self.precision = precision
         self.batch_tokens = default_batch_tokens(self.device, config.to_dict(), precision)
         self.window = min(_positions(config), 512)
@@ -186,6 +188,7 @@ def load_masked_lm(
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # its report of missing weights says what the message below does
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
         model, report = AutoModelForMaskedLM.from_pretrained(

@@ -11,13 +11,15 @@ from typing import Any
 from augment.casing import is_cased
 from augment.errors import AugmentError
 from augment.hub import download_model
-from augment.weight_files import check_weights
+from augment.weight_files import check_names, check_weights
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 NATIVE_TYPES = {"bert", "distilbert", "electra", "mobilebert", "mpnet"}  # transformers has their code
 # transformers makes a fast tokenizer of these from vocab.txt alone; "Fast" at their end makes no difference.
 VOCABULARY_CLASSES = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"}
+ADDED = "added_tokens.json"
+REMEDY_TYPE = 'and add "model_type": "bert", or what the model is else'
 SLOW_CLASSES = {"BertJapaneseTokenizer"}  # transformers takes them even where a tokenizer.json lies beside
 
 
@@ -87,10 +89,13 @@ def check_folder(folder: Path, name: str) -> None:
     Raises:
         AugmentError: naming what is missing and what to use instead.
     """
+    refuse_old_name(folder, f"masked LM {name}")
     config = _read_json(folder / "config.json", name)
     if not any((folder / file).exists() for file in WEIGHT_FILES):
         raise AugmentError(f"masked LM {name}: expected weights ({', '.join(WEIGHT_FILES)}), found none in the folder")
-    model_type = str(config.get("model_type", "unknown"))
+    check_model_type(folder, f"masked LM {name}")
+    check_names(folder, f"masked LM {name}")
+    model_type = str(config["model_type"])
     if config.get("auto_map") and model_type not in NATIVE_TYPES:
         raise AugmentError(
             f"masked LM {name}: expected a model that transformers can load by itself, found one with code of its own "
@@ -116,14 +121,19 @@ def check_folder(folder: Path, name: str) -> None:
         added = {str(token.get("content")) for token in tokenizer.get("added_tokens") or []}
         vocabulary = tokenizer["model"].get("vocab", {})
         _require_mask(mask, name, added | set(vocabulary))
+        ids = [*vocabulary.values(), *(token.get("id") for token in tokenizer.get("added_tokens") or [])]
     elif _serves_as_vocabulary(folder, model_type, tokenizer_class):
-        _require_mask(mask, name, set((folder / "vocab.txt").read_text(encoding="utf-8").split("\n")))
+        words = (folder / "vocab.txt").read_text(encoding="utf-8").rstrip("\n").split("\n")
+        _require_mask(mask, name, set(words))
+        ids = [len(words) - 1, *(_read_json(folder / ADDED, name).values() if (folder / ADDED).exists() else ())]
     else:
         raise AugmentError(
             f"masked LM {name}: expected a fast tokenizer (tokenizer.json, or vocab.txt of a BERT), found none"
             f"{f' ({tokenizer_class} alone)' if tokenizer_class else ''}; choose a model that has one, or put its "
             "tokenizer.json into the folder"
         )
+    tokens = 1 + max((number for number in ids if isinstance(number, int)), default=-1)
+    check_embeddings(tokens, config.get("vocab_size"), f"masked LM {name}")
     check_weights(folder, name, model_type)
 
 
@@ -160,6 +170,57 @@ def _lowers(normalizer: Any) -> bool:
         return False
     steps = normalizer.get("normalizers") or []
     return bool(normalizer.get("lowercase")) or normalizer.get("type") == "Lowercase" or any(map(_lowers, steps))
+
+
+def check_embeddings(tokens: int, embeddings: Any, who: str) -> None:
+    """Refuses a model with fewer embeddings than its tokenizer has tokens: texts that hold them could not be read.
+
+    Args:
+        tokens: of the tokenizer.
+        embeddings: of the model; what is no number tells nothing.
+        who: the model, for the message.
+
+    Raises:
+        AugmentError: with both numbers.
+    """
+    if isinstance(embeddings, int) and embeddings < tokens:
+        raise AugmentError(
+            f"{who}: expected at least {tokens} embeddings, one a token, found {embeddings} (vocab_size); where tokens "
+            f"were added to the tokenizer, save the model after resize_token_embeddings({tokens})"
+        )
+
+
+def refuse_old_name(folder: Path, who: str) -> None:
+    """Refuses a configuration under the name that Google's archives have.
+
+    Args:
+        folder: a model folder.
+        who: the model, for the message.
+
+    Raises:
+        AugmentError: naming the file.
+    """
+    old = [path.name for path in sorted(folder.glob("*bert_config.json"))]
+    if old and not (folder / "config.json").exists():
+        raise AugmentError(f"{who}: expected config.json in the folder, found {old[0]}; rename it {REMEDY_TYPE}")
+
+
+def check_model_type(folder: Path, who: str) -> None:
+    """Refuses a configuration that does not say of which kind its model is, as early ones do not.
+
+    Args:
+        folder: with a config.json; one that cannot be read is told elsewhere.
+        who: the model, for the message.
+
+    Raises:
+        AugmentError: with the line to add.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(config, dict) and not config.get("model_type"):
+        raise AugmentError(f"{who}: config.json has no model_type; open it {REMEDY_TYPE}")
 
 
 def _serves_as_vocabulary(folder: Path, model_type: str, tokenizer_class: str) -> bool:

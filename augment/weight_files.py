@@ -1,9 +1,13 @@
-"""Whether a model's safetensors files are whole and hold a masked-LM head, by their headers alone: without torch."""
+"""What a model's weight files hold, by their headers and names alone: without torch."""
 
 from __future__ import annotations
 
+import io
 import json
-from typing import TYPE_CHECKING, Any
+import pickle
+import zipfile
+from collections import OrderedDict
+from typing import IO, TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
 
@@ -19,6 +23,7 @@ HEADS = {
     "electra": "generator_",
     "mpnet": "lm_head",
 }  # in the names of the head's tensors, by model type
+WRAPPERS = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
 
 
 def check_weights(folder: Path, name: str, model_type: str) -> None:
@@ -40,6 +45,79 @@ def check_weights(folder: Path, name: str, model_type: str) -> None:
             f"masked LM {name}: expected a model with a masked-LM head, found no weights for {head}; an encoder alone "
             "cannot propose words: choose a masked LM such as bert-base-uncased"
         )
+
+
+def check_names(folder: Path, who: str) -> None:
+    """Refuses weights as a training script saves them: under a wrapper's names, or inside a checkpoint.
+
+    Args:
+        folder: a Hugging Face model folder.
+        who: the model, for the message.
+
+    Raises:
+        AugmentError: naming the prefix or the checkpoint's entries, and what to save.
+    """
+    safe = sorted(folder.glob("*.safetensors"))
+    for path in safe or sorted(folder.glob("pytorch_model*.bin")):
+        state = _header(path) if safe else _pickled(path)
+        inside = [key for key, value in state.items() if not safe and isinstance(value, dict)]
+        if inside:
+            raise AugmentError(
+                f"{who}: expected weights by name in {path.name}, found a training checkpoint with {', '.join(state)}; "
+                f"save the weights in it alone, such as torch.save(checkpoint[{inside[0]!r}], …)"
+            )
+        for prefix, wrapper in WRAPPERS.items():
+            if state and all(name.startswith(prefix) for name in state):
+                raise AugmentError(
+                    f"{who}: expected names such as {next(iter(state)).removeprefix(prefix)} in {path.name}, found all "
+                    f"of them to begin with {prefix!r}, as {wrapper} has them; save model.{prefix}state_dict() instead"
+                )
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The tensors of a safetensors file by name; none where it is damaged, which is told when it is read."""
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
+            header = json.loads(stream.read(min(length, path.stat().st_size)))
+        return {name: value for name, value in header.items() if name != "__metadata__"}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _pickled(path: Path) -> dict[str, Any]:
+    """The entries of a pickled state_dict by name, their tensors left out; none where it is no dictionary."""
+    try:
+        with path.open("rb") as stream:
+            if zipfile.is_zipfile(stream):
+                with zipfile.ZipFile(stream) as archive:
+                    name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+                    found = _Outline(io.BytesIO(archive.read(name))).load()
+            else:  # before torch 1.6: a magic number, a version and the machine's sizes come first
+                stream.seek(0)
+                found = [_Outline(stream).load() for _ in range(4)][-1]
+        return {str(name): value for name, value in found.items()}
+    except Exception:  # whatever a damaged pickle raises; it is told when it is read
+        return {}
+
+
+class _Outline(pickle.Unpickler):
+    """Reads the dictionaries of a pickle and runs none of its code."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(stream)
+
+    def find_class(self, _module: str, name: str) -> Any:
+        """A stand-in for everything but dictionaries."""
+        return OrderedDict if name == "OrderedDict" else _Nothing
+
+    def persistent_load(self, _place: Any) -> None:
+        """Leaves the numbers of a tensor where they are."""
+
+
+class _Nothing:
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
 
 
 def _parts(folder: Path, name: str) -> list[Path]:

@@ -45,6 +45,21 @@ def check_vocabulary_size(config: PreTrainedConfig, tokenizer: PreTrainedTokeniz
         )
 
 
+def check_problem(config: PreTrainedConfig, who: str) -> None:
+    """Refuses a model of several labels or scores a row: its outputs are no distribution that a softmax could give.
+
+    Raises:
+        DistillError: naming its problem_type.
+    """
+    problem = getattr(config, "problem_type", None)
+    if problem == "multi_label_classification" or (problem == "regression" and (config.num_labels or 1) > 1):
+        several = "scores" if problem == "regression" else "labels"
+        raise DistillError(
+            f"{who}: expected a model of one label or one score a row; found problem_type {problem!r} with "
+            f"{config.num_labels} labels. Several {several} a row are not supported: give another model."
+        )
+
+
 def check_labels(config: PreTrainedConfig, names: Sequence[str], who: str, task: str) -> None:
     """Refuses a model whose labels are not the data's, or come in another order: the classical mistake with MNLI.
 

@@ -126,9 +126,10 @@ def check_teacher(teacher: TeacherFiles, task: Task, max_length: int) -> None:
     Raises:
         UserError, DistillError: they do not fit the task.
     """
-    from distill.checks import check_labels, check_length, check_vocabulary_size
+    from distill.checks import check_labels, check_length, check_problem, check_vocabulary_size
 
     what, who = teacher.found.what, f"{teacher.found.what} {teacher.found.name}"
+    check_problem(teacher.config, who)
     if task.label.names:
         check_labels(teacher.config, task.label.names, who, task.name)
     if task.label.kind == "score" and teacher.config.num_labels != 1:

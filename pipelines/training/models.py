@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import is_of_machine
-from augment.model_files import folder_fingerprint, locate_model
+from augment.model_files import check_model_type, folder_fingerprint, locate_model, refuse_old_name
+from augment.weight_files import check_names
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def find_model(name: str, revision: str | None, what: str) -> FoundModel:
     """
     folder, commit = locate_model(name, revision, what)
     refuse_unfinished(folder, f"{what} {name}")
+    refuse_old_name(folder, f"{what} {name}")
     if not (folder / "config.json").is_file():
         inside = [str(folder / part) for part in PARTS_OF_RUNS if (folder / part / "config.json").is_file()]
         remedy = f"did you mean {' or '.join(inside)}?" if inside else "give a Hugging Face folder"
@@ -61,6 +63,8 @@ def find_model(name: str, revision: str | None, what: str) -> FoundModel:
             f"{what} {name}: expected weights (model.safetensors) in the folder, found none; copy them there, or name "
             "another folder"
         )
+    check_model_type(folder, f"{what} {name}")
+    check_names(folder, f"{what} {name}")
     return FoundModel(what, name, folder, commit, folder_fingerprint(folder))
 
 

@@ -18,9 +18,10 @@ from transformers import PreTrainedTokenizerFast
 
 from augment import hub as hub_module
 from augment.errors import AugmentError
-from augment.masked_lm import load_masked_lm
+from augment.masked_lm import MaskedLM, load_masked_lm
 from augment.model_files import ModelFiles, find_model
-from tests.fixtures import VOCABULARY, save_tiny_masked_lm, tiny_tokenizer
+from pipelines.training.models import find_model as find_any_model
+from tests.fixtures import VOCABULARY, save_tiny_masked_lm, tiny_masked_lm, tiny_tokenizer
 
 
 @pytest.fixture
@@ -251,10 +252,39 @@ def test_an_unknown_model_type(folder):
         load_masked_lm(find_model(str(folder)))
 
 
-def test_a_tokenizer_of_another_kind_given_as_an_object():
-    from augment.masked_lm import MaskedLM
-    from tests.fixtures import tiny_masked_lm
+def test_a_configuration_without_its_type_or_under_its_old_name(folder):
+    said = r'add "model_type": "bert"'
+    change_json(folder / "config.json", lambda config: config.pop("model_type"))
+    refused(folder, rf"masked LM .*config\.json has no model_type; .*{said}")
+    with pytest.raises(AugmentError, match=rf"student .*config\.json has no model_type; .*{said}"):
+        find_any_model(str(folder), None, "student")
+    (folder / "config.json").rename(folder / "bert_config.json")
+    refused(folder, rf"expected config\.json in the folder, found bert_config\.json; rename it and {said}")
+    with pytest.raises(AugmentError, match=rf"student .*found bert_config\.json; rename it and {said}"):
+        find_any_model(str(folder), None, "student")
 
+
+@pytest.mark.parametrize("old", [False, True])
+def test_more_tokens_than_embeddings(folder, old):
+    size = len(VOCABULARY)
+    if old:
+        (folder / "tokenizer.json").unlink()
+        (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+        (folder / "added_tokens.json").write_text(f'{{"<e1>": {size}, "<e2>": {size + 1}}}')
+    else:
+        token = {"id": size + 1, "content": "<e2>", "single_word": False, "lstrip": False, "rstrip": False}
+        change_json(folder / "tokenizer.json", lambda content: content["added_tokens"].append(token))
+    expected = rf"expected at least {size + 2} embeddings, one a token, found {size} .*resize_token_embeddings"
+    refused(folder, f"masked LM .*{expected}")
+    change_json(folder / "config.json", lambda config: config.update(vocab_size=size + 2))
+    assert find_model(str(folder)).folder == folder
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["<e1>", "<e2>"])
+    with pytest.raises(AugmentError, match=expected):
+        MaskedLM(tiny_masked_lm(), tokenizer)
+
+
+def test_a_tokenizer_of_another_kind_given_as_an_object():
     word_level = Tokenizer(models.WordLevel({"[UNK]": 0, "[MASK]": 1}, unk_token="[UNK]"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=word_level, mask_token="[MASK]")
     with pytest.raises(AugmentError, match=r"expected WordPiece .*found WordLevel; choose a model such as"):

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import OrderedDict
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModelForMaskedLM, BertModel
+from transformers.utils.logging import set_verbosity_warning
 
 from augment.errors import AugmentError
 from augment.masked_lm import load_masked_lm
 from augment.model_files import find_model
+from pipelines.training.models import find_model as find_any_model
 from tests.fixtures import tiny_config, tiny_masked_lm
+
+
+class Runs:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
 
 
 @pytest.fixture
@@ -31,6 +46,52 @@ def test_a_pickled_encoder_without_a_head(folder):
     torch.save(BertModel(tiny_config()).state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(AugmentError, match=r"masked-LM head, found no weights for cls\.predictions"):
         load_masked_lm(find_model(str(folder)))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+@pytest.mark.parametrize("saved", ["zip", "legacy", "safetensors"])
+def test_names_of_a_wrapped_model(folder, prefix, saved):
+    state = {f"{prefix}{name}": tensor for name, tensor in tiny_masked_lm().state_dict().items()}
+    (folder / "model.safetensors").unlink()
+    if saved == "safetensors":
+        save_file({name: tensor.clone() for name, tensor in state.items()}, folder / "model.safetensors")
+    else:
+        torch.save(OrderedDict(state), folder / "pytorch_model.bin", _use_new_zipfile_serialization=saved == "zip")
+    expected = rf"to begin with '{prefix}', as .* has them; save model\.{prefix}state_dict\(\)"
+    with pytest.raises(AugmentError, match=f"masked LM .*{expected}"):
+        find_model(str(folder))
+    with pytest.raises(AugmentError, match=f"teacher .*{expected}"):
+        find_any_model(str(folder), None, "teacher")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_training_checkpoint(folder, legacy):
+    state = tiny_masked_lm().state_dict()
+    (folder / "model.safetensors").unlink()
+    kept = {"epoch": 3, "state_dict": state, "optimizer": {"state": {}}, "config": torch.nn.Linear}
+    torch.save(kept, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
+    for find in (find_model, lambda name: find_any_model(name, None, "encoder")):
+        with pytest.raises(
+            AugmentError, match=r"checkpoint with epoch, state_dict, optimizer.*checkpoint\['state_dict'"
+        ):
+            find(str(folder))
+
+
+def test_a_pickle_runs_no_code_when_its_names_are_read(folder, tmp_path):
+    (folder / "model.safetensors").unlink()
+    torch.save({"a": Runs(tmp_path / "run")}, folder / "pytorch_model.bin")
+    with pytest.raises(AugmentError, match="cannot be loaded"):
+        load_masked_lm(find_model(str(folder)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_report_of_the_library_beside_the_message(folder, capfd):
+    (folder / "model.safetensors").unlink()
+    torch.save(BertModel(tiny_config()).state_dict(), folder / "pytorch_model.bin")
+    set_verbosity_warning()
+    with pytest.raises(AugmentError, match="found no weights"):
+        load_masked_lm(find_model(str(folder)))
+    assert "REPORT" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("content", [b"", b"not a tensor in sight", b"\x02" + bytes(7) + b"[]", b"\xff" * 40])

@@ -142,6 +142,14 @@ def test_another_number_of_labels(parts, tmp_path, teacher):
     assert "labels" in refused(tmp_path, evaluate(parts, teacher))
 
 
+@pytest.mark.parametrize(("problem", "found"), [("multi_label_classification", "labels"), ("regression", "scores")])
+def test_a_teacher_of_several_labels_a_row(parts, tmp_path, teacher, problem, found):
+    edit_json(teacher / "config.json", problem_type=problem)
+    for command in (distill(parts, tmp_path / "out", "--teacher", teacher), evaluate(parts, teacher)):
+        said = refused(tmp_path, command)
+        assert f"found problem_type '{problem}' with 2 labels. Several {found} a row are not supported" in said
+
+
 def test_unfinetuned_teacher_is_named(parts, tmp_path, teacher):
     """A head that never learnt is a warning, for nobody can be sure; no head at all is refused."""
     weights = load_file(teacher / "model.safetensors")
