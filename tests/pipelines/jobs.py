@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 ONE_WORKER = ("--engine", "local", "--workers", "1")
 PATIENCE = 120  # seconds until a process that hangs fails its test
+SEVERAL = ("--text", "--protect")  # options that may be repeated
 OURS = ("candidates", "augmented", "rejected.parquet")
 
 
@@ -50,7 +52,23 @@ class Inputs:
 
 def augment(inputs: Inputs, data: Path, out: Path | str, *more: object) -> list[str]:
     given = ["--data", data, "--mlm", inputs.mlm, "--glove", inputs.glove, "--out", out, "--n", 3, *ONE_WORKER]
-    return ["augment", *map(str, [*given, *more])]
+    return ["augment", *later_wins(*given, *more)]
+
+
+def later_wins(*arguments: object) -> list[str]:
+    """Arguments as text; of an option that is given twice, which the command line refuses, the later one."""
+    groups: list[list[str]] = [[]]
+    for word in map(str, arguments):
+        if re.match("--?[a-z]", word):
+            groups.append([])
+        groups[-1].append(word)
+    last = {group[0].partition("=")[0]: number for number, group in enumerate(groups) if group}
+    kept = [
+        group
+        for number, group in enumerate(groups)
+        if group and (group[0] in SEVERAL or last[group[0].partition("=")[0]] == number)
+    ]
+    return [word for group in kept for word in group]
 
 
 def custom_task(path: Path, rows: list[tuple[str, int]]) -> tuple[object, ...]:
@@ -73,7 +91,7 @@ def tinyaug(*arguments: object) -> Ran:
     out, err = io.StringIO(), io.StringIO()
     argv = sys.argv
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    sys.argv = ["tinyaug", *map(str, arguments)]
+    sys.argv = ["tinyaug", *later_wins(*arguments)]
     try:
         with redirect_stdout(out), redirect_stderr(err):
             main()
@@ -103,7 +121,7 @@ def refused(command: list[str]) -> str:
 
 def start(*arguments: object, **environment: str) -> Process:
     """Starts the command line as the leader of a session, as a shell does, without the seconds of its imports."""
-    return start_ready("pipelines", [*map(str, arguments)], {**os.environ, **environment})
+    return start_ready("pipelines", later_wins(*arguments), {**os.environ, **environment})
 
 
 def finish(process: Process | subprocess.Popen[str]) -> Ran:
@@ -120,7 +138,7 @@ def in_a_process(*arguments: object, **environment: str) -> Ran:
     """Runs the command line as a user does, in a fresh interpreter."""
     return finish(
         subprocess.Popen(
-            [sys.executable, "-m", "pipelines", *map(str, arguments)],
+            [sys.executable, "-m", "pipelines", *later_wins(*arguments)],
             cwd=REPOSITORY,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,

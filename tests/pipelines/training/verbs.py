@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.pipelines.jobs import later_wins
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -24,14 +26,14 @@ class Parts:
 
 
 def finetune(parts: Parts, out: Path, *more: object) -> list[str]:
-    return _listed(
+    return later_wins(
         "finetune", "--task", "sst2", "--data", parts.data, "--model", parts.encoder, "--out", out,
         "--max-length", 32, "--batch-size", 8, "--device", "cpu", *more,
     )  # fmt: skip
 
 
 def distill(parts: Parts, out: Path, *more: object) -> list[str]:
-    return _listed(
+    return later_wins(
         "distill", "--task", "sst2", "--data", parts.data, "--train", parts.train, "--teacher", parts.teacher,
         "--student", parts.student, "--student-init", "random", "--out", out, "--max-length", 32,
         "--epochs-intermediate", 2, "--epochs-prediction", 2, "--device", "cpu", *more,
@@ -39,21 +41,21 @@ def distill(parts: Parts, out: Path, *more: object) -> list[str]:
 
 
 def general(parts: Parts, corpus: Path, out: Path, *more: object) -> list[str]:
-    return _listed(
+    return later_wins(
         "distill-general", "--corpus", corpus, "--teacher", parts.encoder, "--student", parts.student, "--out", out,
         "--max-length", 32, "--batch-size", 16, "--lr", 1e-3, "--device", "cpu", *more,
     )  # fmt: skip
 
 
 def evaluate(parts: Parts, model: Path, *more: object) -> list[str]:
-    return _listed(
+    return later_wins(
         "evaluate", "--task", "sst2", "--data", parts.data, "--model", model, "--device", "cpu", *more
     )  # fmt: skip
 
 
 def run(parts: Parts, out: Path, *more: object) -> list[str]:
     own = () if "--teacher" in more else ("--teacher-model", parts.encoder, "--epochs-finetune", 1)
-    return _listed(
+    return later_wins(
         "run", "--task", "sst2", "--data", parts.data, "--mlm", parts.mlm, "--glove", parts.glove, *own,
         "--student", parts.student, "--student-init", "random", "--out", out,
         "--n", 2, "--engine", "local", "--workers", 1, "--max-length", 32,
@@ -67,7 +69,3 @@ def metrics(folder: Path) -> dict[str, Any]:
 
 def run_json(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "run.json").read_text())
-
-
-def _listed(*arguments: object) -> list[str]:
-    return [str(argument) for argument in arguments]
