@@ -237,6 +237,8 @@ def _write_rows(
     seen: set[bytes] = set()
     duplicates, dimensions, header = 0, 0, 0
     for block in blocks:
+        if block.note:
+            report(block.note)
         if not words:
             dimensions = block.rows.shape[1]
             header = _write_header(stream, 0, dimensions)

@@ -39,7 +39,7 @@ def load_vectors(
             zip as `glove.6B.zip/glove.6B.50d.txt`, a folder already converted, `kumo-6b-50d` (an installed
             package), or a gensim-downloader name such as `glove-wiki-gigaword-300`.
         cache_folder: Where converted vectors lie; None takes TINYAUG_CACHE or the user's cache folder.
-        progress: Takes messages of progress and duplicate words; None makes warnings of the latter only.
+        progress: Takes messages of progress, and of words left out; None makes warnings of the latter only.
 
     Returns:
         Memory-mapped vectors, shared between all processes that load the same content.
@@ -48,7 +48,7 @@ def load_vectors(
         VectorsError: The source is missing, broken or cannot be fetched; the message says what to do.
     """
     cache = Path(cache_folder) if cache_folder is not None else default_cache_folder()
-    report = progress or _warn_of_duplicates
+    report = progress or _warn
     text = str(source)
     path = Path(source).expanduser()
     try:
@@ -86,6 +86,6 @@ def _load_package(name: str, cache: Path, report: Callable[[str], None]) -> Word
     return load_or_convert(key, name, lambda: read_package(paths[0], paths[1]), cache, report)
 
 
-def _warn_of_duplicates(message: str) -> None:
-    if "occurs again" in message or "duplicate" in message:
+def _warn(message: str) -> None:
+    if any(said in message for said in ("occurs again", "duplicate", "left out", "the header promises")):
         warnings.warn(message, stacklevel=2)

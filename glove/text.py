@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 8 << 20  # big enough to hide Python's overhead, small enough to stay cheap in memory
 LONGEST_LINE = 32 << 20  # longer than any vector; stops binary garbage without line ends
 SAMPLE_LINES = 1000
+MISCOUNTED = 0.01  # share of its words that a header may count too many; fewer lines are a file that was cut off
 HEADER = re.compile(rb"([0-9]{1,12}) ([0-9]{1,6}) *\r?\Z")
 NUMBER_WITH_POINT = re.compile(rb"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?\Z")
 PLAIN_NUMBER = re.compile(rb"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\Z")
@@ -32,11 +33,13 @@ class Block:
         words: Their UTF-8 bytes, n of them.
         rows: (n, d) float32, finite, as the source has them.
         first_line: Line number of the first word, from 1; None where a source has no lines.
+        note: What to say once all is read; empty where there is nothing.
     """
 
     words: list[bytes]
     rows: np.ndarray
     first_line: int | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,30 +67,47 @@ def read_text(stream: IO[bytes], source: str, count_lines: Callable[[], int]) ->
         count_lines: Counts all lines; called only where `5 1` may be a header or a word with one number.
 
     Yields:
-        Blocks in the order of the file, duplicates included.
+        Blocks in the order of the file, duplicates included; a last one without words where something is to be said.
 
     Raises:
-        VectorsError: The first line that is not a word and d finite numbers, by its number, or a header
-            that promises another number of words than there are.
+        VectorsError: The first line that is not a word and d finite numbers, by its number, or a file that was cut
+            off, by what its header promises.
     """
     layout: Layout | None = None
-    line_number, found = 1, 0
-    for lines in _nonblank(_line_blocks(stream, source), source):
+    line_number, found, wordless = 1, 0, 0
+    ends = _Ends()
+    for lines in _nonblank(_line_blocks(stream, source, ends), source):
         if layout is None:
             layout = find_layout(lines, source, count_lines)
             if layout.stated is not None:
                 lines, line_number = lines[1:], 2
         if lines:
-            yield _parse(lines, layout.dimensions, source, line_number)
+            for block in _parse(lines, layout.dimensions, source, line_number):
+                yield block
+                wordless -= len(block.words)
+            wordless += len(lines)
         line_number += len(lines)
         found += len(lines)
-    if layout is None or not found:
+    if layout is None or found == wordless:
         raise VectorsError(f"{source}: expected words with their numbers, found an empty file; get it again")
-    if layout.stated not in (None, found):
-        raise VectorsError(
-            f"{source}: the header promises {layout.stated} words, found {found}; "
-            "the file was cut off or changed, get it again"
-        )
+    notes = [f"left out {wordless} line{'s' * (wordless != 1)} without a word"] if wordless else []
+    if layout.stated is not None and layout.stated != found:
+        missing = layout.stated - found
+        if missing > 0 and (not ends.whole or missing > max(1, layout.stated * MISCOUNTED)):
+            raise VectorsError(
+                f"{source}: the header promises {layout.stated} words, found {found}; the file was cut off: get it "
+                "again, or correct its first line where it was shortened on purpose"
+            )
+        notes.append(f"warning: the header promises {layout.stated} words, found {found}; all of them are read")
+    if notes:
+        yield Block([], np.empty((0, layout.dimensions), np.float32), None, f"{source}: {'; '.join(notes)}")
+
+
+@dataclass
+class _Ends:
+    """Whether the last line of a file has its end: one that was cut off seldom has."""
+
+    whole: bool = True
 
 
 def find_layout(lines: list[bytes], source: str, count_lines: Callable[[], int]) -> Layout:
@@ -129,7 +149,7 @@ def find_layout(lines: list[bytes], source: str, count_lines: Callable[[], int])
     return Layout(common, None)
 
 
-def _line_blocks(stream: IO[bytes], source: str) -> Iterator[list[bytes]]:
+def _line_blocks(stream: IO[bytes], source: str, ends: _Ends) -> Iterator[list[bytes]]:
     """Splits a stream at line feeds only: other line separators of Unicode occur inside words."""
     rest, first = b"", True
     while chunk := stream.read(BLOCK_BYTES):
@@ -143,6 +163,7 @@ def _line_blocks(stream: IO[bytes], source: str) -> Iterator[list[bytes]]:
             yield _split(head)
         elif len(rest) > LONGEST_LINE:
             raise VectorsError(f"{source}: a line of over {LONGEST_LINE >> 20} MiB; is this a text file?")
+    ends.whole = not rest
     if rest:
         yield _split(rest)
 
@@ -171,14 +192,25 @@ _EXPECTED = "expected a word and its numbers"
 _REMEDY = "mend or delete the line, or get the file again"
 
 
-def _parse(lines: list[bytes], dimensions: int, source: str, first_line: int) -> Block:
-    parsed = _parse_fast(lines, dimensions)
-    if parsed is None:
-        parsed = _parse_slow(lines, dimensions, source, first_line)
-    words, rows = parsed
-    _check_words(words, source, first_line)
-    _check_finite(rows, source, first_line)
-    return Block(words, rows, first_line)
+def _parse(lines: list[bytes], dimensions: int, source: str, first_line: int) -> Iterator[Block]:
+    """The words of some lines, a block for each run of lines that have one."""
+    start = 0
+    for stop in [*(index for index, line in enumerate(lines) if _lacks_word(line, dimensions)), len(lines)]:
+        some, first = lines[start:stop], first_line + start
+        if some:
+            words, rows = _parse_fast(some, dimensions) or _parse_slow(some, dimensions, source, first)
+            _check_words(words, source, first)
+            _check_finite(rows, source, first)
+            yield Block(words, rows, first)
+        start = stop + 1
+
+
+def _lacks_word(line: bytes, dimensions: int) -> bool:
+    """Whether a line has its numbers, but a blank or nothing for a word, as gensim and others write such words."""
+    if not line.startswith(b" "):
+        return False
+    fields = [field for field in line.split(b" ") if field]
+    return len(fields) == dimensions and all(map(PLAIN_NUMBER.match, fields))
 
 
 def _parse_fast(lines: list[bytes], dimensions: int) -> tuple[list[bytes], np.ndarray] | None:

@@ -123,6 +123,25 @@ def test_duplicates_are_reported_by_line_and_the_first_stays(load):
     assert any("9 duplicate words" in message for message in load.messages)
 
 
+@pytest.mark.parametrize(("stated", "added"), [(3001, ""), (3030, ""), (2999, ""), (1, ""), (2999, "no newline 1 2 3")])
+def test_a_header_that_counts_wrong_is_a_warning_where_the_file_is_whole(load, stated, added):
+    vectors = load(f"{stated} 3\n{MANY}{added}".encode())
+    found = 3000 + bool(added)
+    assert len(vectors) == found
+    assert f"vectors.txt: warning: the header promises {stated} words, found {found}" in "".join(load.messages)
+
+
+@pytest.mark.parametrize("header", ["", "5 2\n"])
+def test_lines_without_a_word_are_left_out_and_counted(load, header):
+    vectors = load(f"{header}a 1 0\n  0.5 0.5\nb 0 1\n 0.25 -1e-3\nb 1 1\n".encode())
+    assert vectors.words(np.arange(2)) == ["a", "b"]
+    assert vectors.unit_rows.tolist() == [[1, 0], [0, 1]]
+    said = " ".join(load.messages)
+    assert "left out 2 lines without a word" in said
+    assert f"line {5 + bool(header)}: the word 'b' occurs again" in said
+    assert "promises" not in said
+
+
 def test_duplicates_warn_without_progress(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("3 2\na 1 0\nb 0 1\na 0 1\n")
@@ -146,14 +165,16 @@ MANY = "".join(f"w{n} 0.5 0.25 1\n" for n in range(3000))
         ((MANY + "bad 0.1 0.2 x\n").encode(), "line 3001.*'x' among"),
         ((MANY + "bad 0.1 0.2 1_0\n").encode(), "line 3001.*'1_0' among"),
         ((MANY + "bad 0.1 0.2 0.3 0.4\n").encode(), "line 3001.*at least 4 numbers"),
-        ((MANY + " 0.1 0.2 0.3\n").encode(), "line 3001"),
+        ((MANY + " bad 0.2 0.3\n").encode(), "line 3001"),
+        ((MANY + "0.1 0.2 0.3\n").encode(), "line 3001"),
+        (b" 0.1 0.2\n 0.3 0.4\n", "empty file"),
         ((MANY + "\nx 1 2 3\n").encode(), "line 3001.*blank line"),
         ((MANY + "x 1 nan 3\n").encode(), "line 3001.*NaN"),
         ((MANY + "x y 1 -inf 3\n").encode(), "line 3001.*NaN"),
         ((MANY + "x 1 1e300 3\n").encode(), "line 3001.*too large"),
         (MANY.encode() + b"caf\xe9 1 2 3\n", r"line 3001.*caf\\\\xe9.*UTF-8"),
-        (f"3001 3\n{MANY}".encode(), "promises 3001 words, found 3000"),
-        (f"2999 3\n{MANY}".encode(), "promises 2999 words, found 3000"),
+        (f"3001 3\n{MANY.rstrip()}".encode(), "promises 3001 words, found 3000; the file was cut off"),
+        (f"3031 3\n{MANY}".encode(), "promises 3031 words, found 3000; the file was cut off"),
         (f"3000 4\n{MANY}".encode(), "promises 3000 words of 4 numbers"),
         (b'{"a": [0.1, 0.2]}\n', "line 1"),
         (b"a\t0.1\t0.2\n", "separated by spaces"),
@@ -180,6 +201,7 @@ def test_broken_lines_far_into_the_file(load, monkeypatch):
         load(("".join(MANY.splitlines(True)[:2000]) + "\n" * 300 + "x 1 2 3\n").encode())
     with pytest.raises(VectorsError, match="line 3002"):
         load(f"3001 3\n{MANY}bad 1 2\n".encode())
+    assert len(load((MANY[:2000] + MANY[2000:].replace("\n", "\n 0.5 0.25 1\n")).encode())) == 3000
 
 
 def test_a_huge_line_is_no_text(load, monkeypatch):
