@@ -60,8 +60,8 @@ def check_problem(config: PreTrainedConfig, who: str) -> None:
         )
 
 
-def check_labels(config: PreTrainedConfig, names: Sequence[str], who: str, task: str) -> None:
-    """Refuses a model whose labels are not the data's, or come in another order: the classical mistake with MNLI.
+def check_labels(config: PreTrainedConfig, names: Sequence[str], who: str, task: str) -> tuple[int, ...]:
+    """Finds the data's classes among a model's labels, by name and in whatever order they come.
 
     Args:
         config: of the model.
@@ -69,27 +69,41 @@ def check_labels(config: PreTrainedConfig, names: Sequence[str], who: str, task:
         who: the model, for the message.
         task: name of the data's task, for the message.
 
+    Returns:
+        For each class of the data the number of the model's output. Case does not matter where no two names differ
+        by case alone. Labels without names (LABEL_0, …) are taken in the data's order.
+
     Raises:
-        DistillError: numbers or names of labels differ. Names such as LABEL_0 say nothing and pass.
+        DistillError: numbers or names of labels differ.
     """
-    found = _names(config)
+    found = label_names(config)
     expected = f"{who}: expected the labels {', '.join(names)} of {task}; found "
     if len(found) != len(names):
         raise DistillError(
             f"{expected}{len(found)} ({', '.join(found)}). It was trained on another task: give one for {task}."
         )
     mine, theirs = [[name.lower() for name in some] for some in (found, names)]
-    if mine == theirs or _unnamed(found):
-        return
+    if len(set(mine)) < len(mine) or len(set(theirs)) < len(theirs):
+        mine, theirs = found, list(names)
     if set(mine) == set(theirs):
-        raise DistillError(
-            f"{expected}them in the order {', '.join(found)}. Set id2label in its config.json as it was trained, "
-            "or reorder the data's labels."
-        )
+        return tuple(mine.index(name) for name in theirs)
+    if is_unnamed(config):
+        return tuple(range(len(names)))
     raise DistillError(
         f"{expected}{', '.join(found)}. It was trained on another task: give one for {task}. If these are its labels "
         "under other names, write the data's names into its config.json."
     )
+
+
+def label_names(config: PreTrainedConfig) -> list[str]:
+    """The names of a model's labels, by the number of its output."""
+    labels = {int(number): str(name) for number, name in (config.id2label or {}).items()}
+    return [labels[number] for number in sorted(labels)]
+
+
+def is_unnamed(config: PreTrainedConfig) -> bool:
+    """Whether a model's labels have no names but those that transformers gives: LABEL_0, LABEL_1, …."""
+    return all(name == f"LABEL_{number}" for number, name in enumerate(label_names(config)))
 
 
 def check_length(config: PreTrainedConfig, max_length: int, who: str) -> None:
@@ -131,12 +145,3 @@ def near_chance(accuracy: float, label_counts: Sequence[int]) -> bool:
 def uncorrelated(correlation: float, rows: int) -> bool:
     """Whether a correlation with the labels may be none: 0 is within its 95% interval, or it is below `WEAK`."""
     return correlation < WEAK or correlation_interval(correlation, rows)[0] <= 0
-
-
-def _names(config: PreTrainedConfig) -> list[str]:
-    labels = {int(number): str(name) for number, name in (config.id2label or {}).items()}
-    return [labels[number] for number in sorted(labels)]
-
-
-def _unnamed(names: Sequence[str]) -> bool:
-    return all(name == f"LABEL_{number}" for number, name in enumerate(names))

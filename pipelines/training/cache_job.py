@@ -32,6 +32,7 @@ from pipelines.training.folder import (
     started_run,
     task_content,
 )
+from pipelines.training.label_order import order_note
 from pipelines.training.ranks import Ranks
 from pipelines.training.teacher_kernel import pack_teacher
 
@@ -104,6 +105,8 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
                 stream, decision = _begun(request, checked, teacher, content if started is None else None, storage)
         finally:
             remove_unused(storage, made)
+        for note in order_note(checked.teacher.found, checked.teacher.config, checked.data.task):
+            reporter.message(note)
         notes = subset_note(request.named_rows, len(stream)) + layer_map_note(checked.student.layer_map)
         for note in (*(checked.data.notes() if checked.train is None else ()), *notes):
             reporter.warning(note)

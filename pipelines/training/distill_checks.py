@@ -13,6 +13,7 @@ from pipelines.errors import UserError
 from pipelines.training.cache_room import check_cache_place
 from pipelines.training.choices import GENERAL, RANDOM, TEACHER_LAYERS, check_choices, student_shape
 from pipelines.training.distill_session import loss_settings
+from pipelines.training.label_order import refuse_unordered
 from pipelines.training.models import check_classes, find_model, has_vocabulary, load_config, load_tokenizer
 from pipelines.training.parts import open_data, shards_of, task_columns
 from pipelines.training.shard_labels import check_shard_labels
@@ -20,7 +21,6 @@ from pipelines.training.shard_labels import check_shard_labels
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from pipelines.tasks import Task
     from pipelines.training.general_request import GeneralRequest
     from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData
@@ -115,12 +115,12 @@ def check_distill(request: DistillRequest) -> CheckedDistill:
     else:
         data.opened.split("train")
     teacher = find_files(request.teacher, request.teacher_revision, "teacher")
-    check_teacher(teacher, data.task, request.reading.max_length)
+    check_teacher(teacher, data, request.reading.max_length)
     student = plan_student(request, teacher, bool(request.intermediate.epochs))
     return CheckedDistill(data, train, teacher, student)
 
 
-def check_teacher(teacher: TeacherFiles, task: Task, max_length: int) -> None:
+def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> None:
     """Labels, vocabulary size and positions of a teacher, or of another model for a task.
 
     Raises:
@@ -130,8 +130,10 @@ def check_teacher(teacher: TeacherFiles, task: Task, max_length: int) -> None:
 
     what, who = teacher.found.what, f"{teacher.found.what} {teacher.found.name}"
     check_problem(teacher.config, who)
+    task = data.task
     if task.label.names:
         check_labels(teacher.config, task.label.names, who, task.name)
+        refuse_unordered(teacher.found, teacher.config, data)
     if task.label.kind == "score" and teacher.config.num_labels != 1:
         raise UserError(
             f"{who}: expected one output, for {task.name} is a score; found {teacher.config.num_labels} labels; it "

@@ -161,7 +161,7 @@ class _Distillation:
         place = training_rows(request, checked, storage)
         if started is not None and "resolved" in started:
             return
-        judged = judge_teacher(self.teacher, storage, checked, request, self.reporter)
+        judged = judge_teacher(self.teacher.model, checked.teacher, storage, checked.data, request, self.reporter)
         plan = plan_distill(request, checked, self.teacher, self.student, place, self.caches)
         check_disk(self.caches, plan.estimate.cache_bytes, "the teacher cache")
         check_disk(self.root, plan.estimate.disk_bytes, "checkpoints and models")

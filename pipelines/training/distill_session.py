@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.errors import UserError
 from pipelines.training.cache_room import OFF, cache_room, plan_in_room, room_of_layers, shard_hashes
 from pipelines.training.foreign_cache import refuse_foreign_caches
-from pipelines.training.models import load_classifier, move, name_labels
+from pipelines.training.label_order import load_in_order
+from pipelines.training.models import move, name_labels
 from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def load_teacher(request: DistillRequest, checked: CheckedDistill) -> Teacher:
     """
     from distill.teacher import Precision, Teacher
 
-    model = load_classifier(checked.teacher.found, checked.teacher.config)
+    model = load_in_order(checked.teacher.found, checked.teacher.config, checked.data.task)
     layers = checked.student.layer_map if request.intermediate.epochs else ()
     move(model, request.machine.device)
     return Teacher(model, layers, Precision(request.machine.precision))

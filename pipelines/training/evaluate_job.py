@@ -12,8 +12,9 @@ from pipelines.tasks.custom_files import custom_files
 from pipelines.training.answers import check_answers
 from pipelines.training.diagnostic import AX, find_diagnostic
 from pipelines.training.distill_checks import check_teacher, find_files
-from pipelines.training.judging import BATCH_ROWS, metrics_of
-from pipelines.training.models import load_classifier, move, trained_length
+from pipelines.training.judging import BATCH_ROWS, metrics_of, warn_of_guess
+from pipelines.training.label_order import judged_order, load_in_order, order_note
+from pipelines.training.models import move, trained_length
 from pipelines.training.parts import TaskData, open_data, open_stream, task_columns, write_part
 from pipelines.training.predictions import prediction_table, write_predictions
 from pipelines.training.recipe import MAX_LENGTH
@@ -98,9 +99,12 @@ class _Evaluation:
         files = find_files(request.model, request.revision, "model")
         positions = usable_positions(files.config) or MAX_LENGTH
         self.max_length = request.max_length or min(trained_length(files.found.folder) or MAX_LENGTH, positions)
-        check_teacher(files, data.task, self.max_length)
+        check_teacher(files, data, self.max_length)
         self.tokenizer = files.tokenizer
-        self.model: PreTrainedModel = load_classifier(files.found, files.config)
+        self.files = files
+        for note in order_note(files.found, files.config, data.task):
+            reporter.message(note)
+        self.model: PreTrainedModel = load_in_order(files.found, files.config, data.task)
         move(self.model, request.machine.device)
 
     def run(self, wanted: tuple[str, ...]) -> Evaluated:
@@ -114,6 +118,8 @@ class _Evaluation:
                 continue
             rows[part] = len(logits)
             dev[part] = compute_metrics(metrics_of(self.data.task), logits, labels)
+            if part == self.data.dev_parts[0]:
+                self._warn(dev[part], part, logits, labels)
             tables.append(prediction_table(self.data.task, part, logits, labels))
         if self.request.predictions is not None and tables:
             import pyarrow as pa
@@ -122,6 +128,14 @@ class _Evaluation:
         if self.request.submission is None:
             return Evaluated(dev, rows)
         return self._submit(self.request.submission, wanted, Evaluated(dev, rows))
+
+    def _warn(self, found: dict[str, float], part: str, logits: np.ndarray, labels: np.ndarray) -> None:
+        """Of labels in another order, or else of a result that guessing reaches."""
+        files, task, who = self.files.found, self.data.task, f"model {self.request.model}: "
+        if misordered := judged_order(files, self.files.config, self.data, part, logits, labels):
+            self.reporter.warning(misordered)
+            return
+        warn_of_guess(found, labels, task, part, self.reporter, who, f"was it fine-tuned for {task.name}?")
 
     def _submit(self, archive: Path, wanted: tuple[str, ...], found: Evaluated) -> Evaluated:
         task = self.data.task

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from distill.metrics import Metric
     from pipelines.storage import Storage
-    from pipelines.tasks import Task
+    from pipelines.tasks import Label, Task
     from pipelines.training.parts import TaskData
     from pipelines.training.reporting import TrainingReporter
 
 BATCH_ROWS = 64
+Scores = dict[str, dict[str, float]]  # dev part -> metric -> value
 
 
 def metrics_of(task: Task) -> tuple[Metric, ...]:
@@ -46,8 +47,8 @@ def dev_of(storage: Storage, data: TaskData, tokenizer: Any, max_length: int) ->
 
 def evaluate_parts(
     model: PreTrainedModel, storage: Storage, data: TaskData, tokenizer: Any, max_length: int, precision: str
-) -> dict[str, dict[str, float]]:
-    """Metrics of a model on every labelled dev part: part -> metric -> value.
+) -> Scores:
+    """Metrics of a model on every labelled dev part.
 
     Args:
         model: with its task head.
@@ -60,23 +61,43 @@ def evaluate_parts(
     Raises:
         DistillError: predictions that are not finite numbers.
     """
-    from distill.evaluation import evaluate
+    from distill.metrics import compute_metrics
+
+    found = {}
+    for part in data.dev_parts:
+        place = write_part(storage, data, part)
+        logits, labels = predict_part(model, place, data, tokenizer, max_length, precision)
+        found[part] = compute_metrics(metrics_of(data.task), logits, labels)
+    return found
+
+
+def predict_part(
+    model: PreTrainedModel, place: str, data: TaskData, tokenizer: Any, max_length: int, precision: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (rows, C) of a model on a labelled part, and its labels (rows,).
+
+    Args:
+        model: with its task head.
+        place: where the part lies as Parquet.
+        data: the task.
+        tokenizer: of the model.
+        max_length: tokens.
+        precision: of matrix products.
+    """
+    from distill.evaluation import predict
     from distill.teacher import Precision
 
     columns = task_columns(data.task, labelled=True)
-    found = {}
-    for part in data.dev_parts:
-        stream = open_stream(write_part(storage, data, part), columns, tokenizer, max_length, BATCH_ROWS)
-        found[part] = evaluate(model, stream, metrics_of(data.task), Precision(precision))
+    stream = open_stream(place, columns, tokenizer, max_length, BATCH_ROWS)
+    try:
+        logits, labels = predict(model, stream, Precision(precision))
+    finally:
         stream.close()
-    return found
+    return logits, np.zeros(0) if labels is None else labels
 
 
 def chance(found: dict[str, float], storage: Storage, data: TaskData, part: str) -> str | None:
     """What guessing reaches on a dev part, in words, where a model's result may be no better; else None.
-
-    By accuracy against the most frequent label; by Matthews' correlation where the task is judged by it, and by the
-    better one for scores.
 
     Args:
         found: metric -> value.
@@ -84,30 +105,12 @@ def chance(found: dict[str, float], storage: Storage, data: TaskData, part: str)
         data: the task.
         part: of it.
     """
-    import pyarrow.parquet as pq
-
-    from distill.checks import near_chance, uncorrelated
-    from distill.metrics import Metric
-
-    label: Any = data.task.label
-    labels = pq.read_table(write_part(storage, data, part), columns=[label.column]).column(0).to_numpy()
-    if label.kind == "score":
-        return "guessing: 0" if uncorrelated(max(found.values()), len(labels)) else None
-    if Metric.MATTHEWS in found:
-        return "guessing: 0" if uncorrelated(found[Metric.MATTHEWS], len(labels)) else None
-    counts: list[int] = np.bincount(labels, minlength=len(label.names)).tolist()
-    if not near_chance(found[Metric.ACCURACY], counts):
-        return None
-    return f"always {label.names[int(np.argmax(counts))]}: {max(counts) / len(labels):.4f}"
+    guess = _guess(found, _labels(storage, data, part), data.task.label)
+    return None if guess is None else guess[1]
 
 
 def warn_of_chance(
-    found: dict[str, dict[str, float]],
-    storage: Storage,
-    data: TaskData,
-    reporter: TrainingReporter,
-    who: str,
-    advice: str,
+    found: Scores, storage: Storage, data: TaskData, reporter: TrainingReporter, who: str, advice: str
 ) -> None:
     """Warns where a model's result on the selecting dev part may be no better than guessing.
 
@@ -120,8 +123,59 @@ def warn_of_chance(
         advice: what to do.
     """
     for part in data.dev_parts[:1]:
-        if guess := chance(found[part], storage, data, part):
-            reporter.warning(f"{who}{shown(found[part])} on {part} is near chance ({guess}); {advice}")
+        warn_of_guess(found[part], _labels(storage, data, part), data.task, part, reporter, who, advice)
+
+
+def warn_of_guess(
+    found: dict[str, float],
+    labels: np.ndarray,
+    task: Task,
+    part: str,
+    reporter: TrainingReporter,
+    who: str,
+    advice: str,
+) -> None:
+    """The same of one part whose labels are at hand.
+
+    Args:
+        found: metric -> value.
+        labels: (rows,): class numbers, or scores.
+        task: the task.
+        part: its name.
+        reporter: is told.
+        who: the model and a colon, or nothing.
+        advice: what to do.
+    """
+    if guess := _guess(found, labels, task.label):
+        reporter.warning(f"{who}{shown(found)} on {part} is {guess[0]} chance ({guess[1]}); {advice}")
+
+
+def _labels(storage: Storage, data: TaskData, part: str) -> np.ndarray:
+    import pyarrow.parquet as pq
+
+    column: Any = data.task.label.column
+    return np.asarray(pq.read_table(write_part(storage, data, part), columns=[column]).column(0))
+
+
+def _guess(found: dict[str, float], labels: np.ndarray, label: Label) -> tuple[str, str] | None:
+    """Near or below, and what guessing reaches; None where a result is above it.
+
+    By accuracy against the most frequent label; by Matthews' correlation where the task is judged by it, and by the
+    better one for scores.
+    """
+    from distill.checks import NEAR_CHANCE, near_chance, uncorrelated
+    from distill.metrics import Metric
+
+    if label.kind == "score" or Metric.MATTHEWS in found:
+        value = max(found.values()) if label.kind == "score" else found[Metric.MATTHEWS]
+        below = uncorrelated(value, len(labels)) and not uncorrelated(-value, len(labels))
+        return ("below" if below else "near", "guessing: 0") if uncorrelated(value, len(labels)) else None
+    counts: list[int] = np.bincount(labels.astype(np.int64), minlength=len(label.names)).tolist()
+    accuracy, guess = found[Metric.ACCURACY], max(counts) / len(labels)
+    if not near_chance(accuracy, counts):
+        return None
+    below = accuracy < guess - NEAR_CHANCE
+    return "below" if below else "near", f"always {label.names[int(np.argmax(counts))]}: {guess:.4f}"
 
 
 def shown(found: dict[str, float]) -> str:

@@ -39,11 +39,13 @@ class TaskData:
         task: texts and labels.
         opened: its parts; None for a custom task that is known by its columns alone.
         skip_bad_rows: leave out rows of the train part that cannot be read; dev is judged whole or not at all.
+        names_given: the user named the classes in order.
     """
 
     task: Task
     opened: OpenTask | None
     skip_bad_rows: bool = False
+    names_given: bool = False
 
     @property
     def revision(self) -> str | None:
@@ -78,7 +80,8 @@ def open_data(choice: DataChoice) -> TaskData:
     if plain_name(choice.task) == "custom" and choice.data is None and choice.custom is not None:
         return TaskData(Task("custom", choice.custom.text, Label(None, "none")), None)
     opened = open_task(choice.task, choice.data, choice.custom, choice.revision)
-    return TaskData(opened.task, opened, choice.skip_bad_rows)
+    named = choice.custom is not None and choice.custom.label_names is not None
+    return TaskData(opened.task, opened, choice.skip_bad_rows, named)
 
 
 def check_dev_rows(data: TaskData) -> None:

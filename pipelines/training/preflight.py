@@ -2,60 +2,108 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
 from pipelines.errors import UserError
-from pipelines.training.judging import evaluate_parts, shown, warn_of_chance
+from pipelines.storage import Storage
+from pipelines.training.folder import RUN, stage_storage
+from pipelines.training.judging import metrics_of, predict_part, shown, warn_of_guess
+from pipelines.training.label_order import judged_order, load_in_order, order_note
+from pipelines.training.models import move
+from pipelines.training.parts import open_data, task_columns, write_part, write_subset
 
 if TYPE_CHECKING:
-    from distill.teacher import Teacher
-    from pipelines.storage import Storage
-    from pipelines.training.distill_checks import CheckedDistill
+    from transformers import PreTrainedModel
+
+    from pipelines.training.distill_checks import TeacherFiles
+    from pipelines.training.judging import Scores
+    from pipelines.training.parts import TaskData
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
+    from pipelines.training.run_job import RunRequest
+
+EARLY_ROWS = 2_000  # of a dev part: they tell a teacher from chance, and a CPU predicts them in minutes
 
 
 def judge_teacher(
-    teacher: Teacher,
+    model: PreTrainedModel,
+    files: TeacherFiles,
     storage: Storage,
-    checked: CheckedDistill,
+    data: TaskData,
     request: DistillRequest,
     reporter: TrainingReporter,
-) -> dict[str, dict[str, float]]:
-    """The teacher's dev metrics; warns when they are near chance.
+    most_rows: int | None = None,
+) -> Scores:
+    """The teacher's dev metrics; warns when they are near or below chance.
 
     Args:
-        teacher: the teacher.
+        model: the teacher, its outputs in the order of the task's classes.
+        files: it was loaded from.
         storage: folder that dev parts are written into.
-        checked: the request's parts.
+        data: the task.
         request: what the user asked for.
         reporter: is told the result.
+        most_rows: of the selecting dev part, which alone is judged then; None for all rows of all dev parts.
 
     Returns:
         Dev part -> metric -> value; empty without a labelled dev part.
 
     Raises:
-        UserError: its predictions are not finite numbers.
+        UserError: its predictions are not finite numbers, or fit another order of its labels far better.
     """
-    data, name = checked.data, checked.teacher.found.name
+    from distill.metrics import compute_metrics
+
+    for note in order_note(files.found, files.config, data.task):
+        reporter.message(note)
     if not data.dev_parts:
         reporter.warning("no labelled dev part: the teacher cannot be judged before its student learns from it")
         return {}
     reporter.message("judging the teacher")
-    try:
-        found = evaluate_parts(
-            teacher.model,
-            storage,
-            data,
-            checked.teacher.tokenizer,
-            request.reading.max_length,
-            request.machine.precision,
-        )
-    except DistillError as error:
-        raise UserError(f"teacher {name}: {error}") from error
-    part = data.dev_parts[0]
-    reporter.message(f"teacher on {part}: {shown(found[part])}")
-    advice = f"was it fine-tuned for {data.task.name}?"
-    warn_of_chance(found, storage, data, reporter, f"teacher {name}: ", advice)
+    who, found = f"teacher {files.found.name}: ", {}
+    for part in data.dev_parts if most_rows is None else data.dev_parts[:1]:
+        place = write_part(storage, data, part)
+        if most_rows is not None:
+            columns = task_columns(data.task, labelled=True)
+            place = write_subset(storage, place, columns, most_rows, request.reading.seed)
+        reading, precision = request.reading, request.machine.precision
+        logits, labels = predict_part(model, place, data, files.tokenizer, reading.max_length, precision)
+        try:
+            found[part] = compute_metrics(metrics_of(data.task), logits, labels)
+        except DistillError as error:
+            raise UserError(f"{who}{error}") from error
+        if part != data.dev_parts[0]:
+            continue
+        if misordered := judged_order(files.found, files.config, data, part, logits, labels):
+            raise UserError(misordered)
+        reporter.message(f"teacher on {part}: {shown(found[part])}")
+        warn_of_guess(found[part], labels, data.task, part, reporter, who, f"was it fine-tuned for {data.task.name}?")
     return found
+
+
+def judge_early(request: RunRequest, files: TeacherFiles, reporter: TrainingReporter) -> None:
+    """Judges a teacher that was given before the hours of an augmentation, by some rows; once for a run.
+
+    Args:
+        request: what the user asked for.
+        files: of the teacher.
+        reporter: is told the result.
+
+    Raises:
+        UserError: as `judge_teacher`.
+    """
+    distill = request.distill
+    begun = None if request.augment.overwrite else stage_storage(distill.out, "a model").read_json(RUN)
+    data = open_data(distill.data)
+    if request.finetune is not None or "resolved" in (begun or {}) or not data.dev_parts:
+        return
+    import torch
+
+    model = load_in_order(files.found, files.config, data.task)
+    move(model, distill.machine.device)
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        judge_teacher(model, files, Storage(folder), data, distill, reporter, EARLY_ROWS)
+    del model
+    if distill.machine.device == "cuda":  # the augmentation's workers want the memory
+        torch.cuda.empty_cache()

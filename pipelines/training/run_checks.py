@@ -56,7 +56,7 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
         teacher = TeacherFiles(replace(encoder.found, what="teacher model"), encoder.config, encoder.tokenizer)
     else:
         teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher")
-    check_teacher(teacher, data.task, request.distill.reading.max_length)
+    check_teacher(teacher, data, request.distill.reading.max_length)
     plan_student(request.distill, teacher, bool(request.distill.intermediate.epochs))
     if data.task.label.kind == "none":
         raise UserError("expected a task with labels to train on, found none; name them with --label COLUMN")

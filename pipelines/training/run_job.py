@@ -14,6 +14,7 @@ from pipelines.training.distill_job import run_distill
 from pipelines.training.evaluate_job import run_evaluate
 from pipelines.training.finetune_job import run_finetune
 from pipelines.training.folder import METRICS, stage_storage
+from pipelines.training.preflight import judge_early
 from pipelines.training.run_checks import check_run
 from pipelines.training.run_metrics import run_metrics
 from pipelines.training.run_plan import announcement, own_threads
@@ -98,6 +99,9 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
     began = time.monotonic()
     with reporting.augmenting() as reporter:
         teacher_files = check_run(request, reporter)
+    with reporting.training() as progress, own_threads():
+        judge_early(request, teacher_files, progress)
+    with reporting.augmenting() as reporter:
         said = announcement(request, teacher_files, reporter) if _is_unannounced(request) else None
     if said is not None:
         with reporting.training() as progress:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from distill.intervals import wilson_interval
 from pipelines.training.folder import stage_storage
 from pipelines.training.judging import chance
-from pipelines.training.models import find_model, load_classifier, load_config, load_tokenizer
+from pipelines.training.label_order import load_in_order
+from pipelines.training.models import find_model, load_config, load_tokenizer
 from pipelines.training.parts import open_data, shards_of, task_columns, write_part
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def _measured(request: RunRequest, earlier: dict[str, Any] | None) -> dict[str, 
         "teacher": find_model(_teacher(request), distill.teacher_revision, "teacher"),
         "student": find_model(distill.out, None, "student"),
     }
-    models = {name: load_classifier(files, load_config(files)) for name, files in found.items()}
     data = open_data(distill.data)
+    models = {name: load_in_order(files, load_config(files), data.task) for name, files in found.items()}
     labelled = bool(data.dev_parts)
     place = shards_of(f"{request.augment.out.rstrip('/')}/augmented")
     if labelled:

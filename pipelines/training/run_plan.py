@@ -21,7 +21,8 @@ from pipelines.training.distill_plan import plan_distill
 from pipelines.training.distill_session import load_student, training_rows
 from pipelines.training.estimates import TrainingEstimate, is_long
 from pipelines.training.folder import RUN, stage_storage
-from pipelines.training.models import load_classifier, move
+from pipelines.training.label_order import load_in_order
+from pipelines.training.models import move
 from pipelines.training.parts import open_data, shards_of, task_columns, write_part
 from pipelines.training.plans import plan_finetune
 from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
@@ -178,7 +179,7 @@ def _plan_distill(
     train = shards_of(asked.train) if rows is None and asked.train is not None else None
     learns_layers = bool(asked.intermediate.epochs)
     checked = CheckedDistill(open_data(asked.data), train, files, plan_student(asked, files, learns_layers))
-    model = load_classifier(files.found, files.config, asked.reading.seed if drawn else None)
+    model = load_in_order(files.found, files.config, checked.data.task, asked.reading.seed if drawn else None)
     move(model, asked.machine.device)
     layers = checked.student.layer_map if learns_layers else ()
     teacher = Teacher(model, layers, Precision(asked.machine.precision))

@@ -21,7 +21,7 @@ def check_shard_labels(files: ShardFiles, task: Task) -> None:
     """Refuses shards of other classes, by the names stored with them and by their labels; reads the label column alone.
 
     A shard without that column passes, and so do rows without a label: null, NaN, an empty text, -1. Names that are
-    numbers say nothing, and pass.
+    numbers say nothing, and pass; so does another order of the same names, for nothing is learnt of their numbers.
 
     Args:
         files: the shards.
@@ -55,12 +55,11 @@ def check_shard_labels(files: ShardFiles, task: Task) -> None:
 
 def _check_names(path: str, stored: tuple[str, ...], task: Task) -> None:
     found, expected = ([name.lower() for name in names] for names in (stored, task.label.names))
-    if not found or found == expected or _are_numbers(found) or _are_numbers(expected):
+    if not found or set(found) == set(expected) or _are_numbers(found) or _are_numbers(expected):
         return
-    order = "them in the order " if set(found) == set(expected) else ""
     raise UserError(
         f"{path}, column {task.label.column!r}: expected the classes of {task.name} ({listed(task.label.names)}), "
-        f"found {order}{listed(stored)}; name the task that these shards are of, or leave the column out, for a "
+        f"found {listed(stored)}; name the task that these shards are of, or leave the column out, for a "
         "student learns from its teacher alone"
     )
 

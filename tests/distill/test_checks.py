@@ -45,14 +45,26 @@ def said_of_labels(config: BertConfig, names: tuple[str, ...], task: str) -> str
     return said
 
 
+def order(config: BertConfig, names: tuple[str, ...]) -> tuple[int, ...]:
+    return check_labels(config, names, "model m", "mnli")
+
+
 def test_labels_that_fit():
-    check_labels(BertConfig(num_labels=3), MNLI, "model m", "mnli")
-    check_labels(named("Entailment", "NEUTRAL", "contradiction"), MNLI, "model m", "mnli")
+    assert order(BertConfig(num_labels=3), MNLI) == (0, 1, 2)
+    assert order(named("Entailment", "NEUTRAL", "contradiction"), MNLI) == (0, 1, 2)
+    assert order(named("LABEL_1", "LABEL_0"), ("LABEL_0", "LABEL_1")) == (1, 0)
 
 
-def test_labels_in_another_order():
-    said = said_of_labels(named("contradiction", "entailment", "neutral"), MNLI, "mnli")
-    assert "found them in the order contradiction, entailment, neutral. Set id2label" in said
+def test_labels_in_another_order_are_found_by_name():
+    """Entailment is output 1 of the model, neutral 2, contradiction 0."""
+    assert order(named("contradiction", "entailment", "neutral"), MNLI) == (1, 2, 0)
+    assert order(named("Contradiction", "ENTAILMENT", "neutral"), MNLI) == (1, 2, 0)
+
+
+def test_labels_that_differ_by_case_alone():
+    assert order(named("spam", "Spam", "ham"), ("Spam", "ham", "spam")) == (1, 2, 0)
+    with pytest.raises(DistillError, match="found spam, Ham, ham"):
+        order(named("spam", "Ham", "ham"), ("Spam", "ham", "spam"))
 
 
 def test_labels_of_another_task():

@@ -1,0 +1,174 @@
+"""Teachers whose labels come in another order than the data's classes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests.fixtures import save_tiny_masked_lm
+from tests.pipelines.jobs import custom_task, done, refused, tinyaug
+from tests.pipelines.training.verbs import distill, evaluate, finetune, metrics, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = ("billing", "delivery", "technical")
+WORDS = ("cat", "dog", "bird")
+OTHERS = ("film", "movie", "story", "plot", "scene", "actor", "music", "red", "green", "blue")
+SHIFTED = ("technical", "billing", "delivery")  # as a teacher of other hands may have them: output 0 is technical
+
+
+@pytest.fixture(scope="session")
+def support(tmp_path_factory, parts):
+    """A task of three classes that one word tells apart, and a teacher that has learnt it; look, don't touch."""
+    folder = tmp_path_factory.mktemp("support")
+    (folder / "data").mkdir()
+    for part in ("train", "dev"):
+        named = [(f"{word} {other}", name) for other in OTHERS for word, name in zip(WORDS, NAMES, strict=True)]
+        task = custom_task(folder / f"data/{part}.csv", named)
+    options = (*task[:2], "--data", folder / "data", *task[4:])
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    encoder = save_tiny_masked_lm(folder / "encoder", num_hidden_layers=4, **still)
+    done(*finetune(parts, folder / "teacher", *options, "--model", encoder, "--epochs", 10, "--lr", 2e-3))
+    assert metrics(folder / "teacher")["dev"]["validation"]["accuracy"] > 0.9
+    return folder, options
+
+
+def permuted(folder: Path, out: Path, order: tuple[int, ...], names: tuple[str, ...] | None) -> Path:
+    """The teacher with output order[i] as its output i, and with other names of its outputs; None for no names."""
+    shutil.copytree(folder / "teacher", out)
+    weights = load_file(out / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name] = weights[name][list(order)].contiguous()
+    save_file(weights, out / "model.safetensors", {"format": "pt"})
+    content = json.loads((out / "config.json").read_text())
+    names = names or tuple(f"LABEL_{number}" for number in range(3))
+    content["id2label"] = dict(enumerate(names))
+    content["label2id"] = {name: number for number, name in enumerate(names)}
+    (out / "config.json").write_text(json.dumps(content))
+    return out
+
+
+def outputs(model: Path) -> tuple[str, ...]:
+    """The names of a model's outputs."""
+    names = json.loads((model / "config.json").read_text())["id2label"]
+    return tuple(names[str(number)] for number in range(len(names)))
+
+
+@pytest.fixture
+def shifted(support, tmp_path):
+    """The same teacher with its outputs, rightly named, in the order technical, billing, delivery."""
+    return permuted(support[0], tmp_path / "shifted", (2, 0, 1), SHIFTED)
+
+
+@pytest.fixture
+def nameless(support, tmp_path):
+    """The same without names."""
+    return permuted(support[0], tmp_path / "nameless", (2, 0, 1), None)
+
+
+def student(parts, support, out: Path, teacher: Path, *more: object) -> list[str]:
+    few = ("--epochs-intermediate", 1, "--epochs-prediction", 1, "--student-init", "random")
+    command = distill(parts, out, *support[1], "--teacher", teacher, *few, *more)
+    place = command.index("--train")
+    del command[place : place + 2]
+    return command
+
+
+def test_labels_are_mapped_by_name(parts, support, shifted, tmp_path):
+    """The student is the same to the last byte, and so is what is said of the teacher."""
+    plain, mapped = tmp_path / "plain", tmp_path / "mapped"
+    done(*student(parts, support, plain, support[0] / "teacher"))
+    said = f"teacher {shifted}: its labels technical, billing, delivery are mapped by name to billing, delivery"
+    assert said in done(*student(parts, support, mapped, shifted)).err
+    assert metrics(mapped)["teacher_dev"] == metrics(plain)["teacher_dev"]
+    assert (mapped / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
+    assert outputs(mapped) == NAMES
+
+
+def test_layers_of_such_a_teacher_start_a_student(parts, support, shifted, tmp_path):
+    """With them comes its head."""
+    for name, teacher in (("plain", support[0] / "teacher"), ("mapped", shifted)):
+        out = tmp_path / name
+        done(*student(parts, support, out, teacher, "--student", "half", "--student-init", "teacher-layers"))
+    assert (tmp_path / "mapped/model.safetensors").read_bytes() == (tmp_path / "plain/model.safetensors").read_bytes()
+
+
+def test_evaluate_maps_labels_by_name(parts, support, shifted, tmp_path):
+    answers = {}
+    for name, model in (("plain", support[0] / "teacher"), ("mapped", shifted)):
+        ran = done(*evaluate(parts, model, *support[1], "--predictions", tmp_path / f"{name}.csv"))
+        answers[name] = (tmp_path / f"{name}.csv").read_bytes()
+    assert "mapped by name" in ran.err
+    assert "warning" not in ran.err
+    assert answers["mapped"] == answers["plain"]
+
+
+def test_a_teacher_without_names_is_asked_for_their_order(parts, support, nameless, tmp_path):
+    out = tmp_path / "out"
+    asked = "expected names of its labels, to map them to billing, delivery, technical; found LABEL_0, LABEL_1, LABEL_2"
+    for command in (
+        student(parts, support, out, nameless),
+        evaluate(parts, nameless, *support[1]),
+        run(parts, out, *support[1], "--teacher", nameless),
+    ):
+        said = refused(command)
+        assert asked in said
+        assert "such as --label-names billing,delivery,technical" in said
+        assert not out.exists()
+    done(*student(parts, support, out, nameless, "--label-names", ",".join(SHIFTED)))
+    assert metrics(out)["teacher_dev"]["validation"]["accuracy"] > 0.9
+    assert outputs(out) == SHIFTED
+
+
+def test_the_wrong_order_stops_before_anything_is_written(parts, support, nameless, tmp_path):
+    out, wrong = tmp_path / "out", ("--label-names", ",".join(NAMES))
+    remedy = "give --label-names technical,billing,delivery, or name its labels in id2label of its config.json"
+    said = refused(student(parts, support, out, nameless, *wrong))
+    assert f"teacher {nameless}: expected its labels in the order billing, delivery, technical, found accuracy" in said
+    assert said.endswith(f" 0.0000 on validation with it and 1.0000 with technical, billing, delivery; {remedy}")
+    assert not out.exists()
+    early = refused(run(parts, out, *support[1], "--teacher", nameless, *wrong))
+    assert early == said
+    assert not (out / "augmented").exists()
+    ran = tinyaug(*evaluate(parts, nameless, *support[1], *wrong))
+    assert ran.code == 0
+    assert f"warning: model {nameless}: expected its labels in the order billing" in ran.err
+    assert remedy in ran.err
+
+
+def test_wrong_names_are_put_right_in_the_teacher(parts, support, tmp_path):
+    """Its outputs are technical, billing, delivery, its config.json says otherwise."""
+    teacher = permuted(support[0], tmp_path / "t", (2, 0, 1), ("delivery", "billing", "technical"))
+    said = refused(student(parts, support, tmp_path / "out", teacher))
+    assert "expected its labels in the order delivery, billing, technical, found" in said
+    assert said.endswith("correct id2label in its config.json: 0 technical, 1 billing, 2 delivery")
+
+
+def test_a_run_judges_a_teacher_that_was_given_once(parts, support, shifted, tmp_path):
+    """Before its first stage; a run that goes on has that behind it."""
+    command = run(parts, tmp_path / "run", *support[1], "--teacher", shifted, "--max-steps", 1)
+    ran = done(*command)
+    said = [line for line in ran.err.splitlines() if "teacher on validation" in line or "drawing variants" in line]
+    assert "teacher on validation" in said[0]
+    assert "drawing variants" in said[1]
+    assert "teacher on validation" not in done(*command).err
+
+
+@pytest.mark.parametrize("names", [("1", "2", "3"), ("-1", "0", "1")])
+def test_integers_have_an_order(parts, support, tmp_path, names):
+    """Nobody numbers stars from 1 to 3 in another way."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for part in ("train", "dev"):
+        text = (support[0] / f"data/{part}.csv").read_text()
+        for old, new in zip(NAMES, names, strict=True):
+            text = text.replace(f",{old}\n", f",{new}\n")
+        (data / f"{part}.csv").write_text(text)
+    teacher = permuted(support[0], tmp_path / "t", (0, 1, 2), None)
+    ran = done(*evaluate(parts, teacher, *support[1], "--data", data))
+    assert "warning" not in ran.err
