@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.card import write_card
 from pipelines.job import AUGMENTED, CANDIDATES, Job, Stage
+from pipelines.label_counts import label_warnings, label_words
 from pipelines.lock import only_writer
 from pipelines.plan import shard_bounds
 from pipelines.records import Record, ShardNames, merge_counts
@@ -88,7 +89,15 @@ def run_augment(request: AugmentRequest, reporter: Reporter) -> Outcome:
             if snapshot is None or finished is None:
                 snapshot = _take_snapshot(storage, job, checked, request, reporter)
                 finished = finished_parts(storage, job, snapshot, request.verify)
+            _say_classes(job, snapshot, reporter)
             return finish_job(storage, job, snapshot, request.engine, finished, reporter, lock)
+
+
+def _say_classes(job: Job, snapshot: Snapshot, reporter: Reporter) -> None:
+    for line in label_words(job.task.label, "train", snapshot.labels):
+        reporter.message(line)
+    for warning in label_warnings(job.task.label, {"train": snapshot.labels}):
+        reporter.message(f"warning: {warning}")
 
 
 def is_augmented(request: AugmentRequest, reporter: Reporter) -> bool:

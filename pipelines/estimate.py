@@ -16,6 +16,7 @@ from augment.sites import find_sites
 from augment.variants import draw_variants
 from pipelines.engines import worker_count
 from pipelines.job import Job
+from pipelines.label_counts import LabelCounter, label_warnings, label_words
 from pipelines.models import load_finder
 from pipelines.numbering import TextNumbers
 from pipelines.parquet import open_writer
@@ -46,6 +47,7 @@ class Estimate:
         workers: that would run at once here.
         seconds: of the whole job with that many workers.
         tokens_per_second: measured, of one worker.
+        labels: the classes with their rows, in words, and what looks wrong about them.
     """
 
     rows: int
@@ -58,6 +60,7 @@ class Estimate:
     workers: int
     seconds: float
     tokens_per_second: float
+    labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 def estimate(request: AugmentRequest, reporter: Reporter) -> Estimate:
@@ -99,6 +102,7 @@ def estimate(request: AugmentRequest, reporter: Reporter) -> Estimate:
         workers,
         (tokens / measured.tokens_per_second + output_rows * width * measured.seconds_per_row) / workers,
         measured.tokens_per_second,
+        (label_words(job.task.label, "train", found.labels), label_warnings(job.task.label, {"train": found.labels})),
     )
 
 
@@ -116,14 +120,16 @@ class _Counted:
     texts: int
     counts: dict[str, int]
     sample: list[tuple[str, str]]
+    labels: list[float]
 
 
 def _count(opened: OpenTask, request: AugmentRequest, finder: CandidateFinder, with_partner: bool) -> _Counted:
     """Rows, unique texts, counts over these, and a sample of texts and partners spread over the input."""
-    numbers, rows, every = TextNumbers(), 0, 1
+    numbers, labels, rows, every = TextNumbers(), LabelCounter(opened.task.label), 0, 1
     counts: dict[str, int] = {}
     sample: list[tuple[str, str]] = []
     for batch in opened.split("train").batches(limit=request.settings.limit):
+        labels.add(batch)
         seen = numbers.count
         _, firsts = numbers.add(ids_of(batch, opened.task, with_partner))
         new = _new_texts(batch, opened.task.text_columns, firsts)
@@ -133,7 +139,8 @@ def _count(opened: OpenTask, request: AugmentRequest, finder: CandidateFinder, w
         while len(sample) > 2 * SAMPLED_TEXTS:  # how many there will be is not known yet
             sample, every = sample[::2], 2 * every
         rows += batch.num_rows
-    return _Counted(rows, numbers.count, counts, sample[:: max(1, -(-len(sample) // SAMPLED_TEXTS))])
+    sample = sample[:: max(1, -(-len(sample) // SAMPLED_TEXTS))]
+    return _Counted(rows, numbers.count, counts, sample, labels.found())
 
 
 def _new_texts(batch: pa.RecordBatch, names: tuple[str, ...], firsts: np.ndarray) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.label_counts import LabelCounter
 from pipelines.numbering import TextNumbers
 from pipelines.parquet import open_writer
 from pipelines.plan import PartCutter, part_target, text_costs, text_id
@@ -41,6 +42,7 @@ class Snapshot:
         rejects: bad rows, as they will stand in rejected.parquet.
         bytes: sizes of the three files.
         file_rows: rows of the input files by name, bad ones included; None where a limit ended the reading.
+        labels: good rows of each class in order, or the least score, the mean and the greatest; empty without labels.
     """
 
     rows: int
@@ -50,6 +52,7 @@ class Snapshot:
     rejects: list[dict[str, Any]]
     bytes: dict[str, int]
     file_rows: dict[str, int | None] = field(default_factory=dict)
+    labels: list[float] = field(default_factory=list)
 
 
 def write_snapshot(
@@ -75,14 +78,14 @@ def write_snapshot(
     """
     task = opened.task
     split = opened.split("train")
-    texts = _Texts(task, with_partner, spacing)
-    rows = _write_train(storage, split.batches(limit=limit, rows=ROWS_AT_ONCE), texts)
+    texts, labels = _Texts(task, with_partner, spacing), LabelCounter(task.label)
+    rows = _write_train(storage, split.batches(limit=limit, rows=ROWS_AT_ONCE), texts, labels)
     bounds = texts.bounds()
     train_rejects = list(rejects)  # bad rows of dev and test are no concern of the output
     held_out, file_rows = _write_held_out(storage, opened, task)
     sizes = {name: storage.size(name) or 0 for name in (ROWS, TEXTS, HELD_OUT)}
     file_rows = {**split.file_rows, **file_rows}
-    snapshot = Snapshot(rows, bounds[-1], bounds, held_out, train_rejects, sizes, file_rows)
+    snapshot = Snapshot(rows, bounds[-1], bounds, held_out, train_rejects, sizes, file_rows, labels.found())
     storage.write_json(RECORD, asdict(snapshot))
     return snapshot
 
@@ -144,7 +147,7 @@ class _Texts:
         return cutter.finish()
 
 
-def _write_train(storage: Storage, batches: Iterator[pa.RecordBatch], texts: _Texts) -> int:
+def _write_train(storage: Storage, batches: Iterator[pa.RecordBatch], texts: _Texts, labels: LabelCounter) -> int:
     """Writes rows with the numbers of their texts, and the distinct texts; gives the number of rows."""
     head, rows = next(batches), 0  # there is one, or what is wrong has been said
     with (
@@ -155,6 +158,7 @@ def _write_train(storage: Storage, batches: Iterator[pa.RecordBatch], texts: _Te
     ):
         for batch in chain([head], batches):
             numbers, new = texts.add(batch)
+            labels.add(batch)
             rows_writer.write_table(pa.Table.from_batches([batch]).append_column(texts.link, numbers))
             texts_writer.write_table(new)
             rows += batch.num_rows

@@ -51,5 +51,10 @@ def show_plan(request: AugmentRequest) -> int:
     if done:
         console.print("everything was done already; nothing is left to do")
     console.print(table)
+    facts, warnings = plan.labels
+    for line in facts:
+        console.print(line, soft_wrap=True)
+    for warning in warnings:
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print("nothing was written")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -145,7 +146,11 @@ def show_run_plan(request: RunRequest) -> int:
         f"{shown_bytes(augment.output_bytes + augment.candidate_bytes)}, {took}",
         soft_wrap=True,
     )
-    show_stages(console, plan.training)
+    facts, warnings = augment.labels
+    training = plan.training
+    facts, warnings = (*facts, *training.facts), (*warnings, *training.notes)
+    training = replace(training, facts=tuple(dict.fromkeys(facts)), notes=tuple(dict.fromkeys(warnings)))
+    show_stages(console, training)
     console.print(f"in all {duration(plan.seconds)} on this machine, and what comes on top")
     if warning := plan.warning(request.distill.machine.device, request.profile):
         console.print(warning, style="yellow", soft_wrap=True)

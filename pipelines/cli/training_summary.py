@@ -139,7 +139,7 @@ def show_estimate(estimate: TrainingEstimate, device: str, profile: str) -> int:
 
 
 def show_stages(console: Console, estimate: TrainingEstimate, more: str = "") -> None:
-    """Prints stages, what their times leave out, cache, disk, and what the user may not have meant.
+    """Prints stages, what their times leave out, cache, disk, facts, and what the user may not have meant.
 
     Args:
         console: prints.
@@ -152,6 +152,8 @@ def show_stages(console: Console, estimate: TrainingEstimate, more: str = "") ->
         console.print(estimate.cache, soft_wrap=True)
     rest = f", {more}checkpoints and models {shown_bytes(estimate.disk_bytes)}" if estimate.disk_bytes else ""
     console.print(f"disk: caches {shown_bytes(estimate.cache_bytes)}{rest}", soft_wrap=True)
+    for fact in estimate.facts:
+        console.print(fact, soft_wrap=True)
     for note in estimate.notes:
         console.print(f"warning: {note}", style="yellow", soft_wrap=True)
 

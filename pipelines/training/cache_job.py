@@ -12,6 +12,7 @@ from pipelines.errors import JobError, UserError
 from pipelines.lock import remove_unused
 from pipelines.run_file import undone_if_refused
 from pipelines.training.cache_room import OFF, bytes_of
+from pipelines.training.cut_texts import cut_texts
 from pipelines.training.distill_checks import check_disk, check_distill
 from pipelines.training.distill_session import (
     CacheDecision,
@@ -107,7 +108,10 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
             remove_unused(storage, made)
         for note in order_note(checked.teacher.found, checked.teacher.config, checked.data.task):
             reporter.message(note)
-        notes = subset_note(request.named_rows, len(stream)) + layer_map_note(checked.student.layer_map)
+        cut = cut_texts(stream)
+        for fact in cut.facts:
+            reporter.message(fact)
+        notes = subset_note(request.named_rows, len(stream)) + layer_map_note(checked.student.layer_map) + cut.notes
         for note in (*(checked.data.notes() if checked.train is None else ()), *notes):
             reporter.warning(note)
         reporter.message(decision.words)

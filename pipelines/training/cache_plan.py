@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.storage import Storage
 from pipelines.training.cache_job import AFRESH, KIND, cache_content, check_mode, decision_for, kept_content
 from pipelines.training.cache_room import CONTENTS, bytes_of, cache_room
+from pipelines.training.cut_texts import cut_texts
 from pipelines.training.distill_checks import check_distill
 from pipelines.training.distill_session import load_teacher, training_rows, training_stream
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, layer_map_note, subset_note
@@ -57,8 +58,9 @@ def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate
     rows, recipe = len(stream), StageRecipe(1, request.intermediate.batch_rows, request.intermediate.learning_rate)
     stage = StageEstimate("teacher", recipe, rows, cost, rows, reading.seed, done)
     needed = 0 if done else max(0, decision.bytes - bytes_of(storage.local_folder() / content))
-    notes = subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
-    return TrainingEstimate((stage,), decision.words, needed, 0, notes)
+    cut = cut_texts(stream)
+    notes = subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map) + cut.notes
+    return TrainingEstimate((stage,), decision.words, needed, 0, notes, cut.facts)
 
 
 def _is_filled(request: DistillRequest, teacher: Teacher, stream: ShardStream, storage: Storage, content: str) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipelines.run_file import undone_if_refused
-from pipelines.store_address import shown_address
 from pipelines.training.cache_room import OFF, claim_caches, warn_of_rebuild
+from pipelines.training.classes import label_report
+from pipelines.training.distill_card import listed_layers, student_card
 from pipelines.training.distill_checks import check_disk, check_distill
 from pipelines.training.distill_content import INTERMEDIATE, PREDICTION, distill_content
 from pipelines.training.distill_plan import plan_distill
@@ -36,7 +37,6 @@ from pipelines.training.folder import (
 )
 from pipelines.training.judging import dev_of, evaluate_parts, metrics_of, warn_of_chance
 from pipelines.training.loop import train_settings, train_stage
-from pipelines.training.model_card import card
 from pipelines.training.models import move
 from pipelines.training.parts import write_part
 from pipelines.training.preflight import judge_teacher
@@ -55,7 +55,9 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher
     from pipelines.storage import Storage
     from pipelines.training.distill_checks import CheckedDistill
+    from pipelines.training.estimates import TrainingEstimate
     from pipelines.training.general_request import GeneralRequest
+    from pipelines.training.judging import Scores
     from pipelines.training.loop import Dev
     from pipelines.training.recipe import StageRecipe
     from pipelines.training.reporting import TrainingReporter
@@ -136,7 +138,7 @@ class _Distillation:
         self.ranks.wait()
         self.place = training_rows(self.request, self.checked, self.storage)
         resolved: dict[str, Any] = (self.storage.read_json(RUN) or {})["resolved"]
-        listed = _listed(resolved["layer_map"])
+        listed = listed_layers(resolved["layer_map"])
         self.reporter.message(f"layer map: the student's layers learn from teacher layers {listed}")
         self.reporter.message(resolved["cache"]["words"])
         kept = {resolved["cache"][stage] for stage in (INTERMEDIATE, PREDICTION)} != {OFF}
@@ -156,8 +158,7 @@ class _Distillation:
         started = storage.read_json(RUN)
         if started is None:
             storage.write_json(RUN, content)  # first of all: it says whose folder this is
-        for part in checked.data.dev_parts:
-            write_part(storage, checked.data, part)
+        places = {part: write_part(storage, checked.data, part) for part in checked.data.dev_parts}
         place = training_rows(request, checked, storage)
         if started is not None and "resolved" in started:
             return
@@ -168,8 +169,9 @@ class _Distillation:
         contents = {plan.cache.intermediate, plan.cache.prediction}
         stream = training_stream(request, checked, place, request.prediction.batch_rows)
         claim_caches(request.cache, self.teacher, stream, contents, self.caches)
-        for note in plan.estimate.notes:
-            self.reporter.warning(note)
+        if checked.train is None:
+            places = {"train": write_part(storage, checked.data, "train"), **places}
+        self._say_what_is_read(plan.estimate, places)
         if profile is not None and (warning := plan.estimate.warning(request.machine.device, profile)):
             self.reporter.warning(warning)
         resolved = {
@@ -178,9 +180,18 @@ class _Distillation:
             "cache": asdict(plan.cache),
             "device": request.machine.device,
             "teacher_dev": judged,
+            "truncated_share": plan.truncated,
             "estimated_seconds": round(plan.estimate.seconds, 1),
         }
         storage.write_json(RUN, {**(started or content), "resolved": resolved})
+
+    def _say_what_is_read(self, estimate: TrainingEstimate, places: dict[str, str]) -> None:
+        """Classes of the parts that lie there, what is cut of the texts, and what the user may not have meant."""
+        estimate = estimate.with_labels(label_report(self.checked.data.task, places))
+        for fact in estimate.facts:
+            self.reporter.message(fact)
+        for note in estimate.notes:
+            self.reporter.warning(note)
 
     def _intermediate(self, content: str) -> None:
         from distill.objectives import IntermediateStage
@@ -195,8 +206,8 @@ class _Distillation:
             if self.ranks.main:
                 text = self._card({}, UNTAUGHT)
                 model, tokenizer = self.student.model, self.checked.teacher.tokenizer
-                projections = self.student.projections
-                publish_folder(result, lambda folder: save_model(folder, model, tokenizer, text, projections))
+                projections, length = self.student.projections, self.request.reading.max_length
+                publish_folder(result, lambda folder: save_model(folder, model, tokenizer, text, projections, length))
                 names = [f"{INTERMEDIATE}/{STUDENT}/{path.name}" for path in sorted(result.iterdir())]
                 files = digests(self.storage, names)
                 self.storage.write_json(record, {**self.stages[INTERMEDIATE], "files": files})
@@ -242,7 +253,7 @@ class _Distillation:
         checked, reading, model = self.checked, self.request.reading, self.student.model
         tokenizer = checked.teacher.tokenizer
         precision = self.request.machine.precision
-        found: dict[str, dict[str, float]] = {}
+        found: Scores = {}
         about = UNTAUGHT
         if state is not None:
             found = evaluate_parts(model, self.storage, checked.data, tokenizer, reading.max_length, precision)
@@ -250,8 +261,8 @@ class _Distillation:
             advice = "try more epochs, other learning rates, more rows or another --student-init"
             warn_of_chance(found, self.storage, checked.data, self.reporter, "student: ", advice)
         text = self._card(found, about)
-        projections = self.student.projections
-        files = publish(self.storage, lambda folder: save_model(folder, model, tokenizer, text, projections))
+        projections, length = self.student.projections, reading.max_length
+        files = publish(self.storage, lambda folder: save_model(folder, model, tokenizer, text, projections, length))
         task = checked.data.task
         metrics = {
             "task": task.name,
@@ -260,6 +271,7 @@ class _Distillation:
             "selected_by": str(metrics_of(task)[0]) if found else None,
             "best_step": state.best_step if state else None,
             "layer_map": resolved["layer_map"],
+            "truncated_share": resolved.get("truncated_share"),
             "parameters": {
                 "student": model.num_parameters(),
                 "teacher": self.teacher_parameters,
@@ -270,28 +282,11 @@ class _Distillation:
         self.storage.write_json(METRICS, metrics)
         drop_checkpoints(self.root / PREDICTION)
 
-    def _card(self, found: dict[str, dict[str, float]], about: str) -> str:
-        rows = self.request.train and shown_address(self.request.train)
-        request, config, task = self.request, self.checked.student.config, self.checked.data.task
-        facts = {
-            "teacher": f"`{request.teacher}`",
-            "student": f"{config.num_hidden_layers} layers, width {config.hidden_size}, "
-            f"{config.num_attention_heads} heads, started from {request.start}",
-            "layer map": _listed(self.checked.student.layer_map),
-            "learnt from": rows or f"the train part of {task.name}",
-            **{name: f"{r.epochs} epochs, batch {r.batch_rows}, learning rate {r.learning_rate}"
-               + (f", at most {r.max_steps} steps" if r.max_steps else "")
-               for name, r in ((INTERMEDIATE, request.intermediate), (PREDICTION, request.prediction))},
-            "max_length": request.reading.max_length,
-            "seed": request.reading.seed,
-        }  # fmt: skip
-        return card(f"{task.name} student", about, task, found, facts, ("knowledge-distillation", "tinybert"))
+    def _card(self, found: Scores, about: str) -> str:
+        truncated = (self.storage.read_json(RUN) or {})["resolved"].get("truncated_share")
+        return student_card(self.request, self.checked, found, about, truncated)
 
     def _load_student(self, start: str = "") -> Student:
         student = load_student(self.request, self.checked, self.teacher, start)
         move(student.model, self.request.machine.device)
         return student
-
-
-def _listed(layers: tuple[int, ...]) -> str:
-    return ", ".join(str(layer) for layer in layers)

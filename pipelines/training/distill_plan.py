@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.training.begun import Begun
 from pipelines.training.cache_room import OFF, bytes_of
+from pipelines.training.cut_texts import cut_texts
 from pipelines.training.distill_session import (
     CacheDecision,
     decide_cache,
@@ -42,10 +43,12 @@ class DistillPlan:
     Args:
         cache: what will be kept.
         estimate: steps, examples, bytes and time.
+        truncated: share of the rows that are longer than the model is given, 0 to 1.
     """
 
     cache: CacheDecision
     estimate: TrainingEstimate
+    truncated: float
 
 
 def plan_distill(
@@ -105,7 +108,10 @@ def plan_distill(
     notes = checked.data.notes() if checked.train is None else ()
     notes += subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
     notes += idle_embeddings_note(checked.student.config.vocab_size, len(checked.teacher.tokenizer))
-    notes += empty_note(stream)
+    cut = cut_texts(stream)
+    notes += empty_note(stream) + cut.notes
     if decision.intermediate == OFF:
         notes += unused_caches_note(request.cache, contents, caches)
-    return DistillPlan(decision, TrainingEstimate(tuple(stages), decision.words, needed if left else 0, disk, notes))
+    needed = needed if left else 0
+    estimate = TrainingEstimate(tuple(stages), decision.words, needed, disk, notes, cut.facts)
+    return DistillPlan(decision, estimate, cut.share)

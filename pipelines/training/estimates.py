@@ -75,6 +75,7 @@ class TrainingEstimate:
         cache_bytes: that it will take.
         disk_bytes: checkpoints and models beside it.
         notes: what the user may not have meant.
+        facts: of the training rows.
     """
 
     stages: tuple[StageEstimate, ...]
@@ -82,6 +83,12 @@ class TrainingEstimate:
     cache_bytes: int
     disk_bytes: int
     notes: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+
+    def with_labels(self, report: tuple[tuple[str, ...], tuple[str, ...]]) -> TrainingEstimate:
+        """The same with what `label_report` found."""
+        lines, warnings = report
+        return replace(self, facts=(*lines, *self.facts), notes=(*warnings, *self.notes))
 
     @property
     def done(self) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.run_file import undone_if_refused
+from pipelines.training.classes import label_report
+from pipelines.training.cut_texts import cut_texts
 from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import subset_note
 from pipelines.training.folder import (
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
     from distill.checkpoints import RunState
+    from distill.shards import ShardStream
     from pipelines.storage import Storage
+    from pipelines.training.cut_texts import CutTexts
     from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData
     from pipelines.training.reporting import TrainingReporter
@@ -210,15 +214,28 @@ def _finetune(
             reporter.warning(warning)
     settings = train_settings(request.recipe, request.machine, reading.seed)
     rows = len(stream)
-    for note in encoder.data.notes() + subset_note(request.named_rows, rows) + empty_note(stream):
-        reporter.warning(note)
+    cut = _say_what_is_read(request, encoder, storage, stream, reporter)
     examples = request.recipe.examples(rows, reading.seed)
     state = train_stage(LabelStage(model), stream, None, folder / STAGE, settings, dev, reporter, examples)
     if ranks.main:
-        metrics = _publish(request, encoder, model, storage, state, rows)
+        metrics = _publish(request, encoder, model, storage, state, cut)
         warn_of_chance(metrics["dev"], storage, encoder.data, reporter, "", ADVICE)
     ranks.wait()
     return Trained(storage, metrics if ranks.main else storage.read_json(METRICS) or {}, True)
+
+
+def _say_what_is_read(
+    request: FinetuneRequest, encoder: Encoder, storage: Storage, stream: ShardStream, reporter: TrainingReporter
+) -> CutTexts:
+    """Says what classes there are and what is cut of the texts, and warns of what the user may not have meant."""
+    data, cut = encoder.data, cut_texts(stream)
+    places = {"train": stream.files.paths[0], **{part: write_part(storage, data, part) for part in data.dev_parts[:1]}}
+    lines, warnings = label_report(data.task, places)
+    for line in lines + cut.facts:
+        reporter.message(line)
+    for note in data.notes() + warnings + subset_note(request.named_rows, len(stream)) + empty_note(stream) + cut.notes:
+        reporter.warning(note)
+    return cut
 
 
 def _publish(
@@ -227,19 +244,19 @@ def _publish(
     model: PreTrainedModel,
     storage: Storage,
     state: RunState,
-    rows: int,
+    cut: CutTexts,
 ) -> dict[str, Any]:
     data, recipe, machine = encoder.data, request.recipe, request.machine
     found = evaluate_parts(model, storage, data, encoder.tokenizer, request.reading.max_length, machine.precision)
     facts = {
         "encoder": f"`{request.model}`",
         "task": data.task.name,
-        "examples": f"{rows:,}",
+        "examples": f"{cut.data_rows:,}",
         "epochs": recipe.epochs,
         "steps": f"{state.step:,}",
         "batch": recipe.batch_rows,
         "learning rate": recipe.learning_rate,
-        "max_length": request.reading.max_length,
+        "max_length": f"{cut.max_length} (longer: {cut.shown} of the texts)",
         "seed": request.reading.seed,
     }
     text = card(
@@ -249,7 +266,8 @@ def _publish(
         found,
         facts,
     )
-    files = publish(storage, lambda folder: save_model(folder, model, encoder.tokenizer, text))
+    tokenizer, length = encoder.tokenizer, request.reading.max_length
+    files = publish(storage, lambda folder: save_model(folder, model, tokenizer, text, max_length=length))
     metrics = {
         "task": data.task.name,
         "dev": found,
@@ -257,7 +275,8 @@ def _publish(
         "best_step": state.best_step,
         "steps": state.step,
         "examples": state.examples,
-        "rows": rows,
+        "rows": cut.data_rows,
+        "truncated_share": cut.share,
         "seconds": round(state.seconds, 1),
         "files": files,
     }

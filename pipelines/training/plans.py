@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.storage import Storage
+from pipelines.training.classes import label_report
+from pipelines.training.cut_texts import cut_texts
 from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, subset_note, weights_bytes
 from pipelines.training.folder import finished_metrics, refuse_other_run, stage_storage, started_run
@@ -44,8 +46,9 @@ def plan_finetune(request: FinetuneRequest, folder: str) -> TrainingEstimate:
     place = write_part(Storage(folder), encoder.data, "train")
     model = load_classifier(encoder.found, encoder.config, request.reading.seed)
     stream = open_stream(place, columns, encoder.tokenizer, request.reading.max_length, request.recipe.batch_rows)
-    found_cost = finetune_estimate(request, model, stream, done)
-    return replace(found_cost, notes=encoder.data.notes() + found_cost.notes)
+    estimate = finetune_estimate(request, model, stream, done)
+    estimate = estimate.with_labels(label_report(encoder.data.task, {"train": place}))
+    return replace(estimate, notes=encoder.data.notes() + estimate.notes)
 
 
 def finetune_estimate(
@@ -67,8 +70,9 @@ def finetune_estimate(
     cost = NOTHING if done else stage_cost(LabelStage(model), None, sample_batches(stream), request.machine)
     stage = StageEstimate("finetune", request.recipe, rows, cost, seed=request.reading.seed, done=done)
     disk = 0 if done else weights_bytes(model.num_parameters())
-    notes = subset_note(request.named_rows, rows) + empty_note(stream)
-    return TrainingEstimate((stage,), "", 0, disk, notes)
+    cut = cut_texts(stream)
+    notes = subset_note(request.named_rows, rows) + empty_note(stream) + cut.notes
+    return TrainingEstimate((stage,), "", 0, disk, notes, cut.facts)
 
 
 def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
@@ -101,4 +105,8 @@ def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
     student = load_student(request, checked, teacher)
     pack_teacher(teacher)
     place = training_rows(request, checked, Storage(folder))
-    return plan_distill(request, checked, teacher, student, place, cache_root(request, storage), begun=begun).estimate
+    estimate = plan_distill(
+        request, checked, teacher, student, place, cache_root(request, storage), begun=begun
+    ).estimate
+    places = {} if checked.train else {"train": write_part(Storage(folder), checked.data, "train")}
+    return estimate.with_labels(label_report(checked.data.task, places))

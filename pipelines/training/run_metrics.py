@@ -50,6 +50,7 @@ def run_metrics(
         "parameters": found["parameters"],
         **_measured(request, None if made else earlier),
         "layer_map": found["layer_map"],
+        "truncated_share": found.get("truncated_share"),
         "stages": {**({"finetune": _brief(teacher)} if teacher is not None else {}), **found["stages"]},
         "folders": {"teacher": _teacher(request), "student": request.distill.out},
         "profile": request.profile,

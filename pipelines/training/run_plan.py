@@ -155,7 +155,8 @@ def _with_training(
         distill,
         stages=(*finetune.stages, *distill.stages),
         disk_bytes=distill.disk_bytes + finetune.disk_bytes,
-        notes=(*finetune.notes, *distill.notes),
+        notes=tuple(dict.fromkeys((*finetune.notes, *distill.notes))),
+        facts=tuple(dict.fromkeys((*finetune.facts, *distill.facts))),
     )
     return RunPlan(augment, training, augmented)
 

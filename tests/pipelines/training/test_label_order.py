@@ -172,3 +172,27 @@ def test_integers_have_an_order(parts, support, tmp_path, names):
     teacher = permuted(support[0], tmp_path / "t", (0, 1, 2), None)
     ran = done(*evaluate(parts, teacher, *support[1], "--data", data))
     assert "warning" not in ran.err
+
+
+def test_classes_and_their_counts_are_said(parts, support, shifted, tmp_path):
+    """Where a stage starts, and in its plan."""
+    train = "classes of train: billing 10, delivery 10, technical 10"
+    dev = "classes of validation: billing 10, delivery 10, technical 10"
+    few = ("--teacher", shifted, "--max-steps", 1)
+    for name, command in {
+        "t": finetune(parts, tmp_path / "t", *support[1], "--max-steps", 1),
+        "s": student(parts, support, tmp_path / "s", shifted, "--max-steps", 1, "--train-rows", 12),
+        "r": run(parts, tmp_path / "r", *support[1], *few),
+    }.items():
+        assert done(*command, "--dry-run").out.count(train) == 1, name
+        said = done(*command).err
+        assert train in said, name
+        assert dev in said, name
+
+
+def test_a_class_that_dev_lacks(parts, support, tmp_path):
+    data = shutil.copytree(support[0] / "data", tmp_path / "data")
+    rows = (data / "dev.csv").read_text().splitlines()
+    (data / "dev.csv").write_text("\n".join(row for row in rows if not row.endswith(",delivery")) + "\n")
+    command = finetune(parts, tmp_path / "t", *support[1], "--data", data, "--max-steps", 1)
+    assert "warning: no row of validation is of the class delivery" in done(*command).err
