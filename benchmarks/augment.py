@@ -67,8 +67,8 @@ class Measured:
         self._finder = self._new_finder(self._model)
         self.texts = _texts(arguments)
         self._worded = self._model.splitter.split(self.texts)
-        plain, packed = (_plain_model(files.folder, device) for _ in range(2))
-        published, without = (_plain_model(files.folder, device, "eager") for _ in range(2))  # with, without gradients
+        plain, packed = (plain_model(files.folder, device) for _ in range(2))
+        published, without = (plain_model(files.folder, device, "eager") for _ in range(2))  # with, without gradients
         tokenizer = AutoTokenizer.from_pretrained(files.folder)
         self._sequential = {
             "published": Sequential(published, tokenizer, vectors),
@@ -76,7 +76,7 @@ class Measured:
         }
         special = (self._model.cls_id, self._model.sep_id, self._model.mask_id)
         self._batched = Batched(plain, special)
-        lines = _copies(self._finder, self._worded, special)
+        lines = copies(self._finder, self._worded, special)
         self._floors = {size: BareEncoder(plain.base_model, lines, size) for size in FLOOR_BATCHES}
         if device == "cpu":
             pack_linear_layers(packed)
@@ -91,7 +91,7 @@ class Measured:
 
     def report(self) -> None:
         """Runs the rounds, prints the table and writes the JSON."""
-        few = _spread(self._worded, self._arguments.sequential_limit)
+        few = spread(self._worded, self._arguments.sequential_limit)
         runs: dict[str, Callable[[], Any]] = {
             **{name: lambda way=way: way.run(few) for name, way in self._sequential.items()},
             "batched": lambda: self._batched.run(self._worded),
@@ -136,7 +136,8 @@ class Measured:
             self._arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _plain_model(folder: str | Path, device: str, attention: str = "sdpa") -> Any:
+def plain_model(folder: str | Path, device: str, attention: str = "sdpa") -> Any:
+    """A masked LM as transformers loads it, in fp32."""
     model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention)
     return model.eval().to(device)
 
@@ -165,7 +166,8 @@ def _rounds(runs: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, 
     return results, seconds
 
 
-def _copies(finder: CandidateFinder, texts: list[WordedText], special: tuple[int, int, int]) -> list[list[int]]:
+def copies(finder: CandidateFinder, texts: list[WordedText], special: tuple[int, int, int]) -> list[list[int]]:
+    """Token ids of a copy of its text for each word of one piece; nothing is masked, which costs the same."""
     cls, sep, _ = special
     return [
         [cls, *text.ids, sep]
@@ -187,7 +189,7 @@ def _texts(arguments: argparse.Namespace) -> list[str]:
     return [texts[row] for row in chosen]
 
 
-def _spread(texts: list[WordedText], limit: int) -> list[WordedText]:
+def spread(texts: list[WordedText], limit: int) -> list[WordedText]:
     """A few texts whose lengths are spread as those of all are: the published way's rate falls with the length."""
     by_length, limit = sorted(texts, key=lambda text: len(text.ids)), min(limit, len(texts))
     return [by_length[(2 * number + 1) * len(texts) // (2 * limit)] for number in range(limit)]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+    from distill.objectives import Stage
     from distill.reading import Columns
     from distill.shards import Batch
 
@@ -149,11 +150,12 @@ class Ours:
         key = cache_key(self.teacher, self.stream, CacheMode.FULL)
         return Targets(self.teacher, TeacherCache(self.caches[-1], key, hashes, rows))
 
-    def epoch(self, cache: bool = True) -> float:
+    def epoch(self, cache: bool = True, stage: Stage | None = None) -> float:
         """Trains an epoch; seconds from the first batch asked for to the cache's completion, without checkpoint.
 
         Args:
             cache: read and write the newest cache; without, the teacher runs in each step and nothing is kept.
+            stage: to train in place of the intermediate one.
         """
         ended = 0.0
 
@@ -167,7 +169,7 @@ class Ours:
         folder = self.folder / f"run-{self.runs}"
         # Outside the clock: opening and hashing what a run opens once.
         targets = self.targets() if cache else Targets(self.teacher)
-        train(self.stage, self.stream, targets, folder, self.settings, Hooks(evaluate=note_end))
+        train(stage or self.stage, self.stream, targets, folder, self.settings, Hooks(evaluate=note_end))
         return ended - self.stream.started
 
     def cache_bytes(self) -> float:

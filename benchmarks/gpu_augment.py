@@ -1,0 +1,123 @@
+"""Candidates on a GPU: the published ways, the bare encoder, ours in each precision."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import torch
+from transformers import AutoTokenizer
+
+from augment.candidates import CandidateFinder
+from augment.masked_lm import load_masked_lm
+from augment.model_files import find_model
+from augment.precision import PRECISIONS, gpu_kernels
+from augment.presets import CandidateSettings
+from benchmarks.augment import copies, overlap, plain_model, spread
+from benchmarks.baselines import BareEncoder, Batched, Sequential
+from benchmarks.gpu_parts import about, make_model, peak_memory, profiled, rate, read_texts
+from glove import load_vectors
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from augment.candidate_table import Candidates
+    from augment.masked_lm import MaskedLM
+    from benchmarks.gpu_parts import Results
+
+FLOOR_TOKENS = (4_096, 16_384, 65_536)
+SPACING = 8
+
+
+def measure(arguments: argparse.Namespace, results: Results, folder: Path) -> None:
+    """Runs the section; the budget of seconds is shared out among the ways."""
+    section = Section(arguments, results, folder)
+    section.published()
+    section.floors()
+    section.ours()
+    section.with_cudnn()
+
+
+class Section:
+    """The texts and models that all ways share.
+
+    Args:
+        arguments: of the command line.
+        results: where numbers go.
+        folder: for the random model.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, results: Results, folder: Path) -> None:
+        self.device, self.results = arguments.device, results
+        self.second = arguments.seconds / 200  # the shares below are of 200 seconds
+        results.content |= about(self.device, arguments.shape)
+        self.files = find_model(str(make_model(arguments.shape, arguments.mlm, folder / "mlm")))
+        self.vectors = None if arguments.glove == "none" else load_vectors(arguments.glove)
+        texts = read_texts(arguments.task, arguments.data, arguments.texts)
+        self.pieces = [texts[start : start + arguments.piece] for start in range(0, len(texts), arguments.piece)]
+        self.halves = tuple(PRECISIONS) if self.device != "cpu" else ("fp32", "bf16")
+        self.exact: Candidates | None = None
+
+    def published(self) -> None:
+        """As the authors' script, with and without gradients, and as haystack's batched one."""
+        model = load_masked_lm(self.files, self.device)
+        worded = spread(model.splitter.split(self.pieces[0]), 64)
+        tokenizer = AutoTokenizer.from_pretrained(self.files.folder)
+        for name, gradients, share in (("published", True, 15), ("published, no gradients", False, 10)):
+            way = Sequential(plain_model(self.files.folder, self.device, "eager"), tokenizer, self.vectors, gradients)
+            found = rate(lambda text, way=way: way.run([text])[0], worded, share * self.second)
+            self.results.put("published_words_per_second", name, found=found)
+        special = (model.cls_id, model.sep_id, model.mask_id)
+        batched = Batched(plain_model(self.files.folder, self.device), special)
+        found = rate(lambda text: batched.run([text])[0], worded, 10 * self.second)
+        self.results.put("published_words_per_second", "batched", found=found)
+
+    def floors(self) -> None:
+        """The encoder alone over unpadded copies, without cuDNN's attention; each copy is a masked word."""
+        model = load_masked_lm(self.files, self.device)
+        worded = model.splitter.split(self.pieces[0])
+        lines = copies(self._finder(model), worded, (model.cls_id, model.sep_id, model.mask_id))
+        for precision in self.halves:
+            encoder = plain_model(self.files.folder, self.device).base_model.to(PRECISIONS[precision])
+            for tokens in FLOOR_TOKENS:
+                floor = BareEncoder(encoder, lines, tokens)
+                with gpu_kernels(precision, torch.device(self.device)):
+                    found = rate(lambda way: way.run() or len(lines), [floor], 2.5 * self.second)
+                self.results.put("floor_words_per_second", f"{precision}, {tokens} tokens", found=found)
+        self.results.put("tokens_of_a_copy", found=sum(map(len, lines)) / len(lines))
+
+    def ours(self) -> None:
+        """Ours in each precision, all words apart and 8 words apart together; what they have in common with fp32."""
+        for precision in self.halves:
+            model = load_masked_lm(self.files, self.device, precision)
+            self.results.put("batch_tokens", precision, found=model.batch_tokens)
+            for spacing in (0, SPACING):
+                name = f"{precision}, mask spacing {spacing}" if spacing else precision
+                peak_memory(self.device)
+                self.results.put("words_per_second", name, found=self._rate(model, spacing, 8))
+                self.results.put("peak_memory", name, found=peak_memory(self.device))
+                candidates = self._finder(model, spacing).find(self.pieces[0])
+                self.exact = self.exact or candidates
+                self.results.put("top_20_overlap_with_fp32", name, found=overlap(self.exact, candidates))
+            found = profiled(lambda model=model: self._finder(model).find(self.pieces[0]), self.device)
+            self.results.put("profile", precision, found=found)
+
+    def with_cudnn(self) -> None:
+        """Ours in bf16 with cuDNN's attention, where torch would choose it: what leaving it out gains."""
+        if self.device == "cpu":
+            return
+        model = load_masked_lm(self.files, self.device, "bf16")
+        with patch("augment.masked_lm.gpu_kernels", lambda *_: nullcontext()):
+            self.results.put("words_per_second", "bf16, cuDNN's attention", found=self._rate(model, 0, 15))
+
+    def _finder(self, model: MaskedLM, spacing: int = 0) -> CandidateFinder:
+        """One that remembers nothing: each piece looks its multi-piece words up anew, as the others do."""
+        return CandidateFinder(model, self.vectors, CandidateSettings(mask_spacing=spacing), model.batch_tokens)
+
+    def _rate(self, model: MaskedLM, spacing: int, share: float) -> float:
+        def masked(texts: list[str]) -> int:
+            return self._finder(model, spacing).find(texts).counts["masked_words"]
+
+        return rate(masked, self.pieces, share * self.second)
