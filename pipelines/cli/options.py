@@ -96,7 +96,7 @@ KeepWhole = Annotated[
     bool | None,
     Option(
         "--keep-whole/--no-keep-whole",
-        help="Keep digits and what is written together: don't, U.S., 12:30, a@b.org, \\[COL].",
+        help="Keep words with a digit and what is written together: don't, U.S., 12:30, a@b.org, \\[COL].",
         rich_help_panel=WHAT,
     ),
 ]
