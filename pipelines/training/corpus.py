@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.tasks.columnar import decoded_array, is_text, plain_type
+from pipelines.tasks.lines import PACKED, split_name
 from pipelines.tasks.parquet_reader import open_parquet
 from pipelines.tasks.source import BATCH_BYTES, file_digest
-from pipelines.training.corpus_lines import LineFile, row_pieces
+from pipelines.training.corpus_lines import LineFile, row_pieces, without_marks
 from pipelines.training.general_request import TEXT_COLUMN
 from pipelines.wording import counted
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 JSON_SUFFIXES, PARQUET_SUFFIX = (".jsonl", ".ndjson", ".json"), ".parquet"
 TEXT_SUFFIXES = (".txt", ".text")
 KNOWN_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
+SAID_SUFFIXES = f"{', '.join(KNOWN_SUFFIXES)} (text also in {', '.join(PACKED)})"
 NAMED = 3  # of a folder's entries that are spoken of
 JSON_NAMES = {
     type(None): "null",
@@ -59,12 +62,14 @@ class FileCorpus:
         column: text column of JSON lines and Parquet.
         sentences: their rows are sentences, blank ones the ends of documents; else each row is a document.
         left_out: what to say of the rest of their folder, which is not read; empty where there is none.
+        folder: that they lie in, at whatever depth; None for a single file.
     """
 
     files: tuple[Path, ...]
     column: str
     sentences: bool = False
     left_out: str = ""
+    folder: Path | None = None
 
     @property
     def ends_by_row(self) -> bool:
@@ -76,7 +81,8 @@ class FileCorpus:
         found = []
         for path in self.files:
             size, digest = file_digest(path)
-            found.append({"name": path.name, "bytes": size, "sha256": digest})
+            name = path.name if self.folder is None else path.relative_to(self.folder).as_posix()
+            found.append({"name": name, "bytes": size, "sha256": digest})
         return found
 
     def pieces(self) -> Iterator[Piece]:
@@ -95,7 +101,10 @@ class FileCorpus:
 
 
 def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
-    """A file, or the files of a folder whose suffix is known; hidden ones and those with a leading underscore are not.
+    """A file, or the files of a folder and of those in it, in the order of their paths.
+
+    Of a folder the files are read whose suffix is known; where there are none, those without a suffix that are text.
+    Names with a leading dot or underscore are passed over.
 
     Args:
         place: the file or the folder.
@@ -108,19 +117,20 @@ def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
     """
     found, left_out = [place], ""
     if place.is_dir():
-        entries = sorted(path for path in place.iterdir() if not path.name.startswith((".", "_")))
-        found = [path for path in entries if path.is_file() and _suffix(path) in KNOWN_SUFFIXES]
+        every = sorted(path for path in place.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(place)))
+        found = [path for path in every if split_name(path)[1] in KNOWN_SUFFIXES]
+        found = found or [path for path in every if not split_name(path)[1] and _begins_as_text(path)]
         if not found:
             raise UserError(
-                f"--corpus {place}: expected files that end in {', '.join(KNOWN_SUFFIXES)} (text also in .gz), found "
-                f"{_names(entries) or 'none'}; name the file itself, or the folder that it lies in"
+                f"--corpus {place}: expected files that end in {SAID_SUFFIXES}, or text without a suffix, found "
+                f"{_names(place, every) or 'none'}; name the file itself, or the folder that it lies in"
             )
-        left_out = _left_out(place, sorted({*entries}.difference(found)))
+        left_out = _left_out(place, sorted({*every}.difference(found)))
     empty = sum(path.stat().st_size for path in found) == 0
     if empty:
         raise UserError(f"--corpus {place}: expected text, found an empty file; give one sentence a line")
     for path in found:
-        if _suffix(path) == PARQUET_SUFFIX:
+        if _kind(path) == PARQUET_SUFFIX:
             _check_column(path, column)
     if not any(map(has_rows, found)):
         expected = f"expected JSON lines, Parquet or a data set on the hub, found text in --corpus {place}"
@@ -128,50 +138,63 @@ def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
             raise UserError(f"--rows sentences: {expected}, whose lines are sentences in any case; leave it out")
         if column != TEXT_COLUMN:
             raise UserError(f"--text {column}: {expected}, which has no columns; leave it out")
-    return FileCorpus(tuple(found), column, sentences, left_out)
+    return FileCorpus(tuple(found), column, sentences, left_out, place if place.is_dir() else None)
 
 
 def has_rows(path: Path) -> bool:
     """Whether a file has rows: it is no plain text."""
-    return _suffix(path) in (*JSON_SUFFIXES, PARQUET_SUFFIX)
+    return _kind(path) in (*JSON_SUFFIXES, PARQUET_SUFFIX)
 
 
 def _left_out(place: Path, paths: list[Path]) -> str:
     """What to say of what is not read in a folder."""
     if not paths:
         return ""
-    folders = sum(path.is_dir() for path in paths)
-    numbers = {"file": len(paths) - folders, "folder": folders}
-    what = " and ".join(counted(number, noun) for noun, number in numbers.items() if number)
     return (
-        f"left out of --corpus {place}: {what} ({_names(paths)}), for of a folder only its own files are read that end "
-        f"in {', '.join(KNOWN_SUFFIXES)} (text also in .gz)"
+        f"left out of --corpus {place}: {counted(len(paths), 'file')} ({_names(place, paths)}), for of a folder only "
+        f"files are read that end in {SAID_SUFFIXES}, and where there are none, text without a suffix"
     )
 
 
-def _names(paths: list[Path]) -> str:
-    """The first names of a folder's entries; nothing where there are none."""
-    return ", ".join([path.name for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED))
+def _names(place: Path, paths: list[Path]) -> str:
+    """The first of some files in a folder; nothing where there are none."""
+    return ", ".join([path.relative_to(place).as_posix() for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED))
 
 
-def _suffix(path: Path) -> str:
-    """The suffix that tells the format, .gz left out."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _begins_as_text(path: Path) -> bool:
+    try:
+        with LineFile(path) as lines:
+            next(lines.pieces(), None)
+    except UserError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1 << 16)
+def _kind(path: Path) -> str:
+    """The suffix that tells the format; of a file without one, that of JSON lines where it begins with an object."""
+    suffix = split_name(path)[1]
+    if suffix:
+        return suffix
+    with LineFile(path) as lines:
+        first = next((text for text, _ in lines.pieces() if text is not None), "")
+    return JSON_SUFFIXES[0] if first.startswith('{"') else ""
 
 
 def _file_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, int]]:
     """Sentences with the bytes of the file that were read for them; None ends a document."""
-    kind = _suffix(path)
+    kind = _kind(path)
     if kind == PARQUET_SUFFIX:
         yield from _parquet_pieces(path, corpus)
     elif kind in JSON_SUFFIXES:
         yield from _json_pieces(path, corpus)
     else:
         with LineFile(path) as lines:
-            yield from lines.pieces()
+            yield from without_marks(lines.pieces())
 
 
 def _json_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, int]]:

@@ -19,6 +19,11 @@ SIGNATURES = {
     b"\xff\xd8\xff": ("a JPEG picture", REMEDY),
     b"%PDF-": ("a PDF document", f"{REMEDY}, such as `pdftotext` makes"),
     b"\x1f\x8b": ("a gzip archive", "let its name end in .gz"),
+    b"BZh91AY&SY": ("a bzip2 archive", "let its name end in .bz2"),
+    b"\xfd7zXZ": ("an xz archive", "let its name end in .xz"),
+    b"\x28\xb5\x2f\xfd": ("a zstd archive", "let its name end in .zst"),
+    b"<mediawiki": ("a dump of a wiki", "extract its text, such as with WikiExtractor"),
+    b"<?xml": ("an XML document", "extract its text"),
     b"PK\x03\x04": ("a zip archive (office documents are some)", f"unpack it, and {REMEDY}"),
     b"PAR1": ("a Parquet file", "let its name end in .parquet"),
     b"\x7fELF": ("a program", REMEDY),
@@ -30,7 +35,7 @@ def refuse_binary(path: Path, block: bytes) -> None:
 
     Args:
         path: of the file, for the message.
-        block: its beginning, unpacked where the name ends in .gz.
+        block: its beginning, unpacked where the name says how.
 
     Raises:
         UserError: it is binary, or text of an encoding that has hardly a character in common with UTF-8.

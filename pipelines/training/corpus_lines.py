@@ -1,13 +1,14 @@
-"""Lines of a text file, plain or gzip, in bounded memory; what is no UTF-8 text is named by its line."""
+"""Lines of a text file, plain or packed, in bounded memory; what is no UTF-8 text is named by its line."""
 
 from __future__ import annotations
 
 import codecs
-import gzip
-import zlib
+import html
+import re
 from typing import IO, TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
+from pipelines.tasks.lines import UNREADABLE, unpacked
 from pipelines.training.corpus_binary import BLOCK, REMEDY, refuse_binary
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST_PIECE = 1 << 16  # bytes read at a time; a longer line comes in pieces, cut between words
 PIECE_CHARACTERS = LONGEST_PIECE
+DOC = re.compile(r"""<doc (?:[^>]* )?id=.*?(?:title="(?P<title>.*)")?\s*>|</doc>""")
 MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -24,7 +26,7 @@ class LineFile:
     """A text file, read from its beginning.
 
     Args:
-        path: of the file; `.gz` is unpacked.
+        path: of the file; `.gz`, `.bz2`, `.xz` and `.zst` are unpacked.
 
     Raises:
         UserError: it cannot be opened.
@@ -36,8 +38,7 @@ class LineFile:
             self._raw: IO[bytes] = path.open("rb")
         except OSError as error:
             raise UserError(f"{path}: expected a readable file; {error.strerror or error}") from error
-        packed = path.suffix.lower() == ".gz"
-        self._file: Any = gzip.GzipFile(fileobj=self._raw, mode="rb") if packed else self._raw
+        self._file: Any = unpacked(self._raw, path)
         self._looked = False
 
     def __enter__(self) -> LineFile:
@@ -89,7 +90,7 @@ class LineFile:
                 refuse_binary(self.path, self._file.peek(BLOCK)[:BLOCK])
             self._looked = True
             data: bytes = self._file.readline(most)
-        except (EOFError, OSError, zlib.error) as error:
+        except UNREADABLE as error:
             raise UserError(
                 f"{self.path}, line {number}: expected a readable file, found damage ({error}); copy it again"
             ) from error
@@ -113,6 +114,26 @@ class LineFile:
                 f"({_shown(data, error.start)}); convert the file, such as with `iconv -f latin1 -t utf-8`, or, where "
                 "files of several encodings were joined, each of them before joining"
             ) from error
+
+
+def without_marks(pieces: Iterator[tuple[str | None, int]]) -> Iterator[tuple[str | None, int]]:
+    """The sentences of what WikiExtractor writes; all other lines are passed on.
+
+    `<doc …>` and `</doc>` end documents, blank lines between the two do not, and a title after its mark is no sentence.
+
+    Args:
+        pieces: of a text file; see `LineFile.pieces`.
+    """
+    inside, title = False, None
+    for text, done in pieces:
+        if text is not None and (mark := DOC.fullmatch(text)):
+            inside, title = mark[0] != "</doc>", mark["title"]
+            yield None, done
+        elif title and text in (title, html.unescape(title)):
+            title = None
+        elif text is not None or not inside:
+            title = title if text is None else None
+            yield text, done
 
 
 def pieces_of(text: str) -> Iterator[str | None]:

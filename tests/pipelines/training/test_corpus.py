@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import random
 import tracemalloc
 
@@ -59,11 +61,58 @@ def test_a_folder_is_its_files_in_order_and_no_document_spans_two(tmp_path):
     shares = [piece.done for piece in corpus.pieces()]
     assert shares == sorted(shares)
     assert corpus.left_out.startswith(f"left out of --corpus {tmp_path}: 1 file (notes.md), for of a folder only")
-    for name in ("deeper", "other", ".git"):
-        (tmp_path / name).mkdir()
+    for name in ("deeper/a.txt", "deeper/.b/c.txt", "b.d/LICENSE", ".git/e.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
     (tmp_path / "z.csv").touch()
-    assert "2 files and 2 folders (deeper, notes.md, other, …)," in open_files(tmp_path, "body").left_out
+    assert documents(tmp_path, "body") == [["one", "two"], ["three"], ["four"], ["deeper/a.txt"]]
+    corpus = open_files(tmp_path, "body")
+    assert [file["name"] for file in corpus.inputs()] == ["a.txt", "b.txt", "c.jsonl", "deeper/a.txt"]
+    assert ": 3 files (b.d/LICENSE, notes.md, z.csv)," in corpus.left_out
     assert open_files(tmp_path / "a.txt", "text").left_out == ""
+
+
+WIKI = """<doc id="7" url="https://wiki.example/?curid=7" title="Salt &amp; &quot;pepper&quot;">
+Salt & "pepper"
+
+Salt is a mineral.
+
+Pepper is a plant.
+It grows.
+
+</doc>
+<doc id="8" url="https://wiki.example/?curid=8" title="Kiln">
+A kiln is hot.
+Kiln
+
+</doc>
+"""
+WIKI_DOCUMENTS = [["Salt is a mineral.", "Pepper is a plant.", "It grows."], ["A kiln is hot.", "Kiln"]]
+
+
+@pytest.mark.parametrize("name", ["AA/wiki_00", "AA/wiki_00.bz2", "wiki.txt", "AB/wiki_00.xz", "text/AA/wiki_01.zst"])
+def test_what_wikiextractor_writes(tmp_path, name):
+    packers = {".bz2": bz2.compress, ".xz": lzma.compress, ".zst": lambda data: pa.compress(data, "zstd", asbytes=True)}
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(packers.get(path.suffix, bytes)(WIKI.encode()))
+    (tmp_path / "picture").write_bytes(b"\x89PNG")
+    assert documents(tmp_path) == documents(path) == WIKI_DOCUMENTS
+    assert open_files(tmp_path, "text").inputs()[0]["name"] == name
+
+
+def test_json_lines_without_a_suffix_are_told_by_their_beginning(tmp_path):
+    (tmp_path / "AA").mkdir()
+    for number in range(2):
+        (tmp_path / f"AA/wiki_0{number}").write_text(json.dumps({"id": "7", "text": f"One {number}.\n\nTwo."}) + "\n")
+    assert documents(tmp_path) == [["One 0."], ["Two."], ["One 1."], ["Two."]]
+    (tmp_path / "braces").write_text("{it} is no object\n")
+    assert documents(tmp_path / "braces") == [["{it} is no object"]]
+
+
+def test_lines_that_only_look_like_marks_are_sentences(tmp_path):
+    (tmp_path / "a.txt").write_text("<doc>\n\n<document id=1>\nTitle\n\n<doc id=> of a sort\n")
+    assert documents(tmp_path / "a.txt") == [["<doc>"], ["<document id=1>", "Title"], ["<doc id=> of a sort"]]
 
 
 @pytest.mark.parametrize("letter", ["x", "中"])
@@ -122,6 +171,8 @@ def test_what_is_no_text_is_named_by_its_line(tmp_path):
         (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
         (b"\xff\xd8\xff\xe0\n", "a JPEG picture"),
         (b"%PDF-1.7\n", "a PDF document"),
+        (bz2.compress(b"a film\n"), "a bzip2 archive by its first bytes; let its name end in .bz2"),
+        (b"<mediawiki xmlns=", "a dump of a wiki by its first bytes; extract its text"),
         (gzip.compress(b"a film\n", mtime=0), "a gzip archive by its first bytes; let its name end in .gz"),
         (b"PK\x03\x04\n", "a zip archive"),
         (b"PAR1\n", "a Parquet file by its first bytes; let its name end in .parquet"),
@@ -207,7 +258,9 @@ def test_nothing_to_read_is_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     assert "found none; name the file itself" in refused(tmp_path / "folder")
     (tmp_path / "folder/inner").mkdir()
-    assert "found inner; name the file itself, or the folder that it lies in" in refused(tmp_path / "folder")
+    (tmp_path / "folder/inner/a.csv").write_text("no corpus")
+    (tmp_path / "folder/inner/program").write_bytes(b"\x7fELF")
+    assert "found inner/a.csv, inner/program; name the file itself" in refused(tmp_path / "folder")
 
 
 @pytest.mark.parametrize(
