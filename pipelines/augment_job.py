@@ -71,10 +71,10 @@ def run_augment(request: AugmentRequest, reporter: Reporter) -> Outcome:
         JobError: parts failed; the others are kept.
     """
     storage = Storage(request.out)
-    started = begin(storage, request.overwrite)
+    started = begin(storage, request.overwrite, reporter.message)
     checked = check_inputs(request, reporter)
     identity = identity_of(request, checked)
-    with only_writer(storage) as lock:
+    with only_writer(storage, reporter.message) as lock:
         if request.overwrite:
             storage.remove_all()
         job = _job(request, checked, storage, started.identity if started else identity)
@@ -182,7 +182,7 @@ def finish_job(
         engine: how to run.
         finished: what need not be made.
         reporter: is told of progress.
-        lock: is refreshed as parts finish.
+        lock: is looked at as parts finish.
 
     Returns:
         What came of it.

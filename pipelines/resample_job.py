@@ -70,8 +70,8 @@ def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
     run, snapshot = _drawable(source)
     identity = _identity(run, request)
     check_pairs(identity.settings, task_from(identity.task), request.draw.get("pairs"))
-    started = begin(storage, request.overwrite)
-    with only_writer(storage) as lock:
+    started = begin(storage, request.overwrite, reporter.message)
+    with only_writer(storage, reporter.message) as lock:
         if request.overwrite:
             storage.remove_all()
         kept = started.identity if started else identity

@@ -16,7 +16,7 @@ from pipelines.settings import Identity, differences, identity_from
 from pipelines.storage import PARTIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pipelines.storage import Storage
 
@@ -98,12 +98,13 @@ def _run_of(storage: Storage, content: dict[str, Any], remedy: str) -> RunFile:
     return RunFile(identity, content["sources"], content["candidates_hash"], content.get("resampled_from"))
 
 
-def begin(storage: Storage, overwrite: bool) -> RunFile | None:
+def begin(storage: Storage, overwrite: bool, say: Callable[[str], None]) -> RunFile | None:
     """What a command finds where it shall write; refuses before anything is loaded what cannot be written to.
 
     Args:
         storage: the directory.
         overwrite: whether what is there shall be deleted; that is left to the caller, once it holds the lock.
+        say: is told if another job's lease has to lapse first.
 
     Returns:
         The run that is to be gone on with, or None to start one.
@@ -114,7 +115,7 @@ def begin(storage: Storage, overwrite: bool) -> RunFile | None:
     if overwrite:
         refuse_to_overwrite_others(storage)
     started = None if overwrite else read_run(storage)
-    refuse_if_held(storage)
+    refuse_if_held(storage, say)
     storage.check_writable()
     return started
 

@@ -67,7 +67,7 @@ def run_stage(
         engine: how to run the others.
         cost: of each part, for progress.
         reporter: is told of it.
-        lock: is refreshed as parts finish.
+        lock: is looked at as parts finish.
 
     Returns:
         All records, in order.
@@ -90,7 +90,7 @@ def run_stage(
                 refuse_other_hardware(storage, stage, records.values(), done)
             records[done.part] = done
             reporter.advanced(done)
-        lock.refresh()
+        lock.check()
 
     left = [part for part in range(stage.names.parts) if part not in finished]
     if left:

@@ -15,15 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill.stores import without_credentials
 from pipelines.errors import JobError, UserError
-from pipelines.store_address import require_store, shown_address
+from pipelines.store_address import open_store, shown_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
-    import pyarrow.fs as pafs
 
 PARTIAL = ".partial"
 NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
@@ -50,7 +48,7 @@ class Storage:
             self._folder = Path(root.removeprefix("file://")).expanduser().absolute()
             self.root = str(self._folder)
         else:
-            self._fs, self._prefix = _open_filesystem(root)
+            self._fs, self._prefix = open_store(root)
 
     def local_folder(self) -> Path:
         """The directory on this machine; only for a local run."""
@@ -221,6 +219,19 @@ class Storage:
         finally:
             remove_folders(made)
 
+    def written(self, name: str) -> float:
+        """When a file was written, in seconds, by the clock of the place where it lies.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        if self.is_local:
+            return (self._folder / name).stat().st_mtime
+        info = self._fs.get_file_info(self._key(name))
+        if not info.is_file:
+            raise FileNotFoundError(name)
+        return float(info.mtime_ns / 1e9)
+
     def missing_folders(self) -> list[Path]:
         """The directory and those above it that are not there yet, the innermost first; none in an object store."""
         folders = [self._folder, *self._folder.parents] if self.is_local else []
@@ -274,18 +285,6 @@ def remove_folders(made: list[Path]) -> None:
     for folder in made:
         with suppress(OSError):  # it was never made, or another job works in it
             folder.rmdir()
-
-
-def _open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    import pyarrow.fs as pafs
-
-    require_store(uri)
-    try:
-        filesystem, prefix = pafs.FileSystem.from_uri(uri)
-    except (ValueError, NotImplementedError, OSError) as error:
-        said = f"expected a local path or a URI that pyarrow opens (s3://, gs://, …): {error}"
-        raise UserError(without_credentials(f"{shown_address(uri)}: {said}")) from error
-    return filesystem, prefix.rstrip("/")
 
 
 def _reason(error: OSError) -> str:

@@ -1,18 +1,42 @@
-"""Whether an object store can be reached at all: its client asks for long, and thrice, before it says so."""
+"""Opens an object store, after a short try whether it can be reached: its client takes long to say so."""
 
 from __future__ import annotations
 
 import functools
 import os
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from distill.stores import without_credentials
 from pipelines.errors import UserError
 from pipelines.network import connection_trouble
 
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
+
 SECONDS = 3.0
 PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 PORTS = {"http": 80, "https": 443}
+
+
+def open_store(uri: str) -> tuple[pafs.FileSystem, str]:
+    """The file system of an address, and the path in it.
+
+    Args:
+        uri: as the user gave it.
+
+    Raises:
+        UserError: pyarrow cannot open it, or nothing answers there.
+    """
+    import pyarrow.fs as pafs
+
+    require_store(uri)
+    try:
+        filesystem, prefix = pafs.FileSystem.from_uri(uri)
+    except (ValueError, NotImplementedError, OSError) as error:
+        said = f"expected a local path or a URI that pyarrow opens (s3://, gs://, …): {error}"
+        raise UserError(without_credentials(f"{shown_address(uri)}: {said}")) from error
+    return filesystem, prefix.rstrip("/")
 
 
 def require_store(uri: str) -> None:

@@ -5,26 +5,27 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import psutil
 import pyarrow.fs as pafs
 import pytest
 
-from pipelines.errors import JobError
+from pipelines import lease
 from pipelines.lock import only_writer
 from pipelines.storage import Storage
 from tests.pipelines.jobs import PATIENCE, contents, done, everything, finish, start, tinyaug, wait_for
 from tests.ranks import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -72,6 +73,7 @@ def store(endpoint, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(lease, "SETTLE", 0.1)  # in this process
     return lambda name: f"s3://bucket/{name}?endpoint_override={endpoint}&scheme=http&region=us-east-1"
 
 
@@ -110,19 +112,84 @@ def test_stopped_and_gone_on_with(inputs, finished, store):
     assert "everything was done already" in done(*inputs.augment(uri, *TEN)).out
 
 
-def test_killed_and_gone_on_with_once_its_lock_is_removed(inputs, finished, store):
+def test_killed_and_gone_on_with_at_once(inputs, finished, store):
     uri = store("killed")
+    for name in ("input/record.json", "augmented/records/train-00000-of-00006.json"):
+        process = start(*inputs.augment(uri, *TEN))
+        wait_for(lambda name=name: name in names(uri), process)
+        process.send_signal(signal.SIGKILL)
+        finish(process)
+        assert json.loads(objects(uri)[".lock"])["process"] == process.pid
+    assert "waiting" not in done(*inputs.augment(uri, *TEN)).err
+    same_as(finished, uri)
+
+
+def test_killed_on_another_host_and_gone_on_with_after_a_while(inputs, finished, store, monkeypatch):
+    uri = store("elsewhere")
     process = start(*inputs.augment(uri, *TEN))
     wait_for(lambda: "input/record.json" in names(uri), process)
     process.send_signal(signal.SIGKILL)
     finish(process)
-    ran = tinyaug(*inputs.augment(uri, *TEN))
-    assert ran.code == 2
-    assert f"found process {process.pid} on host {socket.gethostname()}" in ran.err
-    assert "if that job is gone, delete s3://bucket/killed/.lock" in ran.err
-    Storage(uri).remove(".lock")
-    done(*inputs.augment(uri, *TEN))
+    left = json.loads(objects(uri)[".lock"])
+    Storage(uri).write_json(".lock", {**left, "host": "spot-1", "machine": "another"})
+    monkeypatch.setattr(lease, "LAPSES_AFTER", 5.0)  # the store tells times to the second
+    said = done(*inputs.augment(uri, *TEN)).err
+    assert f"waiting for the lease of process {process.pid} on host spot-1 to lapse, at most" in said
     same_as(finished, uri)
+
+
+def test_one_that_another_host_refreshes_is_refused(inputs, store):
+    uri = store("refreshed")
+    theirs = {"host": "spot-1", "process": 7, "machine": "another", "started": 1, "token": "t"}
+    Storage(uri).write_json(".lock", theirs)
+    process = start(*inputs.augment(uri, *TEN))
+    count = 0
+    while process.poll() is None:
+        count += 1
+        Storage(uri).write_json(".lock", {**theirs, "time": count})
+    ran = finish(process)
+    assert (ran.code, "found process 7 on host spot-1 at work on it; wait for it" in ran.err) == (2, True)
+    assert set(objects(uri)) == {".lock"}
+
+
+def test_a_job_whose_lease_is_taken_ends_with_its_workers(inputs, store, monkeypatch):
+    """The lease is another's as soon as a worker has made a shard."""
+    monkeypatch.setattr(lease, "REFRESH_EVERY", 0.05)
+    uri, workers = store("taken"), []
+    theirs = {"host": "other", "process": 7, "token": "another"}
+
+    def take() -> None:
+        if not workers and any(name.startswith("augmented/records/") for name in names(uri)):
+            workers.extend(child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline()))
+        if workers:
+            Storage(uri).write_json(".lock", theirs)
+
+    with watching(take):
+        ran = tinyaug(*inputs.augment(uri, "--shard-rows", 1, "--workers", 2))
+    said = "expected this job's own lease, found that of process 7 on host other; what was finished is kept"
+    assert (ran.code, said in ran.err) == (1, True), ran.err
+    assert len(workers) == 2
+    assert not psutil.wait_procs(workers, timeout=30)[1]
+    assert json.loads(objects(uri)[".lock"]) == theirs
+    assert "augmented/manifest.json" not in names(uri)
+
+
+@contextmanager
+def watching(look: Callable[[], None]) -> Iterator[None]:
+    """Calls a function again and again beside the test."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.01):
+            look()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_damage_status_verify_and_another_draw(inputs, finished, store, tmp_path):
@@ -205,17 +272,3 @@ def test_a_store_that_denies_everything(inputs, store, endpoint, tmp_path_factor
             ran = tinyaug(*command)
             assert ran.code == 2
             assert "s3://bucket/run/run.json: expected a place that may be read" in ran.err
-
-
-def test_a_job_that_lost_its_lock_leaves_it(store, monkeypatch):
-    """Twelve hours passed without a word, and another job took over."""
-    monkeypatch.setattr("pipelines.lock.REFRESH_EVERY", 0)
-    storage = Storage(store("lost"))
-    with only_writer(storage) as lock:
-        before = json.loads(storage.read_bytes(".lock"))
-        lock.refresh()
-        assert json.loads(storage.read_bytes(".lock"))["time"] > before["time"]
-        storage.write_json(".lock", {**before, "token": "another", "process": 7})
-        with pytest.raises(JobError, match="process 7"):
-            lock.refresh()
-    assert json.loads(storage.read_bytes(".lock"))["process"] == 7
