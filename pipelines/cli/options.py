@@ -27,7 +27,9 @@ DataRevision = Annotated[str | None, Option(help="Revision of the data set on th
 Text = Annotated[list[str] | None, Option(help="Text column of a custom task; may be repeated.", rich_help_panel=DATA)]
 Label = Annotated[str | None, Option(help="Label column of a custom task.", rich_help_panel=DATA)]
 LabelType = Annotated[str | None, Option(help="class, score or none.", rich_help_panel=DATA)]
-LabelNames = Annotated[str | None, Option(help="Class names in order, separated by commas.", rich_help_panel=DATA)]
+LabelNames = Annotated[
+    str | None, Option(help="Class names in order, as a teacher without label names has them.", rich_help_panel=DATA)
+]
 Limit = Annotated[int | None, Option(help="Augment only the first N rows of the input.", rich_help_panel=DATA)]
 OnBadRow = Annotated[
     str,

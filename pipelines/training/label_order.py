@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.tasks.labels import in_order
 from pipelines.tasks.parquet_reader import ParquetSource
 from pipelines.tasks.task import listed
 from pipelines.training.models import load_classifier
@@ -147,8 +146,12 @@ def _order(found: FoundModel, config: PreTrainedConfig, task: Task) -> tuple[int
 
 
 def _are_integers(names: Sequence[str]) -> bool:
-    """Whether the classes are integers, which stand in ascending order unless the user says otherwise."""
-    return all(name.removeprefix("-").isdecimal() for name in names) and tuple(names) == in_order(set(names))
+    """Whether the classes are integers in their plain form, ascending."""
+    try:
+        numbers = [int(name) for name in names]
+    except ValueError:
+        return False
+    return list(names) == [str(number) for number in sorted(numbers)]
 
 
 def _are_stored(data: TaskData) -> bool:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file, save_file
+from transformers import BertConfig
 
+from pipelines.errors import UserError
+from pipelines.tasks import Label, Task
+from pipelines.tasks.features import METADATA_KEY, features_metadata
+from pipelines.training.label_order import refuse_unordered
+from pipelines.training.models import FoundModel
+from pipelines.training.parts import TaskData
 from tests.fixtures import save_tiny_masked_lm
 from tests.pipelines.jobs import custom_task, done, refused, tinyaug
 from tests.pipelines.training.verbs import distill, evaluate, finetune, metrics, run
@@ -196,3 +206,36 @@ def test_a_class_that_dev_lacks(parts, support, tmp_path):
     (data / "dev.csv").write_text("\n".join(row for row in rows if not row.endswith(",delivery")) + "\n")
     command = finetune(parts, tmp_path / "t", *support[1], "--data", data, "--max-steps", 1)
     assert "warning: no row of validation is of the class delivery" in done(*command).err
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "asked"),
+    [
+        (("no", "yes"), False, True),
+        (("no", "yes"), True, False),
+        (("false", "true"), False, False),
+        (("LABEL_0", "LABEL_1"), False, False),
+        (("2", "10"), False, False),
+        (("01", "1"), False, True),
+    ],
+)
+def test_whose_order_is_known(tmp_path, names, given, asked):
+    data = TaskData(Task("custom", ("text",), Label("label", "class", names)), None, names_given=given)
+    found = FoundModel("teacher", "t", tmp_path, None, "")
+    with pytest.raises(UserError, match="expected names of its labels") if asked else nullcontext():
+        refuse_unordered(found, BertConfig(num_labels=2), data)
+
+
+def test_classes_that_parquet_files_store_are_in_the_order_of_whoever_trained_on_them(parts, support, tmp_path):
+    task = Task("custom", ("sentence",), Label("label", "class", SHIFTED))
+    schema = pa.schema([("sentence", pa.string()), ("label", pa.int64())])
+    schema = schema.with_metadata({METADATA_KEY: features_metadata(schema, task)})
+    texts = [f"{word} {other}" for other in OTHERS for word in WORDS]
+    table = pa.table({"sentence": texts, "label": [SHIFTED.index(name) for name in NAMES] * len(OTHERS)}, schema)
+    (tmp_path / "data").mkdir()
+    for part in ("train", "dev"):
+        pq.write_table(table, tmp_path / f"data/{part}.parquet")
+    teacher = permuted(support[0], tmp_path / "t", (2, 0, 1), None)
+    ran = done(*evaluate(parts, teacher, *support[1], "--data", tmp_path / "data"))
+    assert "1.0000" in ran.out
+    assert "warning" not in ran.err
