@@ -159,7 +159,8 @@ def discover_classes(column: str, values: Iterable[object], sure: bool) -> tuple
     names: set[str] = set()
     has_floats, pointed, trimmed, several = False, "", "", ""
     for value in values:
-        has_floats = has_floats or isinstance(value, float | Decimal)
+        if isinstance(value, float | Decimal):
+            has_floats, pointed = True, pointed or str(value)
         try:
             names.add(class_name(value, column))
         except RowError as error:
@@ -180,7 +181,7 @@ def discover_classes(column: str, values: Iterable[object], sure: bool) -> tuple
         return None, ""
     if not sure and (has_floats or (pointed and all(map(_NUMBER.fullmatch, names)))):
         raise UserError(
-            f"label column {column!r}: expected integers or names, found numbers such as {shown(pointed or '1.5')}. "
+            f"label column {column!r}: expected integers or names, found numbers such as {shown(pointed)}. "
             "Pass --label-type score or --label-type class."
         )
     note = f"label column {column!r}: blanks around labels are left out, such as those of {shown(trimmed)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pyarrow as pa
@@ -66,3 +67,23 @@ def test_the_row_of_a_second_file_is_counted_in_that_file(parts, tmp_path):
         pq.write_table(table, folder / f"{name}.parquet")
     said = refused(finetune(parts, tmp_path / "out", *CUSTOM, "--data", folder))
     assert f"{folder / 'p1.parquet'}, row 50, column 'y'" in said
+
+
+def test_how_files_are_read_is_said_by_augment_and_by_training(inputs, parts, tmp_path):
+    path = tmp_path / "train.jsonl"
+    rows = [{"text": f"a good film {n}", "y": " yes" if n % 2 else "no", "n": n or "none"} for n in range(4)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = ("--task", "custom", "--text", "text", "--label", "y", "--data", path)
+    notes = (
+        "label column 'y': blanks around labels are left out, such as those of ' yes'",
+        "kept as JSON text, for their values are of several types: columns n",
+    )
+    commands = (
+        inputs.augment(tmp_path / "run", *task),
+        finetune(parts, tmp_path / "teacher", *task, "--max-steps", 1),
+        finetune(parts, tmp_path / "plan", *task, "--dry-run"),
+    )
+    for command in commands:
+        ran = done(*command)
+        said = " ".join((ran.out + ran.err).split())
+        assert [said.count(note) for note in notes] == [1, 1], command
