@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from distill.order import Chunk
 
 
+TEXT = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())  # bytes that are UTF-8 are text, too
+
+
 @dataclass(frozen=True)
 class Columns:
     """What to read of a shard.
@@ -221,7 +224,7 @@ def _check_texts(path: str, schema: pa.Schema, columns: Columns) -> None:
         if columns.tokenised and not is_ids(kind):
             raise DistillError(f"expected lists of token ids in column {name} of {path}; found {kind}. Name another.")
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if not columns.tokenised and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if not columns.tokenised and kind not in TEXT:
             raise DistillError(f"expected text in column {name} of {path}; found {kind}. Name a text column.")
 
 
@@ -233,10 +236,10 @@ def _read_chunk(files: ShardFiles, chunk: Chunk, columns: Columns) -> pa.Table:
         pq.ParquetFile(path, filesystem=files.filesystem) as file,
     ):
         table = file.read_row_group(chunk.row_group, columns=columns.names, use_threads=False)
-    wanted = table.take(pa.array(np.arange(chunk.skip, chunk.skip + chunk.rows)))
-    for index, name in enumerate(wanted.column_names):
-        if not columns.tokenised and name in columns.texts and wanted.schema.field(index).type != pa.string():
-            wanted = wanted.set_column(index, name, wanted.column(index).cast(pa.string()))
+        wanted = table.take(pa.array(np.arange(chunk.skip, chunk.skip + chunk.rows)))
+        for index, name in enumerate(wanted.column_names):
+            if not columns.tokenised and name in columns.texts and wanted.schema.field(index).type != pa.string():
+                wanted = wanted.set_column(index, name, wanted.column(index).cast(pa.string()))
     return wanted
 
 

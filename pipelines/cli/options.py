@@ -19,7 +19,7 @@ Task = Annotated[
 Data = Annotated[
     Path | None,
     Option(
-        help="GLUE folder in the classic TSV layout, or your own csv, tsv, jsonl or parquet. Without it: the hub.",
+        help="GLUE folder in the classic TSV layout, or your own csv, tsv, jsonl, parquet, arrow. Without: the hub.",
         rich_help_panel=DATA,
     ),
 ]

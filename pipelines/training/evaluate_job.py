@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import UserError
 from pipelines.storage import Storage
 from pipelines.tasks.custom_files import custom_files
+from pipelines.tasks.lines import split_name
 from pipelines.training.answers import check_answers
 from pipelines.training.diagnostic import AX, find_diagnostic
 from pipelines.training.distill_checks import check_teacher, find_files
@@ -82,7 +83,7 @@ def _nothing_to_judge(choice: DataChoice, data: TaskData) -> str:
         return f"--task {name}: expected --label with the column of the labels to judge by, found none; add it"
     dev, remedy = ("dev_matched.tsv" if name == "mnli" else "dev.tsv"), ", or ask for --submission alone"
     if custom and place is not None:
-        dev, remedy = f"dev{next(iter(custom_files(place).values()))[0].suffix}", ""
+        dev, remedy = f"dev{split_name(next(iter(custom_files(place).values()))[0])[1]}", ""
     if place is not None and place.is_file():
         return (
             f"--data {place}: expected a labelled dev part to evaluate on, found a single file, which counts as train; "

@@ -196,6 +196,21 @@ def test_refusals(tmp_path):
         everything(open_stream(write_one(tmp_path / "f", sentence=["x", None], label=[0, 1])))
 
 
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.binary(), pa.large_binary()])
+def test_text_may_be_stored_as_bytes(folder, tmp_path, kind):
+    table = pa.concat_tables([pq.read_table(path) for path in sorted(folder.iterdir())])
+    expected = [batch.ids.tolist() for batch in everything(open_stream(write_one(tmp_path / "a", **dict_of(table))))]
+    stored = dict_of(table) | {"sentence": table["sentence"].cast(kind)}
+    assert [b.ids.tolist() for b in everything(open_stream(write_one(tmp_path / "b", **stored)))] == expected
+    broken = write_one(tmp_path / "c", sentence=pa.array([b"caf\xe9"], pa.binary()), label=[0])
+    with pytest.raises(DistillError, match=r"row group 0 of .*Invalid UTF8"):
+        everything(open_stream(broken))
+
+
+def dict_of(table):
+    return {name: table[name] for name in table.column_names}
+
+
 def test_a_truncated_shard_is_named(tmp_path):
     folder = write_shards(tmp_path)
     path = sorted(folder.iterdir())[1]
