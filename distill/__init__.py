@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from distill.cache_format import CacheMode
     from distill.embedding_init import project_embeddings
-    from distill.errors import DistillError
+    from distill.errors import DistillError, StoppedError
     from distill.evaluation import evaluate
     from distill.general import GeneralStage, MaskedLmLoss
     from distill.layer_maps import resolve_layer_map
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HOMES = {  # by module
     "cache_format": ("CacheMode",),
     "embedding_init": ("project_embeddings",),
-    "errors": ("DistillError",),
+    "errors": ("DistillError", "StoppedError"),
     "evaluation": ("evaluate",),
     "general": ("GeneralStage", "MaskedLmLoss"),
     "layer_maps": ("resolve_layer_map",),
@@ -69,6 +69,7 @@ __all__ = [
     "PredictionStage",
     "Progress",
     "ShardStream",
+    "StoppedError",
     "StreamSettings",
     "Student",
     "Targets",

@@ -46,6 +46,8 @@ class RunState:
         best_step: step it was reached at.
         cache: bytes of unfinished cache segments, all ranks.
         metrics: the last evaluation.
+        steps: of the whole run; None where a token budget leaves it open.
+        unjudged: whether the run was stopped after an epoch's last step and before its evaluation.
     """
 
     step: int = 0
@@ -56,6 +58,8 @@ class RunState:
     cache: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    steps: int | None = None
+    unjudged: bool = False
 
 
 def run_identity(

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distill.errors import DistillError
+from distill.errors import DistillError, StoppedError
 from distill.metrics import compute_metrics
 from distill.outputs import model_logits
 from distill.shards import Position
 from distill.teacher import Precision, autocast, model_inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: PreTrainedModel, stream: ShardStream, precision: Precision = Precision.AUTO
+    model: PreTrainedModel,
+    stream: ShardStream,
+    precision: Precision = Precision.AUTO,
+    stop: Callable[[], bool] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
     """Logits (rows, C) and labels (rows,), or None without a label column; the model's mode is kept.
 
@@ -30,6 +35,10 @@ def predict(
         model: with its task head.
         stream: its order does not matter, rows come back as they lie in the shards.
         precision: of matrix products; AUTO follows the device that the model is on.
+        stop: asked after every batch; True ends it.
+
+    Raises:
+        StoppedError: it was asked to stop.
     """
     sizes = [stream.files.shard_rows(shard) for shard in range(len(stream.files.paths))]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -45,6 +54,8 @@ def predict(
             logits[places] = found.float().cpu().numpy()
             if labels is not None and batch.labels is not None:
                 labels[places] = batch.labels
+            if stop is not None and stop():
+                raise StoppedError
     finally:
         model.train(training)
     return logits, labels
@@ -55,13 +66,22 @@ def evaluate(
     stream: ShardStream,
     wanted: tuple[Metric, ...],
     precision: Precision = Precision.AUTO,
+    stop: Callable[[], bool] | None = None,
 ) -> dict[str, float]:
     """Metrics of a model on labelled data.
 
+    Args:
+        model: with its task head.
+        stream: the data.
+        wanted: the metrics.
+        precision: of matrix products.
+        stop: asked after every batch; True ends it.
+
     Raises:
+        StoppedError: it was asked to stop.
         DistillError: the stream reads no labels, or metrics do not suit the task.
     """
-    logits, labels = predict(model, stream, precision)
+    logits, labels = predict(model, stream, precision, stop)
     if labels is None:
         raise DistillError("expected labelled data to evaluate on; found no label column. Name it.")
     return compute_metrics(wanted, logits, labels)

@@ -10,7 +10,7 @@ import torch
 from distill.errors import NotFiniteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from accelerate import Accelerator
     from torch import Tensor
@@ -51,23 +51,26 @@ class PendingSteps:
         self._norms.append(norm)
         self._batches.append(batch)
 
-    def take(self, accelerator: Accelerator) -> list[dict[str, Any]]:
+    def take(self, accelerator: Accelerator, said: Sequence[float] = ()) -> tuple[list[dict[str, Any]], list[float]]:
         """Fetches the numbers of all steps, which are then forgotten.
 
         Args:
             accelerator: sums the ranks' shares.
+            said: numbers of this rank that are summed over the ranks along with the losses.
 
         Returns:
-            The rows with `loss` and the losses by kind.
+            The rows with `loss` and the losses by kind, and the sums of what the ranks said; nothing without steps.
 
         Raises:
             NotFiniteError: a loss or gradient that is not finite; the message names step and rows.
         """
         if not self._rows:
-            return []
+            return [], []
         kinds = list(self._losses[0])
         table = torch.stack([torch.stack([losses[kind] for kind in kinds]) for losses in self._losses])
-        values = accelerator.reduce(table, "sum").double().cpu().tolist()  # (steps, kinds)
+        sent = torch.cat([table.flatten(), table.new_tensor(said)])
+        summed = accelerator.reduce(sent, "sum").double().cpu()
+        values = summed[: table.numel()].view(table.shape).tolist()  # (steps, kinds)
         norms = torch.stack(self._norms).double().cpu().tolist()
         if accelerator.scaler is not None:
             norms = [0.0] * len(norms)  # its own affair: a step that overflows is left out, and its scale lowered
@@ -79,7 +82,7 @@ class PendingSteps:
                 raise NotFiniteError(self._not_finite("gradients", norm, row, batch))
         rows = self._rows
         self._rows, self._losses, self._norms, self._batches = [], [], [], []
-        return rows
+        return rows, summed[table.numel() :].tolist()
 
     def _not_finite(self, what: str, found: float, row: Mapping[str, Any], batch: Batch) -> str:
         return (

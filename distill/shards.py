@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -26,13 +23,13 @@ from distill.errors import DistillError
 from distill.masking import Masker
 from distill.order import batch_bounds, batch_turns, cut_chunks, epoch_pools, rows_by_length, split_evenly, whole_pool
 from distill.reading import Columns, ShardFiles, TokenRows, read_rows
+from distill.reading_worker import signals_held, start_worker, tokenise
 from distill.tokens import truncating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
 
     from distill.masking import MaskSettings
     from distill.order import Chunk
@@ -195,11 +192,13 @@ class ShardStream:
             return
         executor = self._started()
         coming = iter(pools)
-        waiting = deque(executor.submit(_tokenise, pool) for pool in itertools.islice(coming, workers + 1))
+        with signals_held():  # where processes are started
+            waiting = deque(executor.submit(tokenise, pool) for pool in itertools.islice(coming, workers + 1))
         try:
             while waiting:
                 rows = waiting.popleft().result()
-                waiting.extend(executor.submit(_tokenise, pool) for pool in itertools.islice(coming, 1))
+                with signals_held():
+                    waiting.extend(executor.submit(tokenise, pool) for pool in itertools.islice(coming, 1))
                 yield rows
         except BrokenProcessPool as error:
             self.close()
@@ -218,7 +217,7 @@ class ShardStream:
             self._executor = ProcessPoolExecutor(
                 self.settings.workers,
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start_worker,
+                initializer=start_worker,
                 initargs=(self.files, self.columns, self.tokenizer_json, self.settings.max_length),
             )
         return self._executor
@@ -265,28 +264,3 @@ def pad_rows(rows: TokenRows, chosen: NDArray[np.int64], pad_id: int) -> Batch:
         labels=None if rows.labels is None else rows.labels[chosen],
         after=Position(),
     )
-
-
-_worker: tuple[ShardFiles, Columns, Tokenizer] | None = None  # of one worker process, set once
-
-
-def _start_worker(files: ShardFiles, columns: Columns, tokenizer_json: str, max_length: int) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = (files, columns, truncating(tokenizer_json, max_length))
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed closes no queue: its workers would wait for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _tokenise(pool: tuple[Chunk, ...]) -> TokenRows:
-    if _worker is None:
-        raise RuntimeError("a reading worker was used before it was started")
-    files, columns, tokenizer = _worker
-    return read_rows(files, pool, columns, tokenizer)

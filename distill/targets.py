@@ -14,13 +14,15 @@ import numpy as np
 import torch
 
 from distill.cache_format import CacheContent, CacheKey, pack, unpack
-from distill.errors import DistillError
+from distill.errors import DistillError, StoppedError
 from distill.reading import read_rows
 from distill.shards import Position
 from distill.teacher import Teacher, TeacherTargets, Wanted
 from distill.tokens import tokenizer_fingerprint, truncating
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from distill.shards import Batch, ShardStream
@@ -194,13 +196,19 @@ class Targets:
         return torch.from_numpy(array).to(self.teacher.model.device).float()
 
 
-def fill_cache(targets: Targets, stream: ShardStream) -> None:
+def fill_cache(targets: Targets, stream: ShardStream, stop: Callable[[], bool] | None = None) -> None:
     """Makes the cache ahead of training, in the batches that the first epoch would have.
 
     Rows that an earlier fill got written before it was interrupted are kept, and their batches passed over.
 
+    Args:
+        targets: the teacher and its cache.
+        stream: the rows.
+        stop: asked after every batch; True ends it.
+
     Raises:
         DistillError: there is no cache to fill, or the teacher's outputs do not fit it.
+        StoppedError: it was asked to stop; what the teacher gave is written.
     """
     cache = targets.cache
     if cache is None:
@@ -211,6 +219,9 @@ def fill_cache(targets: Targets, stream: ShardStream) -> None:
         if all(cache.holds(shard, row) for shard, row in zip(batch.shard.tolist(), batch.row.tolist(), strict=True)):
             continue
         targets(batch, Wanted(logits=True))
+        if stop is not None and stop():
+            cache.flush()
+            raise StoppedError
         if time.monotonic() - flushed >= FLUSH_SECONDS:
             cache.flush()
             flushed = time.monotonic()

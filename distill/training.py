@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from distill.checkpoints import (
     save_checkpoint,
 )
 from distill.digests import known_digests
+from distill.errors import StoppedError
 from distill.folder_lock import folder_lock
 from distill.losses import total_loss
 from distill.optimiser import clipped_step, learning_rate_factor, make_optimiser
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 PRECISION = {Precision.FP32: "no", Precision.TF32: "no", Precision.BF16: "bf16", Precision.FP16: "fp16"}
 BEST_FILE = "best.safetensors"
+AGREE_SECONDS = 5.0  # of steps after which several processes look whether one of them was asked to stop
 
 
 def train(
@@ -75,6 +77,7 @@ def train(
 
     Raises:
         DistillError: folder in use or of other settings, a loss that is not finite, unreadable data.
+        StoppedError: `hooks.stop` asked for it; a checkpoint of the last step is kept.
     """
     device = _own_device(settings) if accelerator is None else accelerator.device
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
@@ -101,7 +104,8 @@ class _Loop:
     ) -> None:
         self.stage, self.stream, self.targets, self.folder = stage, stream, targets, folder
         self.settings, self.hooks, self.accelerator = settings, hooks, accelerator
-        self.state = RunState()
+        self.state, self.stopping = RunState(), False
+        self.look_every = settings.log_every if accelerator.num_processes == 1 else 1
         self.pending = PendingSteps(stream)
         recall_shards(folder)
         self.identity = run_identity(stage, stream, targets, settings, accelerator.num_processes)
@@ -112,6 +116,7 @@ class _Loop:
         if found:
             self.state, weights, _ = found
             stage.load_state_dict(weights)
+        self.state = replace(self.state, steps=_steps(stream, settings))
         self.began = began - self.state.seconds
         self.looked = time.perf_counter(), self.state.examples
         self.model, self.optimiser = accelerator.prepare(stage, optimiser)
@@ -121,24 +126,35 @@ class _Loop:
             self.curve = LossCurve(folder / "losses.csv", self.state.step)
             if targets and targets.cache:
                 targets.cache.rewind(self.state.cache)
+            if found and hooks.resumed:
+                hooks.resumed(self.state)
         accelerator.wait_for_everyone()
 
     def run(self) -> RunState:
         """Epoch after epoch, from wherever the folder stands."""
+        if self.state.unjudged:
+            self._judge_epoch()
         while not self._finished():
             epoch = self.state.position.epoch
             for batch in self.stream.batches(self.state.position):
                 self._step(batch)
                 if self._finished() or self.state.position.epoch > epoch:
                     break
-                if len(self.pending) >= self.settings.log_every:
-                    self._look()
-                if self.state.step % self.settings.checkpoint_every == 0:
-                    self._checkpoint()
+                self._between_steps()
             self._end_of_epoch()
         if self.hooks.select and (self.folder / BEST_FILE).exists():
             self.stage.load_state_dict(load_file(self.folder / BEST_FILE))
         return self.state
+
+    def _between_steps(self) -> None:
+        asked = self.accelerator.num_processes == 1 and self._asked()  # several processes agree when they look
+        if asked or len(self.pending) >= self.look_every:
+            self._look()
+        if self.stopping or self.state.step % self.settings.checkpoint_every == 0:
+            self._checkpoint()
+
+    def _asked(self) -> bool:
+        return self.hooks.stop is not None and self.hooks.stop()
 
     def _finished(self) -> bool:
         most = self.settings.max_steps
@@ -197,8 +213,15 @@ class _Loop:
         return rate
 
     def _look(self) -> None:
-        """Fetches the losses of the steps since the last look, checks and logs them."""
-        rows = self.pending.take(self.accelerator)
+        """Fetches the losses of the steps since the last look, checks and logs them; all hear who was asked to stop."""
+        seconds = time.perf_counter() - self.looked[0]
+        rows, sums = self.pending.take(self.accelerator, (self._asked(), seconds))
+        if rows:
+            asked, seconds = sums
+            self.stopping |= asked > 0
+            if self.accelerator.num_processes > 1:  # from sums, so all look after the same step
+                steps = AGREE_SECONDS * self.accelerator.num_processes * len(rows) / max(seconds, 1e-9)
+                self.look_every = max(1, min(self.settings.log_every, int(steps)))
         if not rows or not self.accelerator.is_main_process:
             return
         self.curve.write(rows)
@@ -221,15 +244,20 @@ class _Loop:
                 cache.finish()
             self.accelerator.wait_for_everyone()
             cache.refresh()
-        if self.hooks.evaluate and self.accelerator.is_main_process:
+        self.state = replace(self.state, unjudged=self.hooks.evaluate is not None)
+        self._judge_epoch()
+
+    def _judge_epoch(self) -> None:
+        if self.hooks.evaluate and self.accelerator.is_main_process and not self.stopping:
             self.stage.eval()
-            self._judge(self.hooks.evaluate(self.stage))
+            with suppress(StoppedError):  # then it is done when the run goes on
+                self._judge(self.hooks.evaluate(self.stage))
             self.stage.train()
         self._checkpoint()
 
     def _judge(self, metrics: dict[str, float]) -> None:
         """Keeps the weights when they are the best so far."""
-        self.state = replace(self.state, metrics=metrics)
+        self.state = replace(self.state, metrics=metrics, unjudged=False)
         if self.hooks.select is None:
             return
         value, best = metrics[self.hooks.select], self.state.best_value
@@ -240,10 +268,12 @@ class _Loop:
             self.state = replace(self.state, best_value=value, best_step=self.state.step)
 
     def _checkpoint(self) -> None:
+        """Keeps what a later run goes on from; ends a run of which a process was asked to stop."""
         self._look()  # nothing is kept that was not looked at
         cache = self.targets.cache if self.targets else None
-        sizes: list[dict[str, int]] = gather_object([cache.state() if cache else {}])
-        files = {name: size for part in sizes for name, size in part.items()}
+        told: list[tuple[dict[str, int], bool]] = gather_object([(cache.state() if cache else {}, self._asked())])
+        self.stopping |= any(asked for _, asked in told)
+        files = {name: size for sizes, _ in told for name, size in sizes.items()}
         self.state = replace(self.state, cache=files, seconds=time.perf_counter() - self.began)
         if self.accelerator.is_main_process:
             states = {"optimiser": self.optimiser.state_dict()}
@@ -252,6 +282,8 @@ class _Loop:
             digests = known_digests(self.stream.files.filesystem, self.stream.files.paths)
             save_checkpoint(self.folder, self.identity, self.state, _weights(self.stage), states, digests)
         self.accelerator.wait_for_everyone()
+        if self.stopping:
+            raise StoppedError(self.state.step)
 
     def _load_optimiser(self, states: dict[str, Any]) -> None:
         self.optimiser.load_state_dict(states["optimiser"])
@@ -272,6 +304,12 @@ def _own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:
     unused = DistributedDataParallelKwargs(find_unused_parameters=not stage.reaches_all)
     precision = PRECISION[settings.precision]
     return Accelerator(mixed_precision=precision, cpu=settings.cpu, kwargs_handlers=[unused])
+
+
+def _steps(stream: ShardStream, settings: TrainSettings) -> int | None:
+    """Steps of a whole run; None with a token budget."""
+    epoch = stream.steps()
+    return None if epoch is None else min(epoch * settings.epochs, settings.max_steps or epoch * settings.epochs)
 
 
 def _weights(stage: Stage) -> dict[str, Tensor]:

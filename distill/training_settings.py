@@ -11,6 +11,7 @@ from distill.teacher import Precision
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from distill.checkpoints import RunState
     from distill.objectives import Stage
 
 
@@ -92,8 +93,13 @@ class Hooks:
         progress: called on the main process every `log_every` steps.
         evaluate: dev metrics of the stage's model, called at every epoch's end on the main process.
         select: metric whose best epoch's weights the stage ends with; None keeps the last state.
+        stop: asked after every step by every process; once one of them says True, all keep a checkpoint of the same
+            step and raise `StoppedError`. The loop installs no signal handlers: a caller's may set what this returns.
+        resumed: told by the main process where a run goes on from.
     """
 
     progress: Callable[[Progress], None] | None = None
     evaluate: Callable[[Stage], dict[str, float]] | None = None
     select: str | None = None
+    stop: Callable[[], bool] | None = None
+    resumed: Callable[[RunState], None] | None = None

@@ -10,15 +10,22 @@ if TYPE_CHECKING:
     from pipelines.storage import Storage
 
 Run = Annotated[str, Argument(help="Run directory.")]
+Begun = Annotated[str, Argument(help="Run directory, or the --out of a training verb.")]
 
 
-def status(run: Run) -> int:
-    """Say how far a run is."""
+def status(run: Begun) -> int:
+    """Say how far a run or a training is."""
     from pipelines.cli.terminal import output_console
     from pipelines.run_state import stage_states
+    from pipelines.storage import Storage
+    from pipelines.training.stage_progress import training_progress
     from pipelines.wording import counted
 
     console = output_console()
+    if (training := training_progress(Storage(run))) is not None:
+        for stage in training.stages:
+            console.print(f"{stage.name:<12} {stage}")
+        return _say_whether_complete(training.done)
     storage = _open(run)
     states, trained = list(stage_states(storage)), _models(storage)
     complete = bool(states) and all(state.finished == state.parts for state in states) and all(trained.values())
@@ -29,8 +36,10 @@ def status(run: Run) -> int:
         )
     for model, done in trained.items():
         console.print(f"{model:<11} {'trained' if done else 'not trained yet'}")
-    console.print("complete" if complete else "not complete: run its command again to go on")
-    return 0 if complete else 1
+        begun = None if done else training_progress(storage, f"{model}/")
+        for stage in begun.stages if begun else ():
+            console.print(f"{'':<11} {stage.name}: {stage}")
+    return _say_whether_complete(complete)
 
 
 def verify(run: Run) -> int:
@@ -82,6 +91,14 @@ def _models(storage: Storage) -> dict[str, bool]:
     if begun == ["teacher"]:
         begun.append("student")
     return {model: storage.size(f"{model}/metrics.json") is not None for model in begun}
+
+
+def _say_whether_complete(complete: bool) -> int:
+    """Says it, and gives the exit code."""
+    from pipelines.cli.terminal import output_console
+
+    output_console().print("complete" if complete else "not complete: run its command again to go on")
+    return 0 if complete else 1
 
 
 def _open(run: str) -> Storage:

@@ -35,6 +35,7 @@ from pipelines.training.folder import (
 )
 from pipelines.training.label_order import order_note
 from pipelines.training.ranks import Ranks
+from pipelines.training.stopping import stops_noted
 from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
@@ -216,7 +217,8 @@ def _fill(targets: Any, stream: ShardStream, reporter: TrainingReporter) -> None
 
     reporter.stage_started("teacher", len(stream))
     try:
-        fill_cache(targets, _Watched(stream, reporter))  # type: ignore[arg-type]
+        with stops_noted("batch, with what is done kept") as asked:
+            fill_cache(targets, _Watched(stream, reporter), asked)  # type: ignore[arg-type]
     except DistillError as error:
         raise JobError(f"teacher cache: {error}") from error
     except OSError as error:

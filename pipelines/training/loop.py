@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distill.errors import DistillError, NotFiniteError
+from distill.errors import DistillError, NotFiniteError, StoppedError
 from pipelines.errors import JobError
 from pipelines.memory import keep_freed_memory
+from pipelines.training.stage_progress import steps_done
+from pipelines.training.stopping import stops_noted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from distill.checkpoints import RunState
@@ -83,22 +85,38 @@ def train_stage(
 
     Raises:
         JobError: a loss that is not finite, unreadable data, a full disk; the last checkpoint is kept.
+        StoppedError: a signal came, and its handler let the stop pass; a checkpoint of the last step is kept.
     """
-    from distill.training import train
-    from distill.training_settings import Hooks
-
-    watcher = _Watcher(folder, settings, dev, reporter)
-    hooks = Hooks(watcher.progress, watcher.evaluate if dev else None, str(dev.metrics[0]) if dev else None)
     reporter.stage_started(stage.name, examples)
     if settings.cpu:
         keep_freed_memory()
+    with stops_noted("step, with a checkpoint") as asked:
+        watcher = _Watcher(folder, stage.name, settings, dev, reporter, asked)
+        try:
+            with _failures_told(stage.name, folder):
+                return _train(stage, stream, targets, folder, settings, watcher)
+        finally:
+            stream.close()
+            watcher.close()
+            reporter.stage_ended(stage.name)
+
+
+def _train(
+    stage: Stage, stream: ShardStream, targets: Targets | None, folder: Path, settings: TrainSettings, watcher: _Watcher
+) -> RunState:
+    from distill.training import train
+    from distill.training_settings import Hooks
+
+    dev = watcher.dev
+    evaluate, select = (watcher.evaluate, str(dev.metrics[0])) if dev else (None, None)
     try:
-        with _failures_told(stage.name, folder):
-            return train(stage, stream, targets, folder, settings, hooks)
-    finally:
-        stream.close()
-        watcher.close()
-        reporter.stage_ended(stage.name)
+        return train(
+            stage, stream, targets, folder, settings,
+            Hooks(watcher.progress, evaluate, select, watcher.asked, watcher.resumed),
+        )  # fmt: skip
+    except StoppedError as stop:
+        watcher.reporter.message(f"{stage.name}: stopped after step {stop.step:,}, of which a checkpoint is kept")
+        raise
 
 
 @contextmanager
@@ -120,10 +138,24 @@ def _failures_told(name: str, folder: Path) -> Iterator[None]:
 class _Watcher:
     """Passes progress on and keeps dev.csv and, where it is installed, TensorBoard's logs."""
 
-    def __init__(self, folder: Path, settings: TrainSettings, dev: Dev | None, reporter: TrainingReporter) -> None:
-        self.folder, self.settings, self.dev, self.reporter = folder, settings, dev, reporter
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        settings: TrainSettings,
+        dev: Dev | None,
+        reporter: TrainingReporter,
+        asked: Callable[[], bool],
+    ) -> None:
+        self.folder, self.name, self.settings = folder, name, settings
+        self.dev, self.reporter, self.asked = dev, reporter, asked
         self.step = 0
         self.board = _tensorboard(folder)
+
+    def resumed(self, state: RunState) -> None:
+        """Called by the main process where a run goes on from a checkpoint."""
+        self.step = state.step
+        self.reporter.message(f"going on from {steps_done(state.step, state.steps)} (stage {self.name})")
 
     def progress(self, now: Progress) -> None:
         """Called every few steps by the main process."""
@@ -140,7 +172,7 @@ class _Watcher:
 
         if self.dev is None:
             return {}
-        found = evaluate(stage.model, self.dev.stream, self.dev.metrics, self.settings.precision)
+        found = evaluate(stage.model, self.dev.stream, self.dev.metrics, self.settings.precision, self.asked)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
         self.reporter.message(f"{stage.name}, step {self.step:,}: dev {shown}")
         _add_row(self.folder / "dev.csv", {"step": self.step, **found})

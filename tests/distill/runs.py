@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import json
 import os
 import signal
 import sys
@@ -12,6 +14,7 @@ import torch
 from accelerate import PartialState
 
 from distill.cache_format import CacheMode
+from distill.errors import StoppedError
 from distill.layer_maps import resolve_layer_map
 from distill.losses import LossSettings
 from distill.objectives import IntermediateStage, PredictionStage
@@ -61,9 +64,13 @@ def tiny_run(
     kill_at=None,
     stop_at=None,
     dropout=0.1,
+    stop=None,
     **changes,
 ):
-    """Trains two epochs; with `kill_at`, dies by SIGKILL when the loop reports that step; `stop_at` is an exception."""
+    """Trains two epochs; with `kill_at`, dies by SIGKILL when the loop reports that step; `stop_at` is an exception.
+
+    `stop` is the loop's hook.
+    """
     student, teacher = tiny_pair(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     stream = open_stream(data)
     kind = IntermediateStage if stage == "intermediate" else PredictionStage
@@ -79,8 +86,15 @@ def tiny_run(
             raise StoppedError
 
     settings = {"epochs": 2, "learning_rate": 1e-2, "log_every": 1, "checkpoint_every": 4, "cpu": True}
-    state = train(module, stream, targets, folder, TrainSettings(**(settings | changes)), Hooks(progress=progress))
+    hooks = Hooks(progress=progress, stop=stop)
+    state = train(module, stream, targets, folder, TrainSettings(**(settings | changes)), hooks)
     return module, state
+
+
+def stop_at_call(number: str):
+    """A hook that asks to stop from its call of that number on; None for an empty one."""
+    calls = itertools.count(1)
+    return (lambda: next(calls) >= int(number)) if number else None
 
 
 def losses(folder: Path) -> list[float]:
@@ -95,13 +109,18 @@ def weights(stage) -> dict[str, torch.Tensor]:
 
 if __name__ == "__main__":
     data, folder, cache, kill_at, dropout, max_steps = sys.argv[1:]
-    tiny_run(
-        Path(data),
-        Path(folder),
-        Path(cache) if cache else None,
-        kill_at=int(kill_at) if kill_at else None,
-        dropout=float(dropout),
-        max_steps=int(max_steps) if max_steps else None,
-    )
+    try:
+        tiny_run(
+            Path(data),
+            Path(folder),
+            Path(cache) if cache else None,
+            kill_at=int(kill_at) if kill_at else None,
+            dropout=float(dropout),
+            stop=stop_at_call(os.environ.get("STOP_AT_CALL", "")),
+            **({"max_steps": int(max_steps)} if max_steps else {}),
+            **json.loads(os.environ.get("SETTINGS", "{}")),
+        )
+    except StoppedError as stopped:
+        print(stopped.step)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # else gloo's threads may abort the interpreter's exit
