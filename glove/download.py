@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import http
 import http.client
 import json
 import os
+import shutil
 import threading
 import urllib.error
 import urllib.request
+import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -49,9 +53,9 @@ def gensim_file(name: str, cache: Path, report: Callable[[str], None]) -> Path:
     if present is not None:
         return present
     target = cache / "gensim" / f"{name}.gz"
-    with writing(cache), locked(target):
+    with writing(cache), locked(target) as alone:
         if not target.is_file():
-            _download(name, find_entry(name), target, report)
+            _download(name, find_entry(name), target, alone, report)
     return target
 
 
@@ -125,49 +129,142 @@ def _fetch_in_time(url: str, name: str, seconds: float) -> bytes:
     return result
 
 
-def _download(name: str, entry: dict[str, Any], target: Path, report: Callable[[str], None]) -> None:
+def _download(name: str, entry: dict[str, Any], target: Path, alone: bool, report: Callable[[str], None]) -> None:
+    # gensim's scheme: one file NAME.gz, or parts NAME.gz_00, NAME.gz_01, … with a checksum each
     parts = int(entry.get("parts", 1))
-    with atomic_file(target) as out:
-        for part in range(parts):
-            # gensim's scheme: one file NAME.gz, or parts NAME.gz_00, NAME.gz_01, … with a checksum each
-            suffix, key = ("", "checksum") if parts == 1 else (f"_0{part}", f"checksum-{part}")
+    files = [("", "checksum")] if parts == 1 else [(f"_0{part}", f"checksum-{part}") for part in range(parts)]
+    # Where there are no locks another process may be at the same file: this one then has pieces of its own.
+    own = "" if alone else f".{uuid.uuid4().hex}"
+    pieces = [Piece(target.with_name(f"{target.name}{suffix}{own}.part"), resumable=alone) for suffix, _ in files]
+    try:
+        for piece, (suffix, key) in zip(pieces, files, strict=True):
             url = f"{_urls()[1]}/{name}/{name}.gz{suffix}"
-            found, expected = _copy(url, name, out, report), entry.get(key)
+            _fetch(url, name, piece, report)
+            found, expected = piece.md5(), entry.get(key)
             if found != expected:
+                piece.drop()
                 raise VectorsError(
-                    f"{url}: expected MD5 {expected}, found {found}; nothing was kept, run the command again"
+                    f"{url}: expected MD5 {expected}, found {found}; it was not kept, run the command again"
                 )
+        with atomic_file(target) as out:
+            for piece in pieces:
+                with piece.path.open("rb") as stream:
+                    shutil.copyfileobj(stream, out, CHUNK)
+    except BaseException:
+        for piece in pieces:
+            piece.drop_if_useless()
+        raise
+    for piece in pieces:
+        piece.drop()
     report(f"{name}: downloaded and checked")
 
 
-def _copy(url: str, name: str, out: IO[bytes], report: Callable[[str], None]) -> str:
-    """Appends what a URL holds; gives its MD5."""
-    digest, done, reported = hashlib.md5(usedforsecurity=False), 0, 0
+@dataclass(frozen=True)
+class Piece:
+    """A file that is being downloaded, and the tag of the file it comes from.
+
+    Args:
+        path: Where it lies.
+        resumable: Whether a later command goes on with it.
+    """
+
+    path: Path
+    resumable: bool
+
+    @property
+    def _tag_path(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.etag")
+
+    def kept(self) -> tuple[int, str]:
+        """Bytes that came before, and the tag of the file they are of; none without a tag."""
+        try:
+            return self.path.stat().st_size, self._tag_path.read_text(encoding="ascii")
+        except (OSError, ValueError):
+            return 0, ""
+
+    def begin(self, tag: str | None) -> None:
+        """Empties it for a file of this tag; only a strong one tells that two answers are of the same bytes."""
+        self.drop()
+        self.path.touch()
+        if self.resumable and tag and not tag.startswith("W/"):
+            self._tag_path.write_text(tag, encoding="ascii")
+
+    def drop(self) -> None:
+        """Removes it."""
+        for path in (self._tag_path, self.path):
+            path.unlink(missing_ok=True)
+
+    def md5(self) -> str:
+        """The digest that gensim's list has of it."""
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+    def drop_if_useless(self) -> None:
+        """Removes what no later command can go on with."""
+        if not self.kept()[1]:
+            self.drop()
+
+    def remedy(self) -> str:
+        """What to do after it broke off."""
+        if self.kept()[0]:
+            return "what came is kept: run the command again to go on"
+        return "nothing was kept, try again"
+
+
+def _fetch(url: str, name: str, piece: Piece, report: Callable[[str], None]) -> None:
+    """Completes a piece, from where it broke off if the server still has the same file and sends parts of it."""
+    start, tag = piece.kept()
+    # If-Range: a server whose file has another tag by now answers with the whole of it.
+    headers = {"Range": f"bytes={start}-", "If-Range": tag} if start else {}
     try:
-        with urllib.request.urlopen(url, timeout=STALL_SECONDS) as answer:
-            total = int(answer.headers.get("Content-Length") or 0)
-            report(f"{name}: downloading {total / 1e6:.0f} MB from {url}")
-            while chunk := answer.read(CHUNK):
-                digest.update(chunk)
-                done += len(chunk)
-                _write(out, chunk)
-                if done - reported >= REPORT_BYTES:
-                    reported = done
-                    report(f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=STALL_SECONDS) as answer:
+            if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+                start = 0
+                piece.begin(answer.headers.get("ETag"))
+            if not start or _is_rest(answer, start, tag):
+                _append(answer, start, url, name, piece, report)
+                return
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not start:
+            raise VectorsError(f"{url}: the download failed ({error}); {piece.remedy()}") from error
+        if error.headers.get("Content-Range") == f"bytes */{start}":
+            return  # all of it is there
     except NETWORK_ERRORS as error:
         if isinstance(error, VectorsError):
             raise
-        raise VectorsError(f"{url}: the download failed ({error}); nothing was kept, try again") from error
+        raise VectorsError(f"{url}: the download failed ({error}); {piece.remedy()}") from error
+    piece.drop()  # the server sent something else than was asked for: its file changed
+    _fetch(url, name, piece, report)
+
+
+def _is_rest(answer: http.client.HTTPResponse, start: int, tag: str) -> bool:
+    same = answer.headers.get("ETag", tag) == tag
+    return same and (answer.headers.get("Content-Range") or "").startswith(f"bytes {start}-")
+
+
+def _append(
+    answer: http.client.HTTPResponse, start: int, url: str, name: str, piece: Piece, report: Callable[[str], None]
+) -> None:
+    length = answer.headers.get("Content-Length")
+    total = start + int(length) if length else 0
+    again = f", going on after {start / 1e6:.0f} MB" if start else ""
+    report(f"{name}: downloading {total / 1e6:.0f} MB from {url}{again}")
+    done = reported = start
+    with piece.path.open("ab") as out:
+        while chunk := answer.read(CHUNK):
+            _write(out, chunk)
+            done += len(chunk)
+            if done - reported >= REPORT_BYTES:
+                reported = done
+                report(f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
     if total and done != total:
-        raise VectorsError(
-            f"{url}: the download was interrupted after {done} of {total} bytes; nothing was kept, try again"
-        )
-    return digest.hexdigest()
+        raise VectorsError(f"{url}: the download was interrupted after {done} of {total} bytes; {piece.remedy()}")
 
 
 def _write(out: IO[bytes], chunk: bytes) -> None:
     """Keeps a full disk apart from a failing network: both are OSError."""
     try:
         out.write(chunk)
+        out.flush()
     except OSError as error:
         raise VectorsError(f"cannot write the download: {error}; free space or set TINYAUG_CACHE") from error

@@ -25,27 +25,48 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Sends files, or the rest of them, or their beginnings."""
+
+    def do_GET(self):
+        running = self.server
+        running.asked.append(self.path)
+        content = running.files.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        start, tag = 0, f'"{md5(content)}"'
+        asked, known = self.headers.get("Range", ""), self.headers.get("If-Range")
+        running.asked[-1] += f" {asked}" if asked else ""
+        if asked and running.ranges and (known == tag or running.ranges == "always"):
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if running.tags:
+            self.send_header("ETag", tag)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start : None if running.cut is None else running.cut])
+        self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A releases server; `server.files` are its paths, `server.asked` what was asked for."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            running.asked.append(self.path)
-            content = running.files.get(self.path)
-            if content is None:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content) + running.missing))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running.files, running.asked, running.missing = {}, [], 0
+    running.files, running.asked, running.cut = {}, [], None  # where answers break off
+    running.ranges, running.tags = True, False
     threading.Thread(target=running.serve_forever, daemon=True).start()
     models = {
         "tiny-8": {"checksum": md5(DATA), "file_name": "tiny-8.txt", "parts": 1},
@@ -116,19 +137,76 @@ def test_404(server, cache):
     assert nothing_kept(cache)
 
 
-def test_interrupted(server, cache):
-    server.files["/tiny-8/tiny-8.gz"] = DATA[:500]
+@pytest.fixture
+def interrupted(server, cache, monkeypatch):
+    """A first download that broke off after 500 bytes."""
     original = glove.download.find_entry
 
-    def then_short(name):
-        entry = original(name)
-        server.missing = len(DATA) - 500  # promised, and never sent
-        return entry
+    def download(name: str = "tiny-8", at: int = 500, message: str = "what came is kept") -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(glove.download, "find_entry", lambda name: (original(name), setattr(server, "cut", at))[0])
+            with pytest.raises(VectorsError, match=rf"(interrupted after {at} of|failed) .*{message}"):
+                load_vectors(name, cache)
+        server.cut = None
+        del server.asked[:]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(glove.download, "find_entry", then_short)
-        with pytest.raises(VectorsError, match=r"interrupted|failed"):
-            load_vectors("tiny-8", cache)
+    return download
+
+
+def test_without_a_tag_nothing_is_kept_of_what_broke_off(server, cache, interrupted):
+    interrupted(message="nothing was kept, try again")
+    assert nothing_kept(cache)
+
+
+def test_what_broke_off_goes_on(server, cache, interrupted):
+    server.tags = True
+    interrupted()
+    assert (cache / "gensim/tiny-8.gz.part").read_bytes() == DATA[:500]
+    assert len(load_vectors("tiny-8", cache)) == 20
+    assert server.asked[1:] == ["/tiny-8/tiny-8.gz bytes=500-"]
+    assert sorted(path.name for path in (cache / "gensim").iterdir()) == ["tiny-8.gz", "tiny-8.gz.lock"]
+
+
+def test_parts_go_on_too(server, cache, interrupted):
+    """The first one is whole already."""
+    server.tags = True
+    interrupted("parts-8", 150)
+    messages = []
+    assert len(load_vectors("parts-8", cache, messages.append)) == 20
+    assert server.asked[1:] == ["/parts-8/parts-8.gz_00 bytes=100-", "/parts-8/parts-8.gz_01 bytes=150-"]
+    assert any("going on after" in message for message in messages)
+
+
+@pytest.mark.parametrize("ranges", [False, True, "always"])
+@pytest.mark.parametrize("changed", [False, True])
+def test_it_starts_anew_where_the_rest_cannot_be_had(server, cache, interrupted, ranges, changed):
+    """The server sends no parts, or has another file by now; one sends parts of that all the same."""
+    server.tags = True
+    interrupted()
+    if changed:
+        data = gzip.compress(f"20 8\n{glove_text()}".encode(), 1)
+        models = {"tiny-8": {"checksum": md5(data), "parts": 1}}
+        server.files["/list.json"] = json.dumps({"models": models, "corpora": {}}).encode()
+        server.files["/tiny-8/tiny-8.gz"] = data
+        assert data[500:] != DATA[500:]
+    server.ranges = ranges
+    assert len(load_vectors("tiny-8", cache)) == 20
+
+
+def test_a_piece_that_is_damaged_is_not_kept(server, cache, interrupted):
+    server.tags = True
+    interrupted()
+    (cache / "gensim/tiny-8.gz.part").write_bytes(bytes(500))
+    with pytest.raises(VectorsError, match="expected MD5"):
+        load_vectors("tiny-8", cache)
+    assert nothing_kept(cache)
+    assert len(load_vectors("tiny-8", cache)) == 20
+
+
+def test_where_there_are_no_locks_every_process_has_its_own_piece(server, cache, interrupted, monkeypatch):
+    server.tags = True
+    monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError("none")))
+    interrupted(message="nothing was kept, try again")
     assert nothing_kept(cache)
 
 

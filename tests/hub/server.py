@@ -63,6 +63,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), handler)
         self.asked: list[str] = []
+        self.ranges: list[str] = []  # path and first byte of parts that were sent
         self.cut: dict[str, int] = {}  # end of a file's path -> bytes after which the connection breaks
 
     @property
@@ -123,7 +124,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append(f"{self.command} {self.path}")
         start, status, headers = 0, answer.status, dict(answer.headers)
         wanted = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        if wanted and status == 200:
+        if wanted and status == 200 and self.headers.get("If-Range") in (None, headers.get("ETag")):
+            self.server.ranges.append(f"{self.path} {wanted[1]}")
             start, status = int(wanted[1]), 206
             headers["Content-Range"] = f"bytes {start}-{len(answer.content) - 1}/{len(answer.content)}"
         self.send_response(status)

@@ -34,4 +34,6 @@ class VectorsHandler(Handler):
     def answer(self) -> Answer:
         """A file, or 404."""
         content = self.server.files.get(self.path)
-        return Answer(404) if content is None else Answer(200, content)
+        if content is None:
+            return Answer(404)
+        return Answer(200, content, {"ETag": f'"{hashlib.md5(content).hexdigest()}"'})
