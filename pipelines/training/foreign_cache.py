@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
@@ -50,18 +51,23 @@ def refuse_foreign_caches(
         folder = root / content
         difference = None if choice.rebuild else key_difference(folder, cache_key(teacher, stream, content))
         if difference is not None:
-            option = KEY_OPTIONS.get(difference.split()[0])
-            raise UserError(
-                f"{folder}: expected the cache of this run, found one with {difference}"
-                f"{f' ({option})' if option else ''}; choose another --cache-dir, or make it anew with --rebuild-cache"
-            )
+            raise _another_runs(folder, difference)
 
 
-def refuse_other_files(request: DistillRequest) -> None:
-    """Refuses a --cache-dir where other files lie in a cache's place, before there are rows or a teacher.
+def _another_runs(folder: Path, difference: str) -> UserError:
+    option = KEY_OPTIONS.get(difference.split()[0])
+    return UserError(
+        f"{folder}: expected the cache of this run, found one with {difference}{f' ({option})' if option else ''}; "
+        "choose another --cache-dir, or make it anew with --rebuild-cache"
+    )
+
+
+def refuse_early(request: DistillRequest, known: dict[str, object]) -> None:
+    """Refuses a --cache-dir with other files or another run's cache, before there are rows or a teacher.
 
     Args:
         request: what the user asked for; which of its two caches `auto` will choose is not known yet.
+        known: those fields of the cache's key that are known already.
 
     Raises:
         UserError: naming the folder.
@@ -69,10 +75,25 @@ def refuse_other_files(request: DistillRequest) -> None:
     choice, contents = request.cache, ["logits"]
     if request.intermediate.epochs and choice.mode in ("auto", "full"):
         contents = [str(request.losses.kept_of_layers()), *(contents if choice.mode == "auto" else ())]
-    if choice.mode == "auto" and request.intermediate.max_steps is not None:
+    if choice.folder is None or (choice.mode == "auto" and request.intermediate.max_steps is not None):
         return  # it may end too early for a cache
-    if choice.folder is not None:
-        _refuse_other_files(contents, choice.folder)
+    _refuse_other_files(contents, choice.folder)
+    for folder in (choice.folder / content for content in contents if not choice.rebuild):
+        for name, value in known.items():
+            stored = _stored_key(folder).get(name, value)
+            if stored not in (value, 0):  # a cache that keeps no scores or hidden states has no heads or width
+                raise _another_runs(folder, f"{name} {stored!r}, now {value!r}")
+
+
+def _stored_key(folder: Path) -> dict[str, object]:
+    """The key of the cache in a folder; empty without one, or where it cannot be read."""
+    from distill.cache_folder import KEY_FILE
+
+    try:
+        content = json.loads((folder / KEY_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _refuse_other_files(contents: Iterable[str], root: Path) -> None:

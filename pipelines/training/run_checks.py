@@ -14,13 +14,14 @@ from pipelines.training.choices import check_choices
 from pipelines.training.distill_checks import TeacherFiles, check_teacher, find_files, plan_student
 from pipelines.training.finetune_job import check_finetune
 from pipelines.training.folder import stage_storage, started_run
-from pipelines.training.foreign_cache import refuse_other_files
+from pipelines.training.foreign_cache import refuse_early
 from pipelines.training.models import check_classes
 from pipelines.training.parts import check_dev_rows, open_data
 from pipelines.training.submission import submitted_parts
 
 if TYPE_CHECKING:
     from pipelines.reporting import Reporter
+    from pipelines.training.request import DistillRequest
     from pipelines.training.run_job import RunRequest
 
 
@@ -64,5 +65,16 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
     if not request.augment.overwrite:
         begun = started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)
     if "resolved" not in (begun or {}):  # later it is known which cache is read, if any still is
-        refuse_other_files(request.distill)
+        refuse_early(request.distill, _known_of_cache(request.distill, teacher))
     return teacher
+
+
+def _known_of_cache(request: DistillRequest, teacher: TeacherFiles) -> dict[str, object]:
+    """Fields of a cache's key that do not wait for a teacher's weights."""
+    config = teacher.config
+    return {
+        "max_length": request.reading.max_length,
+        "precision": request.machine.precision,
+        "heads": config.num_attention_heads,
+        "width": config.hidden_size,
+    }

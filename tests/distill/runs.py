@@ -31,7 +31,7 @@ from tests.distill.models import tiny_encoder, tiny_student
 LAYERS = resolve_layer_map("uniform", 2, 4)
 
 
-class StoppedError(Exception):
+class BrokenOff(Exception):  # noqa: N818 - no error: what ends a run in the middle
     """What ends a run in the middle."""
 
 
@@ -83,7 +83,7 @@ def tiny_run(
         if kill_at is not None and now.step >= kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         if stop_at is not None and now.step >= stop_at:
-            raise StoppedError
+            raise BrokenOff
 
     settings = {"epochs": 2, "learning_rate": 1e-2, "log_every": 1, "checkpoint_every": 4, "cpu": True}
     hooks = Hooks(progress=progress, stop=stop)

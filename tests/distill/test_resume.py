@@ -25,7 +25,7 @@ from distill.training import train
 from distill.training_settings import Hooks, Progress, TrainSettings
 from tests.distill.data import open_stream
 from tests.distill.models import tiny_encoder, tiny_student
-from tests.distill.runs import StoppedError, losses, tiny_pair, tiny_run, tiny_targets, weights
+from tests.distill.runs import BrokenOff, losses, tiny_pair, tiny_run, tiny_targets, weights
 from tests.ranks import two_ranks
 from tests.ready import Process, start_ready
 
@@ -98,7 +98,7 @@ def test_one_process_goes_on_with_what_two_have_cached(data, tmp_path):
     assert any(".r1." in path.name for path in cache.iterdir())
     alone = {"dropout": 0.0, "accumulation": 2}
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(BrokenOff):
         tiny_run(data, run, cache, stop_at=10, **alone)
     _, state = tiny_run(data, run, cache, **alone)
     assert state.step == 26
@@ -140,13 +140,13 @@ def test_going_on_with_another_teacher_or_other_losses_is_refused(data, tmp_path
 
         def progress(now) -> None:
             if stop and now.step >= stop:
-                raise StoppedError
+                raise BrokenOff
 
         settings = TrainSettings(epochs=1, learning_rate=1e-3, cpu=True, checkpoint_every=4, log_every=1)
         stage = IntermediateStage(student, teacher, losses)
         return train(stage, stream, tiny_targets(teacher, stream, None), tmp_path, settings, Hooks(progress)).step
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(BrokenOff):
         go(LossSettings(), stop=6)
     with pytest.raises(DistillError, match="expected teacher"):
         go(LossSettings(), teacher_seed=7)
@@ -174,7 +174,7 @@ def rewrite(data: Path, change) -> None:
 )
 def test_going_on_with_other_rows_is_refused(data, tmp_path, change):
     rows = shutil.copytree(data, tmp_path / "rows")
-    with pytest.raises(StoppedError):
+    with pytest.raises(BrokenOff):
         tiny_run(rows, tmp_path / "run", stop_at=6)
     rewrite(rows, change)
     with pytest.raises(DistillError, match=r"expected shards 'train-00001-of-00003\.parquet, sha256 .* Resume with"):
@@ -190,11 +190,11 @@ def test_shards_are_read_for_their_digests_once(data, tmp_path, monkeypatch):
     counted = SimpleNamespace(sha256=lambda: read.append("") or real())
     monkeypatch.setattr("distill.digests.hashlib", counted)
     monkeypatch.setattr("distill.digests._known", {})
-    with pytest.raises(StoppedError):
+    with pytest.raises(BrokenOff):
         tiny_run(rows, tmp_path / "run", stop_at=6)
     assert len(read) == 3
     monkeypatch.setattr("distill.digests._known", {})  # another process, which has the checkpoint
-    with pytest.raises(StoppedError):
+    with pytest.raises(BrokenOff):
         tiny_run(rows, tmp_path / "run", stop_at=10)
     assert len(read) == 3
     rewrite(rows, lambda table: table.slice(1))
@@ -213,12 +213,12 @@ def test_pace_and_seconds_after_a_resume(data, tmp_path, monkeypatch):
         def progress(now: Progress) -> None:
             seen.append(now)
             if now.step == stop:
-                raise StoppedError
+                raise BrokenOff
 
         settings = TrainSettings(epochs=2, learning_rate=1e-3, cpu=True, checkpoint_every=4, log_every=1)
         return train(LabelStage(tiny_student()), open_stream(data), None, tmp_path, settings, Hooks(progress))
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(BrokenOff):
         go(stop=18)
     [kept] = tmp_path.glob("step-*")
     before = json.loads((kept / "state.json").read_text())["state"]["seconds"]

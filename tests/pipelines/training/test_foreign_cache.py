@@ -70,6 +70,16 @@ def test_a_run_refuses_it_before_its_first_stage(parts, tmp_path, nothing_augmen
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("there", ["full", "logits"])
+def test_a_run_refuses_another_runs_cache_before_its_first_stage(parts, shorter, tmp_path, nothing_augmented, there):
+    cache = tmp_path / "cache"
+    shutil.copytree(shorter / "full", cache / there)
+    said = refused(run(parts, tmp_path / "new", "--cache-dir", cache))
+    assert f"{cache / there}: expected the cache of this run, found one with max_length 16, now 32" in said
+    assert "(--max-length); choose another --cache-dir, or make it anew with --rebuild-cache" in said
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_run_minds_no_files_where_it_will_keep_nothing(parts, tmp_path):
     out, cache = tmp_path / "run", tmp_path / "mine"
     (cache / "full").mkdir(parents=True)
