@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from distill.digests import recall_digests
 from distill.errors import DistillError
 from distill.shards import Position
 from distill.tokens import tokenizer_fingerprint
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from distill.digests import Known
     from distill.objectives import Stage
     from distill.shards import ShardStream
     from distill.targets import Targets
@@ -94,7 +92,6 @@ def save_checkpoint(
     state: RunState,
     weights: Mapping[str, Tensor],
     optimiser: object,
-    digests: Mapping[str, Known] | None = None,
 ) -> None:
     """Writes a checkpoint under a temporary name, publishes it by a rename, then drops older ones.
 
@@ -104,7 +101,6 @@ def save_checkpoint(
         state: where the run stands.
         weights: of everything trained, frozen parts included.
         optimiser: states of optimiser and loss scaler.
-        digests: of shards, for `recall_shards`.
     """
     name = f"step-{state.step:09d}"
     temporary = folder / f"{name}.tmp"
@@ -112,7 +108,7 @@ def save_checkpoint(
     temporary.mkdir(parents=True)
     save_file({key: value.contiguous() for key, value in weights.items()}, temporary / WEIGHTS_FILE)
     torch.save(optimiser, temporary / OPTIMISER_FILE)
-    content = {"run": run, "state": asdict(state), "digests": digests or {}}
+    content = {"run": run, "state": asdict(state)}
     (temporary / STATE_FILE).write_text(json.dumps(content, indent=1))
     for path in (*temporary.iterdir(), temporary):
         _sync(path)
@@ -155,15 +151,6 @@ def load_checkpoint(
             )
     state = stored["state"]
     return RunState(**{**state, "position": Position(**state["position"])}), weights, optimiser
-
-
-def recall_shards(folder: Path) -> None:
-    """Takes the digests of shards from the newest checkpoint: what did not change since is not read whole again."""
-    for checkpoint in _checkpoints(folder)[-1:]:
-        try:
-            recall_digests(json.loads((checkpoint / STATE_FILE).read_text())["digests"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # load_checkpoint says what is wrong with it
 
 
 def _checkpoints(folder: Path) -> list[Path]:

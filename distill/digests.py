@@ -1,6 +1,6 @@
 """Digests of shards, read once: a file of the same size and time of change as before is not read again.
 
-A process remembers what it has hashed, and a checkpoint keeps it for the next one.
+A process remembers what it has hashed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from distill.stores import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from pyarrow import fs
 
 HASH_BLOCK = 8 << 20  # bytes read at a time
@@ -48,22 +46,6 @@ def file_sha256(filesystem: fs.FileSystem, path: str) -> str:
     if info.mtime_ns is not None and time.time_ns() - info.mtime_ns > SETTLED:
         _known[name] = (info.size, info.mtime_ns, found)
     return found
-
-
-def known_digests(filesystem: fs.FileSystem, paths: Iterable[str]) -> dict[str, Known]:
-    """What is known of some files, for a checkpoint."""
-    names = [_name(filesystem, path) for path in paths]
-    return {name: _known[name] for name in names if name in _known}
-
-
-def recall_digests(known: Mapping[str, Iterable[object]]) -> None:
-    """Takes in what a checkpoint kept.
-
-    Args:
-        known: as known_digests gave it, or as JSON gives it back.
-    """
-    for name, (size, changed, digest) in known.items():
-        _known.setdefault(name, (int(str(size)), int(str(changed)), str(digest)))
 
 
 def _name(filesystem: fs.FileSystem, path: str) -> str:

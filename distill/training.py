@@ -15,39 +15,30 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 
-from distill.checkpoints import (
-    LossCurve,
-    RunState,
-    load_checkpoint,
-    recall_shards,
-    run_identity,
-    save_checkpoint,
-)
-from distill.digests import known_digests
+from distill.accelerators import computed_precision, own_accelerator, own_device
+from distill.checkpoints import LossCurve, RunState, load_checkpoint, run_identity, save_checkpoint
 from distill.errors import StoppedError
 from distill.folder_lock import folder_lock
 from distill.losses import total_loss
 from distill.optimiser import clipped_step, learning_rate_factor, make_optimiser
 from distill.pending import STEP_FIELDS, PendingSteps
-from distill.precision import Precision, gpu_kernels, resolve_precision
+from distill.precision import gpu_kernels, resolve_precision
 from distill.teacher import TeacherTargets, model_inputs
 from distill.training_settings import Hooks, Progress, TrainSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from accelerate import Accelerator
     from torch import Tensor
 
     from distill.objectives import Stage
     from distill.shards import Batch, ShardStream
     from distill.targets import Targets
 
-PRECISION = {Precision.FP32: "no", Precision.TF32: "no", Precision.BF16: "bf16", Precision.FP16: "fp16"}
 BEST_FILE = "best.safetensors"
 AGREE_SECONDS = 5.0  # of steps after which several processes look whether one of them was asked to stop
 
@@ -76,12 +67,17 @@ def train(
         The final state; a finished run comes back at once.
 
     Raises:
-        DistillError: folder in use or of other settings, a loss that is not finite, unreadable data.
+        DistillError: folder in use or of other settings, a loss that is not finite, unreadable data, an accelerator
+            of another precision than the settings name.
         StoppedError: `hooks.stop` asked for it; a checkpoint of the last step is kept.
     """
-    device = _own_device(settings) if accelerator is None else accelerator.device
-    settings = replace(settings, precision=resolve_precision(settings.precision, device))
-    accelerator = accelerator or _own_accelerator(stage, settings)
+    if accelerator is None:
+        device = own_device(settings)
+        settings = replace(settings, precision=resolve_precision(settings.precision, device))
+        accelerator = own_accelerator(stage, settings)
+    else:
+        device = accelerator.device
+        settings = replace(settings, precision=computed_precision(accelerator, settings.precision))
     lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
     own = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default those of all GPUs
     with lock, torch.random.fork_rng(own), gpu_kernels(settings.precision, device):
@@ -107,7 +103,6 @@ class _Loop:
         self.state, self.stopping = RunState(), False
         self.look_every = settings.log_every if accelerator.num_processes == 1 else 1
         self.pending = PendingSteps(stream)
-        recall_shards(folder)
         self.identity = run_identity(stage, stream, targets, settings, accelerator.num_processes)
         began = time.perf_counter()
         stage.to(accelerator.device).train()
@@ -279,8 +274,7 @@ class _Loop:
             states = {"optimiser": self.optimiser.state_dict()}
             if self.accelerator.scaler is not None:
                 states["scaler"] = self.accelerator.scaler.state_dict()
-            digests = known_digests(self.stream.files.filesystem, self.stream.files.paths)
-            save_checkpoint(self.folder, self.identity, self.state, _weights(self.stage), states, digests)
+            save_checkpoint(self.folder, self.identity, self.state, _weights(self.stage), states)
         self.accelerator.wait_for_everyone()
         if self.stopping:
             raise StoppedError(self.state.step)
@@ -289,21 +283,6 @@ class _Loop:
         self.optimiser.load_state_dict(states["optimiser"])
         if self.accelerator.scaler is not None and "scaler" in states:
             self.accelerator.scaler.load_state_dict(states["scaler"])
-
-
-def _own_device(settings: TrainSettings) -> torch.device:
-    """Where this process trains; alone it may train on a CPU after a GPU, ranks keep their group."""
-    if not torch.distributed.is_initialized():
-        PartialState._reset_state()
-    return PartialState(cpu=settings.cpu).device
-
-
-def _own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:
-    # Accelerate keeps one precision a process; stages may differ in theirs. The process group stays.
-    AcceleratorState._reset_state(reset_partial_state=False)
-    unused = DistributedDataParallelKwargs(find_unused_parameters=not stage.reaches_all)
-    precision = PRECISION[settings.precision]
-    return Accelerator(mixed_precision=precision, cpu=settings.cpu, kwargs_handlers=[unused])
 
 
 def _steps(stream: ShardStream, settings: TrainSettings) -> int | None:

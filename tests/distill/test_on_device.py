@@ -53,7 +53,7 @@ def test_student_and_teacher_are_there_and_auto_is_recorded(data, tmp_path, devi
     wanted = torch.device(device if device != "cuda" else f"cuda:{torch.cuda.current_device()}")
     assert {value.device for value in stage.state_dict().values()} == {wanted}
     batch = next(iter(open_stream(data).batches(Position())))
-    assert {states.device for states in teacher.targets(batch, Wanted(states=True)).hidden} == {wanted}
+    assert {states.device for states in teacher.targets(batch, Wanted(hidden=True, scores=True)).hidden} == {wanted}
     [state] = tmp_path.glob("step-*/state.json")
     assert json.loads(state.read_text())["run"]["precision"] == expected_precision(device)
     assert resolve_precision(Precision.AUTO, wanted) == expected_precision(device)

@@ -116,6 +116,6 @@ def test_predictions_and_targets_have_such_scores(data):
     logits, _ = predict(model, open_stream(data), Precision.BF16)
     assert ((logits * 64) % 1 != 0).mean() > 0.9
     batch = next(iter(open_stream(data).batches(Position())))
-    for wanted in (Wanted(logits=True), Wanted(logits=True, states=True)):
+    for wanted in (Wanted(logits=True), Wanted(logits=True, hidden=True, scores=True)):
         targets = Teacher(model, (2, 4), Precision.BF16).targets(batch, wanted)
         assert targets.logits.dtype == torch.float32

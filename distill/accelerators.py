@@ -1,0 +1,63 @@
+"""Accelerate's side of the training loop: where a process trains, and in which precision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState, PartialState
+
+from distill.errors import DistillError
+from distill.precision import Precision
+
+if TYPE_CHECKING:
+    from distill.objectives import Stage
+    from distill.training_settings import TrainSettings
+
+MIXED = {Precision.FP32: "no", Precision.TF32: "no", Precision.BF16: "bf16", Precision.FP16: "fp16"}
+
+
+def own_device(settings: TrainSettings) -> torch.device:
+    """Where this process trains; alone it may train on a CPU after a GPU, ranks keep their group."""
+    if not torch.distributed.is_initialized():
+        PartialState._reset_state()
+    return PartialState(cpu=settings.cpu).device
+
+
+def own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:
+    """An accelerator for one stage.
+
+    Args:
+        stage: what is trained.
+        settings: of the loop, with a precision other than AUTO.
+    """
+    # Accelerate keeps one precision a process; stages may differ in theirs. The process group stays.
+    AcceleratorState._reset_state(reset_partial_state=False)
+    unused = DistributedDataParallelKwargs(find_unused_parameters=not stage.reaches_all)
+    return Accelerator(mixed_precision=MIXED[settings.precision], cpu=settings.cpu, kwargs_handlers=[unused])
+
+
+def computed_precision(accelerator: Accelerator, asked: Precision) -> Precision:
+    """The precision that a caller's own accelerator computes in.
+
+    Args:
+        accelerator: the caller's.
+        asked: by the settings; AUTO takes the accelerator's.
+
+    Returns:
+        Any precision but AUTO.
+
+    Raises:
+        DistillError: the settings ask for another one.
+    """
+    mixed = str(accelerator.mixed_precision)
+    if asked is not Precision.AUTO and MIXED[asked] == mixed:
+        return asked
+    found = next((one for one in (Precision.FP32, Precision.BF16, Precision.FP16) if MIXED[one] == mixed), None)
+    if found is None or asked is not Precision.AUTO:
+        raise DistillError(
+            f"expected an accelerator with mixed_precision {MIXED.get(asked, 'no, bf16 or fp16')}; found {mixed}. Set "
+            "the same precision in TrainSettings and Accelerator."
+        )
+    return found
