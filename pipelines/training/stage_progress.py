@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipelines.records import FORMAT_VERSION
+
 if TYPE_CHECKING:
     from pipelines.storage import Storage
 
@@ -75,8 +77,9 @@ def training_progress(storage: Storage, folder: str = "") -> TrainingProgress | 
         storage: the folder, or the run directory it lies in.
         folder: its name in that, with a slash behind.
     """
-    kind = (storage.read_json(f"{folder}run.json") or {}).get("kind")
-    if kind not in STAGES:
+    content = storage.read_json(f"{folder}run.json") or {}
+    kind = content.get("kind")
+    if kind not in STAGES or content.get("format_version") != FORMAT_VERSION:
         return None
     metrics = storage.read_json(f"{folder}metrics.json")
     stages = (_stage(storage, folder, name, metrics) for name in STAGES[kind])
