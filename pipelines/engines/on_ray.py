@@ -18,7 +18,7 @@ from pipelines.errors import UserError
 from pipelines.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -132,7 +132,8 @@ def _dataset(ray: Any, stage: Stage, parts: list[int], settings: EngineSettings)
     context.print_on_execution_start = False
     # Ray would start one actor and add more only where tasks queue up at it, which the bound of one below rules out.
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
-    pool = actor_pool(ray.cluster_resources(), settings, len(parts))
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    pool = actor_pool(nodes, settings, len(parts))
     blocks = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
     with warnings.catch_warnings():
         # 2.60 has no other way to bound retries than these two arguments, which 2.64 will take away.
@@ -154,21 +155,23 @@ def _dataset(ray: Any, stage: Stage, parts: list[int], settings: EngineSettings)
         )
 
 
-def actor_pool(resources: Mapping[str, float], settings: EngineSettings, parts: int) -> Pool:
+def actor_pool(nodes: Sequence[Mapping[str, float]], settings: EngineSettings, parts: int) -> Pool:
     """How many actors a stage gets on a cluster, and what each one reserves.
 
     Args:
-        resources: of the whole cluster, by Ray's names.
+        nodes: resources of each node, by Ray's names.
         settings: workers, threads and gpu are read.
         parts: how many parts are left.
 
     Returns:
         All that fit now; as many as there are parts may follow on a cluster that grows. With `workers`, that many.
     """
-    cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
-    cores, slots = settings.threads, cpus // settings.threads
-    if settings.gpu:
-        cores, slots = max(1, min(GPU_CORES, cpus // max(gpus, 1))), gpus
+    counts = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
+    cores = settings.threads
+    if settings.gpu:  # as many as the node with the fewest has for each GPU, so that no GPU is left without
+        cores = max(1, min((cpus // gpus for cpus, gpus in counts if gpus), default=1))
+        cores = min(GPU_CORES, cores)
+    slots = sum(min(cpus // cores, gpus) if settings.gpu else cpus // cores for cpus, gpus in counts)
     wanted = min(slots if settings.workers is None else settings.workers, parts)
     most = parts if settings.workers is None else wanted
     return Pool(max(1, wanted), max(1, most), cores, int(settings.gpu))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipelines.devices import gpu_count, take_gpu, visible_gpus
 from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, attempt, worker_count
 from pipelines.errors import UserError
+from pipelines.lease import ALARM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,8 +96,11 @@ def _run_pool(pool: ProcessPoolExecutor, workers: int, parts: list[int], left: l
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """For starting processes: they inherit it, and so have no traceback to show while they are still importing."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    """For starting processes: they inherit it, and so have no traceback to show while they are still importing.
+
+    The alarm of a lost lease waits, too: a process that is half started would be missing from the pool that ends it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, ALARM])
     try:
         yield
     finally:

@@ -77,18 +77,21 @@ def test_more_workers_than_the_cluster_has_room_for_do_with_less(tmp_path, clust
 
 
 @pytest.mark.parametrize(
-    ("resources", "settings", "parts", "pool"),
+    ("nodes", "settings", "parts", "pool"),
     [
-        ({"CPU": 16.0}, EngineSettings("ray"), 100, Pool(16, 100, 1, 0)),
-        ({"CPU": 16.0}, EngineSettings("ray", threads=4), 100, Pool(4, 100, 4, 0)),
-        ({"CPU": 16.0}, EngineSettings("ray"), 5, Pool(5, 5, 1, 0)),
-        ({"CPU": 2.0}, EngineSettings("ray", workers=8), 100, Pool(8, 8, 1, 0)),
-        ({"CPU": 2.0}, EngineSettings("ray", threads=4), 100, Pool(1, 100, 4, 0)),
-        ({"CPU": 32.0, "GPU": 4.0}, EngineSettings("ray", gpu=True), 100, Pool(4, 100, 4, 1)),
-        ({"CPU": 12.0, "GPU": 4.0}, EngineSettings("ray", gpu=True), 3, Pool(3, 3, 3, 1)),
-        ({"CPU": 2.0, "GPU": 4.0}, EngineSettings("ray", gpu=True), 100, Pool(4, 100, 1, 1)),
-        ({}, EngineSettings("ray", gpu=True), 100, Pool(1, 100, 1, 1)),
+        ([{"CPU": 16.0}], EngineSettings("ray"), 100, Pool(16, 100, 1, 0)),
+        ([{"CPU": 16.0}], EngineSettings("ray", threads=4), 100, Pool(4, 100, 4, 0)),
+        ([{"CPU": 3.0}, {"CPU": 3.0}], EngineSettings("ray", threads=2), 100, Pool(2, 100, 2, 0)),
+        ([{"CPU": 16.0}], EngineSettings("ray"), 5, Pool(5, 5, 1, 0)),
+        ([{"CPU": 2.0}], EngineSettings("ray", workers=8), 100, Pool(8, 8, 1, 0)),
+        ([{"CPU": 2.0}], EngineSettings("ray", threads=4), 100, Pool(1, 100, 4, 0)),
+        ([{"CPU": 32.0, "GPU": 4.0}], EngineSettings("ray", gpu=True), 100, Pool(4, 100, 4, 1)),
+        ([{"CPU": 12.0, "GPU": 4.0}], EngineSettings("ray", gpu=True), 3, Pool(3, 3, 3, 1)),
+        ([{"CPU": 2.0, "GPU": 4.0}], EngineSettings("ray", gpu=True), 100, Pool(2, 100, 1, 1)),
+        # the cores of a head without GPUs are of no use to the GPUs of others
+        ([{"CPU": 32.0}, *[{"CPU": 8.0, "GPU": 4.0}] * 2], EngineSettings("ray", gpu=True), 100, Pool(8, 100, 2, 1)),
+        ([{"CPU": 8.0}], EngineSettings("ray", gpu=True), 100, Pool(1, 100, 1, 1)),
     ],
 )
-def test_all_workers_that_fit_start_at_once_and_a_gpu_has_cores_of_its_own(resources, settings, parts, pool):
-    assert actor_pool(resources, settings, parts) == pool
+def test_all_workers_that_fit_start_at_once_and_a_gpu_has_cores_of_its_own(nodes, settings, parts, pool):
+    assert actor_pool(nodes, settings, parts) == pool
