@@ -14,7 +14,7 @@ from augment.errors import AugmentError, is_of_machine
 from augment.last_layer import EncoderAtPositions
 from augment.model_files import check_embeddings
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
-from augment.precision import PRECISIONS, default_batch_tokens, gpu_kernels
+from augment.precision import PRECISIONS, default_batch_tokens, gpu_kernels, resolve_precision
 from augment.top_k import first_of_each, top_probabilities
 from augment.vocabulary import Vocabulary, read_vocabulary
 from augment.words import WordSplitter
@@ -175,18 +175,19 @@ def load_masked_lm(
     Args:
         files: what `find_model` found.
         device: `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32`, `tf32`, `bf16` or `fp16`.
+        precision: `fp32`, `tf32`, `bf16`, `fp16`, or `auto` for what suits the device.
         punctuation: whether punctuation may be proposed.
 
     Returns:
         The masked LM, in evaluation mode.
 
     Raises:
-        AugmentError: the folder holds no masked LM that can be used.
+        AugmentError: the folder holds no masked LM that can be used, or the device has no such precision.
     """
     from transformers import AutoModelForMaskedLM, AutoTokenizer
     from transformers.utils import logging
 
+    precision = resolve_precision(precision, device)
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # its report of missing weights says what the message below does
     try:

@@ -47,6 +47,7 @@ def _ran(name: str, arguments: argparse.Namespace) -> bool:
 
     results = Results(arguments.out / f"{name}.json", {"section": name})
     began = time.perf_counter()
+    arguments.until = time.monotonic() + 60 + arguments.seconds  # for all subprocesses of a section together
     try:
         with tempfile.TemporaryDirectory(prefix="gpu-benchmark-") as folder:
             if name in ("augment", "distill"):
@@ -132,9 +133,9 @@ def _timed(command: list[Any], arguments: argparse.Namespace, out: Path, folder:
 def _run(command: list[str], arguments: argparse.Namespace, folder: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
     places = {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TINYAUG_CACHE": str(folder / "cache")}
-    limit = 60 + arguments.seconds
+    left = max(10.0, arguments.until - time.monotonic())
     return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **places}, capture_output=True, text=True, timeout=limit, check=False
+        command, cwd=ROOT, env={**os.environ, **places}, capture_output=True, text=True, timeout=left, check=False
     )
 
 

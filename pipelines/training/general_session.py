@@ -86,6 +86,7 @@ def packed_stream(request: GeneralRequest, checked: CheckedGeneral, place: str, 
     """
     from distill.reading import Columns, open_shards
     from distill.shards import ShardStream, StreamSettings
+    from distill.tokens import tokenizer_json
 
     tokenizer, reading = checked.teacher.tokenizer, request.reading
     columns = Columns(COLUMNS, tokenised=True)
@@ -97,7 +98,7 @@ def packed_stream(request: GeneralRequest, checked: CheckedGeneral, place: str, 
         workers=1 if files.rows > POOL_ROWS else 0,
         masking=_masking(request, checked, static),
     )
-    return ShardStream(files, columns, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, settings)
+    return ShardStream(files, columns, tokenizer_json(tokenizer), tokenizer.pad_token_id, settings)
 
 
 def decide_cache(request: GeneralRequest, teacher: Teacher, stream: ShardStream, root: Path, rows: int) -> GeneralCache:
