@@ -82,7 +82,9 @@ def _column(
     if column.role is Role.LABEL:
         return _label(array, column, request, fault)
     if column.role is Role.JSON:
-        return pa.array(map(json_text, array.to_pylist()), column.type)
+        if pa.types.is_temporal(array.type) and not pa.types.is_interval(array.type):
+            array = array.cast(pa.string())  # Python's own times end at microseconds
+        return pa.array(map(json_text, python_values(array)), column.type)
     try:
         return array.cast(column.type)
     except pa.ArrowInvalid as error:
@@ -143,14 +145,25 @@ def _label(array: pa.Array, column: Column, request: Request, fault: Callable[[i
 
 
 def python_values(array: pa.Array) -> list[object]:
-    """The values of a decoded array; of text that is no UTF-8, what can be read of it."""
+    """The values of a decoded array; of text that is no UTF-8 the bytes, and a float32 0.1 as 0.1."""
     if is_text(array.type):
-        return [None if data is None else data.decode("utf-8", "replace") for data in _bytes_of(array)]
+        return [None if data is None else _text_or_bytes(data) for data in _bytes_of(array)]
     values: list[object] = array.to_pylist()
+    if pa.types.is_float16(array.type) or pa.types.is_float32(array.type):
+        kind = array.type.to_pandas_dtype()
+        return [None if value is None else float(str(kind(value))) for value in values]
     return values
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data
 
 
 def _head(batch: pa.RecordBatch, row: int, request: Request) -> str:
     """The first characters of the row's first text."""
     origin = next(column.read_from for column in request.plan.columns if column.role is Role.TEXT)
-    return str(python_values(decoded_array(batch.column(origin)).slice(row, 1))[0] or "")[:TEXT_SHOWN]
+    head = _bytes_of(decoded_array(batch.column(origin)).slice(row, 1))[0] or b""
+    return head.decode("utf-8", "replace")[:TEXT_SHOWN]

@@ -12,9 +12,9 @@ import pyarrow as pa
 from pipelines.errors import UserError
 from pipelines.tasks.columnar import is_text
 from pipelines.tasks.csv_reader import csv_source
-from pipelines.tasks.custom_files import ARROW, custom_files
+from pipelines.tasks.custom_files import ARROW, FORMATS, custom_files
 from pipelines.tasks.jsonl import jsonl_source
-from pipelines.tasks.jsonl_types import MIXED, widest
+from pipelines.tasks.jsonl_types import MIXED, holds_integers, widest
 from pipelines.tasks.labels import LabelReader, discover_classes, plain_name
 from pipelines.tasks.lines import split_name
 from pipelines.tasks.parquet_reader import ParquetSource, arrow_source, parquet_source
@@ -23,7 +23,7 @@ from pipelines.tasks.source import Column, Plan, Role, Source
 from pipelines.tasks.split import OpenTask, Split
 from pipelines.tasks.task import LABEL_KINDS, OUR_COLUMNS, Label, Task, listed, near
 from pipelines.tasks.tsv import tsv_source
-from pipelines.tasks.tsv_quoting import quoted_source
+from pipelines.tasks.tsv_quoting import find_quoting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,11 +82,24 @@ def open_custom(data: Path, options: CustomOptions, on_bad: Callable[[BadRow], N
         UserError: If files or columns are missing, or the label is no class and no score.
     """
     files = custom_files(data)
-    found = _label(options, files, data, on_bad)
-    task = Task("custom", options.text, found.label)
-    parts = {part: partial(_open_part, found, part, paths, data, options, on_bad) for part, paths in files.items()}
-    expected = "a file named {}.csv, .tsv, .jsonl or .parquet".format
-    return OpenTask(task, parts, expected, str(data), label_note=found.note)
+    quoted, note = find_quoting(path for paths in files.values() for path in paths if split_name(path)[1] == ".tsv")
+    given = _Input(data, files, options, quoted, on_bad)
+    found = _label(given)
+    parts = {part: partial(_open_part, given, found, part) for part in files}
+    notes = (*found.notes, note) if note else found.notes
+    expected = f"a file named {{}} with a suffix of {listed(FORMATS)}".format
+    return OpenTask(Task("custom", options.text, found.label), parts, expected, str(data), read_notes=notes)
+
+
+@dataclass(frozen=True)
+class _Input:
+    """The files of a task, whether its .tsv files are quoted, and what the user says of them and of bad rows."""
+
+    data: Path
+    files: dict[str, tuple[Path, ...]]
+    options: CustomOptions
+    quoted: bool
+    on_bad: Callable[[BadRow], None]
 
 
 @dataclass(frozen=True)
@@ -95,48 +108,35 @@ class _Found:
 
     label: Label
     ordered: bool = True
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
-def _sources(paths: tuple[Path, ...], data: Path, options: CustomOptions) -> tuple[Source, ...]:
+def _sources(given: _Input, part: str) -> tuple[Source, ...]:
     """The opened files of a part; they must have the same columns, but JSON lines may lack some."""
-    sources = tuple(_source(path, data, options) for path in paths)
+    sources = tuple(_source(path, given) for path in given.files[part])
     lines = all(isinstance(source, RowSource) and source.may_lack for source in sources)
-    own = {*options.text, options.label}
     for source in sources:
-        _check_columns(source, options)
-        if not lines and not _agree(source.schema, sources[0].schema, own):
+        _check_columns(source, given.options)
+        if not lines and set(source.schema.names) != set(sources[0].schema.names):
             raise UserError(
-                f"{source.place}: expected the columns of {sources[0].place} ({_described(sources[0])}), found "
-                f"{_described(source)}. Files of one part must agree."
+                f"{source.place}: expected the columns of {sources[0].place} ({listed(sources[0].schema.names)}), "
+                f"found {listed(source.schema.names)}. Files of one part must agree."
             )
     return sources
 
 
-def _agree(one: pa.Schema, other: pa.Schema, own: set[str | None]) -> bool:
-    """Whether two files have the same columns, those beside text and label with types that another holds."""
-    kept = [name for name in other.names if name not in own]
-    return set(one.names) == set(other.names) and all(
-        widest([one.field(name).type, other.field(name).type]) != MIXED for name in kept
-    )
-
-
-def _described(source: Source) -> str:
-    return listed(f"{field.name} {field.type}" for field in source.schema)
-
-
-def _source(path: Path, data: Path, options: CustomOptions) -> Source:
-    name = path.name if path == data else path.relative_to(data).as_posix()
+def _source(path: Path, given: _Input) -> Source:
+    name = path.name if path == given.data else path.relative_to(given.data).as_posix()
     suffix = split_name(path)[1]
     if suffix == ".csv":
         return csv_source(path, name)
     if suffix == ".tsv":
-        return quoted_source(path, name) or tsv_source(path, name)
+        return csv_source(path, name, "\t") if given.quoted else tsv_source(path, name)
     if suffix == ".parquet":
         return parquet_source(path, name)
     if suffix in ARROW:
         return arrow_source(path, name)
-    return jsonl_source(path, name, options.text)
+    return jsonl_source(path, name, given.options.text)
 
 
 def _check_columns(source: Source, options: CustomOptions) -> None:
@@ -160,38 +160,37 @@ def _check_columns(source: Source, options: CustomOptions) -> None:
             raise UserError(f"{source.place}: expected text in column {column!r}, found {what}, or name another.")
 
 
-def _label(
-    options: CustomOptions, files: dict[str, tuple[Path, ...]], data: Path, on_bad: Callable[[BadRow], None]
-) -> _Found:
+def _label(given: _Input) -> _Found:
+    options = given.options
     if options.label is None:
         return _Found(Label(None, "none"))
     if options.label_type == "score":
         return _Found(Label(options.label, "score"))
     if options.label_names is not None:
         return _Found(Label(options.label, "class", tuple(name.strip() for name in options.label_names)))
-    if "train" not in files:
+    if "train" not in given.files:
         raise UserError(
-            f"{data}: expected a train part to find the classes of {options.label!r} in, found "
-            f"{listed(files)}. Pass --label-names."
+            f"{given.data}: expected a train part to find the classes of {options.label!r} in, found "
+            f"{listed(given.files)}. Pass --label-names."
         )
-    sources = _sources(files["train"], data, options)
+    sources = _sources(given, "train")
     for source in sources:
         _check_label(source, options.label)
     if stored := _stored_names(sources, options.label):
         return _Found(Label(options.label, "class", stored))
     values = chain.from_iterable(source.values(options.label) for source in sources)
-    label, note = discover_classes(options.label, values, sure=options.label_type == "class")
+    label, notes = discover_classes(options.label, values, sure=options.label_type == "class")
     if label is not None:
-        return _Found(label, ordered=False, note=note)
-    _refuse_without_rows(sources, options, on_bad)
+        return _Found(label, ordered=False, notes=notes)
+    _refuse_without_rows(sources, given)
     raise UserError(f"label column {options.label!r}: expected labels, found none. Name another with --label.")
 
 
-def _refuse_without_rows(sources: tuple[Source, ...], options: CustomOptions, on_bad: Callable[[BadRow], None]) -> None:
+def _refuse_without_rows(sources: tuple[Source, ...], given: _Input) -> None:
     """Says so if there are no labels because there are no rows, or none that can be read."""
-    task = Task("custom", options.text, Label(None, "none"))
-    columns = tuple(_column(field, task) for field in _schema(sources, task) if field.name in options.text)
-    for _ in Split("train", task, sources, Plan(columns, None), on_bad).batches():
+    task = Task("custom", given.options.text, Label(None, "none"))
+    columns = tuple(_column(field, task) for field in _schema(sources, task) if field.name in task.text_columns)
+    for _ in Split("train", task, sources, Plan(columns, None), given.on_bad).batches():
         return
 
 
@@ -221,26 +220,23 @@ def _stored_names(sources: tuple[Source, ...], column: str) -> tuple[str, ...]:
     return stored[0].class_names.get(column, ()) if stored else ()
 
 
-def _open_part(
-    found: _Found,
-    part: str,
-    paths: tuple[Path, ...],
-    data: Path,
-    options: CustomOptions,
-    on_bad: Callable[[BadRow], None],
-) -> Split:
-    sources = _sources(paths, data, options)
-    task = Task("custom", options.text, found.label)
-    return Split(part, task, sources, _plan(task, sources, part == "test", found.ordered), on_bad)
+def _open_part(given: _Input, found: _Found, part: str) -> Split:
+    sources = _sources(given, part)
+    task = Task("custom", given.options.text, found.label)
+    return Split(part, task, sources, _plan(task, sources, part == "test", found.ordered), given.on_bad)
 
 
 def _schema(sources: tuple[Source, ...], task: Task) -> pa.Schema:
-    """All columns of a part's files with the types that hold what each of them has."""
-    schemas = [source.schema for source in sources]
-    names = dict.fromkeys(name for schema in schemas for name in schema.names)
-    kinds = {name: [schema.field(name).type for schema in schemas if name in schema.names] for name in names}
+    """All columns of a part's files with the types that hold what each of them has; MIXED where there is none."""
     own = {*task.text_columns, task.label.column}
-    return pa.schema([(name, found[0] if name in own else widest(found)) for name, found in kinds.items()])
+    fields = []
+    for name in dict.fromkeys(name for source in sources for name in source.schema.names):
+        holders = [source for source in sources if name in source.schema.names]
+        kinds = [source.schema.field(name).type for source in holders]
+        kind = kinds[0] if name in own else widest(kinds)
+        values = (source.values(name) for source, own_kind in zip(holders, kinds, strict=True) if own_kind != kind)
+        fields.append((name, kind if name in own or holds_integers(kind, chain.from_iterable(values)) else MIXED))
+    return pa.schema(fields)
 
 
 def _plan(task: Task, sources: tuple[Source, ...], held_back: bool, ordered: bool) -> Plan:
@@ -253,7 +249,7 @@ def _plan(task: Task, sources: tuple[Source, ...], held_back: bool, ordered: boo
     else:
         for source in sources:
             _check_label(source, label.column)
-    reader = LabelReader(label, held_back, _stored_names(sources, label.column), ordered)
+    reader = LabelReader(label, held_back, _stored_names(sources, label.column), ordered, can_name=True)
     return Plan(tuple(columns), reader)
 
 

@@ -45,8 +45,9 @@ def custom_files(data: Path) -> dict[str, tuple[Path, ...]]:
     shards = _readable(data)
     if not shards or len({_format(path) for path in shards}) > 1 or _format(shards[0]) in TEXT_FORMATS:
         raise UserError(
-            f"{data}: expected train.csv, .tsv, .jsonl or .parquet (and dev, test), or Parquet or Arrow files alone; "
-            f"found {listed(sorted(path.name for path in data.iterdir()))}. Name the file itself with --data."
+            f"{data}: expected a file named train (and dev, test) with a suffix of {listed(FORMATS)}, or Parquet or "
+            f"Arrow files alone; found {listed(sorted(path.name for path in data.iterdir()))}. Name the file itself "
+            "with --data."
         )
     return {"train": shards}
 

@@ -87,3 +87,11 @@ def widest(kinds: Iterable[pa.DataType]) -> pa.DataType:
         return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
     except (pa.ArrowTypeError, pa.ArrowInvalid):
         return MIXED
+
+
+def holds_integers(kind: pa.DataType, values: Iterable[object]) -> bool:
+    """Whether a type that files of one part share keeps those of the values that are integers as they are."""
+    if not pa.types.is_floating(kind) and kind != pa.int64():  # which unsigned ones widen to
+        return True
+    most = _EXACT if pa.types.is_floating(kind) else 2**63 - 1
+    return all(abs(value) <= most for value in values if isinstance(value, int))

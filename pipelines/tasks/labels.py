@@ -20,10 +20,10 @@ PERHAPS_CLASSES = frozenset({"na", "none"})
 """What programs write for a missing label, lower-cased; the second also name classes where others do not count."""
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
-_WHOLE = re.compile(r"(0|-?[1-9][0-9]*|-0)\.0*")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _LIST = re.compile(r"""\[([-\d\s.,]*|\s*["'].*)\]|[({]\s*["'].*[)}]""", re.DOTALL)
-_NUMBERED = re.compile(r"([+-]?[0-9]+).*|.*?([0-9]+)", re.DOTALL)
+_NUMBERED = re.compile(r"[+-]?([0-9]+).*|.*?([0-9]+)", re.DOTALL)
+_MOST_DIGITS = 400  # before or after the point; the greatest float64 has 309
 _GREATEST_FLOAT32 = 3.4028234663852886e38
 _LISTED = "expected one label a row: several of them, or one for each token, are not supported"
 
@@ -31,29 +31,38 @@ _LISTED = "expected one label a row: several of them, or one for each token, are
 class LabelReader:
     """Turns a label as it stands in the input into what the batches hold.
 
-    A class may be written as its name. Where the order of the names is known and no name says another number, it may
-    also be written as its position ("1" or 1); of two truth values, as 0 or 1.
+    A class may be written as its name. Where the order of the names is known and they do not number the classes
+    otherwise, it may also be written as its position ("1" or 1); of two truth values, as 0 or 1.
 
     Args:
         label: The task's label; not of the kind "none".
         may_lack: Whether a row may have no label (test parts): it gets -1.
         stored_names: Names of the classes that the file stores as numbers (a `datasets` ClassLabel).
         ordered: Whether the order of the names was told, and not found by sorting them.
+        can_name: Whether the user may name other classes with --label-names.
     """
 
     def __init__(
-        self, label: Label, may_lack: bool = False, stored_names: tuple[str, ...] = (), ordered: bool = True
+        self,
+        label: Label,
+        may_lack: bool = False,
+        stored_names: tuple[str, ...] = (),
+        ordered: bool = True,
+        can_name: bool = False,
     ) -> None:
         self._label = label
         self._may_lack = may_lack
         self._stored_names = stored_names
+        self._ordered = ordered
+        self._can_name = can_name
         self._index = {plain_name(name): index for index, name in enumerate(label.names)}
         self._index |= {name: index for index, name in enumerate(label.names)}
         truths = [name.lower() for name in label.names]
         if sorted(truths) == ["false", "true"]:
             no, yes = truths.index("false"), truths.index("true")
-            self._index |= {"false": no, "true": yes, "0": no, "1": yes}
-        elif ordered and not any(map(_contradicts, label.names, range(len(label.names)))):
+            for spelled in (str.lower, str.title, str.upper):
+                self._index |= {spelled("false"): no, spelled("true"): yes, "0": no, "1": yes}
+        elif ordered and not _numbered_otherwise(label.names):
             self._index |= {str(index): index for index in range(len(label.names))}
 
     def __call__(self, value: object) -> int | float:
@@ -62,8 +71,7 @@ class LabelReader:
         Raises:
             RowError: If it is missing, an unknown class, no number or out of range.
         """
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", "replace")
+        value = _decoded(value, self._label.column)
         if self._may_lack and (value is None or self._is_mark(value)):
             return UNLABELLED
         return self._class(value) if self._label.kind == "class" else self._score(value)
@@ -80,11 +88,20 @@ class LabelReader:
         name = class_name(value, self._label.column)
         index = self._index.get(name)
         if index is None:
-            found = shown(name) if name else "an empty field"
-            if name.lower() in MISSING or name == "-1":
-                found += " (a missing label; --label-names makes it a class)"
+            found = f"{shown(name)}{self._hint(name)}" if name else "an empty field"
             raise RowError(self._label.column, f"expected a label ({listed(self._index)}), found {found}")
         return index
+
+    def _hint(self, name: str) -> str:
+        """What to do about a label that is no class, where that is known."""
+        if name.lower() in MISSING or _is_negative(name):
+            return " (a missing label; --label-names makes it a class)" if self._can_name else " (a missing label)"
+        names = self._label.names
+        if not self._can_name or all(map(_NUMBER.fullmatch, names)) or name not in map(str, range(len(names))):
+            return ""
+        if self._ordered:
+            return " (a position, which the names seem to number otherwise; give --label-names without their numbers)"
+        return " (a position; give --label-names in the order of the numbers)"
 
     def _score(self, value: object) -> float:
         score = _number(value)
@@ -110,17 +127,13 @@ def class_name(value: object, column: str | None) -> str:
     """A label as the name of its class, the same in every format: 1, 1.0, "1.0" and " 1 " are "1", True is "true".
 
     Raises:
-        RowError: If it is null, or neither text nor a number nor a truth value.
+        RowError: If it is null, no UTF-8, or neither text nor a number nor a truth value.
     """
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
+    value = _decoded(value, column)
     if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float | Decimal) and value == value:  # NaN is not equal to itself
-        whole = abs(float(value)) <= _GREATEST_FLOAT32 and value == int(value)
-        value = str(int(value)) if whole else str(value)
+        return str(value).lower()
+    if isinstance(value, int | float | Decimal) and value == value:  # NaN is not equal to itself
+        value = str(value)
     if isinstance(value, list | dict) or (isinstance(value, str) and _LIST.fullmatch(value)):
         raise RowError(column, f"{_LISTED}; found {shown(value)}")
     if isinstance(value, str):
@@ -128,21 +141,38 @@ def class_name(value: object, column: str | None) -> str:
     raise RowError(column, f"expected a label, found {'none' if value is None else shown(value)}")
 
 
+def _decoded(value: object, column: str | None) -> object:
+    try:
+        return value.decode("utf-8") if isinstance(value, bytes) else value
+    except UnicodeDecodeError as error:
+        raise RowError(column, f"expected UTF-8, found byte 0x{error.object[error.start]:02x}") from error
+
+
 def plain_name(text: str) -> str:
-    """The text of a label without blanks around it; "1.0" as "1"."""
-    whole = _WHOLE.fullmatch(text.strip())
-    return whole[1].replace("-0", "0") if whole else text.strip()
+    """The text of a label without blanks around it; "1.0" and "1e0" as "1", "2.50" as "2.5", but "01" as it is."""
+    text = text.strip()
+    if not _is_fractional(text) or abs((number := Decimal(text)).adjusted()) > _MOST_DIGITS:
+        return text
+    digits = f"{number:f}"
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return "0" if number == 0 else digits
 
 
-def _contradicts(name: str, position: int) -> bool:
-    """Whether a name says another number than its position does: "1 star" and "class_1" are no position 0."""
-    if _NUMBER.fullmatch(name.strip()):
-        return name.strip() != str(position)
-    number = _NUMBERED.fullmatch(name.strip())
-    return number is not None and int(number[1] or number[2]) != position
+def _numbered_otherwise(names: tuple[str, ...]) -> bool:
+    """Whether names number the classes in another way than their positions do, as "class_1, class_2" or "-1, 0, 1".
+
+    Numbers inside several names count only if they follow each other: those of "covid19, flu" or "G20, G7" do not.
+    """
+    plain = list(enumerate(name.strip() for name in names))
+    if any(_NUMBER.fullmatch(name) and name != str(place) for place, name in plain):
+        return True
+    numbers = {place: int(match[1] or match[2]) for place, name in plain if (match := _NUMBERED.fullmatch(name))}
+    every = sorted(numbers.values())
+    follow = len(every) > 1 and every == list(range(every[0], every[0] + len(every)))
+    return follow and any(number != place for place, number in numbers.items())
 
 
-def discover_classes(column: str, values: Iterable[object], sure: bool) -> tuple[Label | None, str]:
+def discover_classes(column: str, values: Iterable[object], sure: bool) -> tuple[Label | None, tuple[str, ...]]:
     """The classes of a column: integers ascending, otherwise names in code-point order.
 
     Args:
@@ -151,7 +181,7 @@ def discover_classes(column: str, values: Iterable[object], sure: bool) -> tuple
         sure: Whether the user said that it holds classes; otherwise fractional numbers are refused.
 
     Returns:
-        The label, None if there is none in any row; and what to say of labels with blanks around them, or nothing.
+        The label, None if there is none in any row; and what to say of how the labels are read.
 
     Raises:
         UserError: If there are too many, all are lists, or it is unclear whether they are scores.
@@ -159,9 +189,10 @@ def discover_classes(column: str, values: Iterable[object], sure: bool) -> tuple
     names: set[str] = set()
     has_floats, pointed, trimmed, several = False, "", "", ""
     for value in values:
-        if isinstance(value, float | Decimal):
+        if isinstance(value, float | Decimal) and value == value:
             has_floats, pointed = True, pointed or str(value)
         try:
+            value = _decoded(value, column)
             names.add(class_name(value, column))
         except RowError as error:
             several = several or (str(error) if _LISTED in str(error) else "")
@@ -174,22 +205,29 @@ def discover_classes(column: str, values: Iterable[object], sure: bool) -> tuple
                 f"label column {column!r}: expected classes, found more than {MAX_CLASSES:,} distinct values, "
                 f"such as {shown(min(names))}. For numbers pass --label-type score."
             )
-    names = _without_marks(names)
+    names, marks = _without_marks(_one_spelling(names))
     if not names and several:
         raise UserError(f"label column {column!r}: {several}. Name another with --label.")
-    if not names and not has_floats:
-        return None, ""
+    if not names:
+        return None, ()
     if not sure and (has_floats or (pointed and all(map(_NUMBER.fullmatch, names)))):
         raise UserError(
             f"label column {column!r}: expected integers or names, found numbers such as {shown(pointed)}. "
             "Pass --label-type score or --label-type class."
         )
-    note = f"label column {column!r}: blanks around labels are left out, such as those of {shown(trimmed)}"
-    return Label(column, "class", in_order(names)), note if trimmed else ""
+    said = [f"blanks around labels are left out, such as those of {shown(trimmed)}"] if trimmed else []
+    said += [f"read as a class, though it often stands for a missing label: {mark}" for mark in sorted(marks)]
+    return Label(column, "class", in_order(names)), tuple(f"label column {column!r}: {note}" for note in said)
 
 
-def _without_marks(names: set[str]) -> set[str]:
-    """The names without those that stand for a missing label.
+def _one_spelling(names: set[str]) -> set[str]:
+    """The names; truth values in lower case where they are spelled in several ways, such as `true` and `True`."""
+    lower = {name.lower() for name in names}
+    return lower if lower - MISSING - {""} == {"false", "true"} and len(names) > len(lower) else names
+
+
+def _without_marks(names: set[str]) -> tuple[set[str], set[str]]:
+    """The names without those that stand for a missing label; and those that do elsewhere, but are classes here.
 
     `none` and `NA` do name classes of text; a hyphen where `+` is another one; the only negative number, or a hyphen,
     where otherwise a single class would be left.
@@ -197,9 +235,13 @@ def _without_marks(names: set[str]) -> set[str]:
     named = {name for name in names if name and (name == "-" or name.lower() not in MISSING)}
     if not all(_INTEGER.fullmatch(name) for name in named - {"-"}):
         named = {name for name in names if name and (name == "-" or name.lower() not in MISSING - PERHAPS_CLASSES)}
-    negative = {name for name in named if name.startswith("-") and _INTEGER.fullmatch(name)}
+    negative = set(filter(_is_negative, named))
     marks = (negative if len(negative) == 1 else set()) | ({"-"} & named if "+" not in named else set())
-    return named - marks if len(named - marks) > 1 else named
+    return (named - marks, set()) if len(named - marks) > 1 else (named, marks)
+
+
+def _is_negative(name: str) -> bool:
+    return name.startswith("-") and _INTEGER.fullmatch(name) is not None
 
 
 def in_order(names: set[str]) -> tuple[str, ...]:

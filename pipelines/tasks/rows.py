@@ -33,7 +33,6 @@ class RowSource:
         records: Starts reading at the first row.
         rows: Always None: they are known only after reading.
         may_lack: Whether other files of the part may have more columns; rows of this one hold null there.
-        note: What to say of how it is read; empty where there is nothing.
     """
 
     path: Path
@@ -42,7 +41,6 @@ class RowSource:
     records: Callable[[], Iterator[Record | Fault]]
     rows: int | None = None
     may_lack: bool = False
-    note: str = ""
 
     @property
     def place(self) -> str:

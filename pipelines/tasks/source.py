@@ -137,8 +137,12 @@ class Source(Protocol):
 
 
 def json_text(value: object) -> str | None:
-    """A value of a column that holds several types, as JSON; null stays null."""
-    return None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    """A value of a column that holds several types, as JSON, of bytes their text; null stays null."""
+    return None if value is None else json.dumps(value, ensure_ascii=False, default=_text)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def file_digest(path: Path) -> tuple[int, str]:

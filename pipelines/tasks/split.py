@@ -56,9 +56,7 @@ class Split:
     def notes(self) -> tuple[str, ...]:
         """What to say of how its files are read."""
         mixed = [column.name for column in self.plan.columns if column.role is Role.JSON]
-        said = f"kept as JSON text, for their values are of several types: columns {listed(mixed)}" if mixed else ""
-        notes = (said, *(getattr(source, "note", "") for source in self.sources))
-        return tuple(note for note in notes if note)
+        return (f"kept as JSON text, for their values are of several types: columns {listed(mixed)}",) if mixed else ()
 
     @property
     def file_rows(self) -> dict[str, int | None]:
@@ -135,7 +133,7 @@ class OpenTask:
         expected: What a part would be stored as, for messages.
         place: Where the parts were looked for.
         revision: The hub's commit that is read, or, where that is not known, as asked for; None for local files.
-        label_note: What to say of the labels that classes were found in; empty where there is nothing.
+        read_notes: What to say of how its files and the labels that classes were found in are read.
     """
 
     task: Task
@@ -143,7 +141,7 @@ class OpenTask:
     expected: Callable[[str], str]
     place: str
     revision: str | None = None
-    label_note: str = ""
+    read_notes: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
         """What to say of how the train part is read.
@@ -152,7 +150,7 @@ class OpenTask:
             UserError: If its file cannot be read or lacks columns.
         """
         read = self.split("train").notes if "train" in self.parts else ()
-        return (self.label_note, *read) if self.label_note else read
+        return (*self.read_notes, *read)
 
     def split(self, name: str) -> Split:
         """Opens a part: "train", "validation", ….

@@ -1,106 +1,90 @@
-"""Whether a tab-separated file quotes its fields as CSV writers do, such as pandas' `to_csv`, or not at all.
+"""Whether the tab-separated files of a task quote their fields as CSV writers do, such as pandas' `to_csv`.
 
-Such a writer wraps a field with a tab, a line end or a quotation mark inside, and doubles the marks; so a field in
-quotation marks with none inside proves nothing, unless the header's is wrapped, too. A mark that opens a field and is
-closed nowhere, or in a later row, is text of a file without quoting.
+They have one writer, so they are all read alike. A row in which both readings find the same fields, none with marks
+doubled inside, says nothing: `"hello"` may be text in quotation marks or a field that some writers wrap.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+import csv
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
-from pipelines.errors import UserError
-from pipelines.tasks.csv_reader import csv_source, split_rows
-from pipelines.tasks.lines import Fault, physical_lines
+from pipelines.tasks.lines import MAX_LINE, physical_lines
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from pipelines.tasks.lines import Record
-    from pipelines.tasks.rows import RowSource
-
-_OPENED = re.compile(rb'(?:^|\t)"')
 
 
 @dataclass
-class _Lines:
-    """Rows of one kind: the line of the first, and their number."""
+class _Votes:
+    """Rows of a file that only quoting explains, rows that it cannot explain, and fields in quotation marks."""
 
-    first: int = 0
-    number: int = 0
-
-    def add(self, line: int) -> None:
-        self.first = self.first or line
-        self.number += 1
+    quoted: int = 0
+    plain: int = 0
+    wrapped: int = 0
 
 
-def quoted_source(path: Path, name: str) -> RowSource | None:
-    """A TSV file that quotes its fields; None where it does not.
+def find_quoting(paths: Iterable[Path]) -> tuple[bool, str]:
+    """Whether the .tsv files of a task are read as CSV with tabs, and what to say of it.
 
     Args:
-        path: The file.
-        name: Its name inside the data folder.
+        paths: The files.
 
     Raises:
-        UserError: If it cannot be read, or rows of either kind are in it.
+        UserError: If one cannot be read.
     """
-    try:
-        state = path.stat()
-    except OSError as error:
-        raise UserError(f"{path}: expected a readable file; {error.strerror or error}.") from error
-    if not _is_quoted(path, state.st_size, state.st_mtime_ns):
-        return None
-    note = f"{name}: read with the quoting of CSV, for it has fields in quotation marks with the marks inside doubled"
-    return replace(csv_source(path, name, "\t"), note=note)
+    states = [(path, path.stat()) for path in paths]
+    votes = [_votes(path, state.st_size, state.st_mtime_ns) for path, state in states]
+    quoted, wrapped = sum(one.quoted for one in votes), sum(one.wrapped for one in votes)
+    if quoted and quoted >= sum(one.plain for one in votes):
+        return True, f".tsv files: read with the quoting of CSV, as {counted(quoted, 'row')} of them must be"
+    kept = f".tsv files: {counted(wrapped, 'field')} in quotation marks kept with them"
+    return False, f"{kept}; if the marks are quoting, write the files as .csv" if wrapped else ""
 
 
 @lru_cache(maxsize=64)  # a task is opened several times in one command
-def _is_quoted(path: Path, _size: int, _changed: int) -> bool:
-    if not any(_OPENED.search(data) for _, data in physical_lines(path)):
-        return False
-    quoted, plain = _Lines(), _Lines()
-    header: list[str] = []
-    for row, lines in _rows_and_lines(path):
-        header = header or lines[0]
-        said = _said(row, lines, header)
-        if said is not None:
-            (quoted if said else plain).add(row.line if isinstance(row, Fault) else row[0])
-    if quoted.number and plain.number and quoted.number >= plain.number:
-        raise UserError(
-            f"{path}: expected all fields quoted as CSV writers do, or none, found line {quoted.first} with quotation "
-            f"marks doubled inside others, and line {plain.first} with one that is not closed. Correct the row, or "
-            "write the file again as .csv."
-        )
-    return bool(quoted.number) and not plain.number
+def _votes(path: Path, _size: int, _changed: int) -> _Votes:
+    votes, width = _Votes(), 0
+    for number, (values, lines) in enumerate(_rows(path)):
+        width = width or len(values or lines[0])
+        fields = [field for line in lines for field in line if field.startswith('"')]
+        wrapped = sum(len(field) > 1 and field.endswith('"') for field in fields)
+        votes.wrapped += wrapped
+        if not fields:
+            continue
+        if values is None:
+            votes.plain += 1
+        elif [len(line) for line in lines] == [len(values)]:
+            is_header = number == 0 and wrapped == width
+            votes.quoted += is_header or any('"' in value for value in values if value not in lines[0])
+        elif len(values) == width and (width == 1 or any(len(line) != width for line in lines)):
+            votes.quoted += 1
+        else:
+            votes.plain += 1
+    return votes
 
 
-def _rows_and_lines(path: Path) -> Iterator[tuple[Record | Fault, list[list[str]]]]:
-    """The rows of a file as CSV, each with the fields of its lines as they stand between tabs."""
-    lines = physical_lines(path)
-    for row, following in pairwise(chain(split_rows(path, "\t"), [None])):
-        if row is None:
+def _rows(path: Path) -> Iterator[tuple[list[str] | None, list[list[str]]]]:
+    """Each row as CSV, None where it is none, and the fields of its lines as they stand between tabs."""
+    taken: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for _, data in physical_lines(path):
+            taken.append(data.decode("utf-8", "replace"))
+            yield taken[-1]
+
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
+    reader = csv.reader(lines(), delimiter="\t", strict=True)
+    while True:
+        taken.clear()
+        try:
+            values = next(reader, None)
+        except csv.Error:
+            values = None
+        if not taken:
             return
-        start, stop = (None if at is None else at.line if isinstance(at, Fault) else at[0] for at in (row, following))
-        count = None if stop is None or start is None else stop - start
-        taken = [next(lines)[1] for _ in range(count)] if count is not None else [data for _, data in lines]
-        yield row, [data.decode("utf-8", "replace").rstrip("\r\n").split("\t") for data in taken]
-
-
-def _said(row: Record | Fault, lines: list[list[str]], header: list[str]) -> bool | None:
-    """Whether a row speaks for quoting (True) or against it (False); None where it says nothing."""
-    width = len(header)
-    opened = [(column, field) for line in lines for column, field in enumerate(line) if field.startswith('"')]
-    if not opened or any("\ufffd" in field for _, field in opened):
-        return None
-    if isinstance(row, Fault):
-        return False
-    values = [str(value) for value in row[2]]
-    if len(lines) > 1 or len(lines[0]) != width:
-        return len(values) == width and any(len(line) != width for line in lines)
-    named = any(column < width and header[column].startswith('"') for column, _ in opened)
-    return True if named or any('"' in value for value in values if value not in lines[0]) else None
+        yield values, [line.rstrip("\r\n").split("\t") for line in taken]

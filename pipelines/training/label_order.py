@@ -80,7 +80,12 @@ def refuse_unordered(found: FoundModel, config: PreTrainedConfig, data: TaskData
     names = data.task.label.names
     if data.task.name != "custom" or not names or data.names_given or not is_unnamed(config):
         return
-    if names == NATURAL or set(names) == set(label_names(config)) or _are_integers(names) or _are_stored(data):
+    if (
+        tuple(name.lower() for name in names) == NATURAL
+        or set(names) == set(label_names(config))
+        or _are_integers(names)
+        or _are_stored(data)
+    ):
         return
     raise UserError(
         f"{found.what} {found.name}: expected names of its labels, to map them to {listed(names)}; found "

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipelines.errors import UserError
 from pipelines.tasks.columnar import decoded_array, python_values
-from pipelines.tasks.labels import MISSING, class_name
+from pipelines.tasks.labels import MISSING, class_name, plain_name
 from pipelines.tasks.parquet_reader import stored_class_names
 from pipelines.tasks.task import UNLABELLED, RowError, listed, shown
 
@@ -71,7 +71,7 @@ def _are_numbers(names: list[str]) -> bool:
 def _known(label: Label) -> set[str]:
     """What names a class, its number, or nothing; of two classes the truth values, too. In lower case."""
     truths = ("false", "true") if len(label.names) == 2 else ()
-    names = [name.lower() for name in label.names]
+    names = [plain_name(name).lower() for name in label.names]
     return {"", *names, *truths, *map(str, range(UNLABELLED, len(names)))}
 
 

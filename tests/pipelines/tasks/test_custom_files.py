@@ -68,7 +68,7 @@ def test_nothing_usable(tmp_path):
         custom_files(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"found the suffix '\.xlsx'"):
         custom_files(write(tmp_path / "r.xlsx", "x"))
-    with pytest.raises(UserError, match=r"expected train\.csv"):
+    with pytest.raises(UserError, match=r"expected a file named train .* of \.csv, .*\.feather, or"):
         custom_files(tmp_path)
 
 

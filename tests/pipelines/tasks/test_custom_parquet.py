@@ -77,11 +77,37 @@ def test_a_folder_of_parquet_alone_is_the_train_part(tmp_path):
     assert [row["t"] for row in custom_rows(tmp_path, "t")[0]] == ["a", "b"]
 
 
-def test_shards_must_agree(tmp_path):
+def test_shards_must_have_the_same_columns(tmp_path):
     pq.write_table(pa.table({"t": ["a"], "n": [1]}), tmp_path / "train-0.parquet")
-    pq.write_table(pa.table({"t": ["b"], "n": ["1"]}), tmp_path / "train-1.parquet")
-    with pytest.raises(UserError, match=r"train-1\.parquet: expected the columns of .*n int64.*found .*n string"):
+    pq.write_table(pa.table({"t": ["b"], "m": [1]}), tmp_path / "train-1.parquet")
+    with pytest.raises(UserError, match=r"train-1\.parquet: expected the columns of .*\(t, n\), found t, m"):
         custom_rows(tmp_path, "t")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "texts"),
+    [
+        (pa.array([True]), pa.array([1]), ["true", "1"]),
+        (pa.array([1]), pa.array(["1"]), ["1", '"1"']),
+        (pa.array([b"\xff"]), pa.array([None, 1])[1:], ['"\\\\xff"', "1"]),
+        (pa.array([1], pa.timestamp("ns")), pa.array([1], pa.timestamp("ns", "UTC")),
+         ['"1970-01-01 00:00:00.000000001"', '"1970-01-01 00:00:00.000000001Z"']),
+        (pa.array([2**60]), pa.array([0.5]), [str(2**60), "0.5"]),
+        (pa.array([2**63], pa.uint64()), pa.array([-1]), [str(2**63), "-1"]),
+    ],
+)  # fmt: skip
+def test_columns_of_shards_that_no_type_holds_are_json_text(tmp_path, first, second, texts):
+    pq.write_table(pa.table({"t": ["a"], "n": first}), tmp_path / "train-0.parquet")
+    pq.write_table(pa.table({"t": ["b"], "n": second}), tmp_path / "train-1.parquet")
+    assert [row["n"] for row in custom_rows(tmp_path, "t")[0]] == texts
+    notes = open_task("custom", tmp_path, CustomOptions(("t",))).notes()
+    assert notes == ("kept as JSON text, for their values are of several types: columns n",)
+
+
+def test_columns_of_json_lines_that_no_type_holds_are_json_text(tmp_path):
+    write(tmp_path / "train-0.jsonl", f'{{"t": "a", "n": {2**60}}}\n')
+    write(tmp_path / "train-1.jsonl", '{"t": "a", "n": 0.5}\n')
+    assert [row["n"] for row in custom_rows(tmp_path, "t")[0]] == [str(2**60), "0.5"]
 
 
 @pytest.mark.parametrize(
@@ -109,15 +135,16 @@ def test_types_of_shards_widen(tmp_path, first, second, kind):
     assert [row["n"] for row in rows] == both
 
 
-def test_a_number_too_great_to_widen_is_named(tmp_path):
-    pq.write_table(pa.table({"t": ["a"], "n": [2**60]}), tmp_path / "train-0.parquet")
-    pq.write_table(pa.table({"t": ["b"], "n": [0.5]}), tmp_path / "train-1.parquet")
-    with pytest.raises(UserError, match=r"train-0\.parquet, column 'n': expected values that double holds"):
-        custom_rows(tmp_path, "t")
-    write(tmp_path / "lines" / "train-0.jsonl", f'{{"t": "a", "n": {2**60}}}\n')
-    write(tmp_path / "lines" / "train-1.jsonl", '{"t": "a", "n": 0.5}\n')
-    with pytest.raises(UserError, match=r"train-0\.jsonl, column 'n': expected values that double holds"):
-        custom_rows(tmp_path / "lines", "t")
+@pytest.mark.parametrize("view", [lambda array: array, lambda array: array.view(pa.string())])
+def test_labels_that_are_no_utf8_are_bad_rows(tmp_path, view):
+    labels = view(pa.array([b"caf\xe9", b"caf\xe8", b"caf", b"bar"], pa.binary()))
+    pq.write_table(pa.table({"t": ["a", "b", "c", "d"], "y": labels}), tmp_path / "r.parquet")
+    assert open_task("custom", tmp_path / "r.parquet", CustomOptions(("t",), "y")).task.label.names == ("bar", "caf")
+    rows, bad = custom_rows(tmp_path / "r.parquet", "t", label="y")
+    assert [row["y"] for row in rows] == [1, 0]
+    assert [(row.row, row.column, row.error) for row in bad] == [
+        (0, "y", "expected UTF-8, found byte 0xe9"), (1, "y", "expected UTF-8, found byte 0xe8"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.large_string()])

@@ -260,3 +260,9 @@ def test_any_text_comes_back_identical(tmp_path_factory, rows):
     found, bad = glue_rows("sst2", folder)
     assert [(row["sentence"], row["label"]) for row in found] == rows
     assert bad == []
+
+
+def test_a_missing_label_is_named_without_an_option_that_glue_has_not(tmp_path):
+    write(tmp_path / "train.tsv", "sentence\tlabel\na\t-1\nb\t1\n")
+    [bad] = glue_rows("sst2", tmp_path)[1]
+    assert bad.error.endswith("found '-1' (a missing label)")

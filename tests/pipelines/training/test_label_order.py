@@ -169,7 +169,7 @@ def test_a_run_judges_a_teacher_that_was_given_once(parts, support, shifted, tmp
     assert "teacher on validation" not in done(*command).err
 
 
-@pytest.mark.parametrize("names", [("1", "2", "3"), ("-1", "0", "1")])
+@pytest.mark.parametrize("names", [("1", "2", "3"), ("-2", "-1", "0")])
 def test_integers_have_an_order(parts, support, tmp_path, names):
     """Nobody numbers stars from 1 to 3 in another way."""
     data = tmp_path / "data"
@@ -214,6 +214,7 @@ def test_a_class_that_dev_lacks(parts, support, tmp_path):
         (("no", "yes"), False, True),
         (("no", "yes"), True, False),
         (("false", "true"), False, False),
+        (("False", "True"), False, False),
         (("LABEL_0", "LABEL_1"), False, False),
         (("2", "10"), False, False),
         (("01", "1"), False, True),
