@@ -10,11 +10,23 @@ from unicodedata import category
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002ceaf\U0002f800-\U0002fa1f"
 PLANES = 0x20000  # above it there are ideographs and no punctuation or digit
 _CJK_WORD = re.compile(f"[{CJK}]")
+_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def is_cjk(word: str) -> bool:
     """Whether a word is a CJK character, with what marks it may carry."""
     return _CJK_WORD.match(word) is not None
+
+
+@cache
+def is_invisible(character: str) -> bool:
+    """Whether BERT's tokenizer reads as if a character were not there: format, control, private use, unassigned.
+
+    Variation selectors count as well: a cased tokenizer keeps them, but nobody sees them.
+    """
+    if character in "\t\n\r":
+        return False
+    return category(character)[0] == "C" or character == "\ufffd" or _SELECTOR.match(character) is not None
 
 
 @cache

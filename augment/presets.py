@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Any
 from unicodedata import category
 
+from augment.characters import is_invisible
 from augment.errors import AugmentError
 
 CONTEXTS = ("original", "running")
@@ -149,7 +150,7 @@ def check_protected(entries: tuple[str, ...]) -> None:
         _require(isinstance(entry, str) and bool(entry.strip()), "protect", "words", repr(entry))
         if is_regex(entry):
             _check_regex(entry)
-        elif all(category(character)[0] in "CMZ" for character in entry):
+        elif all(category(character)[0] in "CMZ" or is_invisible(character) for character in entry):
             raise AugmentError(f"protect: expected words, found none in {entry!r}; leave it out")
 
 

@@ -6,8 +6,9 @@ import re
 from bisect import bisect_left, bisect_right
 from functools import cache
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
-from augment.characters import CJK, punctuation
+from augment.characters import CJK, is_invisible, punctuation
 from augment.presets import is_regex
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ class Protected:
 
     Args:
         entries: words or phrases, compared without case, or `/regular expressions/`, searched in the whole text. A
-            phrase is what BERT makes several words of: `don't` and `New York` as well.
+            phrase is what BERT makes several words of: `don't` and `New York` as well. Invisible characters, the form
+            of the apostrophe and that of accents (composed or not) make no difference to words and phrases.
     """
 
     def __init__(self, entries: Sequence[str]) -> None:
@@ -77,7 +79,14 @@ def overlapped(starts: Sequence[int], ends: Sequence[int], start: int, end: int)
 
 def _words(text: str) -> list[tuple[int, int, str]]:
     """Words as BERT splits them, without case: start, end, spelling."""
-    return [(word.start(), word.end(), word[0].casefold()) for word in _pattern().finditer(text)]
+    places: Sequence[int] = range(len(text))
+    if not text.isprintable() or not text.isascii():  # else there is nothing invisible
+        places = [place for place, character in enumerate(text) if not is_invisible(character)]
+    seen = "".join([text[place] for place in places]) if len(places) < len(text) else text
+    return [
+        (places[word.start()], places[word.end() - 1] + 1, normalize("NFC", word[0].casefold()))
+        for word in _pattern().finditer(seen.replace("’", "'"))
+    ]
 
 
 @cache

@@ -13,6 +13,12 @@ from tests.augment.helpers import TEXTS, tiny_finder, tiny_lm, tiny_vectors
 from tests.oracles.plain_words import protected_spans
 
 SPLITTER = tiny_lm().splitter
+INVISIBLE = [
+    text.replace(" ", between).replace("oo", f"o{mark}o").replace("'", "\u2019")
+    for text in ("the film is very good", "don't, good movies: the films.")
+    for mark in ("\u200b", "\u00ad", "\ufeff", "\u200f", "\x1c", "\x85", "\ufffd", "\ue000", "\U000e0001")
+    for between in (f" {mark}", f"{mark} ", f"{mark} {mark}", f" {mark} ")
+]
 
 
 def kept(text, *protect):
@@ -40,6 +46,19 @@ def kept(text, *protect):
         ("中文 film", ("中文",), "中 文"),
         ("café", ("CAFÉ",), "café"),
         ("cafe\u0301s cafe\u0301", ("cafe\u0301",), "cafe\u0301"),
+        ("cafe\u0301 CAF\u00c9 cafe", ("caf\u00e9",), "cafe\u0301 CAF\u00c9"),
+        ("cafe\u0301 CAF\u00c9 cafe", ("cafe\u0301",), "cafe\u0301 CAF\u00c9"),
+        ("I don\u2019t, don't", ("don't",), "don \u2019 t don ' t"),
+        ("I don\u2019t, don't", ("don\u2019t",), "don \u2019 t don ' t"),
+        ("not\u200b good", ("not",), "not"),
+        ("not\u00ad not", ("not",), "not not"),
+        ("\ufeffnot \u200enot\u200f", ("not",), "not not"),
+        ("no\u200bt \x00no\x1bt\x85 \ufffdnot\x0b", ("not",), "no\u200bt no\x1bt not"),
+        ("\u203c\ufe0fnot so", ("not so",), "not so"),
+        ("New\u200b York, New \u200bYork, New \u200b York", ("new york",), "New York New York New York"),
+        ("do\u00adn\u2019t", ("don't",), "do\u00adn \u2019 t"),
+        ("not nots", ("n\u200bot",), "not"),
+        ("a\tb \n c\rd", ("a b c d",), "a b c d"),
         ("ask help@example.org, not me", (r"/\S+@\S+/",), "help @ example . org ,"),
         ("see TCK-4711 and TCK 4711", (r"/TCK-\d+/",), "TCK - 4711"),
         ("from 9 to five o'clock", (r"/\d to \w+/",), "9 to five"),
@@ -61,9 +80,9 @@ def test_a_word_is_overlapped_by_one_character(span, words):  # fmt: skip
     assert list(overlapped([0, 4, 7], [3, 6, 9], *span)) == words
 
 
-@pytest.mark.parametrize("entries", [("the film", "/l[^ ]* /", "don't"), ("good", "/a.*b/", "movies")])
+@pytest.mark.parametrize("entries", [("the film", "/l[^ ]* /", "don't"), ("good", "/a.*b/", "movies"), ("is very",)])
 def test_by_the_plain_rule(entries):
-    for text in TEXTS:
+    for text in (*TEXTS, *INVISIBLE):
         spans = protected_spans(text, entries)
         (worded,) = SPLITTER.split([text])
         expected = [
@@ -96,7 +115,7 @@ def test_the_finder_counts_what_it_keeps(context):
     assert found.counts["eligible_words"] == 3
 
 
-@pytest.mark.parametrize("entry", ["\u200b", "\0", "\u0301", "", "  ", 3, "/(/"])
+@pytest.mark.parametrize("entry", ["\u200b", "\ufffd", "\ufe0f", "\0", "\u0301", "", "  ", 3, "/(/"])
 def test_an_entry_without_words_is_refused(entry):
     with pytest.raises(AugmentError, match="protect: "):
         CandidateSettings(protect=(entry,))

@@ -197,14 +197,19 @@ def _kept_of_run(run: list[tuple[int, str]]) -> list[tuple[int, int]]:
 def protected_spans(text: str, entries: tuple[str, ...]) -> list[tuple[int, int]]:
     """Spans that entries of `protect` find: phrases word by word without case, expressions in the whole text."""
     spans = []
-    words = [(start, end, text[start:end].casefold()) for start, end, _ in basic_words(text)]
+    words = [(start, end, _as_seen(text[start:end])) for start, end, _ in basic_words(text)]
     for entry in entries:
         if len(entry) > 2 and entry[0] == entry[-1] == "/":
             spans += [match.span() for match in re.finditer(entry[1:-1], text)]
             continue
-        wanted = [entry[start:end].casefold() for start, end, _ in basic_words(entry)]
+        wanted = [_as_seen(entry[start:end]) for start, end, _ in basic_words(entry)]
         for place in range(len(words)):
             found = words[place : place + len(wanted)]
             if [spelling for _, _, spelling in found] == wanted:
                 spans.append((found[0][0], found[-1][1]))
     return spans
+
+
+def _as_seen(word: str) -> str:
+    visible = [c for c in word if not unicodedata.category(c).startswith("C") and c != "\ufffd"]
+    return unicodedata.normalize("NFD", "".join(visible).casefold()).replace("\u2019", "'")
