@@ -16,6 +16,7 @@ from pipelines.tasks.columnar import decoded_array, is_text, plain_type
 from pipelines.tasks.lines import PACKED, split_name
 from pipelines.tasks.parquet_reader import open_parquet
 from pipelines.tasks.source import BATCH_BYTES, file_digest
+from pipelines.training.corpus_folder import first_names, list_folder
 from pipelines.training.corpus_lines import LineFile, row_pieces, without_marks
 from pipelines.training.general_request import TEXT_COLUMN
 from pipelines.wording import counted
@@ -28,7 +29,6 @@ JSON_SUFFIXES, PARQUET_SUFFIX = (".jsonl", ".ndjson", ".json"), ".parquet"
 TEXT_SUFFIXES = (".txt", ".text")
 KNOWN_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
 SAID_SUFFIXES = f"{', '.join(KNOWN_SUFFIXES)} (text also in {', '.join(PACKED)})"
-NAMED = 3  # of a folder's entries that are spoken of
 JSON_NAMES = {
     type(None): "null",
     bool: "a boolean",
@@ -101,7 +101,7 @@ class FileCorpus:
 
 
 def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
-    """A file, or the files of a folder and of those in it, in the order of their paths.
+    """A file, or the files of a folder and of those in it, linked ones too, in the order of their paths.
 
     Of a folder the files are read whose suffix is known; where there are none, those without a suffix that are text.
     Names with a leading dot or underscore are passed over.
@@ -117,15 +117,17 @@ def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
     """
     found, left_out = [place], ""
     if place.is_dir():
-        every = sorted(path for path in place.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(place)))
+        listing = list_folder(place)
+        every = listing.files
         found = [path for path in every if split_name(path)[1] in KNOWN_SUFFIXES]
         found = found or [path for path in every if not split_name(path)[1] and _begins_as_text(path)]
         if not found:
+            there = first_names(place, every + listing.unread) or "none"
             raise UserError(
                 f"--corpus {place}: expected files that end in {SAID_SUFFIXES}, or text without a suffix, found "
-                f"{_names(place, every) or 'none'}; name the file itself, or the folder that it lies in"
+                f"{there}; name the file itself, or the folder that it lies in"
             )
-        left_out = _left_out(place, sorted({*every}.difference(found)))
+        left_out = _left_out(place, sorted({*every}.difference(found)), listing.unread)
     empty = sum(path.stat().st_size for path in found) == 0
     if empty:
         raise UserError(f"--corpus {place}: expected text, found an empty file; give one sentence a line")
@@ -146,23 +148,17 @@ def has_rows(path: Path) -> bool:
     return _kind(path) in (*JSON_SUFFIXES, PARQUET_SUFFIX)
 
 
-def _left_out(place: Path, paths: list[Path]) -> str:
-    """What to say of what is not read in a folder."""
-    if not paths:
-        return ""
-    return (
-        f"left out of --corpus {place}: {counted(len(paths), 'file')} ({_names(place, paths)}), for of a folder only "
-        f"files are read that end in {SAID_SUFFIXES}, and where there are none, text without a suffix"
-    )
-
-
-def _names(place: Path, paths: list[Path]) -> str:
-    """The first of some files in a folder; nothing where there are none."""
-    return ", ".join([path.relative_to(place).as_posix() for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED))
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
+def _left_out(place: Path, others: list[Path], unread: list[Path]) -> str:
+    """What to say of what is not read in a folder: files of other kinds, and what cannot be read."""
+    said = []
+    if others:
+        said.append(
+            f"left out {counted(len(others), 'file')} ({first_names(place, others)}): only files that end in "
+            f"{SAID_SUFFIXES} are read or, if there are none, text without a suffix"
+        )
+    if unread:
+        said.append(f"cannot read {first_names(place, unread)}: a broken link, no file, or no permission")
+    return f"--corpus {place}: {'; '.join(said)}" if said else ""
 
 
 def _begins_as_text(path: Path) -> bool:

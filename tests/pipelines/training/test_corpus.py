@@ -60,7 +60,7 @@ def test_a_folder_is_its_files_in_order_and_no_document_spans_two(tmp_path):
     assert [file["name"] for file in corpus.inputs()] == ["a.txt", "b.txt", "c.jsonl"]
     shares = [piece.done for piece in corpus.pieces()]
     assert shares == sorted(shares)
-    assert corpus.left_out.startswith(f"left out of --corpus {tmp_path}: 1 file (notes.md), for of a folder only")
+    assert corpus.left_out.startswith(f"--corpus {tmp_path}: left out 1 file (notes.md): only files that end")
     for name in ("deeper/a.txt", "deeper/.b/c.txt", "b.d/LICENSE", ".git/e.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -68,8 +68,25 @@ def test_a_folder_is_its_files_in_order_and_no_document_spans_two(tmp_path):
     assert documents(tmp_path, "body") == [["one", "two"], ["three"], ["four"], ["deeper/a.txt"]]
     corpus = open_files(tmp_path, "body")
     assert [file["name"] for file in corpus.inputs()] == ["a.txt", "b.txt", "c.jsonl", "deeper/a.txt"]
-    assert ": 3 files (b.d/LICENSE, notes.md, z.csv)," in corpus.left_out
+    assert " 3 files (b.d/LICENSE, notes.md, z.csv):" in corpus.left_out
     assert open_files(tmp_path / "a.txt", "text").left_out == ""
+
+
+def test_linked_folders_are_read_once(tmp_path):
+    """Links to a part elsewhere, to its inside, to the corpus itself, to what lies in it anyway, and to nothing."""
+    place, elsewhere = tmp_path / "corpus", tmp_path / "elsewhere"
+    for name in ("corpus/m/own.txt", "elsewhere/deep/far.txt", "elsewhere/near.txt", "elsewhere/.b/no.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    for name, target in (("z", elsewhere), ("y", elsewhere / "deep"), ("a", place / "m"), ("m/up", place)):
+        (place / name).symlink_to(target)
+    (elsewhere / "back").symlink_to(place)
+    (place / "gone.txt").symlink_to(tmp_path / "nowhere")
+    (place / "_z").symlink_to(elsewhere)
+    corpus = open_files(place, "text")
+    assert [file["name"] for file in corpus.inputs()] == ["m/own.txt", "y/far.txt", "z/near.txt"]
+    assert documents(place) == [["corpus/m/own.txt"], ["elsewhere/deep/far.txt"], ["elsewhere/near.txt"]]
+    assert corpus.left_out == f"--corpus {place}: cannot read gone.txt: a broken link, no file, or no permission"
 
 
 WIKI = """<doc id="7" url="https://wiki.example/?curid=7" title="Salt &amp; &quot;pepper&quot;">

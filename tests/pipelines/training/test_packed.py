@@ -165,7 +165,7 @@ def test_what_a_folder_leaves_out_is_said_once(parts, corpus, tmp_path):
     (folder / "a.txt").write_text(corpus.read_text())
     (folder / "notes.md").write_text("no corpus")
     command = general(parts, folder, tmp_path / "out", "--max-steps", 1)
-    said = f"left out of --corpus {folder}: 1 file (notes.md)"
+    said = f"--corpus {folder}: left out 1 file (notes.md)"
     for ran in (done(*command, "--dry-run"), done(*command)):
         assert " ".join((ran.out + ran.err).split()).count(said) == 1
     (tmp_path / "out/metrics.json").unlink()
