@@ -19,7 +19,7 @@ NATIVE_TYPES = {"bert", "distilbert", "electra", "mobilebert", "mpnet"}  # trans
 # transformers makes a fast tokenizer of these from vocab.txt alone; "Fast" at their end makes no difference.
 VOCABULARY_CLASSES = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"}
 ADDED = "added_tokens.json"
-REMEDY_TYPE = 'and add "model_type": "bert", or what the model is else'
+REMEDY_TYPE = 'and add "model_type": "bert", or whatever type the model is'
 SLOW_CLASSES = {"BertJapaneseTokenizer"}  # transformers takes them even where a tokenizer.json lies beside
 
 
@@ -93,9 +93,8 @@ def check_folder(folder: Path, name: str) -> None:
     config = _read_json(folder / "config.json", name)
     if not any((folder / file).exists() for file in WEIGHT_FILES):
         raise AugmentError(f"masked LM {name}: expected weights ({', '.join(WEIGHT_FILES)}), found none in the folder")
-    check_model_type(folder, f"masked LM {name}")
-    check_names(folder, f"masked LM {name}")
-    model_type = str(config["model_type"])
+    model_type = check_model_type(folder, f"masked LM {name}")
+    check_names(folder, f"masked LM {name}", model_type)
     if config.get("auto_map") and model_type not in NATIVE_TYPES:
         raise AugmentError(
             f"masked LM {name}: expected a model that transformers can load by itself, found one with code of its own "
@@ -205,12 +204,15 @@ def refuse_old_name(folder: Path, who: str) -> None:
         raise AugmentError(f"{who}: expected config.json in the folder, found {old[0]}; rename it {REMEDY_TYPE}")
 
 
-def check_model_type(folder: Path, who: str) -> None:
-    """Refuses a configuration that does not say of which kind its model is, as early ones do not.
+def check_model_type(folder: Path, who: str) -> str:
+    """The type that a configuration names; refuses a configuration that names none, as early ones do.
 
     Args:
         folder: with a config.json; one that cannot be read is told elsewhere.
         who: the model, for the message.
+
+    Returns:
+        The type; nothing where the configuration cannot be read.
 
     Raises:
         AugmentError: with the line to add.
@@ -218,9 +220,12 @@ def check_model_type(folder: Path, who: str) -> None:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return
-    if isinstance(config, dict) and not config.get("model_type"):
+        return ""
+    if not isinstance(config, dict):
+        return ""
+    if not config.get("model_type"):
         raise AugmentError(f"{who}: config.json has no model_type; open it {REMEDY_TYPE}")
+    return str(config["model_type"])
 
 
 def _serves_as_vocabulary(folder: Path, model_type: str, tokenizer_class: str) -> bool:

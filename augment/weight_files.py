@@ -23,7 +23,9 @@ HEADS = {
     "electra": "generator_",
     "mpnet": "lm_head",
 }  # in the names of the head's tensors, by model type
-WRAPPERS = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
+FIRST = "embeddings.word_embeddings.weight"  # a tensor that all of these have, by its name in the encoder
+FAMILIES = (*HEADS, "roberta", "xlm-roberta")  # whose encoder stands in a model under the type's last word
+SAID = 3  # of a checkpoint's entries
 
 
 def check_weights(folder: Path, name: str, model_type: str) -> None:
@@ -47,31 +49,54 @@ def check_weights(folder: Path, name: str, model_type: str) -> None:
         )
 
 
-def check_names(folder: Path, who: str) -> None:
-    """Refuses weights as a training script saves them: under a wrapper's names, or inside a checkpoint.
+def check_names(folder: Path, who: str, model_type: str) -> None:
+    """Refuses weights as a training script saves them: under a wrapper's names, or with or in a checkpoint's entries.
 
     Args:
         folder: a Hugging Face model folder.
         who: the model, for the message.
+        model_type: as its configuration says; names are compared for those of `FAMILIES`.
 
     Raises:
-        AugmentError: naming the prefix or the checkpoint's entries, and what to save.
+        AugmentError: naming the wrapper's prefix or the checkpoint's entries, and what to save.
     """
     safe = sorted(folder.glob("*.safetensors"))
     for path in safe or sorted(folder.glob("pytorch_model*.bin")):
         state = _header(path) if safe else _pickled(path)
-        inside = [key for key, value in state.items() if not safe and isinstance(value, dict)]
-        if inside:
+        if not safe:
+            _refuse_checkpoint(state, f"{who}: expected weights by name in {path.name}")
+        prefix = _wrapper(state, model_type) if model_type in FAMILIES else ""
+        if prefix:
+            own = next(name for name in state if name.startswith(prefix)).removeprefix(prefix)
             raise AugmentError(
-                f"{who}: expected weights by name in {path.name}, found a training checkpoint with {', '.join(state)}; "
-                f"save the weights in it alone, such as torch.save(checkpoint[{inside[0]!r}], …)"
+                f"{who}: expected names such as {own} in {path.name}, found {prefix}{own}, as a wrapper has them "
+                "(DataParallel, torch.compile, a module of a training framework); save the state_dict() of what the "
+                f"wrapper has under {prefix.removesuffix('.')!r}"
             )
-        for prefix, wrapper in WRAPPERS.items():
-            if state and all(name.startswith(prefix) for name in state):
-                raise AugmentError(
-                    f"{who}: expected names such as {next(iter(state)).removeprefix(prefix)} in {path.name}, found all "
-                    f"of them to begin with {prefix!r}, as {wrapper} has them; save model.{prefix}state_dict() instead"
-                )
+
+
+def _refuse_checkpoint(state: dict[str, Any], expected: str) -> None:
+    """Refuses entries that are no tensors, such as an epoch or an optimizer's state."""
+    others = [name for name, value in state.items() if not isinstance(value, _Nothing) and "." not in name]
+    if others:
+        inside = next((name for name in others if _are_weights(state[name])), None)
+        weights = f"checkpoint[{inside!r}]" if inside else "model.state_dict()"
+        raise AugmentError(
+            f"{expected}, found a training checkpoint with {', '.join(others[:SAID])}{', …' * (len(others) > SAID)}; "
+            f"save the weights alone, such as torch.save({weights}, …)"
+        )
+
+
+def _are_weights(value: Any) -> bool:
+    """Whether an entry of a checkpoint is a state_dict: its names are those of a model's tensors."""
+    return isinstance(value, dict) and any(str(name).endswith(".weight") for name in value)
+
+
+def _wrapper(state: dict[str, Any], model_type: str) -> str:
+    """What stands before all the model's own names for its word embeddings; nothing where one has its own name."""
+    found = [name.removesuffix(FIRST) for name in state if name.endswith(FIRST)]
+    before = [prefix.removesuffix(f"{model_type.rpartition('-')[2]}.") for prefix in found]
+    return before[0] if all(before) and before else ""
 
 
 def _header(path: Path) -> dict[str, Any]:

@@ -63,8 +63,7 @@ def find_model(name: str, revision: str | None, what: str) -> FoundModel:
             f"{what} {name}: expected weights (model.safetensors) in the folder, found none; copy them there, or name "
             "another folder"
         )
-    check_model_type(folder, f"{what} {name}")
-    check_names(folder, f"{what} {name}")
+    check_names(folder, f"{what} {name}", check_model_type(folder, f"{what} {name}"))
     return FoundModel(what, name, folder, commit, folder_fingerprint(folder))
 
 

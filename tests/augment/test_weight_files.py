@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from transformers import AutoModelForMaskedLM, BertModel
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForMaskedLM,
+    BertModel,
+    DistilBertForMaskedLM,
+    MPNetForMaskedLM,
+    XLMRobertaForMaskedLM,
+)
 from transformers.utils.logging import set_verbosity_warning
 
 from augment.errors import AugmentError
@@ -48,33 +54,61 @@ def test_a_pickled_encoder_without_a_head(folder):
         load_masked_lm(find_model(str(folder)))
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "0.auto_model.", "bert."])
 @pytest.mark.parametrize("saved", ["zip", "legacy", "safetensors"])
 def test_names_of_a_wrapped_model(folder, prefix, saved):
-    state = {f"{prefix}{name}": tensor for name, tensor in tiny_masked_lm().state_dict().items()}
+    """The wrapper may have tensors of its own beside the model's."""
+    state = {"loss.scale": torch.ones(1)}
+    state |= {f"{prefix}{name}": tensor.clone() for name, tensor in tiny_masked_lm().state_dict().items()}
     (folder / "model.safetensors").unlink()
     if saved == "safetensors":
-        save_file({name: tensor.clone() for name, tensor in state.items()}, folder / "model.safetensors")
+        save_file(state, folder / "model.safetensors")
     else:
         torch.save(OrderedDict(state), folder / "pytorch_model.bin", _use_new_zipfile_serialization=saved == "zip")
-    expected = rf"to begin with '{prefix}', as .* has them; save model\.{prefix}state_dict\(\)"
+    names = rf"names such as (bert|cls)\S+ in \S+, found {prefix}(bert|cls)\S+,"
+    expected = rf"{names} as a wrapper has them .* of what the wrapper has under '{prefix[:-1]}'"
     with pytest.raises(AugmentError, match=f"masked LM .*{expected}"):
         find_model(str(folder))
     with pytest.raises(AugmentError, match=f"teacher .*{expected}"):
         find_any_model(str(folder), None, "teacher")
 
 
+def test_a_model_with_something_of_a_wrapper_beside_it(folder):
+    state = tiny_masked_lm().state_dict()
+    state |= {f"module.{name}": tensor for name, tensor in state.items()}
+    save_file({name: tensor.clone() for name, tensor in state.items()}, folder / "model.safetensors")
+    find_model(str(folder))
+
+
+@pytest.mark.parametrize("kind", [BertModel, DistilBertForMaskedLM, MPNetForMaskedLM, XLMRobertaForMaskedLM])
+def test_own_names_are_no_wrapper_s(tmp_path, kind):
+    sizes = {"dim": 8, "hidden_dim": 8, "n_heads": 2, "n_layers": 1} if "Distil" in kind.__name__ else {}
+    config = kind.config_class(hidden_size=8, num_attention_heads=2, num_hidden_layers=1, intermediate_size=8, **sizes)
+    kind(config).save_pretrained(tmp_path)
+    find_any_model(str(tmp_path), None, "teacher")
+    wrapped = {f"net.{name}": tensor for name, tensor in load_file(tmp_path / "model.safetensors").items()}
+    save_file(wrapped, tmp_path / "model.safetensors")
+    with pytest.raises(AugmentError, match="of what the wrapper has under 'net'"):
+        find_any_model(str(tmp_path), None, "teacher")
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_training_checkpoint(folder, legacy):
     state = tiny_masked_lm().state_dict()
     (folder / "model.safetensors").unlink()
-    kept = {"epoch": 3, "state_dict": state, "optimizer": {"state": {}}, "config": torch.nn.Linear}
-    torch.save(kept, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
-    for find in (find_model, lambda name: find_any_model(name, None, "encoder")):
-        with pytest.raises(
-            AugmentError, match=r"checkpoint with epoch, state_dict, optimizer.*checkpoint\['state_dict'"
-        ):
-            find(str(folder))
+    progress = {"epoch": 3, "optimizer": {"state": {}, "param_groups": []}, "config": torch.nn.Linear, "loss": 0.5}
+    for kept, said in (
+        ({"epoch": 3, "optimizer": progress["optimizer"], "state_dict": state}, r"checkpoint\['state_dict'\]"),
+        ({**state, **progress}, r"model\.state_dict\(\)"),
+        (progress, r"model\.state_dict\(\)"),
+    ):
+        torch.save(kept, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
+        for find in (find_model, lambda name: find_any_model(name, None, "encoder")):
+            with pytest.raises(
+                AugmentError, match=rf"checkpoint with epoch, optimizer, \w+.* torch\.save\({said},"
+            ) as error:
+                find(str(folder))
+            assert len(str(error.value)) < 400
 
 
 def test_a_pickle_runs_no_code_when_its_names_are_read(folder, tmp_path):
