@@ -34,6 +34,7 @@ from pipelines.training.folder import (
     task_content,
 )
 from pipelines.training.label_order import order_note
+from pipelines.training.preflight import judge_by_some
 from pipelines.training.ranks import Ranks
 from pipelines.training.stopping import stops_noted
 from pipelines.training.teacher_kernel import pack_teacher
@@ -82,7 +83,8 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
         What came of it.
 
     Raises:
-        UserError, AugmentError, DistillError: a mistake of the user's.
+        UserError, AugmentError, DistillError: a mistake of the user's, such as a teacher whose labels are in the wrong
+            order by some rows of the dev part.
         JobError: the teacher's outputs do not fit.
     """
     from distill.folder_lock import folder_lock
@@ -102,18 +104,21 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
         if started is not None:
             refuse_other_run(storage, started, content, storage.size(METRICS) is not None, AFRESH)
         storage.clear_partial()
+        files, data = checked.teacher, checked.data
         try:
+            if started is None:  # the teacher is not run for hours to be refused by `distill`
+                judge_by_some(teacher.model, files, data, request, reporter)
             with undone_if_refused(storage, fresh=started is None):
                 stream, decision = _begun(request, checked, teacher, content if started is None else None, storage)
         finally:
             remove_unused(storage, made)
-        for note in order_note(checked.teacher.found, checked.teacher.config, checked.data.task):
-            reporter.message(note)
+        for note in order_note(files.found, files.config, data.task) if started is not None else ():
+            reporter.message(note)  # of a fresh cache the judging says it
         cut = cut_texts(stream)
         for fact in cut.facts:
             reporter.message(fact)
         notes = subset_note(request.named_rows, len(stream)) + layer_map_note(checked.student.layer_map) + cut.notes
-        for note in (*(checked.data.notes() if checked.train is None else ()), *notes):
+        for note in (*(data.notes() if checked.train is None else ()), *notes):
             reporter.warning(note)
         reporter.message(decision.words)
         return _filled(request, teacher, stream, decision, storage, reporter)

@@ -82,6 +82,25 @@ def judge_teacher(
     return found
 
 
+def judge_by_some(
+    model: PreTrainedModel, files: TeacherFiles, data: TaskData, request: DistillRequest, reporter: TrainingReporter
+) -> None:
+    """Judges a teacher by some rows of the selecting dev part, with nothing written into a folder of the user's.
+
+    Args:
+        model: the teacher, its outputs in the order of the task's classes.
+        files: it was loaded from.
+        data: the task.
+        request: what the user asked for.
+        reporter: is told the result.
+
+    Raises:
+        UserError: as `judge_teacher`.
+    """
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        judge_teacher(model, files, Storage(folder), data, request, reporter, EARLY_ROWS)
+
+
 def judge_early(request: RunRequest, files: TeacherFiles, reporter: TrainingReporter) -> None:
     """Judges a teacher that was given before the hours of an augmentation, by some rows; once for a run.
 
@@ -102,8 +121,7 @@ def judge_early(request: RunRequest, files: TeacherFiles, reporter: TrainingRepo
 
     model = load_in_order(files.found, files.config, data.task)
     move(model, distill.machine.device)
-    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        judge_teacher(model, files, Storage(folder), data, distill, reporter, EARLY_ROWS)
+    judge_by_some(model, files, data, distill, reporter)
     del model
     if distill.machine.device == "cuda":  # the augmentation's workers want the memory
         torch.cuda.empty_cache()

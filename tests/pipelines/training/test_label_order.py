@@ -20,7 +20,7 @@ from pipelines.training.label_order import refuse_unordered
 from pipelines.training.models import FoundModel
 from pipelines.training.parts import TaskData
 from tests.fixtures import save_tiny_masked_lm
-from tests.pipelines.jobs import custom_task, done, refused, tinyaug
+from tests.pipelines.jobs import custom_task, done, everything, refused, tinyaug
 from tests.pipelines.training.verbs import distill, evaluate, finetune, metrics, run
 
 if TYPE_CHECKING:
@@ -149,6 +149,44 @@ def test_the_wrong_order_stops_before_anything_is_written(parts, support, namele
     assert ran.code == 0
     assert f"warning: model {nameless}: expected its labels in the order billing" in ran.err
     assert remedy in ran.err
+
+
+def ahead(parts, support, out: Path, teacher: Path, *more: object) -> list[str]:
+    """`cache-teacher` with the options of `student`."""
+    command = ["cache-teacher", *student(parts, support, out, teacher, *more)[1:]]
+    for option in ("--epochs-intermediate", "--epochs-prediction"):
+        place = command.index(option)
+        del command[place : place + 2]
+    return command
+
+
+def test_no_cache_is_made_of_the_wrong_order(parts, support, nameless, tmp_path):
+    out, wrong = tmp_path / "out", ("--label-names", ",".join(NAMES))
+    assert refused(ahead(parts, support, out, nameless, *wrong)) == refused(
+        student(parts, support, tmp_path / "s", nameless, *wrong)
+    )
+    assert not out.exists()
+    command = ahead(parts, support, out, nameless, "--label-names", ",".join(SHIFTED))
+    assert "teacher on validation: accuracy 1.0000" in done(*command).err
+    assert "teacher on validation" not in done(*command).err
+
+
+def test_a_cache_of_another_order_is_refused(parts, support, nameless, shifted, tmp_path):
+    """Without a dev part nothing else would tell; a teacher that is the same but for the order of its file serves."""
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    data.mkdir()
+    shutil.copy(support[0] / "data/train.csv", data)
+    asked = ("--data", data, "--label-names", ",".join(NAMES), "--cache", "logits")
+    done(*ahead(parts, support, cache, nameless, *asked))
+    before = everything(cache)
+    said = refused(student(parts, support, tmp_path / "s", shifted, *asked, "--cache-dir", cache))
+    assert "expected the cache of this run, found one with teacher" in said
+    assert "(--teacher)" in said
+    assert everything(cache) == before
+    assert not (tmp_path / "s").exists()
+    done(*ahead(parts, support, cache, shifted, *asked, "--rebuild-cache"))
+    used = student(parts, support, tmp_path / "s", support[0] / "teacher", *asked, "--cache-dir", cache)
+    assert "made ahead" in done(*used).err
 
 
 def test_wrong_names_are_put_right_in_the_teacher(parts, support, tmp_path):
