@@ -121,6 +121,20 @@ def test_texts_of_another_language_are_told(inputs, tmp_path):
     assert "have candidates" not in done(*inputs.augment(tmp_path / "known")).out
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("gloomily stormily film movie", None), ("gloomily stormily crankily film", "only 25.0% of the 4 eligible words")],
+)
+def test_words_of_several_pieces_lack_vectors_not_a_language(inputs, tmp_path, words, said):
+    data = tmp_path / "data.csv"
+    data.write_text(f"text\n{words}\n", encoding="utf-8")
+    ran = done(*inputs.custom(data, tmp_path / "run", "--glove", "none"))
+    assert "seem to be in a language" not in ran.out
+    assert ("have candidates" in ran.out) == bool(said)
+    if said:
+        assert f"{said} have candidates: words of several pieces have none without vectors" in ran.out
+
+
 @pytest.mark.parametrize("told", [None, True, False])
 def test_a_cased_vocabulary_that_is_lower_cased_is_told(inputs, tmp_path, told):
     words = [*SPECIAL, *"The the Berlin berlin film Film is Is . ##s".split()]
