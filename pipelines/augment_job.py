@@ -182,7 +182,7 @@ def finish_job(
         engine: how to run.
         finished: what need not be made.
         reporter: is told of progress.
-        lock: is looked at as parts finish.
+        lock: is checked after each part.
 
     Returns:
         What came of it.

@@ -22,19 +22,22 @@ def mark_of_this_process() -> dict[str, Any]:
 
 
 def lives_here(mark: dict[str, Any]) -> bool | None:
-    """Whether a process of this machine still lives; None where that cannot be told.
+    """Whether a process of this machine still lives; None if unknown.
+
+    The host's name counts, too: virtual machines that were resumed from one snapshot share boot and namespace.
 
     Args:
         mark: what `mark_of_this_process` gave in that process, as it is read back.
     """
     machine, process, started = mark.get("machine"), mark.get("process"), mark.get("started")
-    if machine is None or machine != _machine() or not isinstance(process, int) or started is None:
+    here = mark.get("host") == socket.gethostname() and machine is not None and machine == _machine()
+    if not here or not isinstance(process, int) or started is None:
         return None
     return _started(process) == started
 
 
 def _machine() -> str | None:
-    """This boot of this machine, and the namespace in which its process numbers count; None where it is not told."""
+    """This boot of this machine, and the namespace in which its process numbers count; None if unknown."""
     try:
         return f"{BOOT.read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:

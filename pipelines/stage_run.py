@@ -67,7 +67,7 @@ def run_stage(
         engine: how to run the others.
         cost: of each part, for progress.
         reporter: is told of it.
-        lock: is looked at as parts finish.
+        lock: is checked after each part.
 
     Returns:
         All records, in order.

@@ -223,12 +223,12 @@ class Storage:
         """When a file was written, in seconds, by the clock of the place where it lies.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is none, or the store does not say when.
         """
         if self.is_local:
             return (self._folder / name).stat().st_mtime
         info = self._fs.get_file_info(self._key(name))
-        if not info.is_file:
+        if not info.is_file or info.mtime_ns is None:
             raise FileNotFoundError(name)
         return float(info.mtime_ns / 1e9)
 

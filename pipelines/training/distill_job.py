@@ -87,7 +87,7 @@ def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: st
     checked = check_distill(request)
     content = distill_content(request, checked)
     ranks = Ranks(request.machine.device == "cpu")
-    with ranks.writing(storage):
+    with ranks.writing(storage, reporter):
         done = None if request.overwrite else finished_metrics(storage)
         if ranks.main:
             started = started_run(storage, "distill", request.overwrite)

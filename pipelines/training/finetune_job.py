@@ -135,7 +135,7 @@ def run_finetune(request: FinetuneRequest, reporter: TrainingReporter, profile: 
     encoder = check_finetune(request)
     content = finetune_content(request, encoder)
     ranks = Ranks(request.machine.device == "cpu")
-    with ranks.writing(storage):
+    with ranks.writing(storage, reporter):
         done = None if request.overwrite else finished_metrics(storage)
         if ranks.main:
             started = started_run(storage, "finetune", request.overwrite)

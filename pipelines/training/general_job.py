@@ -68,7 +68,7 @@ def run_general(request: GeneralRequest, reporter: TrainingReporter) -> Trained:
     checked = check_general(request, None if request.overwrite else started)
     content = general_content(request, checked)
     ranks = Ranks(request.machine.device == "cpu")
-    with ranks.writing(storage):
+    with ranks.writing(storage, reporter):
         done = None if request.overwrite else finished_metrics(storage)
         ranks.wait()  # all have looked
         if ranks.main:

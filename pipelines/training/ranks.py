@@ -55,9 +55,14 @@ class Ranks:
         return reporter if self.main else SilentTraining()
 
     @contextmanager
-    def writing(self, storage: Storage) -> Iterator[None]:
-        """The right to write into a folder, held by the main process for all."""
-        with only_writer(storage) if self.main else nullcontext():
+    def writing(self, storage: Storage, reporter: TrainingReporter) -> Iterator[None]:
+        """The right to write into a folder, held by the main process for all.
+
+        Args:
+            storage: the folder.
+            reporter: is told if another job's lease has to lapse first.
+        """
+        with only_writer(storage, reporter.message) if self.main else nullcontext():
             self.wait()
             yield
             self.wait()

@@ -128,7 +128,7 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
     seconds = {"augment": round(augmenting, 1) if augmented.fresh else None, "all": round(time.monotonic() - began, 1)}
     done_before = earlier is not None and not augmented.fresh and not student.fresh
     metrics["seconds"] = (earlier or {}).get("seconds", seconds) if done_before else seconds
-    with only_writer(storage):
+    with reporting.training() as progress, only_writer(storage, progress.message):
         storage.write_json(METRICS, metrics)
     return RunOutcome(storage, augmented, teacher, student, metrics)
 

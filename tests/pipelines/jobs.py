@@ -11,8 +11,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,24 @@ def finish(process: Process | subprocess.Popen[str]) -> Ran:
         os.killpg(process.pid, signal.SIGKILL)
         raise
     return Ran(process.returncode, out, err)
+
+
+@contextmanager
+def again_and_again(act: Callable[[], object]) -> Iterator[None]:
+    """Calls a function beside the test until the block ends."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(0.01):
+            act()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def in_a_process(*arguments: object, **environment: str) -> Ran:

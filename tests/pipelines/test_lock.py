@@ -1,18 +1,16 @@
-"""The lease of places without kernel locks: object stores and some network file systems."""
+"""The lease of places without kernel locks, object stores and some network file systems: who gets it."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
 
 import psutil
+import pyarrow.fs as pafs
 import pytest
 
 from pipelines import lease
@@ -20,20 +18,10 @@ from pipelines.errors import JobError, UserError
 from pipelines.lock import only_writer, refuse_if_held
 from pipelines.process_mark import lives_here, mark_of_this_process
 from pipelines.storage import Storage
-from tests.pipelines.jobs import PATIENCE, done, tinyaug
+from tests.pipelines.jobs import PATIENCE, again_and_again, done, tinyaug
+from tests.pipelines.leases import THEIRS, fail_with, held, place_without_locks, stopped_clock, until
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-THEIRS = {"host": "other", "process": 7, "machine": "another", "started": 1, "token": "t", "time": 1.0}
 MARK = "import json, pipelines.process_mark as mark; print(json.dumps(mark.mark_of_this_process()))"
-
-
-def fail_with(number: int, monkeypatch) -> None:
-    def flock(*_: object) -> None:
-        raise OSError(number, "as told")
-
-    monkeypatch.setattr(fcntl, "flock", flock)
 
 
 @pytest.fixture(params=[errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK], ids=["ENOSYS", "EOPNOTSUPP", "ENOLCK"])
@@ -44,28 +32,18 @@ def no_kernel_locks(request, monkeypatch):
 
 @pytest.fixture
 def storage(tmp_path, monkeypatch):
-    """A run directory on a file system without locks; its lease is refreshed all the time."""
-    fail_with(errno.ENOSYS, monkeypatch)
-    for name, seconds in (("REFRESH_EVERY", 0.01), ("RETRY_EVERY", 0.01), ("SETTLE", 0), ("LOOK_EVERY", 0.01)):
-        monkeypatch.setattr(lease, name, seconds)
-    return Storage(str(tmp_path))
+    return place_without_locks(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return stopped_clock(monkeypatch)
 
 
 @pytest.fixture
 def no_waiting(monkeypatch):
     monkeypatch.setattr(lease, "LAPSES_AFTER", 0.0)
     monkeypatch.setattr(lease, "_age", lambda _: pytest.fail("waited for a lease whose holder is known"))
-
-
-def held(storage: Storage) -> dict[str, object]:
-    return json.loads(storage.read_bytes(".lock"))
-
-
-def until(condition) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.001)
 
 
 def test_without_kernel_locks_a_lease_serves(inputs, tmp_path, no_kernel_locks):
@@ -112,6 +90,7 @@ def test_which_processes_can_be_told(monkeypatch):
     mark = mark_of_this_process()
     assert lives_here(mark) is True
     assert lives_here({**mark, "machine": f"{mark['machine']}1"}) is None  # another boot, machine or container
+    assert lives_here({**mark, "host": f"{mark['host']}1"}) is None  # a virtual machine from the same snapshot
     assert lives_here({"host": mark["host"], "process": mark["process"]}) is None
     with subprocess.Popen([sys.executable, "-c", MARK], stdout=subprocess.PIPE) as child:
         ended = json.loads(child.communicate()[0])
@@ -124,15 +103,15 @@ def test_which_processes_can_be_told(monkeypatch):
         assert lives_here(living) is False  # though nobody has waited for it
 
 
-def test_a_lease_that_is_not_refreshed_lapses(storage, monkeypatch):
+def test_a_lease_that_is_not_refreshed_lapses(storage, monkeypatch, clock):
     """The holder is of another host: nobody here can tell whether it lives."""
-    monkeypatch.setattr(lease, "LAPSES_AFTER", 0.2)
+    monkeypatch.setattr(lease, "_age", lambda _: 18.0)
     storage.write_json(".lock", THEIRS)
-    said, began = [], time.monotonic()
+    said = []
     with only_writer(storage, said.append):
         assert held(storage)["token"] != "t"
-    assert time.monotonic() - began > 0.1
-    assert said == ["waiting for the lease of process 7 on host other to lapse, at most 0 s"]
+        assert clock.now == pytest.approx(1042)
+    assert said == ["waiting for the lease of process 7 on host other to lapse, at most 42 s"]
 
 
 def test_a_lease_that_lapsed_long_ago_is_not_waited_for(storage, monkeypatch):
@@ -153,28 +132,25 @@ def test_a_file_s_age_is_told_by_the_clock_of_its_place(storage, monkeypatch):
     assert storage.names() == [".lock", ".partial"]
 
 
-@contextmanager
-def refreshing(storage: Storage) -> Iterator[None]:
-    """A holder on another host that lives."""
-    ended = threading.Event()
-
-    def refresh() -> None:
-        while not ended.wait(0.01):
-            storage.write_json(".lock", {**THEIRS, "time": time.time()})
-
+def test_a_store_that_tells_no_times(monkeypatch):
+    """A lease there is of unknown age: it is waited for as if it were fresh."""
+    storage = Storage("mock:///run")  # pyarrow's store in memory
+    storage._fs.create_dir("run")
     storage.write_json(".lock", THEIRS)
-    thread = threading.Thread(target=refresh)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    assert storage.written(".lock") > 0
+    timeless = SimpleNamespace(
+        open_output_stream=storage._fs.open_output_stream,
+        delete_file=storage._fs.delete_file,
+        get_file_info=lambda key: pafs.FileInfo(key, type=pafs.FileType.File, size=1),
+    )
+    monkeypatch.setattr(storage, "_fs", timeless)
+    assert lease._age(storage) == 0
 
 
 def test_a_lease_that_is_refreshed_meanwhile_is_refused(storage):
     named = "expected to be its only writer, found process 7 on host other at work on it"
-    with refreshing(storage):
+    storage.write_json(".lock", THEIRS)
+    with again_and_again(lambda: storage.write_json(".lock", {**THEIRS, "time": time.time()})):
         for refusing in (lambda: refuse_if_held(storage), lambda: only_writer(storage).__enter__()):
             with pytest.raises(UserError, match=named):
                 refusing()
@@ -190,78 +166,18 @@ def test_of_two_that_take_it_at_once_one_is_refused(storage, monkeypatch):
     assert held(storage) == THEIRS
 
 
-@pytest.mark.parametrize("theirs", [THEIRS, None])
-def test_a_lease_that_was_lost_stops_its_job_and_is_left_to_the_other(storage, theirs):
-    def work() -> None:
-        with only_writer(storage):
-            try:
-                until(lambda: storage.write_json(".lock", theirs) if theirs else storage.remove(".lock"))
-            except Exception:  # as whoever tries a part again
-                pytest.fail("taken for the failure of a part")
-
-    with pytest.raises(JobError, match="process 7 on host other" if theirs else "found none"):
-        work()
-    assert storage.read_json(".lock") == theirs
-    assert storage.names() == [".lock", ".partial"] if theirs else [".partial"]  # the other one writes there
+def test_a_write_that_took_long_wins_no_lease(storage, monkeypatch, clock):
+    monkeypatch.setattr(lease, "SETTLE", 41)
+    with pytest.raises(JobError, match="failed for 41 s"), only_writer(storage):
+        pytest.fail("another job may hold it")
 
 
-def test_beside_the_main_thread_a_lost_lease_is_told_when_it_is_asked_for(storage):
-    told = []
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt, JobError])
+def test_one_that_is_stopped_while_it_takes_a_lease_leaves_none(storage, monkeypatch, clock, stopped):
+    def stop(_: float) -> None:
+        raise stopped
 
-    def work() -> None:
-        try:
-            with only_writer(storage) as lock:
-                lock.check()
-                until(lambda: storage.write_json(".lock", THEIRS) or lock.lost)
-                lock.check()
-        except JobError as error:
-            told.append(str(error))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert "found that of process 7 on host other" in told[0]
-
-
-def test_a_store_that_is_down_for_a_while_costs_nothing(storage, monkeypatch):
-    failures, write = [], storage.write_json
-
-    def failing(name: str, content: dict[str, object]) -> None:
-        if len(failures) < 3:
-            failures.append(1)
-            raise JobError("no answer")
-        write(name, content)
-
-    with only_writer(storage):
-        before = held(storage)["time"]
-        monkeypatch.setattr(storage, "write_json", failing)
-        until(lambda: held(storage)["time"] > before)
-
-
-def test_a_store_that_stays_down_ends_the_job_before_its_lease_lapses(storage, monkeypatch):
-    def failing(*_: object) -> None:
-        raise OSError("no answer")
-
-    monkeypatch.setattr(lease, "GIVE_UP_AFTER", 0.05)
-    with pytest.raises(JobError, match=r"to refresh this job's lease, found that it failed for 0 s \(no answer\)"):  # noqa: PT012, SIM117
-        with only_writer(storage):
-            monkeypatch.setattr(storage, "read_json", failing)
-            time.sleep(PATIENCE)
-
-
-def test_a_job_whose_lease_is_taken_stops_in_the_middle_of_a_part(inputs, storage, monkeypatch):
-    from pipelines import variant_stage
-
-    work = variant_stage.VariantWorker.work
-
-    def watched(self, part):
-        if part == 3:
-            until(lambda: storage.write_json(".lock", THEIRS))
-        return work(self, part)
-
-    monkeypatch.setattr(variant_stage.VariantWorker, "work", watched)
-    ran = tinyaug(*inputs.augment(storage.root, "--shard-rows", 10))
-    assert (ran.code, "expected this job's own lease, found that of process 7 on host other" in ran.err) == (1, True)
-    assert held(storage) == THEIRS
-    assert storage.names("augmented/records") == [f"train-0000{part}-of-00006.json" for part in range(3)]
-    assert not storage.names("logs")
+    monkeypatch.setattr(clock, "sleep", stop)
+    with pytest.raises(stopped), only_writer(storage):
+        pytest.fail("stopped before")
+    assert ".lock" not in storage.names()

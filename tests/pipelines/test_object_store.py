@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -21,11 +20,11 @@ import pytest
 from pipelines import lease
 from pipelines.lock import only_writer
 from pipelines.storage import Storage
-from tests.pipelines.jobs import PATIENCE, contents, done, everything, finish, start, tinyaug, wait_for
+from tests.pipelines.jobs import PATIENCE, again_and_again, contents, done, everything, finish, start, tinyaug, wait_for
 from tests.ranks import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -164,7 +163,7 @@ def test_a_job_whose_lease_is_taken_ends_with_its_workers(inputs, store, monkeyp
         if workers:
             Storage(uri).write_json(".lock", theirs)
 
-    with watching(take):
+    with again_and_again(take):
         ran = tinyaug(*inputs.augment(uri, "--shard-rows", 1, "--workers", 2))
     said = "expected this job's own lease, found that of process 7 on host other; what was finished is kept"
     assert (ran.code, said in ran.err) == (1, True), ran.err
@@ -172,24 +171,6 @@ def test_a_job_whose_lease_is_taken_ends_with_its_workers(inputs, store, monkeyp
     assert not psutil.wait_procs(workers, timeout=30)[1]
     assert json.loads(objects(uri)[".lock"]) == theirs
     assert "augmented/manifest.json" not in names(uri)
-
-
-@contextmanager
-def watching(look: Callable[[], None]) -> Iterator[None]:
-    """Calls a function again and again beside the test."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(0.01):
-            look()
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def test_damage_status_verify_and_another_draw(inputs, finished, store, tmp_path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import itertools
 from dataclasses import dataclass, field
 
 import pytest
 
+from pipelines import lease
 from pipelines.errors import JobError
 from pipelines.lock import only_writer
 from pipelines.storage import Storage
@@ -38,6 +41,18 @@ def test_it_says_what_it_waits_for(tmp_path):
     with only_writer(storage):
         wait_for_main(storage, lambda _: next(looks) == 3, "the corpus", Ranks(cpu=True), said)
     assert said.messages == ["process 0: waiting for the first process to write the corpus"] * 3
+
+
+def test_the_first_process_says_whose_lease_it_waits_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSYS, "no locks here")))
+    monkeypatch.setattr(lease, "LAPSES_AFTER", 0.1)
+    monkeypatch.setattr(lease, "SETTLE", 0)
+    monkeypatch.setattr(lease, "_age", lambda _: 0.0)
+    said, storage = Said(), Storage(str(tmp_path))
+    storage.write_json(".lock", {"host": "other", "process": 7, "token": "t"})
+    with Ranks(cpu=True).writing(storage, said):
+        pass
+    assert said.messages == ["waiting for the lease of process 7 on host other to lapse, at most 0 s"]
 
 
 @pytest.mark.usefixtures("impatient")
