@@ -69,7 +69,7 @@ def warnings(outcome: Outcome) -> list[str]:
             "the texts seem to be in a language that masked LM and vectors do not know; choose --mlm and --glove of "
             "their language"
         )
-        if outcome.job.identity.models.get("glove") is None:
+        if not outcome.job.identity.models["glove"]:
             why = (
                 "words of several pieces have none without vectors (--glove none); give --glove, or --mlm of their "
                 "language where the texts are in another one"
