@@ -50,8 +50,8 @@ class OncePerOption(TyperCommand):
         given: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
         if not any(parameter.is_eager for parameter in given):  # --help helps, whatever stands beside it
             for parameter in given:
-                if not parameter.multiple and given.count(parameter) > 1:
-                    said = "expected it once, for it takes one value; found it twice: leave one out"
+                if not parameter.multiple and (times := given.count(parameter)) > 1:
+                    said = f"expected it once, for it takes one value; found it {times} times: keep one"
                     raise typer.BadParameter(said, ctx=ctx, param=parameter)
         return super().parse_args(ctx, args)
 

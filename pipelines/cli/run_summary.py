@@ -30,11 +30,14 @@ SIZES = (
 
 
 class TerminalReporting:
-    """Bars on stderr for every stage."""
+    """Bars on stderr for every stage; what the checks of the inputs say is said once."""
+
+    def __init__(self) -> None:
+        self._noted: set[str] = set()
 
     def augmenting(self) -> AbstractContextManager[Reporter]:
         """For the augmentation."""
-        return TerminalReporter()
+        return TerminalReporter(self._noted)
 
     def training(self) -> AbstractContextManager[TrainingReporter]:
         """For everything else."""

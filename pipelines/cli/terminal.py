@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.records import Record
 
 TITLES = {"candidates": "finding candidates", "augmented": "drawing variants"}
+NOTES = ("note: ", "warning: ")  # how lines begin that a check of the inputs says each time
 LINE_EVERY = 20.0  # seconds between lines where there is no terminal
 UNBROKEN = 1_000_000_000  # columns of a file or pipe
 
@@ -39,9 +40,14 @@ def output_console() -> Console:
 
 
 class TerminalReporter:
-    """Shows progress on stderr."""
+    """Shows progress on stderr.
 
-    def __init__(self) -> None:
+    Args:
+        noted: notes and warnings that were printed; they are printed once by all reporters that share it.
+    """
+
+    def __init__(self, noted: set[str] | None = None) -> None:
+        self._noted = set() if noted is None else noted
         self._console = plain_console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -70,6 +76,10 @@ class TerminalReporter:
 
     def message(self, text: str) -> None:
         """Prints a line above the bars."""
+        if text in self._noted:
+            return
+        if text.startswith(NOTES):
+            self._noted.add(text)
         self._console.print(text, style="dim", soft_wrap=True)
 
     def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:

@@ -62,10 +62,11 @@ def order_note(found: FoundModel, config: PreTrainedConfig, task: Task) -> tuple
 
 
 def refuse_unordered(found: FoundModel, config: PreTrainedConfig, data: TaskData) -> None:
-    """Refuses a model without label names where the order of the data's classes is but ours, not one it was taught.
+    """Refuses a model without label names where it may have been trained with the classes in another order.
 
-    The order is known of GLUE's tasks, of integers and truth values, of classes that Parquet files store in order,
-    and where --label-names gives it.
+    Classes of no known order are sorted by name, which whoever trained the model need not have done. The order is known
+    of GLUE's tasks, of integers and truth values, of classes that Parquet files store in order, and where --label-names
+    gives it.
 
     Args:
         found: its files.

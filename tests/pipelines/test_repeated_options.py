@@ -20,10 +20,15 @@ def test_an_option_of_one_value_is_refused_when_it_is_given_twice(verb):
             assert found.exit_code == 2, option.name
             said = " ".join(found.output.replace("│", " ").split())
             assert f"Invalid value for '{option.opts[0]}'" in said, option.name
-            assert "found it twice" in said, option.name
+            assert "found it 2 times" in said, option.name
+
+
+def test_how_often_an_option_was_given():
+    found = CliRunner().invoke(app, ["augment", *["--seed", "1"] * 3])
+    assert "found it 3 times" in " ".join(found.output.replace("│", " ").split())
 
 
 def test_what_may_be_repeated_and_what_asks_for_help_is_not_refused():
     several = CliRunner().invoke(app, ["augment", "--task", "custom", "--text", "a", "--text", "b", "--protect", "c"])
-    assert "found it twice" not in several.output
+    assert "expected it once" not in several.output
     assert CliRunner().invoke(app, ["augment", "--label", "a", "--label", "b", "--help"]).exit_code == 0

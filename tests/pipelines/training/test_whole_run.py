@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.errors import JobError, UserError
 from pipelines.training import run_job, run_plan
+from tests.fixtures import SPECIAL, save_tiny_masked_lm
 from tests.pipelines.jobs import done, tinyaug
 from tests.pipelines.training.verbs import distill, finetune, metrics, run
 
@@ -40,6 +41,17 @@ def test_a_run_with_a_given_teacher(parts, tmp_path):
     found = metrics(tmp_path / "run")
     assert list(found["stages"]) == ["intermediate", "prediction"]
     assert found["sizes"]["teacher"]["bytes"] == (parts.teacher / "model.safetensors").stat().st_size
+
+
+def test_what_is_said_of_the_masked_lm_is_said_once(parts, tmp_path):
+    """Though a run checks its inputs before the first stage, for its announcement and in the augmentation."""
+    words = [*SPECIAL, *"The the Berlin berlin film Film is Is . ##s".split()]
+    folder = save_tiny_masked_lm(tmp_path / "mlm", vocab_size=len(words))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    command = run(parts, tmp_path / "run", "--mlm", folder, "--teacher", parts.teacher, "--max-steps", 1)
+    assert done(*command).err.count("its vocabulary is cased") == 1
 
 
 def test_status_tells_which_models_are_still_to_be_trained(parts, tmp_path, monkeypatch):
