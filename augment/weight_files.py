@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
 from typing import IO, TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from augment.errors import AugmentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -23,8 +25,8 @@ HEADS = {
     "electra": "generator_",
     "mpnet": "lm_head",
 }  # in the names of the head's tensors, by model type
-FIRST = "embeddings.word_embeddings.weight"  # a tensor that all of these have, by its name in the encoder
-FAMILIES = (*HEADS, "roberta", "xlm-roberta")  # whose encoder stands in a model under the type's last word
+FAMILIES = (*HEADS, "roberta", "xlm-roberta")  # all have word embeddings, by these names: alone or in their model
+WORD_EMBEDDINGS = re.compile(rf"(?<![^.])(?:(?:{'|'.join(FAMILIES)})\.)?embeddings\.word_embeddings\.weight$")
 SAID = 3  # of a checkpoint's entries
 
 
@@ -65,7 +67,7 @@ def check_names(folder: Path, who: str, model_type: str) -> None:
         state = _header(path) if safe else _pickled(path)
         if not safe:
             _refuse_checkpoint(state, f"{who}: expected weights by name in {path.name}")
-        prefix = _wrapper(state, model_type) if model_type in FAMILIES else ""
+        prefix = _wrapper(state) if model_type in FAMILIES else ""
         if prefix:
             own = next(name for name in state if name.startswith(prefix)).removeprefix(prefix)
             raise AugmentError(
@@ -92,10 +94,9 @@ def _are_weights(value: Any) -> bool:
     return isinstance(value, dict) and any(str(name).endswith(".weight") for name in value)
 
 
-def _wrapper(state: dict[str, Any], model_type: str) -> str:
+def _wrapper(names: Iterable[str]) -> str:
     """What stands before all the model's own names for its word embeddings; nothing where one has its own name."""
-    found = [name.removesuffix(FIRST) for name in state if name.endswith(FIRST)]
-    before = [prefix.removesuffix(f"{model_type.rpartition('-')[2]}.") for prefix in found]
+    before = [name[: found.start()] for name in names if (found := WORD_EMBEDDINGS.search(name))]
     return before[0] if all(before) and before else ""
 
 

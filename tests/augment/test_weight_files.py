@@ -54,7 +54,7 @@ def test_a_pickled_encoder_without_a_head(folder):
         load_masked_lm(find_model(str(folder)))
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "0.auto_model.", "bert."])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "0.auto_model.", "bert.", "mybert."])
 @pytest.mark.parametrize("saved", ["zip", "legacy", "safetensors"])
 def test_names_of_a_wrapped_model(folder, prefix, saved):
     """The wrapper may have tensors of its own beside the model's."""
