@@ -73,6 +73,10 @@ class Augmenter:
         if settings.segment == "partner":
             raise AugmentError("segment: expected none or self, found 'partner': single texts have no partner")
         tokens = model.batch_tokens if batch_tokens is None else batch_tokens
+        if not isinstance(tokens, int) or tokens < 1:
+            raise AugmentError(
+                f"batch_tokens: expected at least 1, or None for what suits the device, found {tokens!r}"
+            )
         finder = CandidateFinder(model, vectors, settings, tokens)
         self.settings: CandidateSettings | None = settings
         self._draw = draw or DrawSettings()

@@ -103,7 +103,8 @@ def read_texts(texts: Iterable[str], ids: Iterable[int] | None, bad: BadTexts) -
             f"texts: expected a list of strings, found {type(texts).__name__}; wrap a single text in [ ], of a batch "
             "give one column"
         )
-    listed = list(texts)
+    # Arrow's arrays give scalars of their own, which are no strings.
+    listed = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
     numbers = None if ids is None else _read_ids(ids, len(listed))
     faults = {index: fault for index, text in enumerate(listed) if (fault := _fault(text))}
     bad.add(faults, "texts: expected Unicode strings; ")
@@ -122,11 +123,15 @@ def _fault(text: Any) -> str:
 
 def _read_ids(ids: Iterable[int], texts: int) -> np.ndarray:
     """Ids as int64 (T,)."""
-    try:
-        listed = [operator.index(one) for one in ids]
-        numbers = np.array(listed, dtype=np.int64)
-    except (TypeError, OverflowError):
-        raise AugmentError("ids: expected integers from -2^63 to 2^63 - 1, found something else") from None
+    if not isinstance(ids, Iterable):
+        raise AugmentError(f"ids: expected integers, one for each text, found {ids!r}")
+    listed = list(ids)
+    for place, one in enumerate(listed):
+        try:
+            np.int64(operator.index(one))
+        except (TypeError, OverflowError):
+            raise AugmentError(f"ids: expected integers from -2^63 to 2^63 - 1, found {one!r} at {place}") from None
+    numbers = np.array([operator.index(one) for one in listed], dtype=np.int64)
     if len(numbers) != texts:
         raise AugmentError(f"ids: expected one for each of {texts} texts, found {len(numbers)}")
     return numbers

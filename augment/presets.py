@@ -97,7 +97,7 @@ class DrawSettings:
 
     def __post_init__(self) -> None:
         _require(_integer(self.n, 0, 10_000), "n", "an integer from 0 to 10,000", self.n)
-        _require(_number(self.p, 0, 1), "p", "a probability from 0 to 1", repr(self.p))
+        _require(_number(self.p, 0, 1), "p", "a probability from 0 to 1", self.p)
         _require(_integer(self.seed, 0, 2**64 - 1), "seed", "an integer from 0 to 2^64 - 1", self.seed)
         _require_choice("pairs", self.pairs, PAIRS)
         _require_choice("duplicates", self.duplicates, DUPLICATES)
@@ -145,9 +145,9 @@ def check_protected(entries: tuple[str, ...]) -> None:
     Raises:
         AugmentError: no tuple, an entry without words, or no regular expression.
     """
-    _require(not isinstance(entries, str), "protect", "a tuple of words", repr(entries))
+    _require(not isinstance(entries, str), "protect", "a tuple of words", entries)
     for entry in entries:
-        _require(isinstance(entry, str) and bool(entry.strip()), "protect", "words", repr(entry))
+        _require(isinstance(entry, str) and bool(entry.strip()), "protect", "words", entry)
         if is_regex(entry):
             _check_regex(entry)
         elif all(category(character)[0] in "CMZ" or is_invisible(character) for character in entry):
@@ -176,7 +176,7 @@ def _number(value: Any, lowest: float, highest: float) -> bool:
 
 def _require(condition: bool, name: str, expected: str, found: object) -> None:
     if not condition:
-        raise AugmentError(f"{name}: expected {expected}, found {found}")
+        raise AugmentError(f"{name}: expected {expected}, found {found!r}")
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

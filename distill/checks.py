@@ -79,9 +79,14 @@ def check_labels(config: PreTrainedConfig, names: Sequence[str], who: str, task:
     found = label_names(config)
     expected = f"{who}: expected the labels {', '.join(names)} of {task}; found "
     if len(found) != len(names):
+        lacking = [name for name in names if name.lower() not in {one.lower() for one in found}]
+        lacks = "" if is_unnamed(config) or len(found) > len(names) else f" It lacks {', '.join(lacking)}."
         raise DistillError(
-            f"{expected}{len(found)} ({', '.join(found)}). It was trained on another task: give one for {task}."
+            f"{expected}{len(found)} ({', '.join(found)}).{lacks} Give a model for {task}, and where --label-names is "
+            "given, all of its classes."
         )
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        raise DistillError(f"{who}: expected different labels; found {', '.join(twice)} twice. Correct its id2label.")
     mine, theirs = [[name.lower() for name in some] for some in (found, names)]
     if len(set(mine)) < len(mine) or len(set(theirs)) < len(theirs):
         mine, theirs = found, list(names)

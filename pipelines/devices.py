@@ -24,7 +24,7 @@ def named_device(device: str) -> str:
     """
     number = device.removeprefix("cuda:")
     if device not in ("auto", "cpu", "cuda") and (number == device or not number.isdecimal()):
-        raise UserError(f"--device: expected auto, cpu or cuda, found {device!r}")
+        raise UserError(f"--device: expected auto, cpu, cuda or cuda:N, found {device!r}")
     if device == "auto":
         return "cuda" if gpu_count() else "cpu"
     return device
@@ -71,8 +71,8 @@ def check_device(device: str, engine: EngineSettings) -> None:
         return
     if device != "cuda" and engine.engine != "local":
         raise UserError(
-            f"--device {device}: expected cuda with Ray, which gives each worker a GPU of its own, found a number; "
-            f"use --engine local, or CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')} and --device cuda"
+            f"--device {device}: expected cuda with Ray, which gives each worker a GPU of its own, found one by its "
+            f"number; use --engine local, or CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')} and --device cuda"
         )
     if not engine.joins_cluster:
         _check_there(device)

@@ -141,7 +141,7 @@ def write_log(stage: Stage, of: str, number: int, text: str) -> None:
 
     Args:
         stage: the stage it came from.
-        of: what it tells of: a part's number, or `ray`.
+        of: what it tells of: a part's number, `ray` or `workers`.
         number: of the attempt; 0 for none.
         text: such as the traceback of a failed attempt.
     """

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipelines.devices import gpu_count, take_gpu, visible_gpus
-from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, attempt, worker_count
+from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, attempt, worker_count, write_log
 from pipelines.errors import UserError
 from pipelines.lease import ALARM
 
@@ -55,6 +55,10 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
             _kill(pool)
             raise
         pool.shutdown(wait=not in_flight)
+        if in_flight:
+            numbers = ", ".join(map(str, in_flight))
+            text = f"a worker died (was it killed, or short of memory?) while parts {numbers} were at work\n"
+            write_log(stage, "workers", max(breaks[part] for part in in_flight) + 1, text)
         for part in in_flight:
             breaks[part] += 1
             if breaks[part] == ATTEMPTS:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipelines.training.request import DistillRequest
     from pipelines.training.run_job import RunRequest
 
+ORDER_ROWS = 200  # of dev; fewer may be too few to tell one order of labels from another
 EARLY_ROWS = 2_000  # of a dev part: they tell a teacher from chance, and a CPU predicts them in minutes
 
 
@@ -57,10 +58,11 @@ def judge_teacher(
 
     for note in order_note(files.found, files.config, data.task):
         reporter.message(note)
-    if not data.dev_parts:
-        reporter.warning("no labelled dev part: the teacher cannot be judged before its student learns from it")
-        return {}
     reporter.message("judging the teacher")
+    if not data.dev_parts:
+        reporter.warning("no labelled dev part: only the order of the teacher's labels is judged, by rows of train")
+        _refuse_misorder_on_train(model, files, data, request)
+        return {}
     who, found = f"teacher {files.found.name}: ", {}
     for part in data.dev_parts if most_rows is None else data.dev_parts[:1]:
         place = write_part(storage, data, part)
@@ -77,9 +79,27 @@ def judge_teacher(
             continue
         if misordered := judged_order(files.found, files.config, data, part, logits, labels):
             raise UserError(misordered)
+        if len(labels) < ORDER_ROWS:
+            _refuse_misorder_on_train(model, files, data, request)
         reporter.message(f"teacher on {part}: {shown(found[part])}")
         warn_of_guess(found[part], labels, data.task, part, reporter, who, f"was it fine-tuned for {data.task.name}?")
     return found
+
+
+def _refuse_misorder_on_train(
+    model: PreTrainedModel, files: TeacherFiles, data: TaskData, request: DistillRequest
+) -> None:
+    """Judges the order of a teacher's labels by rows of train, which it may have seen: its names are no less right."""
+    if data.opened is None or data.task.label.kind != "class":
+        return
+    reading = request.reading
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        storage = Storage(folder)
+        place = write_part(storage, data, "train")
+        place = write_subset(storage, place, task_columns(data.task, labelled=True), EARLY_ROWS, reading.seed)
+        found = predict_part(model, place, data, files.tokenizer, reading.max_length, request.machine.precision)
+    if misordered := judged_order(files.found, files.config, data, "train", *found):
+        raise UserError(misordered)
 
 
 def judge_by_some(
@@ -115,7 +135,7 @@ def judge_early(request: RunRequest, files: TeacherFiles, reporter: TrainingRepo
     distill = request.distill
     begun = None if request.augment.overwrite else stage_storage(distill.out, "a model").read_json(RUN)
     data = open_data(distill.data)
-    if request.finetune is not None or "resolved" in (begun or {}) or not data.dev_parts:
+    if request.finetune is not None or "resolved" in (begun or {}):
         return
     import torch
 

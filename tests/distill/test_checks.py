@@ -72,7 +72,9 @@ def test_labels_of_another_task():
     assert "found entailment, not_entailment. It was trained on another task: give one for sst2" in other
     assert "id2label" not in other
     fewer = said_of_labels(named("no", "yes"), MNLI, "mnli")
-    assert "found 2 (no, yes). It was trained on another task: give one for mnli" in fewer
+    assert "found 2 (no, yes). It lacks entailment, neutral, contradiction. Give a model for mnli" in fewer
+    with pytest.raises(DistillError, match=r"model m: expected different labels; found yes twice\. Correct its"):
+        check_labels(named("yes", "yes", "no"), MNLI, "model m", "mnli")
 
 
 def test_lengths():

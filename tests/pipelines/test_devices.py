@@ -63,7 +63,7 @@ def test_processes_see_their_own_gpu(tmp_path, monkeypatch, gpu, seen):
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:x", "cuda1", ""])
 def test_devices_that_do_not_exist(device):
-    with pytest.raises(UserError, match="--device: expected auto, cpu or cuda"):
+    with pytest.raises(UserError, match="--device: expected auto, cpu, cuda or cuda:N"):
         named_device(device)
 
 

@@ -89,6 +89,7 @@ def test_a_part_that_kills_its_worker_is_given_up_and_the_others_are_done(tmp_pa
     assert done == {1, 2, 3, 4, 5, 6}
     assert set(failed) == {0, 7}
     assert "its worker died 3 times" in failed[0]
+    assert len(list(tmp_path.glob("logs/candidates-workers-*.txt"))) == 3
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def test_output_at_an_address_nobody_knows(inputs, tmp_path, uri):
         (("--shard-rows", 0), "--shard-rows: expected at least 1, found 0"),
         (("--limit", 0), "--limit: expected at least 1 row, found 0"),
         (("--engine", "spark"), "--engine: expected one of auto, ray, local, found 'spark'"),
-        (("--device", "tpu"), "--device: expected auto, cpu or cuda, found 'tpu'"),
+        (("--device", "tpu"), "--device: expected auto, cpu, cuda or cuda:N, found 'tpu'"),
         (("--precision", "fp8"), "--precision: expected one of"),
         (("--preset", "mine"), "preset: expected one of"),
         (("--pairs", "both"), "pairs: expected one of"),

@@ -172,12 +172,12 @@ def test_no_cache_is_made_of_the_wrong_order(parts, support, nameless, tmp_path)
 
 
 def test_a_cache_of_another_order_is_refused(parts, support, nameless, shifted, tmp_path):
-    """Without a dev part nothing else would tell; a teacher that is the same but for the order of its file serves."""
+    """A teacher that is the same but for the order of its file serves."""
     data, cache = tmp_path / "data", tmp_path / "cache"
     data.mkdir()
     shutil.copy(support[0] / "data/train.csv", data)
-    asked = ("--data", data, "--label-names", ",".join(NAMES), "--cache", "logits")
-    done(*ahead(parts, support, cache, nameless, *asked))
+    asked = ("--data", data, "--cache", "logits")
+    done(*ahead(parts, support, cache, nameless, *asked, "--label-names", ",".join(SHIFTED)))
     before = everything(cache)
     said = refused(student(parts, support, tmp_path / "s", shifted, *asked, "--cache-dir", cache))
     assert "expected the cache of this run, found one with teacher" in said
@@ -195,6 +195,21 @@ def test_wrong_names_are_put_right_in_the_teacher(parts, support, tmp_path):
     said = refused(student(parts, support, tmp_path / "out", teacher))
     assert "expected its labels in the order delivery, billing, technical, found" in said
     assert said.endswith("correct id2label in its config.json: 0 technical, 1 billing, 2 delivery")
+
+
+@pytest.mark.parametrize("dev_rows", [0, 4])
+def test_where_dev_cannot_tell_the_order_train_does(parts, support, tmp_path, dev_rows):
+    """A teacher whose names are wrong is refused with a dev part or without."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    shutil.copy(support[0] / "data/train.csv", data)
+    if dev_rows:
+        lines = (support[0] / "data/dev.csv").read_text().splitlines(keepends=True)
+        (data / "dev.csv").write_text("".join(lines[: dev_rows + 1]))
+    teacher = permuted(support[0], tmp_path / "t", (2, 0, 1), ("delivery", "billing", "technical"))
+    said = refused(student(parts, support, out, teacher, "--data", data))
+    assert "on train with it and 1.0000 with technical, billing, delivery" in said
+    assert not out.exists()
 
 
 def test_a_run_judges_a_teacher_that_was_given_once(parts, support, shifted, tmp_path):
