@@ -40,7 +40,7 @@ def show_outcome(outcome: Outcome, name: str) -> None:
     console.print(f"\nshards:   {outcome.storage.display('augmented/data')}", soft_wrap=True)
     console.print(f"manifest: {outcome.storage.display('augmented/manifest.json')}", soft_wrap=True)
     for warning in warnings(outcome):
-        console.print(warning, style="yellow", soft_wrap=True)
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     if outcome.rejected:
         said = Text(f"{rejected_rows(outcome.rejected)}:", style="yellow")
         console.print(said, outcome.storage.display("rejected.parquet"), soft_wrap=True)
@@ -56,10 +56,13 @@ def warnings(outcome: Outcome) -> list[str]:
     idle = [entry for entry, words in outcome.protected.items() if not words]
     if idle:
         more = f" and {len(idle) - SHOWN_ENTRIES:,} more" if len(idle) > SHOWN_ENTRIES else ""
-        before = " that the run drawn from had not kept" if outcome.job.root != outcome.job.source else ""
+        resampled = outcome.job.root != outcome.job.source
+        before = " beyond those that the first run kept" if resampled else ""
+        folder = "candidates" if outcome.candidates else "augmented"
         said.append(
             f"--protect: found no word{before} for {', '.join(idle[:SHOWN_ENTRIES])}{more}; a word or phrase is looked "
-            "for as a whole, a /regular expression/ in the whole text, case and all (manifest.json: protected)"
+            "for as a whole, a /regular expression/ in the whole text, case and all "
+            f"({folder}/manifest.json: protected)"
         )
     counts = outcome.candidates or outcome.augmented
     eligible = counts.get("eligible_words", 0)

@@ -41,7 +41,7 @@ def find_quoting(paths: Iterable[Path]) -> tuple[bool, str]:
     votes = [_votes(path, state.st_size, state.st_mtime_ns) for path, state in states]
     quoted, wrapped = sum(one.quoted for one in votes), sum(one.wrapped for one in votes)
     if quoted and quoted >= sum(one.plain for one in votes):
-        return True, f".tsv files: read with the quoting of CSV, as {counted(quoted, 'row')} of them must be"
+        return True, f".tsv files: read with the quoting of CSV, which {counted(quoted, 'row')} of them seem to have"
     kept = f".tsv files: {counted(wrapped, 'field')} in quotation marks kept with them"
     return False, f"{kept}; if the marks are quoting, write the files as .csv" if wrapped else ""
 

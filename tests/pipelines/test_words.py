@@ -67,7 +67,7 @@ def test_resample_protects_what_the_run_did_not(inputs, finished, tmp_path):
     assert told["settings"]["protect_more"] == list(PROTECT[1::2])
     assert told["protected"]["nowhere"] == 0
     assert told["protected"]["the"] == sum(texts[0].split().count("the") for texts in variants(finished).values())
-    assert "--protect: found no word that the run drawn from had not kept for nowhere; " in ran.out
+    assert "--protect: found no word beyond those that the first run kept for nowhere; " in ran.out
 
 
 def test_what_the_run_protects_is_not_missed(inputs, tmp_path):
