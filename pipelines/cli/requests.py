@@ -103,7 +103,8 @@ def protected(entries: list[str]) -> tuple[str, ...]:
     for entry in entries:
         path = Path(entry).expanduser()
         if not path.is_file():
-            if not is_regex(entry) and ("/" in entry or path.suffix.lower() in LIST_SUFFIXES):
+            markup = "<" in entry or ">" in entry  # such as <br />: no file is called so
+            if not (is_regex(entry) or markup) and ("/" in entry or path.suffix.lower() in LIST_SUFFIXES):
                 raise UserError(
                     f"--protect {entry}: expected a word, a /regular expression/ or a file with one of them a line, "
                     "found what looks like a path and no such file; check it, or write the word into a file"

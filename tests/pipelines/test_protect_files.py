@@ -11,8 +11,8 @@ from pipelines.errors import UserError
 def test_words_patterns_and_lines_of_files(tmp_path):
     path = tmp_path / "names.txt"
     path.write_text("New York\n\n /^Mc/ \nand/or\nnot\n", encoding="utf-8")
-    found = protected(["don't", "node.js", "U.S.", "/a/b/", str(path), "not"])
-    assert found == ("don't", "node.js", "U.S.", "/a/b/", "New York", "/^Mc/", "and/or", "not")
+    found = protected(["don't", "node.js", "U.S.", "/a/b/", "<br />", str(path), "not"])
+    assert found == ("don't", "node.js", "U.S.", "/a/b/", "<br />", "New York", "/^Mc/", "and/or", "not")
 
 
 @pytest.mark.parametrize("entry", ["names.txt", "Names.TXT", "./names", "~/names", "a/b", "/good", "words.list"])
