@@ -125,13 +125,12 @@ def _read_ids(ids: Iterable[int], texts: int) -> np.ndarray:
     """Ids as int64 (T,)."""
     if not isinstance(ids, Iterable):
         raise AugmentError(f"ids: expected integers, one for each text, found {ids!r}")
-    listed = list(ids)
-    for place, one in enumerate(listed):
+    numbers = []
+    for place, one in enumerate(ids):
         try:
-            np.int64(operator.index(one))
+            numbers.append(np.int64(operator.index(one)))
         except (TypeError, OverflowError):
             raise AugmentError(f"ids: expected integers from -2^63 to 2^63 - 1, found {one!r} at {place}") from None
-    numbers = np.array([operator.index(one) for one in listed], dtype=np.int64)
     if len(numbers) != texts:
         raise AugmentError(f"ids: expected one for each of {texts} texts, found {len(numbers)}")
-    return numbers
+    return np.array(numbers, dtype=np.int64)

@@ -13,10 +13,10 @@ from pipelines.tasks.lines import split_name
 from pipelines.training.answers import check_answers
 from pipelines.training.diagnostic import AX, find_diagnostic
 from pipelines.training.distill_checks import check_teacher, find_files
-from pipelines.training.judging import BATCH_ROWS, metrics_of, warn_of_guess
+from pipelines.training.judging import BATCH_ROWS, metrics_of, predict_part, warn_of_guess
 from pipelines.training.label_order import judged_order, load_in_order, order_note
 from pipelines.training.models import move, trained_length
-from pipelines.training.parts import TaskData, open_data, open_stream, task_columns, write_part
+from pipelines.training.parts import TaskData, open_data, task_columns, write_part
 from pipelines.training.predictions import prediction_table, write_predictions
 from pipelines.training.recipe import MAX_LENGTH
 from pipelines.training.submission import FILES, add_to_archive, submission_file, submitted_parts
@@ -115,8 +115,6 @@ class _Evaluation:
         dev, rows, tables = {}, {}, []
         for part in self.data.dev_parts:
             logits, labels = self._predict(self.data, part, labelled=True)
-            if labels is None:
-                continue
             rows[part] = len(logits)
             dev[part] = compute_metrics(metrics_of(self.data.task), logits, labels)
             if part == self.data.dev_parts[0]:
@@ -152,15 +150,9 @@ class _Evaluation:
         missing = add_to_archive(archive, files)
         return replace(found, submitted=tuple(sorted(files)), missing=tuple(missing))
 
-    def _predict(self, data: TaskData, part: str, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        from distill.evaluation import predict
-        from distill.teacher import Precision
-
+    def _predict(self, data: TaskData, part: str, labelled: bool) -> tuple[np.ndarray, np.ndarray]:
         self.reporter.message(f"predicting {data.task.name} {part}")
         place = write_part(Storage(f"{self.storage.root}/{data.task.name}"), data, part)
-        columns = task_columns(data.task, labelled)
-        stream = open_stream(place, columns, self.tokenizer, self.max_length, self.request.batch_rows or BATCH_ROWS)
-        try:
-            return predict(self.model, stream, Precision(self.request.machine.precision))
-        finally:
-            stream.close()
+        columns, precision = task_columns(data.task, labelled), self.request.machine.precision
+        rows = self.request.batch_rows or BATCH_ROWS
+        return predict_part(self.model, place, columns, self.tokenizer, self.max_length, precision, rows)

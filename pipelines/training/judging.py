@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from distill.metrics import Metric
+    from distill.reading import Columns
     from pipelines.storage import Storage
     from pipelines.tasks import Label, Task
     from pipelines.training.parts import TaskData
@@ -63,32 +64,39 @@ def evaluate_parts(
     """
     from distill.metrics import compute_metrics
 
+    columns = task_columns(data.task, labelled=True)
     found = {}
     for part in data.dev_parts:
         place = write_part(storage, data, part)
-        logits, labels = predict_part(model, place, data, tokenizer, max_length, precision)
+        logits, labels = predict_part(model, place, columns, tokenizer, max_length, precision)
         found[part] = compute_metrics(metrics_of(data.task), logits, labels)
     return found
 
 
 def predict_part(
-    model: PreTrainedModel, place: str, data: TaskData, tokenizer: Any, max_length: int, precision: str
+    model: PreTrainedModel,
+    place: str,
+    columns: Columns,
+    tokenizer: Any,
+    max_length: int,
+    precision: str,
+    batch_rows: int = BATCH_ROWS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (rows, C) of a model on a labelled part, and its labels (rows,).
+    """Logits (rows, C) of a model on a part, and its labels (rows,), empty where no label column is read.
 
     Args:
         model: with its task head.
         place: where the part lies as Parquet.
-        data: the task.
+        columns: what to read of it.
         tokenizer: of the model.
         max_length: tokens.
         precision: of matrix products.
+        batch_rows: rows of a forward pass.
     """
     from distill.evaluation import predict
     from distill.teacher import Precision
 
-    columns = task_columns(data.task, labelled=True)
-    stream = open_stream(place, columns, tokenizer, max_length, BATCH_ROWS)
+    stream = open_stream(place, columns, tokenizer, max_length, batch_rows)
     try:
         logits, labels = predict(model, stream, Precision(precision))
     finally:

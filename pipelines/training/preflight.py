@@ -15,6 +15,7 @@ from pipelines.training.models import move
 from pipelines.training.parts import open_data, task_columns, write_part, write_subset
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedModel
 
     from pipelines.training.distill_checks import TeacherFiles
@@ -65,12 +66,7 @@ def judge_teacher(
         return {}
     who, found = f"teacher {files.found.name}: ", {}
     for part in data.dev_parts if most_rows is None else data.dev_parts[:1]:
-        place = write_part(storage, data, part)
-        if most_rows is not None:
-            columns = task_columns(data.task, labelled=True)
-            place = write_subset(storage, place, columns, most_rows, request.reading.seed)
-        reading, precision = request.reading, request.machine.precision
-        logits, labels = predict_part(model, place, data, files.tokenizer, reading.max_length, precision)
+        logits, labels = _predicted(model, files, storage, data, request, part, most_rows)
         try:
             found[part] = compute_metrics(metrics_of(data.task), logits, labels)
         except DistillError as error:
@@ -86,18 +82,31 @@ def judge_teacher(
     return found
 
 
+def _predicted(
+    model: PreTrainedModel,
+    files: TeacherFiles,
+    storage: Storage,
+    data: TaskData,
+    request: DistillRequest,
+    part: str,
+    most_rows: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels of a part, or of random rows of it."""
+    place, reading = write_part(storage, data, part), request.reading
+    columns = task_columns(data.task, labelled=True)
+    if most_rows is not None:
+        place = write_subset(storage, place, columns, most_rows, reading.seed)
+    return predict_part(model, place, columns, files.tokenizer, reading.max_length, request.machine.precision)
+
+
 def _refuse_misorder_on_train(
     model: PreTrainedModel, files: TeacherFiles, data: TaskData, request: DistillRequest
 ) -> None:
     """Judges the order of a teacher's labels by rows of train, which it may have seen: its names are no less right."""
     if data.opened is None or data.task.label.kind != "class":
         return
-    reading = request.reading
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        storage = Storage(folder)
-        place = write_part(storage, data, "train")
-        place = write_subset(storage, place, task_columns(data.task, labelled=True), EARLY_ROWS, reading.seed)
-        found = predict_part(model, place, data, files.tokenizer, reading.max_length, request.machine.precision)
+        found = _predicted(model, files, Storage(folder), data, request, "train", EARLY_ROWS)
     if misordered := judged_order(files.found, files.config, data, "train", *found):
         raise UserError(misordered)
 

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     Handler = Callable[[int, FrameType | None], object]
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
-SAME_SECONDS = (
-    1.0  # in which a second signal is the first one again: `timeout` and wrappers pass it on to a whole group
-)
+# In these seconds a second signal is the first one again: `timeout` and wrappers pass it on to a whole group.
+SAME_SECONDS = 1.0
 
 
 @contextmanager

@@ -13,23 +13,13 @@ from augment import Augmenter, AugmentError, SkippedTextsWarning
 from augment.presets import CandidateSettings, DrawSettings
 from augment.sites import find_sites
 from augment.variants import draw_variants
-from tests.augment.helpers import TEXTS, tiny_finder, tiny_lm, tiny_vectors
+from tests.augment.helpers import TEXTS, tiny_finder, tiny_lm
 from tests.augment.test_draw import table
 from tests.augment.test_proposals import failing, poisoned
 from tests.oracles import plain_words as oracle
 
 DIFFERENT = list(dict.fromkeys(TEXTS))
 WORDS = [(f"w{number}", 0.5) for number in range(20)]
-
-
-@pytest.fixture(scope="module")
-def augmenter():
-    return Augmenter(tiny_lm(), tiny_vectors(), CandidateSettings(k=5))
-
-
-@pytest.fixture(scope="module")
-def stored(augmenter):
-    return Augmenter.from_candidates(augmenter.candidates(TEXTS))
 
 
 def by_hand(texts):

@@ -8,20 +8,10 @@ import pytest
 from augment import Augmenter, AugmentError, SkippedTextsWarning, Variant
 from augment.candidate_table import from_arrow, to_arrow
 from augment.presets import CandidateSettings, DrawSettings
-from tests.augment.helpers import LONG, TEXTS, tiny_lm, tiny_vectors
+from tests.augment.helpers import LONG, TEXTS, tiny_lm
 from tests.augment.test_draw import table
 
 DIFFERENT = list(dict.fromkeys(TEXTS))
-
-
-@pytest.fixture(scope="module")
-def augmenter():
-    return Augmenter(tiny_lm(), tiny_vectors(), CandidateSettings(k=5))
-
-
-@pytest.fixture(scope="module")
-def stored(augmenter):
-    return Augmenter.from_candidates(augmenter.candidates(TEXTS))
 
 
 def words(candidates):
