@@ -64,7 +64,7 @@ def check_names(folder: Path, who: str, model_type: str) -> None:
     """
     safe = sorted(folder.glob("*.safetensors"))
     for path in safe or sorted(folder.glob("pytorch_model*.bin")):
-        state = _header(path) if safe else _pickled(path)
+        state = _named(path) if safe else _pickled(path)
         if not safe:
             _refuse_checkpoint(state, f"{who}: expected weights by name in {path.name}")
         prefix = _wrapper(state) if model_type in FAMILIES else ""
@@ -100,14 +100,11 @@ def _wrapper(names: Iterable[str]) -> str:
     return before[0] if all(before) and before else ""
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _named(path: Path) -> dict[str, Any]:
     """The tensors of a safetensors file by name; none where it is damaged, which is told when it is read."""
     try:
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
-            header = json.loads(stream.read(min(length, path.stat().st_size)))
-        return {name: value for name, value in header.items() if name != "__metadata__"}
-    except (OSError, ValueError, AttributeError):
+        return _header(path)[1]
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
@@ -166,12 +163,8 @@ def _parts(folder: Path, name: str) -> list[Path]:
 def _tensors(path: Path, name: str) -> list[str]:
     """Names of the tensors of a file whose size is what its header says."""
     size = path.stat().st_size
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
-        content = stream.read(length) if length <= size else b""
     try:
-        header: dict[str, Any] = json.loads(content)
-        header.pop("__metadata__", None)
+        length, header = _header(path)
         end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise AugmentError(
@@ -184,3 +177,17 @@ def _tensors(path: Path, name: str) -> list[str]:
             f"header says, found {size:,}; it was not copied whole: copy or download the folder again"
         )
     return list(header)
+
+
+def _header(path: Path) -> tuple[int, dict[str, Any]]:
+    """Length of a safetensors file's header, and its tensors by name.
+
+    Raises:
+        ValueError, TypeError, AttributeError: it has no such header.
+    """
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
+        content = stream.read(length) if length <= path.stat().st_size else b""
+    header = json.loads(content)
+    header.pop("__metadata__", None)
+    return length, header
