@@ -31,7 +31,7 @@ from distill.teacher import Teacher, TeacherTargets, autocast, model_inputs
 from distill.teacher_cache import TeacherCache
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
-from pipelines.memory import keep_freed_memory
+from pipelines.machine.memory import keep_freed_memory
 from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:

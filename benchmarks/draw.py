@@ -30,10 +30,10 @@ from augment.candidate_table import Candidates, from_arrow
 from augment.presets import DrawSettings
 from augment.sites import find_sites
 from augment.variants import draw_variants
-from pipelines.job import CANDIDATES
-from pipelines.parquet import RowReader
-from pipelines.snapshot import read_snapshot
-from pipelines.storage import Storage
+from pipelines.augmenting.snapshot import read_snapshot
+from pipelines.augmenting.stages import CANDIDATES
+from pipelines.run_folder.parquet import RowReader
+from pipelines.run_folder.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,14 +26,14 @@ sys.path = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resol
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.augment_job import run_augment
+from pipelines.augmenting.augment_job import run_augment
+from pipelines.augmenting.request import AugmentRequest
+from pipelines.augmenting.settings import JobSettings
+from pipelines.augmenting.stages import CANDIDATES
 from pipelines.engines import EngineSettings
-from pipelines.job import CANDIDATES
-from pipelines.request import AugmentRequest
-from pipelines.settings import JobSettings
 
 if TYPE_CHECKING:
-    from pipelines.records import Record
+    from pipelines.run_folder.records import Record
 
 ENGINES = ("local", "ray")
 

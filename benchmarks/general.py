@@ -80,9 +80,9 @@ class Measured:
         """The beginning of the corpus as the product packs it, and a sample with the lengths of the whole."""
         from benchmarks.distill_ways import write_sample
         from distill.reading import Columns
-        from pipelines.storage import Storage
-        from pipelines.training.corpus import open_files
-        from pipelines.training.packed import COLUMNS, FOLDER, PackedShape, pack_corpus
+        from pipelines.corpus.files import open_files
+        from pipelines.corpus.packed import COLUMNS, FOLDER, PackedShape, pack_corpus
+        from pipelines.run_folder.storage import Storage
         from pipelines.training.reporting import SilentTraining
 
         arguments = self._arguments

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pipelines.training.corpus import FileCorpus
+    from pipelines.corpus.files import FileCorpus
 
     Documents = list[list[list[int]]]  # documents of sentences of token ids
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from pipelines.records import Record
+    from pipelines.run_folder.records import Record
 
 
 class Reporter(Protocol):

@@ -18,8 +18,8 @@ from pipelines.demo import DATA, MLM
 from pipelines.demo.recipe import DEMO_RECIPE, demo_run_options
 from pipelines.demo.verdicts import LONGEST, choose_verdicts
 from pipelines.errors import UserError
+from pipelines.run.latency import Answers
 from pipelines.tasks.glue import find_task
-from pipelines.training.side_by_side import Answers
 from tests.pipelines.jobs import REPOSITORY, tinyaug
 from tests.ready import start_ready
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.cli import options as opt
 
 if TYPE_CHECKING:
-    from pipelines.request import AugmentRequest
+    from pipelines.augmenting.request import AugmentRequest
 
 
 def augment(
@@ -78,7 +78,7 @@ def augment(
 
 
 def _run(request: AugmentRequest) -> int:
-    from pipelines.augment_job import run_augment
+    from pipelines.augmenting.augment_job import run_augment
     from pipelines.cli.summary import show_outcome
     from pipelines.cli.terminal import TerminalReporter
 

@@ -54,10 +54,10 @@ def cache_teacher(
     from pipelines.cli.training_summary import show_filled, show_training_plan
 
     if dry_run:
-        from pipelines.training.cache_plan import plan_teacher_cache
+        from pipelines.teacher_cache.cache_plan import plan_teacher_cache
 
         return show_training_plan(plan_teacher_cache, request, profile)
-    from pipelines.training.cache_job import fill_teacher_cache
+    from pipelines.teacher_cache.cache_job import fill_teacher_cache
 
     with TrainingProgress() as progress:
         filled = fill_teacher_cache(request, progress)

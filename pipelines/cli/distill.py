@@ -65,7 +65,7 @@ def distill(
         from pipelines.training.plans import plan_distillation
 
         return show_training_plan(plan_distillation, request, profile)
-    from pipelines.training.distill_job import run_distill
+    from pipelines.distilling.distill_job import run_distill
 
     try:
         with TrainingProgress() as progress:

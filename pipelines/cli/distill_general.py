@@ -61,7 +61,7 @@ def distill_general(
 
     if dry_run:
         return show_general_plan(request)
-    from pipelines.training.general_job import run_general
+    from pipelines.general.general_job import run_general
 
     try:
         with TrainingProgress() as progress:

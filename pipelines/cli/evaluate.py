@@ -33,7 +33,7 @@ def evaluate(
     request = evaluate_request(dict(locals()))
     from pipelines.cli.training_progress import TrainingProgress
     from pipelines.cli.training_summary import show_evaluated
-    from pipelines.training.evaluate_job import run_evaluate
+    from pipelines.evaluating.evaluate_job import run_evaluate
 
     with TrainingProgress() as progress:
         found = run_evaluate(request, progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.cli.training_requests import cache_choice, loss_choice, machine_choice
-from pipelines.training.general_request import (
+from pipelines.general.request import (
     GENERAL_RECIPE,
     CorpusChoice,
     GeneralRequest,

@@ -11,8 +11,8 @@ from pipelines.cli.training_summary import show_stages
 from pipelines.wording import counted, sequences_words
 
 if TYPE_CHECKING:
+    from pipelines.general.request import GeneralRequest
     from pipelines.training.finetune_job import Trained
-    from pipelines.training.general_request import GeneralRequest
 
 KNOWN = {
     True: "",
@@ -51,7 +51,7 @@ def show_general_plan(request: GeneralRequest) -> int:
     Returns:
         The exit code.
     """
-    from pipelines.training.general_plan import plan_from_beginning
+    from pipelines.general.plan import plan_from_beginning
 
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         plan = plan_from_beginning(request, folder)

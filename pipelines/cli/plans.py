@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from distill.wording import shown_bytes
-from pipelines.augment_job import is_augmented
+from pipelines.augmenting.augment_job import is_augmented
+from pipelines.augmenting.estimate import estimate
 from pipelines.cli.terminal import TerminalReporter, output_console
-from pipelines.estimate import estimate
-from pipelines.storage import Storage
+from pipelines.run_folder.storage import Storage
+from pipelines.run_folder.writable import refuse_unwritable
 from pipelines.wording import counted, duration
-from pipelines.writable import refuse_unwritable
 
 if TYPE_CHECKING:
-    from pipelines.request import AugmentRequest
+    from pipelines.augmenting.request import AugmentRequest
 
 
 def show_plan(request: AugmentRequest) -> int:

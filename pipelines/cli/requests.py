@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from augment.presets import is_regex, preset
-from pipelines.devices import named_device
+from pipelines.augmenting.request import AugmentRequest
+from pipelines.augmenting.settings import Compute, JobSettings
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
-from pipelines.precision import AUTO
-from pipelines.request import AugmentRequest
-from pipelines.settings import Compute, JobSettings
+from pipelines.machine.devices import named_device
+from pipelines.machine.precision import AUTO
 from pipelines.tasks import CustomOptions
 from pipelines.tasks.glue import find_task, plain_name
 

@@ -35,11 +35,11 @@ def resample(
     What is not given stays as it was in that run; K stays in any case. --protect keeps words beside those that the
     run kept.
     """
+    from pipelines.augmenting.resample_job import ResampleRequest, run_resample
     from pipelines.cli.requests import protected
     from pipelines.cli.summary import show_outcome
     from pipelines.cli.terminal import TerminalReporter
     from pipelines.engines import EngineSettings
-    from pipelines.resample_job import ResampleRequest, run_resample
 
     duplicates = None if unique is None else "redraw" if unique else "keep"
     request = ResampleRequest(

@@ -8,7 +8,7 @@ from pipelines.cli import options as opt
 from pipelines.cli import training_options as train
 
 if TYPE_CHECKING:
-    from pipelines.training.run_job import RunRequest
+    from pipelines.run.run_job import RunRequest
 
 
 def run(
@@ -108,8 +108,8 @@ def run(
 def _run(request: RunRequest, dry_run: bool) -> int:
     from pipelines.cli.run_demo import show_demo, welcome
     from pipelines.cli.run_summary import TerminalReporting, show_run, show_run_plan
+    from pipelines.run.run_job import run_task
     from pipelines.training.ranks import leave_ranks
-    from pipelines.training.run_job import run_task
 
     if dry_run:
         return show_run_plan(request)

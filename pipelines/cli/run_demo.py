@@ -16,7 +16,7 @@ from pipelines.cli.terminal import plain_console
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipelines.training.run_job import RunOutcome
+    from pipelines.run.run_job import RunOutcome
 
 EXAMPLES, VARIANTS = 2, 2
 STAGES = {

@@ -8,12 +8,12 @@ from typing import Any
 
 from pipelines.cli.requests import augment_request
 from pipelines.cli.training_requests import distill_request, finetune_request
-from pipelines.devices import named_device
 from pipelines.errors import UserError
-from pipelines.precision import check_precision
+from pipelines.machine.devices import named_device
+from pipelines.machine.precision import check_precision
+from pipelines.run.run_job import RunRequest
 from pipelines.training.recipe import QUICK_SOURCES
 from pipelines.training.request import EvaluateRequest
-from pipelines.training.run_job import RunRequest
 
 OF_FINE_TUNING = ("teacher_model", "epochs_finetune", "batch_size_finetune", "lr_finetune")
 

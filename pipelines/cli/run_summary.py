@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pipelines.reporting import Reporter
+    from pipelines.run.run_job import RunOutcome, RunRequest
     from pipelines.training.reporting import TrainingReporter
-    from pipelines.training.run_job import RunOutcome, RunRequest
 
 MODELS = ("teacher", "student")
 SIZES = (
@@ -136,7 +136,7 @@ def show_run_plan(request: RunRequest) -> int:
     Returns:
         The exit code.
     """
-    from pipelines.training.run_plan import plan_run
+    from pipelines.run.plan import plan_run
 
     with TerminalReporter() as reporter:
         plan = plan_run(request, reporter)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 if TYPE_CHECKING:
-    from pipelines.storage import Storage
+    from pipelines.run_folder.storage import Storage
 
 Run = Annotated[str, Argument(help="Run directory.")]
 Begun = Annotated[str, Argument(help="Run directory, or the --out of a training verb.")]
@@ -16,8 +16,8 @@ Begun = Annotated[str, Argument(help="Run directory, or the --out of a training 
 def status(run: Begun) -> int:
     """Say how far a run or a training is."""
     from pipelines.cli.terminal import output_console
-    from pipelines.run_state import stage_states
-    from pipelines.storage import Storage
+    from pipelines.run_folder.run_state import stage_states
+    from pipelines.run_folder.storage import Storage
     from pipelines.training.stage_progress import training_progress
     from pipelines.wording import counted
 
@@ -45,7 +45,7 @@ def status(run: Begun) -> int:
 def verify(run: Run) -> int:
     """Read every shard again and compare its sha256 with its record; exit 1 if one differs."""
     from pipelines.cli.terminal import output_console
-    from pipelines.run_state import stage_states
+    from pipelines.run_folder.run_state import stage_states
     from pipelines.wording import counted
 
     console = output_console()
@@ -69,11 +69,11 @@ def inspect(
     variants: Annotated[int, Option(help="Variants of each.", min=1)] = 5,
 ) -> int:
     """Show examples and their variants, replaced words highlighted: masked LM green, GloVe magenta."""
+    from pipelines.augmenting.stages import task_from
     from pipelines.cli.summary import show_variants
     from pipelines.cli.terminal import output_console
     from pipelines.errors import UserError
-    from pipelines.job import task_from
-    from pipelines.run_file import existing_run
+    from pipelines.run_folder.run_file import existing_run
 
     storage = _open(run)
     if not storage.names("augmented/data"):
@@ -102,8 +102,8 @@ def _say_whether_complete(complete: bool) -> int:
 
 
 def _open(run: str) -> Storage:
-    from pipelines.run_file import existing_run
-    from pipelines.storage import Storage
+    from pipelines.run_folder.run_file import existing_run
+    from pipelines.run_folder.storage import Storage
 
     storage = Storage(run)
     existing_run(storage)

@@ -8,14 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.cli.terminal import output_console
-from pipelines.parquet import RowReader
+from pipelines.run_folder.parquet import RowReader
 from pipelines.wording import counted, rejected_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipelines.augment_job import Outcome
-    from pipelines.storage import Storage
+    from pipelines.augmenting.augment_job import Outcome
+    from pipelines.run_folder.storage import Storage
 
 SHOWN_EXAMPLES, SHOWN_VARIANTS = 3, 3
 SHOWN_ENTRIES = 5

@@ -14,7 +14,7 @@ from pipelines.wording import counted
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pipelines.records import Record
+    from pipelines.run_folder.records import Record
 
 TITLES = {"candidates": "finding candidates", "augmented": "drawing variants"}
 NOTES = ("note: ", "warning: ")  # how lines begin that a check of the inputs says each time

@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 from pipelines.cli.requests import custom_options
-from pipelines.devices import local_device
+from pipelines.distilling.choices import GENERAL, RANDOM, TEACHER_LAYERS
+from pipelines.distilling.teaching import CacheChoice, LossChoice
 from pipelines.errors import UserError
-from pipelines.precision import training_precision
+from pipelines.evaluating.output_places import check_place
+from pipelines.machine.devices import local_device
+from pipelines.machine.precision import training_precision
 from pipelines.tasks.glue import plain_name
-from pipelines.training.answers import check_place
-from pipelines.training.choices import GENERAL, RANDOM, TEACHER_LAYERS
 from pipelines.training.recipe import PROFILES, QUICK_ROWS, StageRecipe, stage_recipe
 from pipelines.training.request import (
     DataChoice,
@@ -21,7 +22,6 @@ from pipelines.training.request import (
     Machine,
     Reading,
 )
-from pipelines.training.teaching import CacheChoice, LossChoice
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 

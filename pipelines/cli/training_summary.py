@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pipelines.training.cache_job import Filled
+    from pipelines.evaluating.evaluate_job import Evaluated
+    from pipelines.teacher_cache.cache_job import Filled
     from pipelines.training.estimates import TrainingEstimate
-    from pipelines.training.evaluate_job import Evaluated
     from pipelines.training.finetune_job import Trained
     from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
 
@@ -84,7 +84,7 @@ def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path |
     if found.missing:
         console.print(f"the server also wants {', '.join(found.missing)}: evaluate those tasks into the same archive")
     if json_file is not None:
-        from pipelines.training.submission import write_whole
+        from pipelines.evaluating.submission import write_whole
 
         content = {"task": request.data.task, "model": request.model, "dev": found.dev, "rows": found.rows}
         write_whole(json_file, (json.dumps(content, indent=1) + "\n").encode())

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from pipelines.run.latency import Answers
     from pipelines.tasks import Task
-    from pipelines.training.side_by_side import Answers
 
 WANTED = {(True, True): 2, (True, False): 1, (False, True): 1, (False, False): 1}  # (teacher, student) is right
 LONGEST = 72  # characters that fit a line of the table

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from distill.wording import shown_bytes
 from pipelines.doctor.finding import FAIL, OK, WARN, Finding
-from pipelines.machine_limits import cpu_limit, memory_left, text_of, usable_cores, usable_memory, visible_cores
+from pipelines.machine.limits import cpu_limit, memory_left, text_of, usable_cores, usable_memory, visible_cores
 
 CPUINFO = Path("/proc/cpuinfo")
 DEMO_MEMORY, FULL_MEMORY = 2_000_000_000, 4_000_000_000  # bytes: the demo; BERT-base as masked LM and as teacher

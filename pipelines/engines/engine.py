@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from augment.errors import DeviceLostError
 from pipelines.errors import JobError, UserError
-from pipelines.machine_limits import usable_cores, usable_memory
+from pipelines.machine.limits import usable_cores, usable_memory
 
 if TYPE_CHECKING:
-    from pipelines.job import Stage, Worker
-    from pipelines.records import Record
+    from pipelines.augmenting.stages import Stage, Worker
+    from pipelines.run_folder.records import Record
 
 ENGINES = ("auto", "ray", "local")
 ATTEMPTS = 3
@@ -149,7 +149,7 @@ def write_log(stage: Stage, of: str, number: int, text: str) -> None:
     import time
 
     from pipelines.errors import JobError
-    from pipelines.storage import Storage
+    from pipelines.run_folder.storage import Storage
 
     name = f"logs/{stage.name}-{of}-{time.time_ns()}-{socket.gethostname()}-{os.getpid()}-try{number}.txt"
     try:

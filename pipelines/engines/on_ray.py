@@ -15,14 +15,14 @@ from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone,
 from pipelines.engines.quiet import native_stderr_to
 from pipelines.engines.ray_start import ended_with, start_ray
 from pipelines.errors import UserError
-from pipelines.records import Record
+from pipelines.run_folder.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
 
-    from pipelines.job import Stage
+    from pipelines.augmenting.stages import Stage
 
 TASK_RETRIES = 2
 USUAL = (  # what Ray says in every run, of things that hold on purpose

@@ -12,17 +12,17 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipelines.devices import gpu_count, take_gpu, visible_gpus
 from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, attempt, worker_count, write_log
 from pipelines.errors import UserError
-from pipelines.lease import ALARM
+from pipelines.machine.devices import gpu_count, take_gpu, visible_gpus
+from pipelines.run_folder.lease import ALARM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.sharedctypes import Synchronized
 
-    from pipelines.job import Stage, Worker
-    from pipelines.records import Record
+    from pipelines.augmenting.stages import Stage, Worker
+    from pipelines.run_folder.records import Record
 
 _stage: Stage | None = None
 _worker: Worker | None = None

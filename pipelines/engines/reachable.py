@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from pipelines.errors import UserError
-from pipelines.network import connection_trouble
+from pipelines.machine.network import connection_trouble
 
 DEADLINE = 4.0  # seconds, name look-up included
 

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipelines.errors import UserError
-from pipelines.tasks.columnar import is_text
-from pipelines.tasks.csv_reader import csv_source
 from pipelines.tasks.custom_files import ARROW, FORMATS, custom_files
-from pipelines.tasks.jsonl import jsonl_source
-from pipelines.tasks.jsonl_types import MIXED, holds_integers, widest
 from pipelines.tasks.labels import LabelReader, discover_classes, plain_name
-from pipelines.tasks.lines import split_name
-from pipelines.tasks.parquet_reader import ParquetSource, arrow_source, parquet_source
+from pipelines.tasks.readers.columnar import is_text
+from pipelines.tasks.readers.csv_reader import csv_source
+from pipelines.tasks.readers.jsonl import jsonl_source
+from pipelines.tasks.readers.jsonl_types import MIXED, holds_integers, widest
+from pipelines.tasks.readers.lines import split_name
+from pipelines.tasks.readers.parquet_reader import ParquetSource, arrow_source, parquet_source
+from pipelines.tasks.readers.source import Column, Plan, Role, Source
+from pipelines.tasks.readers.tsv import tsv_source
+from pipelines.tasks.readers.tsv_quoting import find_quoting
 from pipelines.tasks.rows import RowSource
-from pipelines.tasks.source import Column, Plan, Role, Source
 from pipelines.tasks.split import OpenTask, Split
 from pipelines.tasks.task import LABEL_KINDS, OUR_COLUMNS, Label, Task, listed, near
-from pipelines.tasks.tsv import tsv_source
-from pipelines.tasks.tsv_quoting import find_quoting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

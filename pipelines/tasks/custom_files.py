@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.tasks.lines import PACKED, split_name
+from pipelines.tasks.readers.lines import PACKED, split_name
 from pipelines.tasks.task import listed
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import pyarrow as pa
 from pipelines.errors import UserError
 from pipelines.tasks.glue import plain_name
 from pipelines.tasks.labels import LabelReader
-from pipelines.tasks.lines import physical_lines
-from pipelines.tasks.source import Column, Plan, Role
+from pipelines.tasks.readers.lines import physical_lines
+from pipelines.tasks.readers.source import Column, Plan, Role
+from pipelines.tasks.readers.tsv import tsv_source
 from pipelines.tasks.split import Split
 from pipelines.tasks.task import listed
-from pipelines.tasks.tsv import tsv_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

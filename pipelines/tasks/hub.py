@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from augment.hub import ask_in_time, explain
 from pipelines.errors import UserError
-from pipelines.tasks.columnar import plain_type, task_batch
 from pipelines.tasks.hub_cache import VERSION, cached_commit, cached_commits, commit_of
 from pipelines.tasks.labels import LabelReader
-from pipelines.tasks.source import Column, Plan, Request, Role
+from pipelines.tasks.readers.columnar import plain_type, task_batch
+from pipelines.tasks.readers.source import Column, Plan, Request, Role
 from pipelines.tasks.split import OpenTask, Split
 from pipelines.tasks.task import listed
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipelines.errors import UserError
-from pipelines.tasks.lines import Fault
-from pipelines.tasks.source import BATCH_BYTES, Plan, Request, Role, file_digest, json_text
+from pipelines.tasks.readers.lines import Fault
+from pipelines.tasks.readers.source import BATCH_BYTES, Plan, Request, Role, file_digest, json_text
 from pipelines.tasks.task import UNLABELLED, BadRow, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
-    from pipelines.tasks.lines import Record
+    from pipelines.tasks.readers.lines import Record
 
     Converter = Callable[[Sequence[object], int], tuple[object, ...]]
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.tasks.source import Plan, Request, Role, Source
+from pipelines.tasks.readers.source import Plan, Request, Role, Source
 from pipelines.tasks.task import InputFile, Task, listed
 from pipelines.wording import counted
 

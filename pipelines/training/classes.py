@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.label_counts import MOST_SHOWN, LabelCounter, label_warnings, label_words
+from pipelines.tasks.label_counts import MOST_SHOWN, LabelCounter, label_warnings, label_words
 from pipelines.tasks.task import listed
 
 if TYPE_CHECKING:

@@ -6,12 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
-from pipelines.run_file import undone_if_refused
-from pipelines.training.classes import label_report
-from pipelines.training.cut_texts import cut_texts
-from pipelines.training.empty_texts import empty_note
-from pipelines.training.estimates import subset_note
-from pipelines.training.folder import (
+from pipelines.evaluating.dev_scores import dev_of, evaluate_parts, metrics_of, warn_of_chance
+from pipelines.run_folder.run_file import undone_if_refused
+from pipelines.run_folder.stage_folder import (
     METRICS,
     RUN,
     drop_checkpoints,
@@ -23,7 +20,10 @@ from pipelines.training.folder import (
     started_run,
     task_content,
 )
-from pipelines.training.judging import dev_of, evaluate_parts, metrics_of, warn_of_chance
+from pipelines.training.classes import label_report
+from pipelines.training.cut_texts import cut_texts
+from pipelines.training.empty_texts import empty_note
+from pipelines.training.estimates import subset_note
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.model_card import card
 from pipelines.training.models import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from distill.checkpoints import RunState
     from distill.shards import ShardStream
-    from pipelines.storage import Storage
+    from pipelines.run_folder.storage import Storage
     from pipelines.training.cut_texts import CutTexts
     from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.errors import DistillError, NotFiniteError, StoppedError
 from pipelines.errors import JobError
-from pipelines.memory import keep_freed_memory
+from pipelines.machine.memory import keep_freed_memory
 from pipelines.training.stage_progress import steps_done
 from pipelines.training.stopping import stops_noted
 

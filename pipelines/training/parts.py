@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.augmenting.stages import AUGMENTED
 from pipelines.errors import UserError
-from pipelines.job import AUGMENTED
-from pipelines.parquet import ROW_GROUP_ROWS, open_writer
-from pipelines.storage import Storage
+from pipelines.run_folder.parquet import ROW_GROUP_ROWS, open_writer
+from pipelines.run_folder.storage import Storage
 from pipelines.tasks import Label, Task, open_task, pass_over
 from pipelines.tasks.custom_files import FORMATS
 from pipelines.tasks.glue import plain_name

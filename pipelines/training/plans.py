@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipelines.storage import Storage
+from pipelines.run_folder.stage_folder import finished_metrics, refuse_other_run, stage_storage, started_run
+from pipelines.run_folder.storage import Storage
 from pipelines.training.classes import label_report
 from pipelines.training.cut_texts import cut_texts
 from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, subset_note, weights_bytes
-from pipelines.training.folder import finished_metrics, refuse_other_run, stage_storage, started_run
 from pipelines.training.parts import open_stream, task_columns, write_part
 from pipelines.training.step_parts import with_parts
 
@@ -85,12 +85,12 @@ def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
     """
-    from pipelines.training.begun import begun_distillation
-    from pipelines.training.distill_checks import check_distill
-    from pipelines.training.distill_content import distill_content
-    from pipelines.training.distill_job import cache_root
-    from pipelines.training.distill_plan import plan_distill
-    from pipelines.training.distill_session import load_student, load_teacher, training_rows
+    from pipelines.distilling.begun import begun_distillation
+    from pipelines.distilling.checks import check_distill
+    from pipelines.distilling.content import distill_content
+    from pipelines.distilling.distill_job import cache_root
+    from pipelines.distilling.plan import plan_distill
+    from pipelines.distilling.session import load_student, load_teacher, training_rows
     from pipelines.training.teacher_kernel import pack_teacher
 
     storage = stage_storage(request.out, "a model")

@@ -7,13 +7,13 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import JobError, UserError
-from pipelines.lock import only_writer, refuse_if_held
+from pipelines.run_folder.lock import only_writer, refuse_if_held
 from pipelines.training.reporting import SilentTraining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipelines.storage import Storage
+    from pipelines.run_folder.storage import Storage
     from pipelines.training.reporting import TrainingReporter
 
 LOOK_EVERY, SAY_EVERY = 1.0, 60.0  # seconds

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipelines.distilling.teaching import CacheChoice, LossChoice
 from pipelines.errors import UserError
-from pipelines.precision import check_precision
+from pipelines.machine.precision import check_precision
 from pipelines.training.recipe import MAX_LENGTH, StageRecipe
-from pipelines.training.teaching import CacheChoice, LossChoice
 
 if TYPE_CHECKING:
     from pathlib import Path

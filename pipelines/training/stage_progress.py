@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.records import FORMAT_VERSION
+from pipelines.run_folder.records import FORMAT_VERSION
 
 if TYPE_CHECKING:
-    from pipelines.storage import Storage
+    from pipelines.run_folder.storage import Storage
 
 STAGES = {
     "finetune": ("labels",),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from pipelines.training.general_request import GeneralRequest
+    from pipelines.general.request import GeneralRequest
     from pipelines.training.request import DistillRequest, FinetuneRequest
 
     Request = TypeVar("Request", FinetuneRequest, DistillRequest, GeneralRequest)

@@ -37,8 +37,8 @@ def prepared(many: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     run = tmp_path_factory.mktemp("prepared") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.plan.PART_COST", PART_COST)
-        patch.setattr("pipelines.stage_run.run_parts", stop)
+        patch.setattr("pipelines.augmenting.plan.PART_COST", PART_COST)
+        patch.setattr("pipelines.augmenting.stage_run.run_parts", stop)
         assert "only prepared" in tinyaug(*job(many, run)).err
     return run
 

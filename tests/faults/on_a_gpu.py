@@ -9,7 +9,7 @@ from augment.errors import DeviceLostError
 from tests.pipelines.test_engines import Work
 
 if TYPE_CHECKING:
-    from pipelines.records import Record
+    from pipelines.run_folder.records import Record
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def test_unreadable_candidates_are_named_with_the_way_out(many, complete, refere
 
 
 def test_damaged_input_is_read_again(many, complete, reference, monkeypatch):
-    monkeypatch.setattr("pipelines.plan.PART_COST", 7_000)
+    monkeypatch.setattr("pipelines.augmenting.plan.PART_COST", 7_000)
     truncate(complete / "input/texts.parquet")
     shard(complete, "candidates").unlink()
     done(*job(many, complete))

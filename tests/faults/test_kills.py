@@ -126,7 +126,7 @@ def test_ray_gives_the_same_bytes_with_three_workers_though_one_is_killed(comman
 def test_finished_job_starts_no_engine(many, reference, tmp_path, monkeypatch):
     run = shutil.copytree(reference, tmp_path / "complete")
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != ".lock"}
-    monkeypatch.setattr("pipelines.stage_run.run_parts", lambda *_: pytest.fail("an engine was started"))
+    monkeypatch.setattr("pipelines.augmenting.stage_run.run_parts", lambda *_: pytest.fail("an engine was started"))
     ran = done(*job(many, run, *ON_RAY))
     assert "everything was done already" in ran.out
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != ".lock"} == before
@@ -134,9 +134,9 @@ def test_finished_job_starts_no_engine(many, reference, tmp_path, monkeypatch):
 
 def test_a_job_stopped_while_reading_its_input_goes_on(many, tmp_path, reference, monkeypatch):
     out = tmp_path / "run"
-    monkeypatch.setattr("pipelines.plan.PART_COST", PART_COST)
+    monkeypatch.setattr("pipelines.augmenting.plan.PART_COST", PART_COST)
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.snapshot._write_held_out", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr("pipelines.augmenting.snapshot._write_held_out", lambda *_: signal.raise_signal(signal.SIGINT))
         assert tinyaug(*job(many, out)).code == 130
     assert not records(out)
     done(*job(many, out))

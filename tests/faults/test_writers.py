@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
-from pipelines.lock import only_writer
-from pipelines.storage import Storage
+from pipelines.run_folder.lock import only_writer
+from pipelines.run_folder.storage import Storage
 from tests.faults.conftest import job
 from tests.pipelines.jobs import done, everything, finish, records, start, tinyaug, wait_for
 

@@ -11,9 +11,9 @@ import pytest
 from datasets import config
 from huggingface_hub import constants
 
+from pipelines.corpus.hub import open_corpus
 from pipelines.errors import JobError, UserError
-from pipelines.training.corpus_hub import open_corpus
-from pipelines.training.general_request import CorpusChoice
+from pipelines.general.request import CorpusChoice
 from tests.fixtures import save_tiny_masked_lm
 from tests.hub.conftest import NOWHERE
 from tests.hub.server import Hub, Repository, serving

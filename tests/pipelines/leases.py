@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines import lease
-from pipelines.storage import Storage
+from pipelines.run_folder import lease
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import PATIENCE
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from augment.presets import DrawSettings
-from pipelines.chunks import BLOCK, CHUNK_BYTES, CHUNK_ROWS, chunk_bounds, row_costs
-from pipelines.plan import rows_of_example
-from pipelines.variant_stage import VariantWorker
+from pipelines.augmenting.chunks import BLOCK, CHUNK_BYTES, CHUNK_ROWS, chunk_bounds, row_costs
+from pipelines.augmenting.plan import rows_of_example
+from pipelines.augmenting.variants import VariantWorker
 from tests.pipelines.jobs import done, rejected, rows, tinyaug
 
 WIDE = 100_000
@@ -70,7 +70,7 @@ def wide_data(tmp_path):
 def test_small_chunks_give_the_same_rows(inputs, wide_data, tmp_path, monkeypatch):
     done(*inputs.custom(wide_data, tmp_path / "one"))
     taken: list[int] = []
-    monkeypatch.setattr("pipelines.chunks.CHUNK_BYTES", 10_000)
+    monkeypatch.setattr("pipelines.augmenting.chunks.CHUNK_BYTES", 10_000)
     augment = VariantWorker._augment
     monkeypatch.setattr(
         VariantWorker, "_augment", lambda self, rows, *more: taken.append(rows.num_rows) or augment(self, rows, *more)
@@ -81,8 +81,8 @@ def test_small_chunks_give_the_same_rows(inputs, wide_data, tmp_path, monkeypatc
 
 
 def test_an_example_too_large_for_any_memory_is_rejected(inputs, wide_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.chunks.CHUNK_BYTES", 10_000)
-    monkeypatch.setattr("pipelines.variant_stage.MOST_BYTES", 20_000)
+    monkeypatch.setattr("pipelines.augmenting.chunks.CHUNK_BYTES", 10_000)
+    monkeypatch.setattr("pipelines.augmenting.variants.MOST_BYTES", 20_000)
     ran = tinyaug(*inputs.custom(wide_data, tmp_path / "run"))
     assert ran.code == 1
     (bad,) = rejected(tmp_path / "run")

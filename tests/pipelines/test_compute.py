@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from augment.model_files import ModelFiles
-from pipelines.compute import resolve_compute
+from pipelines.augmenting.settings import Compute
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
-from pipelines.precision import training_precision
-from pipelines.settings import Compute
+from pipelines.machine.compute import resolve_compute
+from pipelines.machine.precision import training_precision
 from tests.pipelines.jobs import done, everything, refused
 
 LOCAL, JOINED = EngineSettings("local", gpu=True), EngineSettings("ray", gpu=True, address="head:6379")
@@ -35,7 +35,7 @@ def card(monkeypatch):
     def make(major: int) -> None:
         about = SimpleNamespace(major=major, total_memory=16 * 10**9)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: about)
-        monkeypatch.setattr("pipelines.compute.gpu_count", lambda: 1)
+        monkeypatch.setattr("pipelines.machine.compute.gpu_count", lambda: 1)
 
     return make
 
@@ -58,7 +58,7 @@ def test_what_was_chosen_stays(model, card):
 
 
 def test_a_cluster_whose_cards_are_elsewhere_wants_a_precision(model, monkeypatch):
-    monkeypatch.setattr("pipelines.compute.gpu_count", lambda: 0)
+    monkeypatch.setattr("pipelines.machine.compute.gpu_count", lambda: 0)
     with pytest.raises(UserError, match=r"--precision auto: expected a GPU on this machine.*give --precision bf16"):
         resolve_compute(OPEN, model, JOINED)
     found = resolve_compute(Compute("cuda", "bf16", None), model, JOINED)

@@ -8,8 +8,8 @@ import pytest
 
 from pipelines.cli import app
 from pipelines.errors import UserError
-from pipelines.storage import Storage
-from pipelines.training.folder import stage_storage
+from pipelines.run_folder.stage_folder import stage_storage
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import tinyaug
 
 ADDRESS = "s3://KEY:s3cr3t@bucket/run?endpoint_override=localhost:9"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.devices import check_device, gpu_of, local_device, named_device, take_gpu, visible_gpus
 from pipelines.engines import EngineSettings, run_parts
 from pipelines.errors import UserError
+from pipelines.machine.devices import check_device, gpu_of, local_device, named_device, take_gpu, visible_gpus
 from tests.pipelines.test_engines import Work
 
 
@@ -69,7 +69,7 @@ def test_devices_that_do_not_exist(device):
 
 @pytest.mark.parametrize(("count", "device"), [(0, "cpu"), (2, "cuda")])
 def test_auto_takes_what_is_there(monkeypatch, count, device):
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: count)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: count)
     assert named_device("auto") == device
 
 
@@ -88,7 +88,7 @@ LOCAL, RAY, JOINED = EngineSettings("local"), EngineSettings("ray"), EngineSetti
 )
 def test_devices_that_are_refused(monkeypatch, device, count, engine, said):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: count)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: count)
     with pytest.raises(UserError, match=said):
         check_device(device, engine)
 
@@ -99,20 +99,20 @@ def test_devices_that_are_refused(monkeypatch, device, count, engine, said):
     ids=["no GPU", "one GPU", "the second of two", "the cluster's"],
 )
 def test_devices_that_are_there(monkeypatch, device, count, engine):
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: count)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: count)
     check_device(device, engine)
 
 
 def test_a_cluster_named_in_the_environment_is_joined_too(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 0)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: 0)
     check_device("cuda", RAY)
     with pytest.raises(UserError, match="found none"):
         check_device("cuda", LOCAL)
 
 
 def test_what_runs_in_this_process_needs_its_gpu_here(monkeypatch):
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 1)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: 1)
     monkeypatch.setattr("torch.cuda.set_device", lambda _: None)
     assert [local_device(name) for name in ("auto", "cpu", "cuda", "cuda:0")] == ["cuda", "cpu", "cuda", "cuda:0"]
     with pytest.raises(UserError, match="--device cuda:1: expected a CUDA device of that name, found 1; use"):
@@ -121,7 +121,7 @@ def test_what_runs_in_this_process_needs_its_gpu_here(monkeypatch):
 
 @pytest.mark.parametrize("built", ["2.13.0+cpu", "2.13.0"])
 def test_a_torch_without_cuda_is_named(monkeypatch, built):
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 0)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: 0)
     monkeypatch.setattr("importlib.metadata.version", lambda _: built)
     with pytest.raises(UserError, match="found none; use --device cpu or auto") as refusal:
         local_device("cuda")
@@ -139,7 +139,7 @@ def test_without_a_driver_torch_is_not_asked(monkeypatch):
 
 def test_a_gpu_by_its_number_becomes_the_process_s_own(monkeypatch):
     chosen = []
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 2)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.set_device", chosen.append)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert [local_device(name) for name in ("cpu", "cuda", "cuda:1")] == ["cpu", "cuda", "cuda:1"]
@@ -147,7 +147,7 @@ def test_a_gpu_by_its_number_becomes_the_process_s_own(monkeypatch):
 
 
 def test_a_gpu_by_its_number_is_refused_under_torchrun(monkeypatch):
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 2)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.set_device", pytest.fail)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match=r"--device cuda:1: expected cuda under torchrun.*CUDA_VISIBLE_DEVICES"):

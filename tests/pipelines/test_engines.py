@@ -14,7 +14,7 @@ import pytest
 from pipelines.engines import EngineSettings, Failure, run_parts, worker_count
 from pipelines.engines.on_ray import RayWorker
 from pipelines.errors import JobError, UserError
-from pipelines.records import Record, ShardNames
+from pipelines.run_folder.records import Record, ShardNames
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from itertools import cycle
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import hardware
 from pipelines.engines import run_parts
+from pipelines.machine import hardware
 from tests.pipelines.jobs import contents, done, everything, manifest, records, refused
 
 HERE, OTHER = hardware.hardware_of("cpu"), "NVIDIA Abacus"
@@ -18,7 +18,7 @@ MIXED = "--mixed-hardware"
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr("pipelines.plan.PART_COST", 2_000)
+    monkeypatch.setattr("pipelines.augmenting.plan.PART_COST", 2_000)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def mixed_cluster(monkeypatch):
             monkeypatch.setattr(hardware, "hardware_of", lambda _, kind=kind: kind)
             on_done(stage.make_worker().work(part))
 
-    monkeypatch.setattr("pipelines.stage_run.run_parts", run)
+    monkeypatch.setattr("pipelines.augmenting.stage_run.run_parts", run)
 
 
 def command(inputs, run, *more) -> list[str]:
@@ -109,7 +109,7 @@ def test_a_mixed_cluster_is_noticed(inputs, tmp_path, mixed_cluster, monkeypatch
     assert "candidates/data/part-00001-of-" in said
     assert f"expected it made on {HERE} as the parts before it, found {OTHER}" in said
     assert kinds(tmp_path / "run") == [HERE]
-    monkeypatch.setattr("pipelines.stage_run.run_parts", run_parts)
+    monkeypatch.setattr("pipelines.augmenting.stage_run.run_parts", run_parts)
     monkeypatch.setattr(hardware, "hardware_of", lambda _: HERE)
     done(*again)
     done(*command(inputs, tmp_path / "whole"))

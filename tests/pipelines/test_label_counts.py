@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pipelines.label_counts import LabelCounter, label_warnings, label_words
 from pipelines.tasks import Label
+from pipelines.tasks.label_counts import LabelCounter, label_warnings, label_words
 from tests.pipelines.jobs import done
 
 SPAM = Label("label", "class", ("Spam", "ham", "spam"))

@@ -13,15 +13,15 @@ import psutil
 import pyarrow.fs as pafs
 import pytest
 
-from pipelines import lease
 from pipelines.errors import JobError, UserError
-from pipelines.lock import only_writer, refuse_if_held
-from pipelines.process_mark import lives_here, mark_of_this_process
-from pipelines.storage import Storage
+from pipelines.run_folder import lease
+from pipelines.run_folder.lock import only_writer, refuse_if_held
+from pipelines.run_folder.process_mark import lives_here, mark_of_this_process
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import PATIENCE, again_and_again, done, tinyaug
 from tests.pipelines.leases import THEIRS, fail_with, held, place_without_locks, stopped_clock, until
 
-MARK = "import json, pipelines.process_mark as mark; print(json.dumps(mark.mark_of_this_process()))"
+MARK = "import json, pipelines.run_folder.process_mark as mark; print(json.dumps(mark.mark_of_this_process()))"
 
 
 @pytest.fixture(params=[errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK], ids=["ENOSYS", "EOPNOTSUPP", "ENOLCK"])

@@ -9,9 +9,9 @@ from contextlib import suppress
 
 import pytest
 
-from pipelines import lease
 from pipelines.errors import JobError
-from pipelines.lock import only_writer
+from pipelines.run_folder import lease
+from pipelines.run_folder.lock import only_writer
 from tests.pipelines.jobs import PATIENCE, tinyaug
 from tests.pipelines.leases import THEIRS, held, place_without_locks, stopped_clock, until
 
@@ -225,7 +225,7 @@ def test_a_store_that_stays_down_ends_the_job_before_its_lease_lapses(storage, m
 
 
 def test_a_job_whose_lease_is_taken_stops_in_the_middle_of_a_part(inputs, storage, monkeypatch):
-    from pipelines import variant_stage
+    from pipelines.augmenting import variants as variant_stage
 
     work = variant_stage.VariantWorker.work
 

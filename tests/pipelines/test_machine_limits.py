@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from pipelines import machine_limits
 from pipelines.doctor import FAIL, OK, WARN, Finding, machine
 from pipelines.engines import EngineSettings, worker_count
+from pipelines.machine import limits as machine_limits
 
 NO_LIMIT = "9223372036854771712\n"  # of version 1
 

@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
-from pipelines.lock import only_writer
-from pipelines.storage import Storage
+from pipelines.run_folder.lock import only_writer
+from pipelines.run_folder.storage import Storage
 from tests.fixtures import save_tiny_masked_lm
 from tests.pipelines.jobs import in_a_process, tinyaug
 
@@ -209,7 +209,9 @@ def test_no_command_at_all_shows_them():
 def nothing_is_loaded(monkeypatch):
     """Whatever takes long fails the test."""
     for name in ("open_task", "find_model", "load_vectors"):
-        monkeypatch.setattr(f"pipelines.request.{name}", lambda *_, **__: pytest.fail("loaded before it was refused"))
+        monkeypatch.setattr(
+            f"pipelines.augmenting.request.{name}", lambda *_, **__: pytest.fail("loaded before it was refused")
+        )
 
 
 @pytest.mark.parametrize("more", [(), ("--overwrite",)], ids=["plain", "overwrite"])
@@ -220,7 +222,7 @@ def test_unwritable_output_is_refused_before_anything_is_loaded(inputs, tmp_path
 
 
 def test_missing_gpu_is_refused_before_anything_is_loaded(inputs, tmp_path, nothing_is_loaded, monkeypatch):
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 0)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: 0)
     said = refused(tmp_path, *inputs.augment(tmp_path / "run", "--device", "cuda"))
     assert "--device cuda: expected a CUDA device of that name, found none; use --device cpu or auto" in said
     said = refused(tmp_path, *inputs.augment(tmp_path / "run", "--device", "cuda", "--dry-run"))

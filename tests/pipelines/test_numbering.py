@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.leaks import HeldOut
-from pipelines.numbering import TextNumbers
-from pipelines.parquet import open_writer
-from pipelines.snapshot import HELD_OUT
-from pipelines.storage import Storage
+from pipelines.augmenting.leaks import HeldOut
+from pipelines.augmenting.numbering import TextNumbers
+from pipelines.augmenting.snapshot import HELD_OUT
+from pipelines.run_folder.parquet import open_writer
+from pipelines.run_folder.storage import Storage
 
 BATCH = 512
 

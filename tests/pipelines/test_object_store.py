@@ -17,9 +17,9 @@ import psutil
 import pyarrow.fs as pafs
 import pytest
 
-from pipelines import lease
-from pipelines.lock import only_writer
-from pipelines.storage import Storage
+from pipelines.run_folder import lease
+from pipelines.run_folder.lock import only_writer
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import PATIENCE, again_and_again, contents, done, everything, finish, start, tinyaug, wait_for
 from tests.ranks import free_port
 
@@ -223,7 +223,9 @@ def test_a_bucket_that_is_not_there(inputs, store):
 
 def test_a_bucket_that_can_only_be_read(inputs, finished, store, monkeypatch):
     """The store's own answer to writing is put in by hand: the stand-in lets everyone write."""
-    monkeypatch.setattr("pipelines.request.open_task", lambda *_, **__: pytest.fail("loaded before it was refused"))
+    monkeypatch.setattr(
+        "pipelines.augmenting.request.open_task", lambda *_, **__: pytest.fail("loaded before it was refused")
+    )
 
     def deny(self, _path: str, **_: object) -> None:
         raise OSError("AWS Error ACCESS_DENIED during PutObject operation")

@@ -13,7 +13,7 @@ import pytest
 from pipelines.engines import EngineSettings, Failure, run_parts
 from pipelines.engines.on_ray import Pool, actor_pool
 from pipelines.engines.ray_start import _own_token
-from pipelines.records import Record
+from pipelines.run_folder.records import Record
 from tests.pipelines.test_engines import Work
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ def test_unfinished_candidates_are_refused(inputs, tmp_path, monkeypatch):
         raise JobError("stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.stage_run.run_parts", stop)
+        patch.setattr("pipelines.augmenting.stage_run.run_parts", stop)
         assert tinyaug(*inputs.augment(tmp_path / "run")).code == 1
     assert "expected 1 finished parts, found 0" in refused(tmp_path / "run", tmp_path / "out")
 

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import pytest
 import typer
 
+from pipelines.augmenting.setting_options import IN_RUN, OPTIONS, option_of
+from pipelines.augmenting.settings import JobSettings, differences
 from pipelines.cli.app import app
-from pipelines.setting_options import IN_RUN, OPTIONS, option_of
-from pipelines.settings import JobSettings, differences
 from tests.pipelines.jobs import done
 from tests.pipelines.training.conftest import corpus, masked, parts
 from tests.pipelines.training.test_cache import ahead

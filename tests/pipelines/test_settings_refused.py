@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipelines.augmenting.models import require_same_software
 from pipelines.errors import UserError
-from pipelines.models import require_same_software
-from pipelines.run_file import read_run
-from pipelines.storage import Storage
+from pipelines.run_folder.run_file import read_run
+from pipelines.run_folder.storage import Storage
 from tests.fixtures import save_tiny_masked_lm
 from tests.pipelines.jobs import ONE_WORKER, Inputs, augment, done, everything, tinyaug
 

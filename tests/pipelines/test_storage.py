@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pipelines.errors import UserError
-from pipelines.lock import only_writer
-from pipelines.storage import Storage
+from pipelines.run_folder.lock import only_writer
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import tinyaug
 
 

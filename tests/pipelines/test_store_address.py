@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pyarrow.fs as pafs
 import pytest
 
-from pipelines import store_address
 from pipelines.errors import UserError
-from pipelines.storage import Storage
-from pipelines.store_address import PROXIES, require_store
+from pipelines.run_folder import address as store_address
+from pipelines.run_folder.address import PROXIES, require_store
+from pipelines.run_folder.storage import Storage
 
 
 @pytest.fixture(autouse=True)

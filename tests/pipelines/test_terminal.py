@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.cli import terminal
-from pipelines.records import Record
+from pipelines.run_folder.records import Record
 from pipelines.wording import rejected_rows
 from tests.pipelines.jobs import done, tinyaug
 

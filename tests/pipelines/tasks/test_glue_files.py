@@ -234,7 +234,7 @@ def test_limit_batches_and_counts(tmp_path):
 
 
 def test_an_endless_line_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.tasks.lines.MAX_LINE", 50)
+    monkeypatch.setattr("pipelines.tasks.readers.lines.MAX_LINE", 50)
     write(tmp_path / "train.tsv", "sentence\tlabel\n" + "x" * 180 + "\t1\nshort\t1\n" + "y" * 51)
     rows, bad = glue_rows("sst2", tmp_path)
     assert [row["sentence"] for row in rows] == ["short"]

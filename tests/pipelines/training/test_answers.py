@@ -8,11 +8,11 @@ from contextlib import suppress
 import pytest
 
 from pipelines.errors import UserError
-from pipelines.training import diagnostic
-from pipelines.training.answers import check_place
+from pipelines.evaluating import diagnostic
+from pipelines.evaluating.output_places import check_place
+from pipelines.evaluating.submission import add_to_archive, check_archive
 from pipelines.training.parts import open_data
 from pipelines.training.request import DataChoice
-from pipelines.training.submission import add_to_archive, check_archive
 from tests.pipelines.jobs import done, refused
 from tests.pipelines.training.test_evaluate import write_mnli
 from tests.pipelines.training.verbs import evaluate, finetune, run
@@ -21,7 +21,7 @@ from tests.pipelines.training.verbs import evaluate, finetune, run
 @pytest.fixture
 def nothing_is_predicted(monkeypatch):
     monkeypatch.setattr("distill.evaluation.predict", lambda *_: pytest.fail("predicted before it was refused"))
-    monkeypatch.setattr("pipelines.training.run_job.run_augment", lambda *_: pytest.fail("augmented"))
+    monkeypatch.setattr("pipelines.run.run_job.run_augment", lambda *_: pytest.fail("augmented"))
 
 
 @pytest.mark.parametrize("option", ["--submission", "--predictions", "--json"])
@@ -89,7 +89,7 @@ def test_mnli_is_answered_without_a_diagnostic_set_that_cannot_be_had(parts, tmp
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     real, archive = diagnostic.find_diagnostic, tmp_path / "mnli.zip"
     monkeypatch.setattr(
-        "pipelines.training.evaluate_job.find_diagnostic",
+        "pipelines.evaluating.evaluate_job.find_diagnostic",
         lambda choice, mnli, reporter: real(DataChoice(choice.task, None), mnli, reporter),
     )
     ran = done(*evaluate(parts, tmp_path / "t", "--task", "mnli", "--data", data, "--submission", archive))

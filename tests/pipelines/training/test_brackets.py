@@ -57,7 +57,7 @@ def test_what_the_demo_says(parts, tmp_path, wide):
     texts = [TEXT.format(text) for text in sentences(30)]
     data = write_sst2(tmp_path / "SST-2", texts, texts[:20])
     said = lines(run(parts, out, "--demo", "--data", data, *ONE_STEP))
-    assert {f"student {out}/student", f"all numbers {out}/metrics.json"} <= set(said)
+    assert {f"student {out}/student", f"all numbers {out}/metrics.json"} <= set(said), said
     assert f"tinyaug inspect {out} --examples 10" in said
     assert "# ask the student, in Python" in said
     assert any(line.startswith("[/] [bold]") and line.endswith("%") for line in said)

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from pipelines.cli.run_summary import comparison_table
-from pipelines.storage import Storage
+from pipelines.evaluating.dev_scores import chance
+from pipelines.run.metrics import _kept
+from pipelines.run_folder.storage import Storage
 from pipelines.tasks.glue import find_task
-from pipelines.training.judging import chance
 from pipelines.training.parts import TaskData
-from pipelines.training.run_metrics import _kept
 from tests.pipelines.jobs import done
 from tests.pipelines.training.verbs import distill, finetune, metrics, run
 

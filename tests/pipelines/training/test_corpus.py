@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.corpus import lines as corpus_lines
+from pipelines.corpus.files import open_files
+from pipelines.corpus.hub import open_corpus
 from pipelines.errors import UserError
-from pipelines.training import corpus_lines
-from pipelines.training.corpus import open_files
-from pipelines.training.corpus_hub import open_corpus
-from pipelines.training.general_request import CorpusChoice
+from pipelines.general.request import CorpusChoice
 
 DOCUMENTS = [["A good film.", "Rather dull, naïve too."], ["中文。"], ["one", "two", "three"]]
 PLAIN = "\n\n".join("\n".join(document) for document in DOCUMENTS)

@@ -16,8 +16,8 @@ from transformers import (
 )
 
 from distill.student import NAMED_SHAPES, SHAPES
+from pipelines.distilling.choices import HALF, PRESET_LAYERS
 from pipelines.errors import UserError
-from pipelines.training.choices import HALF, PRESET_LAYERS
 from pipelines.training.models import VOCABULARY_FILES, FoundModel, load_tokenizer
 from tests.fixtures import SPECIAL, tiny_config, tiny_tokenizer
 from tests.pipelines.jobs import done, refused

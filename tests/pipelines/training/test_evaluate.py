@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import UserError
+from pipelines.evaluating.submission import FILES, add_to_archive, submission_file, submitted_parts
 from pipelines.tasks import GLUE
-from pipelines.training.submission import FILES, add_to_archive, submission_file, submitted_parts
 from tests.pipelines.jobs import done, sentences, tinyaug
 from tests.pipelines.training.verbs import evaluate, finetune, metrics
 

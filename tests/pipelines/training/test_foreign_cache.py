@@ -47,7 +47,7 @@ def test_a_folder_with_other_files(parts, tmp_path):
 
 @pytest.fixture
 def nothing_augmented(monkeypatch):
-    monkeypatch.setattr("pipelines.training.run_job.run_augment", lambda *_: pytest.fail("a stage was begun"))
+    monkeypatch.setattr("pipelines.run.run_job.run_augment", lambda *_: pytest.fail("a stage was begun"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForMaskedLM
 
 from distill.packing import Packing, pack, tokenised
-from pipelines.training.general_request import default_accumulation
+from pipelines.general.request import default_accumulation
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import done, everything, finish, kill, start, tinyaug, wait_for
 from tests.pipelines.training.general import MASKED, counts, with_config
@@ -140,7 +140,7 @@ def test_half_a_corpus_is_packed_anew(parts, corpus, tmp_path, monkeypatch):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done(*general(parts, corpus, whole, "--max-steps", 2))
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.training.general_job.plan_general", lambda *_: 1 / 0)
+        patch.setattr("pipelines.general.general_job.plan_general", lambda *_: 1 / 0)
         assert tinyaug(*general(parts, corpus, killed, "--max-steps", 2)).code == 1
     (killed / "corpus.json").unlink()
     (killed / "corpus/part-00000.parquet").write_bytes(b"half")
@@ -183,7 +183,7 @@ def test_dry_run_writes_nothing(parts, corpus, masked, tmp_path):
 
 
 def test_dry_run_estimates_a_large_corpus_from_its_beginning(parts, corpus, masked, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.training.general_plan.GROUP_SEQUENCES", 60)
+    monkeypatch.setattr("pipelines.general.plan.GROUP_SEQUENCES", 60)
     monkeypatch.setattr("distill.packing.BATCH_CHARACTERS", 200)
     said = done(*general(parts, corpus, tmp_path / "out", "--dry-run")).out
     assert "estimated from its beginning" in said

@@ -95,7 +95,7 @@ def test_whole_words_need_pieces_that_tell_them(parts, corpus, tmp_path, monkeyp
     for name in ("tokenizer.json", "vocab.txt"):
         if (teacher / name).exists():
             (teacher / name).write_text((teacher / name).read_text().replace("##", "@@"))
-    monkeypatch.setattr("pipelines.training.corpus.FileCorpus.pieces", lambda _: 1 / 0)
+    monkeypatch.setattr("pipelines.corpus.files.FileCorpus.pieces", lambda _: 1 / 0)
     said = refused(tmp_path, general(parts, corpus, tmp_path / "out", "--teacher", teacher, *MASKED))
     assert "--whole-word: expected a WordPiece vocabulary (##ing)" in said
     assert said.endswith("; leave --whole-word out")

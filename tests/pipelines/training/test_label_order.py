@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig
 
 from pipelines.errors import UserError
+from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.tasks import Label, Task
 from pipelines.tasks.features import METADATA_KEY, features_metadata
-from pipelines.training.label_order import refuse_unordered
 from pipelines.training.models import FoundModel
 from pipelines.training.parts import TaskData
 from tests.fixtures import save_tiny_masked_lm

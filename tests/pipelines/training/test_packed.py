@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.storage import Storage
-from pipelines.training.corpus import Piece, open_files
-from pipelines.training.packed import Packed, PackedShape, pack_corpus
+from pipelines.corpus.files import Piece, open_files
+from pipelines.corpus.packed import Packed, PackedShape, pack_corpus
+from pipelines.run_folder.storage import Storage
 from pipelines.training.reporting import SilentTraining
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import done, refused, sentences, tinyaug
@@ -43,7 +43,7 @@ class Unmeasured:
 @pytest.fixture
 def unmeasured(corpus, monkeypatch):
     """Has the corpus opened as if it lay on the hub."""
-    monkeypatch.setattr("pipelines.training.general_checks.open_corpus", lambda *_: Unmeasured(corpus))
+    monkeypatch.setattr("pipelines.general.checks.open_corpus", lambda *_: Unmeasured(corpus))
 
 
 def packed(place: Path, folder: Path, length: int, limit: int | None = None) -> Packed:
@@ -71,7 +71,7 @@ def test_what_is_packed_is_counted_whatever_the_limit(parts, corpus, masked, tmp
 def test_a_data_set_that_ends_within_its_beginning_is_counted(parts, corpus, masked, tmp_path, limit, monkeypatch):
     command = general(parts, corpus, tmp_path / "out", *limit, "--dry-run")
     assert counts(masked) in done(*command).out
-    monkeypatch.setattr("pipelines.training.general_plan.GROUP_SEQUENCES", 30)
+    monkeypatch.setattr("pipelines.general.plan.GROUP_SEQUENCES", 30)
     assert "tokens read; the size of a data set on the hub is not known" in done(*command).out
 
 
@@ -144,7 +144,7 @@ def test_a_lock_that_a_full_disk_does_not_take(parts, corpus, tmp_path, monkeypa
         raise NO_SPACE
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.lock.os.ftruncate", full)
+        patch.setattr("pipelines.run_folder.lock.os.ftruncate", full)
         said = failed(general(parts, corpus, tmp_path / "out", "--max-steps", 1))
     assert said.endswith(
         "out/.lock: cannot be written: No space left on device; free some space and run the same command again"

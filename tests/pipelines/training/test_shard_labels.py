@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from distill.reading import Columns, open_shards
+from pipelines.distilling.shard_labels import check_shard_labels
 from pipelines.errors import UserError
 from pipelines.tasks import METADATA_KEY, Label, Task, features_metadata, find_task
-from pipelines.training.shard_labels import check_shard_labels
 from tests.pipelines.jobs import done, tinyaug
 from tests.pipelines.training.test_cache import ahead
 from tests.pipelines.training.verbs import distill

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from distill.reading import Columns
-from pipelines.training import side_by_side
-from pipelines.training.side_by_side import ask, model_size, single_texts
+from pipelines.run import latency as side_by_side
+from pipelines.run.latency import ask, model_size, single_texts
 from tests.distill.models import tiny_encoder
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import sentences

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from pipelines.training.general_content import with_general_parts
-from pipelines.training.general_request import CorpusChoice, GeneralRequest
+from pipelines.general.content import with_general_parts
+from pipelines.general.request import CorpusChoice, GeneralRequest
 from pipelines.training.request import DataChoice, FinetuneRequest, Machine
 from pipelines.training.step_parts import parts_of, with_parts
 from tests.pipelines.jobs import done, finish, refused, start, tinyaug

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.storage import Storage
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import done, everything, tinyaug
 from tests.pipelines.test_object_store import endpoint, store
 from tests.pipelines.training.verbs import distill, metrics, run_json

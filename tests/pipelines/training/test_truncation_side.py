@@ -11,9 +11,9 @@ import pytest
 
 from distill.reading import Columns
 from distill.shards import Position
+from pipelines.run.latency import single_texts
 from pipelines.training.models import FoundModel, load_tokenizer
 from pipelines.training.parts import open_stream
-from pipelines.training.side_by_side import single_texts
 
 
 @pytest.mark.parametrize("open_texts", [lambda *given: open_stream(*given, batch_rows=1), single_texts])

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipelines import lock
 from pipelines.errors import UserError
-from pipelines.lock import only_writer
-from pipelines.storage import Storage
+from pipelines.run_folder import lock
+from pipelines.run_folder.lock import only_writer
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import done, everything, tinyaug
 from tests.pipelines.test_undone import headless
 from tests.pipelines.training.test_cache import ahead

@@ -10,7 +10,7 @@ import pytest
 from distill.errors import DistillError
 from distill.folder_lock import folder_lock
 from pipelines.errors import UserError
-from pipelines.writable import refuse_unwritable
+from pipelines.run_folder.writable import refuse_unwritable
 from tests.pipelines.jobs import refused
 from tests.pipelines.training.test_cache import ahead
 from tests.pipelines.training.verbs import distill, evaluate, finetune, general, run
@@ -71,7 +71,7 @@ def test_a_lock_in_a_folder_that_turns_out_to_be_none(tmp_path):
 
 
 def test_every_verb_s_gpu(parts, corpus, inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.devices.gpu_count", lambda: 0)
+    monkeypatch.setattr("pipelines.machine.devices.gpu_count", lambda: 0)
     monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", lambda *_, **__: pytest.fail("it was loaded"))
     out = tmp_path / "new/out"
     for command in (

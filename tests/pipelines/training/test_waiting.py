@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pipelines import lease
 from pipelines.errors import JobError
-from pipelines.lock import only_writer
-from pipelines.storage import Storage
+from pipelines.run_folder import lease
+from pipelines.run_folder.lock import only_writer
+from pipelines.run_folder.storage import Storage
 from pipelines.training import ranks
 from pipelines.training.ranks import Ranks, wait_for_main
 from pipelines.training.reporting import SilentTraining

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipelines.errors import JobError, UserError
-from pipelines.training import run_job, run_plan
+from pipelines.run import plan as run_plan
+from pipelines.run import run_job
 from tests.fixtures import SPECIAL, save_tiny_masked_lm
 from tests.pipelines.jobs import done, tinyaug
 from tests.pipelines.training.verbs import distill, finetune, metrics, run
@@ -31,7 +32,7 @@ def test_the_whole_run(parts, tmp_path, monkeypatch):
     assert archive.exists()
     assert (done("status", out).out.count("trained"), tinyaug("status", out).out[-9:]) == (2, "complete\n")
     monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
-    monkeypatch.setattr("pipelines.stage_run.run_parts", lambda *_: pytest.fail("something was augmented"))
+    monkeypatch.setattr("pipelines.augmenting.stage_run.run_parts", lambda *_: pytest.fail("something was augmented"))
     assert "everything was done already" in done(*command).out
 
 
@@ -61,7 +62,7 @@ def test_status_tells_which_models_are_still_to_be_trained(parts, tmp_path, monk
         raise JobError("stopped here")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.training.run_job.run_distill", stop)
+        patched.setattr("pipelines.run.run_job.run_distill", stop)
         assert tinyaug(*run(parts, out, "--max-steps", 2)).code == 1
     ran = tinyaug("status", out)
     assert (ran.code, ran.out.splitlines()[-1]) == (1, "not complete: run its command again to go on")
@@ -86,7 +87,7 @@ def test_a_long_run_is_announced_before_anything_is_done(parts, tmp_path, monkey
         raise JobError("stopped here")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.training.run_job.run_augment", stop)
+        patched.setattr("pipelines.run.run_job.run_augment", stop)
         ran = tinyaug(*run(parts, out))
     assert ran.err.index("all stages will take") < ran.err.index("stopped here")
     assert "--profile quick takes" in ran.err
@@ -95,13 +96,13 @@ def test_a_long_run_is_announced_before_anything_is_done(parts, tmp_path, monkey
     (out / "metrics.json").unlink()
     (out / "student/metrics.json").unlink()
     assert "all stages will take" not in done(*run(parts, out, "--max-steps", 2)).err
-    monkeypatch.setattr("pipelines.training.run_job.announcement", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("pipelines.run.run_job.announcement", lambda *_: pytest.fail("measured"))
     done(*run(parts, tmp_path / "quick", "--profile", "quick", "--max-steps", 1))
     assert not run_job._is_unannounced(SimpleNamespace(demo=True, profile="demo"))
 
 
 def test_the_announced_estimate_is_that_of_all_rows(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.training.run_plan.ANNOUNCED_ROWS", 20)
+    monkeypatch.setattr("pipelines.run.plan.ANNOUNCED_ROWS", 20)
     plans = []
     real = run_plan._with_training
 

@@ -1,0 +1,1 @@
+"""`tinyaug augment` and `resample`: input snapshot, candidates, variants."""

@@ -1,0 +1,77 @@
+"""Loads the masked LM and the vectors for a worker and makes sure they, and its software, are the run's own."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from pipelines.augmenting.settings import differences, software_versions
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from augment.candidates import CandidateFinder
+    from pipelines.augmenting.settings import Compute
+    from pipelines.augmenting.stages import Job
+
+
+def load_finder(job: Job) -> CandidateFinder:
+    """The candidate finder of a job, on this machine.
+
+    Args:
+        job: names of masked LM and vectors, and the fingerprints they must have.
+
+    Returns:
+        The finder; torch is set to the job's number of threads.
+
+    Raises:
+        UserError: this machine's masked LM, vectors or software are not those the run was started with.
+        AugmentError: this machine lacks the device.
+    """
+    require_same_software(job, job.identity.settings.compute)
+
+    import torch
+
+    from augment.candidates import CandidateFinder
+    from augment.masked_lm import load_masked_lm, resolve_device
+    from augment.model_files import find_model
+    from glove import load_vectors
+
+    settings = job.identity.settings
+    torch.set_num_threads(settings.compute.threads)
+    files = find_model(str(job.mlm), job.mlm_revision)
+    _require_same("masked LM", files.name, files.fingerprint, job.identity.models["mlm"])
+    vectors = None
+    if job.glove is not None:
+        vectors = load_vectors(job.glove)
+        _require_same("vectors", vectors.name, vectors.fingerprint, job.identity.models["glove"])
+    device = resolve_device(settings.compute.device)
+    model = load_masked_lm(files, device, settings.compute.precision, settings.candidates.punctuation)
+    tokens = settings.compute.batch_tokens or model.batch_tokens  # a run records the number
+    return CandidateFinder(model, vectors, settings.candidates, tokens, settings.compute.threads)
+
+
+def require_same_software(job: Job, compute: Compute | None = None) -> None:
+    """Makes sure that this machine would make the same bytes as the one the command was given on.
+
+    Args:
+        job: its identity names the versions there.
+        compute: how the masked LM runs; None where none does.
+
+    Raises:
+        UserError: this machine has other versions.
+    """
+    here = software_versions(compute)
+    found = differences({name: job.identity.versions.get(name) for name in here}, here)
+    if found:
+        raise UserError(
+            f"worker on {socket.gethostname()}: expected the software this job was started with, found other "
+            f"{'; '.join(found)}; install the same versions on every machine"
+        )
+
+
+def _require_same(what: str, name: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise UserError(
+            f"{what} {name}: expected fingerprint {expected[:12]}… as the run was started with, found {found[:12]}…; "
+            "give every machine the same files"
+        )

@@ -1,0 +1,167 @@
+"""What a user asks of `tinyaug augment`, and the checks before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from augment.model_files import ModelFiles, find_model
+from glove import load_vectors
+from pipelines.augmenting.settings import Identity, JobSettings, make_identity
+from pipelines.engines import EngineSettings
+from pipelines.errors import UserError
+from pipelines.machine.compute import resolve_compute
+from pipelines.machine.devices import check_device
+from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_or_skip
+
+if TYPE_CHECKING:
+    from glove import WordVectors
+    from pipelines.reporting import Reporter
+    from pipelines.tasks import Task
+
+
+@dataclass(frozen=True)
+class AugmentRequest:
+    """What the user asked for.
+
+    Args:
+        task: name of the task.
+        out: the run directory, a path or a URI.
+        mlm: folder or hub name of the masked LM.
+        glove: vectors file or name; None leaves multi-piece words as they are.
+        data: the user's files; None for the hub.
+        custom: columns of a custom task.
+        settings: what determines the output.
+        engine: how it is run.
+        mlm_revision: of the masked LM on the hub.
+        data_revision: of the data set on the hub.
+        overwrite: start afresh in a directory that holds a run.
+        verify: compare hashes of finished shards, not their sizes alone.
+        allow_rejects: rejected rows are no failure.
+        pairs: as the user gave it; None where the preset decides.
+
+    Raises:
+        UserError: no name of a run directory.
+    """
+
+    task: str
+    out: str
+    mlm: str
+    glove: str | None
+    data: Path | None = None
+    custom: CustomOptions | None = None
+    settings: JobSettings = field(default_factory=JobSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    mlm_revision: str | None = None
+    data_revision: str | None = None
+    overwrite: bool = False
+    verify: bool = False
+    allow_rejects: bool = False
+    pairs: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.out.strip():
+            raise UserError("--out: expected a folder or an address, found an empty name; leave it out for runs/TASK")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A request whose inputs were found.
+
+    Args:
+        opened: the task's files.
+        rejects: filled with bad rows while the task is read.
+        model: the masked LM's files.
+        vectors: the vectors, or None.
+    """
+
+    opened: OpenTask
+    rejects: list[dict[str, Any]]
+    model: ModelFiles
+    vectors: WordVectors | None
+
+
+def check_inputs(request: AugmentRequest, reporter: Reporter) -> Checked:
+    """Finds everything a request names before anything is written, cheapest first.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told while vectors are converted.
+
+    Raises:
+        UserError, AugmentError, VectorsError: something cannot be used.
+    """
+    check_device(request.settings.compute.device, request.engine)
+    if request.mlm_revision is not None and Path(request.mlm).expanduser().is_dir():
+        raise UserError(
+            f"--revision {request.mlm_revision}: expected --mlm with a name on the hub, found the folder "
+            f"{request.mlm}; leave --revision out"
+        )
+    rejects: list[dict[str, Any]] = []
+    on_bad = stop_or_skip if request.settings.on_bad_row == "stop" else _collector(rejects)
+    opened = open_task(request.task, request.data, request.custom, request.data_revision, on_bad)
+    check_pairs(request.settings, opened.task, request.pairs)
+    opened.split("train")
+    for note in opened.notes():
+        reporter.message(f"note: {note}")
+    model = find_model(request.mlm, request.mlm_revision)
+    if model.warning:
+        reporter.message(f"warning: {model.warning}")
+    vectors = load_vectors(request.glove, progress=reporter.message) if request.glove is not None else None
+    return Checked(opened, rejects, model, vectors)
+
+
+def check_pairs(settings: JobSettings, task: Task, pairs: str | None) -> None:
+    """Refuses settings for pairs of texts where a task has one.
+
+    Args:
+        settings: all of them; a preset's own `each` does no harm to single texts.
+        task: the task.
+        pairs: as the user gave it; None where it was not given.
+
+    Raises:
+        UserError: naming the task's column.
+    """
+    columns = task.text_columns
+    asked = pairs not in (None, "joint") or settings.draw.pairs == "second"
+    if len(columns) == 1 and (asked or settings.candidates.segment == "partner"):
+        option = f"--pairs {pairs or settings.draw.pairs}" if asked else "--pair-context"
+        raise UserError(
+            f"{option}: expected a task with two texts, found {task.name} with {columns[0]} alone; leave it out"
+        )
+
+
+def identity_of(request: AugmentRequest, checked: Checked) -> Identity:
+    """What a request amounts to: its settings and fingerprints of all it reads.
+
+    Args:
+        request: what the user asked for.
+        checked: its inputs.
+
+    Raises:
+        UserError: a precision that cannot be decided on this machine.
+    """
+    files = list(checked.opened.split("train").files)
+    for name in checked.opened.held_out():
+        files += checked.opened.split(name).files
+    models = {"mlm": checked.model.fingerprint, "glove": checked.vectors.fingerprint if checked.vectors else ""}
+    compute = resolve_compute(request.settings.compute, checked.model, request.engine)
+    return make_identity(checked.opened.task, files, replace(request.settings, compute=compute), models)
+
+
+def _collector(rejects: list[dict[str, Any]]) -> Any:
+    def collect(row: BadRow) -> None:
+        rejects.append(
+            {
+                "source_idx": row.source_idx,
+                "file": row.file,
+                "line": row.line,
+                "column": row.column,
+                "stage": "read",
+                "error": row.error,
+                "text": row.text,
+            }
+        )
+
+    return collect

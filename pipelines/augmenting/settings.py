@@ -1,0 +1,235 @@
+"""What determines a run's bytes, in one place: recorded in run.json, hashed, and compared on resume."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from augment.presets import CandidateSettings, DrawSettings, check_protected
+from pipelines.augmenting.setting_options import option_of
+from pipelines.errors import UserError
+from pipelines.machine.precision import check_precision
+from pipelines.run_folder.records import FORMAT_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipelines.tasks import InputFile, Task
+
+MAX_THREADS = 1024  # libraries crash at absurd numbers
+VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How the masked LM runs; each field can change scores in their last bits.
+
+    A run records what `pipelines.machine.compute.resolve_compute` made of `auto` and None.
+
+    Args:
+        device: `cpu` or `cuda`, resolved.
+        precision: `fp32`, `tf32`, `bf16`, `fp16` or `auto`.
+        batch_tokens: tokens of a forward pass; None for what suits the device.
+        threads: CPU threads of a worker.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    batch_tokens: int | None = 2048
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision, self.device)
+        for option, value in (("--batch-tokens", self.batch_tokens), ("--threads", self.threads)):
+            if value is not None and value < 1:
+                raise UserError(f"{option}: expected at least 1, found {value}")
+        if self.threads > MAX_THREADS:
+            raise UserError(
+                f"--threads: expected at most {MAX_THREADS:,} (the cores of a worker), found {self.threads:,}; more "
+                "workers at once are --workers"
+            )
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """Everything a user can set that determines the output.
+
+    Args:
+        candidates: how candidates are found.
+        draw: how variants are drawn.
+        compute: how the masked LM runs.
+        shard_rows: source rows of an output shard.
+        limit: first rows of the input to read; None for all.
+        on_bad_row: `stop` or `skip`.
+        drop_leaks: leave out variants that equal an example of the dev or test part.
+        protect_more: kept as `candidates.protect` is, but only when variants are drawn (`resample --protect`).
+
+    Raises:
+        UserError: a value out of its range.
+        AugmentError: a value of `protect_more` that is no entry of `protect`.
+    """
+
+    candidates: CandidateSettings = field(default_factory=CandidateSettings)
+    draw: DrawSettings = field(default_factory=DrawSettings)
+    compute: Compute = field(default_factory=Compute)
+    shard_rows: int = 4096
+    limit: int | None = None
+    on_bad_row: str = "stop"
+    drop_leaks: bool = False
+    protect_more: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.shard_rows < 1:
+            raise UserError(f"--shard-rows: expected at least 1, found {self.shard_rows}")
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"--limit: expected at least 1 row, found {self.limit}")
+        if self.on_bad_row not in ("stop", "skip"):
+            raise UserError(f"--on-bad-row: expected stop or skip, found {self.on_bad_row!r}")
+        check_protected(self.protect_more)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A run's settings together with what they were applied to.
+
+    Args:
+        task: name, text columns and label, as plain data.
+        inputs: name, bytes and sha256 of each input file.
+        settings: what the user set.
+        models: role (`mlm`, `glove`) -> fingerprint; empty where none is used.
+        versions: software -> version.
+    """
+
+    task: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    settings: JobSettings
+    models: dict[str, str]
+    versions: dict[str, str]
+
+    def fields(self) -> dict[str, Any]:
+        """Plain data, as run.json holds it."""
+        return {
+            "task": self.task,
+            "inputs": self.inputs,
+            "settings": _plain(asdict(self.settings)),
+            "models": self.models,
+            "versions": self.versions,
+        }
+
+    @property
+    def candidates_hash(self) -> str:
+        """Hash of what determines the candidates: nothing of the draw."""
+        content = self.fields()
+        settings = dict(content["settings"])
+        for name in ("draw", "shard_rows", "drop_leaks", "protect_more"):
+            del settings[name]
+        return content_hash({**content, "settings": settings})
+
+    @property
+    def augmented_hash(self) -> str:
+        """Hash of everything."""
+        return content_hash(self.fields())
+
+
+def make_identity(task: Task, inputs: Sequence[InputFile], settings: JobSettings, models: dict[str, str]) -> Identity:
+    """Collects a run's identity.
+
+    Args:
+        task: the task.
+        inputs: files that were read.
+        settings: what the user set.
+        models: fingerprints by role.
+    """
+    described = _plain({"name": task.name, "text_columns": task.text_columns, "label": asdict(task.label)})
+    files = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in inputs]
+    return Identity(described, files, settings, models, software_versions(settings.compute))
+
+
+def identity_from(content: Mapping[str, Any]) -> Identity:
+    """Reads an identity back from run.json.
+
+    Args:
+        content: what `Identity.fields` gave.
+
+    Raises:
+        UserError: it was written by another version of tinyaug.
+    """
+    try:
+        given = dict(content["settings"])
+        candidates = {**given.pop("candidates")}
+        candidates["protect"] = tuple(candidates["protect"])
+        given["protect_more"] = tuple(given.get("protect_more", ()))
+        settings = JobSettings(
+            CandidateSettings(**candidates), DrawSettings(**given.pop("draw")), Compute(**given.pop("compute")), **given
+        )
+        known = {name: content[name] for name in ("task", "inputs", "models", "versions")}
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"run.json: expected the fields of format version {FORMAT_VERSION}, found others ({error}); it was "
+            "written by another version of tinyaug: use that one, or start afresh with --overwrite"
+        ) from error
+    return Identity(settings=settings, **known)
+
+
+def software_versions(compute: Compute | None = None) -> dict[str, str]:
+    """Versions of the software that determines the output.
+
+    Args:
+        compute: how the masked LM runs: adds what multiplies its matrices on this machine. None: none runs.
+    """
+    versions = {name: _version(name) for name in VERSIONED}
+    if compute is not None:
+        from augment.packed_linear import linear_kernel
+
+        versions["linear_layers"] = linear_kernel(compute.device, compute.precision)
+    return versions
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", prefix: str = "") -> list[str]:
+    """Names of the fields in which two identities differ, with both values.
+
+    Args:
+        old: as recorded.
+        new: as asked for.
+        kind: of the run, whose settings are called by their options; empty for none.
+        prefix: name of the enclosing field.
+    """
+    found: list[str] = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if name == "task" and before and after and before["name"] != after["name"]:
+            before, after = ({"name": task["name"]} for task in (before, after))  # its columns follow from it
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, kind, f"{prefix}{name}.")
+        elif before != after:
+            found.append(f"{option_of(kind, prefix + name)}: {_short(before)} there, {_short(after)} now")
+    return found
+
+
+def content_hash(content: Mapping[str, Any]) -> str:
+    """Hexadecimal sha256 of plain data in canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "source tree"
+
+
+def _plain(content: Any) -> Any:
+    """Tuples as lists, as JSON gives them back."""
+    return json.loads(json.dumps(content))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"

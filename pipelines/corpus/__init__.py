@@ -1,0 +1,1 @@
+"""A text corpus, read and packed for general distillation."""

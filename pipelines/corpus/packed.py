@@ -1,0 +1,189 @@
+"""A corpus tokenised and packed once, as Parquet shards that the training stream reads.
+
+Columns `input_ids` and `token_type_ids`, by the names under which transformers' models take them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipelines.errors import JobError, UserError
+from pipelines.run_folder.parquet import CountingSink, open_writer
+from pipelines.run_folder.stage_folder import is_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from distill.packing import PackedSequence
+    from pipelines.corpus.files import FileCorpus
+    from pipelines.corpus.hub import HubCorpus
+    from pipelines.run_folder.storage import Storage
+    from pipelines.training.reporting import TrainingReporter
+
+FOLDER, RECORD = "corpus", "corpus.json"  # the folder holds shards alone
+COLUMNS = ("input_ids", "token_type_ids")
+SCHEMA = pa.schema(list(zip(COLUMNS, (pa.list_(pa.int32()), pa.list_(pa.int8())), strict=True)))
+VERSION = 2  # of the shards and their record; 1 had no segment ids
+GROUP_SEQUENCES = 4_096  # what stays together when the order is drawn
+SHARD_GROUPS = 16
+SAY_EVERY = 20.0  # seconds
+
+
+@dataclass(frozen=True)
+class PackedShape:
+    """What a corpus is packed into.
+
+    Args:
+        length: tokens of a sequence at most.
+        pairs: share of the sequences of two sentences or more that become pairs.
+        limit: sequences at most; None for all.
+    """
+
+    length: int
+    pairs: float = 0.0
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A packed corpus.
+
+    Args:
+        sequences: how many.
+        pairs: how many of them are pairs.
+        tokens: of all sequences.
+        done: share of the corpus they are, 1 only where they are all of it; None where that is not known.
+        files: name -> bytes and sha256.
+    """
+
+    sequences: int
+    pairs: int
+    tokens: int
+    done: float | None
+    files: dict[str, dict[str, Any]]
+
+
+def pack_corpus(
+    storage: Storage,
+    corpus: FileCorpus | HubCorpus,
+    tokenizer: Any,
+    shape: PackedShape,
+    reporter: TrainingReporter,
+) -> Packed:
+    """Writes the shards, or finds them there undamaged; the same corpus gives the same bytes.
+
+    Args:
+        storage: folder of the stage.
+        corpus: sentences.
+        tokenizer: the teacher's, a fast one.
+        shape: of the sequences, and how many.
+        reporter: is told of progress.
+
+    Returns:
+        What is there now.
+
+    Raises:
+        UserError: the corpus has no text, or cannot be read.
+        JobError: the disk is full, or the connection to the hub broke.
+    """
+    if (found := packed_corpus(storage, verify=True)) is not None:
+        return found
+    if storage.read_json(RECORD) is not None:
+        reporter.warning(
+            f"{storage.display(FOLDER)}: a shard is missing, damaged or of another version; the corpus is packed again"
+        )
+    if corpus.left_out:
+        reporter.warning(corpus.left_out)
+    try:
+        packed = _Packer(storage, corpus, reporter).run(tokenizer, shape)
+    except JobError as error:
+        if "no space left" not in str(error):
+            raise
+        raise JobError(f"{error}; free some space and run the same command again") from error
+    if not packed.sequences:
+        raise UserError("--corpus: expected text, found none but blank lines; give one sentence a line")
+    storage.write_json(RECORD, {"version": VERSION, **asdict(packed)})
+    return packed
+
+
+def packed_corpus(storage: Storage, verify: bool = False) -> Packed | None:
+    """The packed corpus of a folder; None while it is not complete, of another version, or a shard has another size.
+
+    Args:
+        storage: folder of the stage.
+        verify: also compare the shards' digests, which reads them whole.
+    """
+    content = storage.read_json(RECORD)
+    if content is None or content.pop("version", 1) != VERSION:
+        return None
+    files = {f"{FOLDER}/{name}": file for name, file in content["files"].items()}
+    if any(storage.size(name) != file["bytes"] for name, file in files.items()):
+        return None
+    if verify and not is_whole(storage, files):
+        return None
+    return Packed(**content)
+
+
+class _Packer:
+    """One pass over a corpus."""
+
+    def __init__(self, storage: Storage, corpus: FileCorpus | HubCorpus, reporter: TrainingReporter) -> None:
+        self.storage, self.corpus, self.reporter = storage, corpus, reporter
+        self.sequences = self.pairs = self.tokens = 0
+        self.done: float | None = 0.0
+        self.ahead: deque[float | None] = deque()  # shares of the corpus that was read, but not packed yet
+        self.said = time.monotonic()
+
+    def run(self, tokenizer: Any, shape: PackedShape) -> Packed:
+        """Shard after shard."""
+        from distill.packing import Packing, pack, tokenised
+
+        packing = Packing(shape.length, tokenizer.cls_token_id, tokenizer.sep_token_id, shape.pairs)
+        sequences = pack(self._counted(tokenised(self._texts(), tokenizer.backend_tokenizer.to_str())), packing)
+        groups = self._groups(itertools.islice(sequences, shape.limit))
+        files: dict[str, dict[str, Any]] = {}
+        for group in groups:
+            name = f"part-{len(files):05d}.parquet"
+            with self.storage.writing(f"{FOLDER}/{name}") as file:
+                sink = CountingSink(file)
+                with open_writer(pa.PythonFile(sink, "w"), SCHEMA) as writer:
+                    for table in itertools.chain([group], itertools.islice(groups, SHARD_GROUPS - 1)):
+                        writer.write_table(table)
+            files[name] = {"bytes": sink.bytes, "sha256": sink.sha256}
+        return Packed(self.sequences, self.pairs, self.tokens, self._share(sequences), files)
+
+    def _texts(self) -> Iterator[str | None]:
+        for piece in self.corpus.pieces():
+            self.ahead.append(piece.done)
+            yield piece.text
+
+    def _counted(self, sentences: Iterator[list[int] | None]) -> Iterator[list[int] | None]:
+        """Passes sentences on as they are packed: they are read, and tokenised, far ahead of that."""
+        for ids in sentences:
+            if self.ahead:  # the last end of a document is none of the corpus's own
+                self.done = self.ahead.popleft()
+            yield ids
+
+    def _share(self, rest: Iterator[PackedSequence]) -> float | None:
+        """Share of the corpus that was packed: below 1 where a limit left a sequence of it."""
+        if next(rest, None) is None:
+            return 1.0
+        return None if self.done is None else min(self.done, self.sequences / (self.sequences + 1))
+
+    def _groups(self, sequences: Iterator[PackedSequence]) -> Iterator[pa.Table]:
+        while rows := list(itertools.islice(sequences, GROUP_SEQUENCES)):
+            self.sequences += len(rows)
+            self.pairs += sum(row.types[-1] for row in rows)
+            self.tokens += sum(len(row.ids) for row in rows)
+            if time.monotonic() - self.said >= SAY_EVERY:
+                self.said = time.monotonic()
+                share = "" if self.done is None else f" {self.done:.0%},"
+                self.reporter.message(f"packing the corpus:{share} {self.sequences:,} sequences")
+            columns = zip(zip(*rows, strict=True), SCHEMA.types, strict=True)
+            yield pa.table([pa.array(column, kind) for column, kind in columns], schema=SCHEMA)

@@ -1,0 +1,246 @@
+"""Preflight of a distillation: all that can be known before weights are loaded or anything is written."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from augment.errors import AugmentError
+from distill.wording import shown_bytes
+from pipelines.distilling.choices import GENERAL, RANDOM, TEACHER_LAYERS, check_choices, student_shape
+from pipelines.distilling.session import loss_settings
+from pipelines.distilling.shard_labels import check_shard_labels
+from pipelines.errors import UserError
+from pipelines.evaluating.label_order import refuse_unordered
+from pipelines.teacher_cache.room import check_cache_place
+from pipelines.training.models import check_classes, find_model, has_vocabulary, load_config, load_tokenizer
+from pipelines.training.parts import open_data, shards_of, task_columns
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from pipelines.distilling.teaching import LossChoice
+    from pipelines.general.request import GeneralRequest
+    from pipelines.training.models import FoundModel
+    from pipelines.training.parts import TaskData
+    from pipelines.training.request import DistillRequest
+
+
+@dataclass(frozen=True)
+class TeacherFiles:
+    """A teacher, found but not loaded.
+
+    Args:
+        found: its files.
+        config: its configuration.
+        tokenizer: its tokenizer, which the student takes over.
+    """
+
+    found: FoundModel
+    config: PreTrainedConfig
+    tokenizer: Any
+
+
+def find_files(name: str, revision: str | None, what: str) -> TeacherFiles:
+    """Finds a model and its tokenizer, such as a fine-tuned or general teacher; its weights are not read.
+
+    Args:
+        name: a folder, or a name on the hub.
+        revision: on the hub.
+        what: it is, for messages.
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    found = find_model(name, revision, what)
+    return TeacherFiles(found, load_config(found), load_tokenizer(found))
+
+
+@dataclass(frozen=True)
+class StudentPlan:
+    """The student that will be built.
+
+    Args:
+        shape: preset, config.json or folder.
+        start: random, teacher-layers, or the folder that the weights lie in.
+        config: its configuration.
+        layer_map: teacher layers g(1) … g(M).
+        found: files of the folder it starts from; None for the two that need none.
+    """
+
+    shape: str
+    start: str
+    config: PreTrainedConfig
+    layer_map: tuple[int, ...]
+    found: FoundModel | None
+
+
+@dataclass(frozen=True)
+class CheckedDistill:
+    """A request whose parts were found and fit each other.
+
+    Args:
+        data: the task.
+        train: location of the training shards; None for the task's own train part.
+        teacher: its files.
+        student: its plan.
+    """
+
+    data: TaskData
+    train: str | None
+    teacher: TeacherFiles
+    student: StudentPlan
+
+
+def check_distill(request: DistillRequest) -> CheckedDistill:
+    """Finds everything a request names; label order, vocabularies, heads, lengths and layer map must fit.
+
+    Raises:
+        UserError, AugmentError, DistillError: something cannot be used.
+    """
+    from distill.reading import open_shards
+
+    check_choices(request)
+    check_cache_place(request.cache)
+    data = open_data(request.data)
+    check_classes(data.task)
+    train = None
+    if request.train is not None:
+        train = shards_of(request.train)
+        check_shard_labels(open_shards(train, task_columns(data.task, labelled=False)), data.task)
+    elif data.opened is None:
+        raise UserError("--train: expected a folder of Parquet shards beside a custom task without --data, found none")
+    else:
+        data.opened.split("train")
+    teacher = find_files(request.teacher, request.teacher_revision, "teacher")
+    check_teacher(teacher, data, request.reading.max_length)
+    student = plan_student(request, teacher, bool(request.intermediate.epochs))
+    return CheckedDistill(data, train, teacher, student)
+
+
+def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> None:
+    """Labels, vocabulary size and positions of a teacher, or of another model for a task.
+
+    Raises:
+        UserError, DistillError: they do not fit the task.
+    """
+    from distill.checks import check_labels, check_length, check_problem, check_vocabulary_size
+
+    what, who = teacher.found.what, f"{teacher.found.what} {teacher.found.name}"
+    check_problem(teacher.config, who)
+    task = data.task
+    if task.label.names:
+        check_labels(teacher.config, task.label.names, who, task.name)
+        refuse_unordered(teacher.found, teacher.config, data)
+    if task.label.kind == "score" and teacher.config.num_labels != 1:
+        raise UserError(
+            f"{who}: expected one output, for {task.name} is a score; found {teacher.config.num_labels} labels; it "
+            f"was trained on another task: give one for {task.name}"
+        )
+    check_vocabulary_size(teacher.config, teacher.tokenizer, what)
+    check_length(teacher.config, max_length, what)
+
+
+def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles, learns_layers: bool) -> StudentPlan:
+    """The student's shape, start and layer map, checked against its teacher.
+
+    Args:
+        request: what the user asked for.
+        teacher: files of the teacher.
+        learns_layers: whether a stage compares layers, which takes as many heads.
+
+    Raises:
+        UserError, DistillError: they do not fit.
+    """
+    from distill.checks import check_length, check_vocabulary_size
+    from distill.layer_maps import resolve_layer_map
+    from distill.student import check_equal_widths, start_config, student_config
+
+    shape = student_shape(request)
+    config = student_config(shape, teacher.config)
+    if config.model_type != teacher.config.model_type and request.start == TEACHER_LAYERS:
+        raise UserError(f"--student-init {TEACHER_LAYERS}: expected a student of the teacher's family, found {shape}")
+    layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
+    loss_settings(request).weights(config.num_hidden_layers)
+    if learns_layers:
+        _check_heads(config, teacher.config, request.losses)
+    if request.start == TEACHER_LAYERS and config.hidden_size != teacher.config.hidden_size:
+        raise UserError(
+            f"--student-init {TEACHER_LAYERS}: expected the teacher's width ({teacher.config.hidden_size}), found "
+            f"{config.hidden_size} in {shape}; give a student of that width, or start from general weights"
+        )
+    if request.start == TEACHER_LAYERS:
+        check_equal_widths(config, teacher.config)
+    found = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request.start, shape)
+    who = f"student {shape}"
+    if found is not None:  # it is what will be built, and may know fewer tokens or positions
+        config, who = start_config(str(found.folder), config), f"student {found.name}"
+    check_vocabulary_size(config, teacher.tokenizer, who)
+    check_length(config, request.reading.max_length, who)
+    for folder in (Path(shape), *((found.folder,) if found else ())):
+        _check_vocabulary(folder, teacher)
+    start = str(found.folder) if found else request.start
+    return StudentPlan(shape, start, config, layer_map, found)
+
+
+def find_start(start: str, shape: str) -> FoundModel:
+    """The folder of a general or earlier student.
+
+    Raises:
+        UserError, DistillError: it cannot be had; the message says how to get one.
+    """
+    from distill.student import general_name
+
+    name = general_name(shape) if start == GENERAL else start
+    try:
+        return find_model(name, None, "student")
+    except AugmentError as error:
+        raise UserError(
+            f"--student-init {start}: expected the weights of {name}, they cannot be had ({error}). With a network: "
+            f"`hf download {name} --local-dir general`, then --student-init general/; or give a folder of your own "
+            "general distillation; or start with teacher-layers (a student of the teacher's width) or random "
+            "(learns far worse)"
+        ) from error
+
+
+def check_disk(folder: Path, needed: int, why: str) -> None:
+    """Refuses to begin what the disk cannot hold.
+
+    Args:
+        folder: where it will lie; may not exist yet.
+        needed: bytes.
+        why: what takes them.
+
+    Raises:
+        UserError: it is too small.
+    """
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder}: expected {shown_bytes(needed)} of free disk ({why}), found {shown_bytes(free)}; free some, "
+            "choose another disk, or give a lower --cache-budget"
+        )
+
+
+def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: LossChoice) -> None:
+    mine, theirs = student.num_attention_heads, teacher.num_attention_heads
+    if "attention" in losses.kinds and mine != theirs and losses.heads == "none":
+        raise UserError(
+            f"expected {theirs} attention heads in the student as the teacher has, found {mine}; give it as many "
+            "(num_attention_heads in its config.json), compare means over heads with --heads mean, or leave the "
+            "attention loss out with --losses embedding,hidden"
+        )
+
+
+def _check_vocabulary(folder: Path, teacher: TeacherFiles) -> None:
+    """A student's own tokenizer, where it has one, must number tokens as its teacher's does."""
+    from distill.checks import check_vocabularies
+    from pipelines.training.models import FoundModel
+
+    if has_vocabulary(folder):
+        own = load_tokenizer(FoundModel("student", str(folder), folder, None, ""))
+        check_vocabularies(teacher.tokenizer, own)

@@ -1,0 +1,92 @@
+"""Labels of users' own training shards: distillation needs none, but wrong ones tell of shards of another task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipelines.errors import UserError
+from pipelines.tasks.labels import MISSING, class_name, plain_name
+from pipelines.tasks.readers.columnar import decoded_array, python_values
+from pipelines.tasks.readers.parquet_reader import stored_class_names
+from pipelines.tasks.task import UNLABELLED, RowError, listed, shown
+
+if TYPE_CHECKING:
+    from distill.reading import ShardFiles
+    from pipelines.tasks import Label, Task
+
+
+def check_shard_labels(files: ShardFiles, task: Task) -> None:
+    """Refuses shards of other classes, by the names stored with them and by their labels; reads the label column alone.
+
+    A shard without that column passes, and so do rows without a label: null, NaN, an empty text, -1. Names that are
+    numbers say nothing, and pass; so does another order of the same names, for nothing is learnt of their numbers.
+
+    Args:
+        files: the shards.
+        task: the task; one without classes has nothing to compare with.
+
+    Raises:
+        UserError: naming the shard, and the row where a label tells.
+        DistillError: a row group that cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    from distill.stores import reading
+
+    column, known = task.label.column, _known(task.label)
+    if task.label.kind != "class" or column is None:
+        return
+    for path, sizes in zip(files.paths, files.row_groups, strict=True):
+        with reading(f"labels of {path}"), pq.ParquetFile(path, filesystem=files.filesystem) as file:
+            if column not in file.schema_arrow.names:
+                continue
+            _check_names(path, stored_class_names(file.schema_arrow).get(column, ()), task)
+            first = 0
+            for group, size in enumerate(sizes):
+                labels = decoded_array(pa.concat_arrays(file.read_row_group(group, columns=[column]).column(0).chunks))
+                distinct = labels if pa.types.is_nested(labels.type) else labels.unique()
+                for value in python_values(distinct):
+                    if _name(value) not in known:
+                        raise UserError(_refusal(path, first + python_values(labels).index(value), task, value))
+                first += size
+
+
+def _check_names(path: str, stored: tuple[str, ...], task: Task) -> None:
+    found, expected = ([name.lower() for name in names] for names in (stored, task.label.names))
+    if not found or set(found) == set(expected) or _are_numbers(found) or _are_numbers(expected):
+        return
+    raise UserError(
+        f"{path}, column {task.label.column!r}: expected the classes of {task.name} ({listed(task.label.names)}), "
+        f"found {listed(stored)}; name the task that these shards are of, or leave the column out, for a "
+        "student learns from its teacher alone"
+    )
+
+
+def _are_numbers(names: list[str]) -> bool:
+    return all(name.removeprefix("label_").removeprefix("-").isdecimal() for name in names)
+
+
+def _known(label: Label) -> set[str]:
+    """What names a class, its number, or nothing; of two classes the truth values, too. In lower case."""
+    truths = ("false", "true") if len(label.names) == 2 else ()
+    names = [plain_name(name).lower() for name in label.names]
+    return {"", *names, *truths, *map(str, range(UNLABELLED, len(names)))}
+
+
+def _name(value: Any) -> str:
+    try:
+        name = class_name(value, None)
+    except RowError:
+        return "" if value is None or value != value else str(value).lower()  # null, NaN, or what can be no class
+    return "" if name.lower() in MISSING else name.lower()
+
+
+def _refusal(path: str, row: int, task: Task, value: Any) -> str:
+    names = task.label.names
+    return (
+        f"{path}, row {row}, column {task.label.column!r}: expected a label of {task.name} ({listed(names)}, or their "
+        f"numbers, 0 to {len(names) - 1}), found {shown(value)}; correct it, name the task it is of, or leave the "
+        "column out, for a student learns from its teacher alone"
+    )

@@ -1,0 +1,1 @@
+"""Dev scores, predictions and submissions of a task's models."""

@@ -1,0 +1,168 @@
+"""A classifier's outputs in the order of the data's classes: by name, or as the user says, judged on a dev part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+from pipelines.tasks.readers.parquet_reader import ParquetSource
+from pipelines.tasks.task import listed
+from pipelines.training.models import load_classifier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+    from distill.label_order import Misorder
+    from pipelines.tasks import Task
+    from pipelines.training.models import FoundModel
+    from pipelines.training.parts import TaskData
+
+NATURAL = ("false", "true")  # beside integers the classes that everyone numbers alike
+
+
+def load_in_order(found: FoundModel, config: PreTrainedConfig, task: Task, seed: int | None = None) -> PreTrainedModel:
+    """A model with its task head, its outputs in the order of the task's classes; in float32, in eval mode.
+
+    Args:
+        found: its files.
+        config: its configuration, as the files have it; unchanged.
+        task: its classes; without any the outputs stay as they are.
+        seed: a head that is missing is drawn from it; None refuses that.
+
+    Raises:
+        UserError, DistillError: weights that cannot be read or lack more than a head, labels of another task.
+    """
+    from distill.label_order import reorder_outputs
+
+    model = load_classifier(found, config, seed)
+    reorder_outputs(model, _order(found, config, task))
+    return model
+
+
+def order_note(found: FoundModel, config: PreTrainedConfig, task: Task) -> tuple[str, ...]:
+    """What to say of a model whose labels come in another order than the task's classes.
+
+    Args:
+        found: its files.
+        config: its configuration, as the files have it.
+        task: the task.
+    """
+    from distill.checks import label_names
+
+    order = _order(found, config, task)
+    if order == tuple(range(len(order))):
+        return ()
+    return (
+        f"{found.what} {found.name}: its labels {listed(label_names(config))} are mapped by name to "
+        f"{listed(task.label.names)}",
+    )
+
+
+def refuse_unordered(found: FoundModel, config: PreTrainedConfig, data: TaskData) -> None:
+    """Refuses a model without label names where it may have been trained with the classes in another order.
+
+    Classes of no known order are sorted by name, which whoever trained the model need not have done. The order is known
+    of GLUE's tasks, of integers and truth values, of classes that Parquet files store in order, and where --label-names
+    gives it.
+
+    Args:
+        found: its files.
+        config: its configuration.
+        data: the task.
+
+    Raises:
+        UserError: asking for the order.
+    """
+    from distill.checks import is_unnamed, label_names
+
+    names = data.task.label.names
+    if data.task.name != "custom" or not names or data.names_given or not is_unnamed(config):
+        return
+    if (
+        tuple(name.lower() for name in names) == NATURAL
+        or set(names) == set(label_names(config))
+        or _are_integers(names)
+        or _are_stored(data)
+    ):
+        return
+    raise UserError(
+        f"{found.what} {found.name}: expected names of its labels, to map them to {listed(names)}; found "
+        f"{listed(label_names(config))}. Give --label-names with the classes in the order it was trained with, such as "
+        f"--label-names {','.join(names)}, or write them into id2label of its config.json"
+    )
+
+
+def misorder_words(found: FoundModel, config: PreTrainedConfig, data: TaskData, part: str, misorder: Misorder) -> str:
+    """What to say of a model whose labels seem to be named in the wrong order.
+
+    Args:
+        found: its files.
+        config: its configuration, as the files have it.
+        data: the task.
+        part: that it was judged on.
+        misorder: what its predictions say, by its outputs in the order of the task's classes.
+    """
+    from distill.checks import is_unnamed
+
+    names, order = data.task.label.names, _order(found, config, data.task)
+    as_found, better = list(names), list(names)  # by the number of the file's output
+    for number, output in enumerate(misorder.order):
+        as_found[order[number]], better[order[output]] = names[number], names[number]
+    remedy = f"correct id2label in its config.json: {', '.join(f'{i} {name}' for i, name in enumerate(better))}"
+    if is_unnamed(config) and data.task.name == "custom":
+        remedy = f"give --label-names {','.join(better)}, or name its labels in id2label of its config.json"
+    return (
+        f"{found.what} {found.name}: expected its labels in the order {listed(as_found)}, found accuracy "
+        f"{misorder.accuracy:.4f} on {part} with it and {misorder.better:.4f} with {listed(better)}; {remedy}"
+    )
+
+
+def judged_order(
+    found: FoundModel,
+    config: PreTrainedConfig,
+    data: TaskData,
+    part: str,
+    logits: np.ndarray,
+    labels: np.ndarray,
+) -> str | None:
+    """What to say where a model's predictions fit another order of its labels far better; else None.
+
+    Args:
+        found: its files.
+        config: its configuration, as the files have it.
+        data: the task.
+        part: that was predicted.
+        logits: (rows, C), in the order of the task's classes.
+        labels: (rows,).
+    """
+    from distill.label_order import find_misorder
+
+    misorder = find_misorder(logits, labels) if data.task.label.kind == "class" else None
+    return None if misorder is None else misorder_words(found, config, data, part, misorder)
+
+
+def _order(found: FoundModel, config: PreTrainedConfig, task: Task) -> tuple[int, ...]:
+    from distill.checks import check_labels
+
+    names = task.label.names
+    return check_labels(config, names, f"{found.what} {found.name}", task.name) if names else ()
+
+
+def _are_integers(names: Sequence[str]) -> bool:
+    """Whether the classes are integers in their plain form, ascending."""
+    try:
+        numbers = [int(name) for name in names]
+    except ValueError:
+        return False
+    return list(names) == [str(number) for number in sorted(numbers)]
+
+
+def _are_stored(data: TaskData) -> bool:
+    """Whether the train part's files store the classes, in the order that whoever trained on them had."""
+    if data.opened is None or "train" not in data.opened.parts:
+        return False
+    sources = data.opened.split("train").sources
+    return all(isinstance(one, ParquetSource) and one.class_names.get(data.task.label.column or "") for one in sources)

@@ -1,0 +1,128 @@
+"""Preflight of a general distillation: all that can be known before weights are loaded or anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipelines.corpus.hub import open_corpus
+from pipelines.corpus.packed import PackedShape
+from pipelines.distilling.checks import StudentPlan, TeacherFiles, find_files, plan_student
+from pipelines.distilling.choices import check_choices
+from pipelines.errors import UserError
+from pipelines.general.request import PAIRS, PROJECTED
+from pipelines.teacher_cache.room import check_cache_place
+
+if TYPE_CHECKING:
+    from pipelines.corpus.files import FileCorpus
+    from pipelines.corpus.hub import HubCorpus
+    from pipelines.distilling.teaching import LossChoice
+    from pipelines.general.request import GeneralRequest
+
+
+@dataclass(frozen=True)
+class CheckedGeneral:
+    """A request whose parts were found and fit each other.
+
+    Args:
+        corpus: what is learnt from.
+        teacher: its files.
+        student: its plan.
+        shape: what the corpus is packed into.
+    """
+
+    corpus: FileCorpus | HubCorpus
+    teacher: TeacherFiles
+    student: StudentPlan
+    shape: PackedShape
+
+
+def check_general(request: GeneralRequest, started: dict[str, Any] | None = None) -> CheckedGeneral:
+    """Finds everything a request names; vocabularies, heads, lengths and layer map must fit.
+
+    Args:
+        request: what the user asked for.
+        started: run.json of an earlier start that is gone on with; None without one.
+
+    Raises:
+        UserError, AugmentError, DistillError: something cannot be used.
+    """
+    from distill.checks import check_length, check_vocabulary_size
+
+    check_choices(request)
+    _check_prediction_weight(request.losses)
+    check_cache_place(request.cache)
+    corpus = open_corpus(request.corpus, started)
+    teacher = find_files(request.teacher, request.teacher_revision, "teacher")
+    check_vocabulary_size(teacher.config, teacher.tokenizer, "teacher")
+    check_length(teacher.config, request.reading.max_length, "teacher")
+    if teacher.tokenizer.cls_token_id is None or teacher.tokenizer.sep_token_id is None:
+        raise UserError(
+            f"teacher {request.teacher}: expected a tokenizer with [CLS] and [SEP] or their like, found none"
+        )
+    if request.masked_lm.on:
+        _check_masked_lm(teacher, request.masked_lm.whole_word)
+    student = plan_student(request, teacher, learns_layers=True)
+    if request.masked_lm.on and student.config.model_type != "bert":
+        raise UserError(
+            f"--mlm-weight and --mlm-soft: expected a student of type bert, found {student.config.model_type}; leave "
+            "them out, or choose another student"
+        )
+    if request.embeddings == PROJECTED:
+        _check_projected(student, teacher)
+    shape = PackedShape(request.reading.max_length, _pairs(request, teacher, student), request.corpus.limit)
+    return CheckedGeneral(corpus, teacher, student, shape)
+
+
+def _pairs(request: GeneralRequest, teacher: TeacherFiles, student: StudentPlan) -> float:
+    """Share of pairs; 0 unless told otherwise where a model has no embedding for a second segment."""
+    asked = request.corpus.pairs
+    for who, config in (("teacher", teacher.config), ("student", student.config)):
+        if (segments := getattr(config, "type_vocab_size", 0)) > 1:
+            continue
+        if asked:
+            raise UserError(
+                f"--pairs {asked:g}: expected a {who} with embeddings for two segments, found type {config.model_type} "
+                f"with type_vocab_size {segments}; leave --pairs out"
+            )
+        return 0.0
+    return PAIRS if asked is None else asked
+
+
+def _check_prediction_weight(losses: LossChoice) -> None:
+    last = (losses.layer_weights or (1,))[-1]
+    if last not in (0, 1):
+        raise UserError(
+            f"--layer-weights: expected 0 or 1 as the last, that of a prediction loss, which there is none of here, "
+            f"found {last:g}; the weights are λ of the embedding, each layer and the prediction"
+        )
+
+
+def _check_masked_lm(teacher: TeacherFiles, whole_word: bool) -> None:
+    from distill.masking import CONTINUES
+
+    tokenizer = teacher.tokenizer
+    if teacher.config.model_type != "bert" or tokenizer.mask_token is None:
+        raise UserError(
+            f"--mlm-weight and --mlm-soft: expected a BERT with a mask token as teacher, found {teacher.found.name} of "
+            f"type {teacher.config.model_type}; leave them out, or choose another teacher"
+        )
+    if whole_word and not any(token.startswith(CONTINUES) and token != CONTINUES for token in tokenizer.get_vocab()):
+        raise UserError(
+            f"--whole-word: expected a WordPiece vocabulary ({CONTINUES}ing), whose pieces tell the words, found no "
+            f"such piece in that of {teacher.found.name}; leave --whole-word out"
+        )
+
+
+def _check_projected(student: StudentPlan, teacher: TeacherFiles) -> None:
+    mine, theirs = student.config, teacher.config
+    if mine.model_type != theirs.model_type or mine.model_type == "electra":
+        raise UserError(
+            f"--embedding-init {PROJECTED}: expected student and teacher of one family, and no ELECTRA, found "
+            f"{mine.model_type} and {theirs.model_type}; give --embedding-init random"
+        )
+    if mine.hidden_size > theirs.hidden_size:
+        raise UserError(
+            f"--embedding-init {PROJECTED}: expected a student no wider than its teacher ({theirs.hidden_size}), found "
+            f"{mine.hidden_size}; give --embedding-init random, or choose a narrower student"
+        )

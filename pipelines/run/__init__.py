@@ -1,0 +1,1 @@
+"""`tinyaug run`: all stages from a task to a student."""

@@ -1,0 +1,80 @@
+"""What `tinyaug run` checks before its first stage starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pipelines.augmenting.request import check_inputs
+from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, plan_student
+from pipelines.distilling.choices import check_choices
+from pipelines.errors import UserError
+from pipelines.evaluating.output_places import check_answers
+from pipelines.evaluating.submission import submitted_parts
+from pipelines.run_folder.run_file import read_run
+from pipelines.run_folder.stage_folder import stage_storage, started_run
+from pipelines.teacher_cache.foreign import refuse_early
+from pipelines.teacher_cache.room import check_cache_place
+from pipelines.training.finetune_job import check_finetune
+from pipelines.training.models import check_classes
+from pipelines.training.parts import check_dev_rows, open_data
+
+if TYPE_CHECKING:
+    from pipelines.reporting import Reporter
+    from pipelines.run.run_job import RunRequest
+    from pipelines.training.request import DistillRequest
+
+
+def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
+    """Checks every stage's needs before the first one starts.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told while vectors are converted.
+
+    Returns:
+        The teacher's files, or those of the encoder that it will be made from.
+
+    Raises:
+        UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
+    """
+    check_choices(request.distill)
+    storage = stage_storage(request.augment.out, "a run with training")
+    check_cache_place(request.distill.cache)
+    if not request.augment.overwrite:
+        read_run(storage)
+    check_inputs(request.augment, reporter)
+    data = open_data(request.distill.data)
+    check_classes(data.task)
+    check_dev_rows(data)
+    if request.evaluate is not None:
+        check_answers(request.evaluate, storage.local_folder().absolute())
+    if request.evaluate is not None and request.evaluate.submission is not None and data.opened is not None:
+        for part in submitted_parts(data.task):
+            data.opened.split(part)
+    if request.finetune is not None:
+        encoder = check_finetune(request.finetune)
+        teacher = TeacherFiles(replace(encoder.found, what="teacher model"), encoder.config, encoder.tokenizer)
+    else:
+        teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher")
+    check_teacher(teacher, data, request.distill.reading.max_length)
+    plan_student(request.distill, teacher, bool(request.distill.intermediate.epochs))
+    if data.task.label.kind == "none":
+        raise UserError("expected a task with labels to train on, found none; name them with --label COLUMN")
+    begun = None
+    if not request.augment.overwrite:
+        begun = started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)
+    if "resolved" not in (begun or {}):  # later it is known which cache is read, if any still is
+        refuse_early(request.distill, _known_of_cache(request.distill, teacher))
+    return teacher
+
+
+def _known_of_cache(request: DistillRequest, teacher: TeacherFiles) -> dict[str, object]:
+    """Fields of a cache's key that do not wait for a teacher's weights."""
+    config = teacher.config
+    return {
+        "max_length": request.reading.max_length,
+        "precision": request.machine.precision,
+        "heads": config.num_attention_heads,
+        "width": config.hidden_size,
+    }

@@ -1,0 +1,197 @@
+"""What every stage of `tinyaug run` would cost, before any of them was begun: for --dry-run, and to announce it."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from augment.errors import AugmentError
+from distill.errors import DistillError
+from pipelines.augmenting.augment_job import is_augmented
+from pipelines.augmenting.estimate import estimate
+from pipelines.distilling.begun import begun_distillation
+from pipelines.distilling.checks import CheckedDistill, find_files, plan_student
+from pipelines.distilling.distill_job import cache_root
+from pipelines.distilling.plan import plan_distill
+from pipelines.distilling.session import load_student, training_rows
+from pipelines.errors import UserError
+from pipelines.evaluating.label_order import load_in_order
+from pipelines.run.checks import check_run
+from pipelines.run_folder.stage_folder import RUN, stage_storage
+from pipelines.run_folder.storage import Storage
+from pipelines.tasks import open_task
+from pipelines.training.estimates import TrainingEstimate, is_long
+from pipelines.training.models import move
+from pipelines.training.parts import open_data, shards_of, task_columns, write_part
+from pipelines.training.plans import plan_finetune
+from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
+from pipelines.training.teacher_kernel import pack_teacher
+from pipelines.wording import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipelines.augmenting.estimate import Estimate
+    from pipelines.distilling.checks import TeacherFiles
+    from pipelines.reporting import Reporter
+    from pipelines.run.run_job import RunRequest
+
+ANNOUNCED_ROWS = 8_000  # first rows whose words are counted before a run, which shall not wait for long
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The plan of a run.
+
+    Args:
+        augment: of the augmentation.
+        training: of the stages after it.
+        augmented: the augmentation is done already.
+    """
+
+    augment: Estimate
+    training: TrainingEstimate
+    augmented: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.augmented and self.training.done
+
+    @property
+    def seconds(self) -> float:
+        """Time of all stages on this machine."""
+        return (0.0 if self.augmented else self.augment.seconds) + self.training.seconds
+
+    def warning(self, device: str, profile: str) -> str | None:
+        """What to say before a long run; None for one that is not."""
+        if not is_long(self.seconds, device, profile):
+            return None
+        augmenting = self.augment.seconds * min(1.0, QUICK_SOURCES / max(1, self.augment.rows))
+        quick = augmenting + sum(stage.quick().seconds for stage in self.training.stages)
+        return (
+            f"all stages will take {duration(self.seconds)} on this machine (augmentation "
+            f"{duration(self.augment.seconds)}); for a first look --profile quick takes {duration(quick)} (the first "
+            f"{QUICK_SOURCES:,} examples, {QUICK_ROWS:,} random rows of what they become, fewer epochs); a GPU is "
+            "much faster"
+        )
+
+
+def plan_run(request: RunRequest, reporter: Reporter) -> RunPlan:
+    """Measures each stage for a few seconds; the student on the train part as it is, for variants are as long.
+
+    Args:
+        request: what the user asked for.
+        reporter: is told what is being done.
+
+    Raises:
+        UserError, AugmentError, DistillError, VectorsError: something cannot be used.
+    """
+    teacher = check_run(request, reporter)
+    augmented = is_augmented(request.augment, reporter)
+    with own_threads():
+        augment = estimate(request.augment, reporter)
+    return _with_training(request, teacher, augment, reporter, augmented)
+
+
+def announcement(request: RunRequest, teacher: TeacherFiles, reporter: Reporter) -> str | None:
+    """What to say before a run begins, by an estimate of some seconds; None for a run that is not long.
+
+    Args:
+        request: what the user asked for, checked.
+        teacher: what the check found.
+        reporter: is told what is being done.
+    """
+    reporter.message("estimating how long all stages will take")
+    try:
+        plan = _with_training(request, teacher, _rough_estimate(request, reporter), reporter)
+    except (UserError, AugmentError, DistillError) as error:
+        reporter.message(f"no estimate: {error}")  # the stage that meets it decides whether it stops the run
+        return None
+    return plan.warning(request.distill.machine.device, request.profile)
+
+
+@contextmanager
+def own_threads() -> Iterator[None]:
+    """Augmentation sets torch to its workers' threads; training wants what the machine has."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rough_estimate(request: RunRequest, reporter: Reporter) -> Estimate:
+    """The augmentation's, from its first rows."""
+    asked = request.augment
+    task = open_task(asked.task, asked.data, asked.custom, asked.data_revision, lambda _: None)
+    rows = sum(batch.num_rows for batch in task.split("train").batches(limit=asked.settings.limit))
+    few = replace(asked, settings=replace(asked.settings, limit=min(rows, ANNOUNCED_ROWS)))
+    with own_threads():
+        found = estimate(few, reporter)
+    share = rows / max(1, found.rows)
+    whole = {name: round(getattr(found, name) * share) for name in ("texts", "output_rows")}
+    return replace(found, rows=rows, **whole, seconds=found.seconds * share)
+
+
+def _with_training(
+    request: RunRequest, teacher: TeacherFiles, augment: Estimate, reporter: Reporter, augmented: bool = False
+) -> RunPlan:
+    reporter.message("measuring training steps")
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        finetune = None if request.finetune is None else plan_finetune(request.finetune, f"{folder}/teacher")
+        drawn = finetune is not None and not finetune.done
+        if finetune is not None and finetune.done:
+            teacher = find_files(request.distill.teacher, None, "teacher")
+        rows = None if augmented else augment.output_rows
+        distill = _plan_distill(request, teacher, rows, drawn, Storage(f"{folder}/student"))
+        if finetune is None:
+            return RunPlan(augment, distill, augmented)
+    training = replace(
+        distill,
+        stages=(*finetune.stages, *distill.stages),
+        disk_bytes=distill.disk_bytes + finetune.disk_bytes,
+        notes=tuple(dict.fromkeys((*finetune.notes, *distill.notes))),
+        facts=tuple(dict.fromkeys((*finetune.facts, *distill.facts))),
+    )
+    return RunPlan(augment, training, augmented)
+
+
+def _plan_distill(
+    request: RunRequest, files: TeacherFiles, rows: int | None, drawn: bool, storage: Storage
+) -> TrainingEstimate:
+    """The student's part; until its rows or its teacher are made, others stand in for them.
+
+    Args:
+        request: what the user asked for.
+        files: of the teacher.
+        rows: that there will be; None where they are there.
+        drawn: the teacher is still to be made: its head is drawn.
+        storage: for what has to lie somewhere meanwhile.
+    """
+    from distill.reading import open_shards
+    from distill.teacher import Precision, Teacher
+
+    asked = request.distill
+    train = shards_of(asked.train) if rows is None and asked.train is not None else None
+    learns_layers = bool(asked.intermediate.epochs)
+    checked = CheckedDistill(open_data(asked.data), train, files, plan_student(asked, files, learns_layers))
+    model = load_in_order(files.found, files.config, checked.data.task, asked.reading.seed if drawn else None)
+    move(model, asked.machine.device)
+    layers = checked.student.layer_map if learns_layers else ()
+    teacher = Teacher(model, layers, Precision(asked.machine.precision))
+    student = load_student(asked, checked, teacher)
+    pack_teacher(teacher)
+    move(student.model, asked.machine.device)
+    out = stage_storage(asked.out, "a model")
+    begun = begun_distillation(out, None if asked.overwrite else out.read_json(RUN))
+    if rows is None:
+        place = training_rows(asked, checked, storage)
+        rows = open_shards(place, task_columns(checked.data.task, labelled=False)).rows if drawn else None
+    else:
+        place, rows = write_part(storage, checked.data, "train"), min(rows, asked.reading.train_rows or rows)
+    return plan_distill(asked, checked, teacher, student, place, cache_root(asked, out), rows, begun).estimate

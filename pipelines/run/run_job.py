@@ -1,0 +1,140 @@
+"""`tinyaug run`: check everything, augment, fine-tune a teacher, distil a student, sum up; done stages are skipped."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipelines.augmenting.augment_job import run_augment
+from pipelines.distilling.distill_job import run_distill
+from pipelines.errors import JobError
+from pipelines.evaluating.evaluate_job import run_evaluate
+from pipelines.evaluating.teacher_check import judge_early
+from pipelines.run.checks import check_run
+from pipelines.run.metrics import run_metrics
+from pipelines.run.plan import announcement, own_threads
+from pipelines.run_folder.lock import only_writer
+from pipelines.run_folder.run_file import read_run
+from pipelines.run_folder.stage_folder import METRICS, stage_storage
+from pipelines.training.finetune_job import run_finetune
+from pipelines.wording import rejected_rows
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from pipelines.augmenting.augment_job import Outcome
+    from pipelines.augmenting.request import AugmentRequest
+    from pipelines.reporting import Reporter
+    from pipelines.run_folder.storage import Storage
+    from pipelines.training.finetune_job import Trained
+    from pipelines.training.reporting import TrainingReporter
+    from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Everything from texts to a student.
+
+    Args:
+        augment: the first stage; its `out` is the run directory.
+        finetune: the teacher; None where one is given.
+        distill: the student.
+        evaluate: the student's answers for the server and its predictions; None for neither.
+        profile: paper, quick or demo.
+        demo: on the embedded pack: some verdicts are kept to be shown.
+    """
+
+    augment: AugmentRequest
+    finetune: FinetuneRequest | None
+    distill: DistillRequest
+    evaluate: EvaluateRequest | None = None
+    profile: str = "paper"
+    demo: bool = False
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What came of it.
+
+    Args:
+        storage: the run directory.
+        augmented: the first stage.
+        teacher: the second; None where a teacher was given.
+        student: the third.
+        metrics: the content of metrics.json.
+    """
+
+    storage: Storage
+    augmented: Outcome
+    teacher: Trained | None
+    student: Trained
+    metrics: dict[str, Any]
+
+
+class Reporting(Protocol):
+    """Opens what shows the progress of each kind of stage."""
+
+    def augmenting(self) -> AbstractContextManager[Reporter]:
+        """For the augmentation."""
+
+    def training(self) -> AbstractContextManager[TrainingReporter]:
+        """For everything else."""
+
+
+def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
+    """Runs what is left of all stages.
+
+    Args:
+        request: what the user asked for.
+        reporting: shows progress.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        UserError, AugmentError, DistillError, VectorsError: a mistake of the user's.
+        JobError: a stage failed; what was finished is kept.
+    """
+    began = time.monotonic()
+    with reporting.augmenting() as reporter:
+        teacher_files = check_run(request, reporter)
+    with reporting.training() as progress, own_threads():
+        judge_early(request, teacher_files, progress)
+    with reporting.augmenting() as reporter:
+        said = announcement(request, teacher_files, reporter) if _is_unannounced(request) else None
+    if said is not None:
+        with reporting.training() as progress:
+            progress.warning(said)
+    augmenting = time.monotonic()
+    with reporting.augmenting() as reporter, own_threads():
+        augmented = run_augment(request.augment, reporter)
+    augmenting = time.monotonic() - augmenting
+    if augmented.rejected and not request.augment.allow_rejects:
+        raise JobError(
+            f"{rejected_rows(augmented.rejected)} (rejected.parquet); look at the errors there, then go on with "
+            "--allow-rejects"
+        )
+    teacher = None
+    storage = stage_storage(request.augment.out, "a run with training")
+    with reporting.training() as progress:
+        if request.finetune is not None:
+            teacher = run_finetune(request.finetune, progress, profile=None)
+        student = run_distill(request.distill, progress, request.profile if said is None else None)
+        if request.evaluate is not None:
+            run_evaluate(request.evaluate, progress)
+        earlier = storage.read_json(METRICS)
+        metrics = run_metrics(request, augmented, teacher, student, earlier)
+    seconds = {"augment": round(augmenting, 1) if augmented.fresh else None, "all": round(time.monotonic() - began, 1)}
+    done_before = earlier is not None and not augmented.fresh and not student.fresh
+    metrics["seconds"] = (earlier or {}).get("seconds", seconds) if done_before else seconds
+    with reporting.training() as progress, only_writer(storage, progress.message):
+        storage.write_json(METRICS, metrics)
+    return RunOutcome(storage, augmented, teacher, student, metrics)
+
+
+def _is_unannounced(request: RunRequest) -> bool:
+    """Whether nothing was begun yet, so that it shall be said how long it will take; the demo says so itself."""
+    if request.demo or request.profile == "quick":
+        return False
+    return request.augment.overwrite or read_run(stage_storage(request.augment.out, "a run with training")) is None

@@ -1,0 +1,1 @@
+"""The folder of a run: storage, locks, run.json, completion records."""

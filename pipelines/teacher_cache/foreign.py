@@ -1,0 +1,122 @@
+"""Caches that lie in a folder and are another run's: refused before anything is measured, made or written there."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+from pipelines.teacher_cache.room import CONTENTS, OFF
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from distill.shards import ShardStream
+    from distill.teacher import Teacher
+    from pipelines.distilling.teaching import CacheChoice
+    from pipelines.training.request import DistillRequest
+
+KEY_OPTIONS = {
+    "teacher": "--teacher",
+    "layers": "--layer-map",
+    "precision": "--precision",
+    "max_length": "--max-length",
+}
+
+
+def refuse_foreign_caches(
+    choice: CacheChoice, teacher: Teacher, stream: ShardStream, contents: set[str], root: Path
+) -> None:
+    """Refuses folders that hold another run's cache or other files; writes nothing.
+
+    Args:
+        choice: what the user asked for; a rebuild drops another run's cache.
+        teacher: the teacher.
+        stream: the training rows.
+        contents: of the caches that will be used.
+        root: folder of the caches.
+
+    Raises:
+        UserError: naming what is different.
+    """
+    from distill.cache_folder import key_difference
+    from distill.targets import cache_key
+
+    wanted = sorted(contents - {OFF})
+    if not any((root / content).exists() for content in wanted):
+        return
+    _refuse_other_files(wanted, root)
+    for content in wanted:
+        folder = root / content
+        difference = None if choice.rebuild else key_difference(folder, cache_key(teacher, stream, content))
+        if difference is not None:
+            raise _another_runs(folder, difference)
+
+
+def _another_runs(folder: Path, difference: str) -> UserError:
+    option = KEY_OPTIONS.get(difference.split()[0])
+    return UserError(
+        f"{folder}: expected the cache of this run, found one with {difference}{f' ({option})' if option else ''}; "
+        "choose another --cache-dir, or make it anew with --rebuild-cache"
+    )
+
+
+def refuse_early(request: DistillRequest, known: dict[str, object]) -> None:
+    """Refuses a --cache-dir with other files or another run's cache, before there are rows or a teacher.
+
+    Args:
+        request: what the user asked for; which of its two caches `auto` will choose is not known yet.
+        known: those fields of the cache's key that are known already.
+
+    Raises:
+        UserError: naming the folder.
+    """
+    choice, contents = request.cache, ["logits"]
+    if request.intermediate.epochs and choice.mode in ("auto", "full"):
+        contents = [str(request.losses.kept_of_layers()), *(contents if choice.mode == "auto" else ())]
+    if choice.folder is None or (choice.mode == "auto" and request.intermediate.max_steps is not None):
+        return  # it may end too early for a cache
+    _refuse_other_files(contents, choice.folder)
+    for folder in (choice.folder / content for content in contents if not choice.rebuild):
+        for name, value in known.items():
+            stored = _stored_key(folder).get(name, value)
+            if stored not in (value, 0):  # a cache that keeps no scores or hidden states has no heads or width
+                raise _another_runs(folder, f"{name} {stored!r}, now {value!r}")
+
+
+def _stored_key(folder: Path) -> dict[str, object]:
+    """The key of the cache in a folder; empty without one, or where it cannot be read."""
+    from distill.cache_folder import KEY_FILE
+
+    try:
+        content = json.loads((folder / KEY_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _refuse_other_files(contents: Iterable[str], root: Path) -> None:
+    from distill.cache_folder import holds_other_files
+
+    for folder in (root / content for content in contents):
+        if holds_other_files(folder):
+            raise UserError(
+                f"{folder}: expected an empty folder or a teacher cache, found other files; choose another --cache-dir"
+            )
+
+
+def unused_caches_note(choice: CacheChoice, contents: set[str], root: Path) -> tuple[str, ...]:
+    """What to say where a folder of caches was named and one that lies there will not be looked at.
+
+    Args:
+        choice: what the user asked for.
+        contents: of the caches that will be used.
+        root: folder of the caches.
+    """
+    from distill.cache_folder import KEY_FILE
+
+    idle = [content for content in CONTENTS if content not in contents and (root / content / KEY_FILE).exists()]
+    if choice.folder is None or not idle:
+        return ()
+    return (f"--cache-dir {choice.folder}: the cache in {' and '.join(idle)}/ is not used",)

@@ -1,0 +1,199 @@
+"""The folder of the teacher caches: what lies there, what may still be put there, and whose it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distill.folder_lock import folder_lock
+from pipelines.errors import UserError
+from pipelines.run_folder.writable import refuse_unwritable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distill.cache_format import CacheContent, CacheKey, CacheMode, CachePlan
+    from distill.shards import ShardStream
+    from distill.teacher import Teacher
+    from pipelines.distilling.teaching import CacheChoice
+    from pipelines.training.reporting import TrainingReporter
+
+OFF = "off"
+CONTENTS = ("full", "hidden", "scores", "logits")  # a folder each
+
+
+@dataclass(frozen=True)
+class CacheRoom:
+    """What a cache of one key finds in the folder.
+
+    Args:
+        budget: bytes that all caches there may take.
+        taken: bytes of other records: of another content, of shards that this data does not have.
+        there: bytes that need no new disk: its own records, and what a rebuild drops.
+        filled: every row is there; checked when it is opened.
+    """
+
+    budget: int
+    taken: int
+    there: int
+    filled: bool
+
+
+def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStream) -> CacheRoom:
+    """Looks at what lies in the folder of the caches.
+
+    Args:
+        choice: what the user asked for.
+        root: the folder; may not exist yet.
+        key: of the cache that is thought of.
+        stream: its data.
+    """
+    from distill.cache_format import default_budget
+
+    sizes = {content: _record_sizes(root / content) for content in CONTENTS}
+    everything = sum(sum(found.values()) for found in sizes.values())
+    budget = choice.budget if choice.budget is not None else default_budget(root, everything)
+    folder, mine = root / key.content, sizes[key.content]
+    if choice.rebuild:
+        there = sum(mine.values())
+        return CacheRoom(budget, everything - there, there, False)
+    if not mine or not _is_of(folder, key):
+        return CacheRoom(budget, everything, 0, False)
+    names = {digest[:16] for digest in shard_hashes(stream)}
+    there = sum(size for name, size in mine.items() if name.split(".")[0] in names)
+    filled = all((folder / f"{name}.json").is_file() for name in names)
+    return CacheRoom(budget, everything - there, there, filled)
+
+
+def room_of_layers(
+    choice: CacheChoice, root: Path, teacher: Teacher, stream: ShardStream, kept: CacheContent
+) -> tuple[CacheKey, CacheRoom]:
+    """The cache that serves what is wanted of the layers: one of all states where that is filled already.
+
+    Args:
+        choice: what the user asked for.
+        root: folder of the caches; may not exist yet.
+        teacher: the teacher.
+        stream: the training rows.
+        kept: what is wanted of the layers.
+
+    Returns:
+        Its key and what it finds in the folder.
+    """
+    from distill.cache_format import CacheContent
+    from distill.targets import cache_key
+
+    key = cache_key(teacher, stream, kept)
+    room = cache_room(choice, root, key, stream)
+    if kept is not CacheContent.FULL and not room.filled:
+        whole = cache_key(teacher, stream, CacheContent.FULL)
+        other = cache_room(choice, root, whole, stream)
+        if other.filled:
+            return whole, other
+    return key, room
+
+
+def bytes_of(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 without one."""
+    return sum(path.stat().st_size for path in folder.glob("*"))
+
+
+def plan_in_room(
+    mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: CacheKey, room: CacheRoom, less: str
+) -> CachePlan:
+    """The library's decision for a room; a full cache that was asked for and does not fit is refused by option names.
+
+    Args:
+        mode: what the user asked for.
+        lengths: tokens of a sample of rows.
+        rows: rows of the data set.
+        key: of a cache with all that is wanted of the layers.
+        room: what the cache finds.
+        less: modes of --cache to take instead.
+
+    Raises:
+        UserError: `full` does not fit.
+    """
+    from distill.cache_format import CacheMode, plan_cache
+
+    full = mode is CacheMode.FULL
+    plan = plan_cache(CacheMode.AUTO if full else mode, lengths, rows, key, room.budget, room.taken)
+    if full and plan.content != key.content:
+        raise UserError(
+            f"--cache full: {plan.beyond_budget()}; raise --cache-budget, "
+            f"{'choose another --cache-dir, ' if room.taken else ''}or choose --cache {less}"
+        )
+    return plan
+
+
+def check_cache_place(choice: CacheChoice) -> None:
+    """Refuses a --cache-dir that cannot be written to, before a teacher is loaded.
+
+    Raises:
+        UserError: naming it.
+    """
+    if choice.folder is not None:
+        refuse_unwritable(choice.folder, "--cache-dir")
+
+
+def claim_caches(choice: CacheChoice, teacher: Teacher, stream: ShardStream, contents: set[str], root: Path) -> None:
+    """Makes the folders of a run's caches its own before its first stage, and empties those that shall be rebuilt.
+
+    Args:
+        choice: what the user asked for.
+        teacher: the teacher.
+        stream: the training rows.
+        contents: of the caches that will be used.
+        root: folder of the caches.
+
+    Raises:
+        DistillError: another run is at work there, or the folder holds another teacher's cache or something else.
+    """
+    from distill.cache_folder import claim_cache, empty_cache
+    from distill.targets import cache_key
+
+    wanted = sorted(contents - {OFF})
+    if not wanted:
+        return
+    with folder_lock(root):
+        for content in wanted:
+            if choice.rebuild:
+                empty_cache(root / content)
+            claim_cache(root / content, cache_key(teacher, stream, content), choice.rebuild)
+
+
+def warn_of_rebuild(choice: CacheChoice, started: dict[str, Any] | None, reporter: TrainingReporter) -> None:
+    """Says that caches are emptied when a run begins, and not when it goes on: it would throw its own records away.
+
+    Args:
+        choice: what the user asked for.
+        started: the run's run.json; None for a fresh folder.
+        reporter: is told.
+    """
+    if choice.rebuild and started is not None and "resolved" in started:
+        reporter.warning(
+            "--rebuild-cache: nothing was emptied, for this run began before and goes on with its cache; to make "
+            "student and cache anew, add --overwrite"
+        )
+
+
+def shard_hashes(stream: ShardStream) -> list[str]:
+    """The digest of every shard."""
+    return [stream.files.sha256(shard) for shard in range(len(stream.files.paths))]
+
+
+def _record_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of the files with a cache's records, by name."""
+    paths = [*folder.glob("*.bin"), *folder.glob("*.idx")] if folder.is_dir() else []
+    return {path.name: path.stat().st_size for path in paths}
+
+
+def _is_of(folder: Path, key: CacheKey) -> bool:
+    try:
+        return key.first_difference(json.loads((folder / "cache.json").read_text())) is None
+    except (OSError, ValueError, AttributeError):
+        return False
