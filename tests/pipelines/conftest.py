@@ -36,3 +36,20 @@ def finished(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "finished"
     done(*inputs.augment(run, "--shard-rows", 10))
     return run
+
+
+@pytest.fixture(scope="session")
+def pairs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """RTE in GLUE's layout, some texts in both columns."""
+    folder = tmp_path_factory.mktemp("glue") / "RTE"
+    folder.mkdir()
+    first, second = list(sentences(20, seed=3)), list(sentences(20, seed=4))
+    second[5] = first[5]
+    lines = [
+        f"{number}\t{one}\t{two}\t{'not_' * (number % 2)}entailment"
+        for number, (one, two) in enumerate(zip(first, second, strict=True))
+    ]
+    text = "\n".join(["index\tsentence1\tsentence2\tlabel", *lines, ""])
+    for part in ("train", "dev"):
+        (folder / f"{part}.tsv").write_text(text)
+    return folder

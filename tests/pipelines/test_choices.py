@@ -4,26 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.jobs import done, manifest, rebuilt, rows, sentences, variants
+from tests.pipelines.jobs import done, manifest, rebuilt, rows, variants
 
 N = 6
-
-
-@pytest.fixture(scope="module")
-def pairs_folder(tmp_path_factory):
-    """RTE in GLUE's layout, some texts in both columns."""
-    folder = tmp_path_factory.mktemp("glue") / "RTE"
-    folder.mkdir()
-    first, second = list(sentences(20, seed=3)), list(sentences(20, seed=4))
-    second[5] = first[5]
-    lines = [
-        f"{number}\t{one}\t{two}\t{'not_' * (number % 2)}entailment"
-        for number, (one, two) in enumerate(zip(first, second, strict=True))
-    ]
-    text = "\n".join(["index\tsentence1\tsentence2\tlabel", *lines, ""])
-    for part in ("train", "dev"):
-        (folder / f"{part}.tsv").write_text(text)
-    return folder
 
 
 def pair_rows(inputs, folder, run, *more):
