@@ -19,15 +19,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from glove.errors import VectorsError
-from glove.vectors import WordVectors, unit_rows, word_table
+from glove.vectors import ARRAYS, FORMAT, intact_folder, open_folder, unit_rows, word_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from glove.text import Block
+    from glove.vectors import WordVectors
 
-FORMAT = 1
-ARRAYS = ("unit_rows", "word_bytes", "word_offsets", "sorted_hashes", "hash_rows")
 SETTLED_NS = 2_000_000_000  # a file changed less than this ago may change again within one clock tick
 SHOWN_DUPLICATES = 5
 
@@ -76,10 +75,10 @@ def load_or_convert(
         VectorsError: The source is broken or the cache cannot be written.
     """
     folder = cache / "vectors" / key
-    if (ready := _opened(folder, name)) is not None:
+    if (ready := intact_folder(folder, name)) is not None:
         return ready
     with writing(cache), locked(folder) as alone:
-        if (ready := _opened(folder, name)) is not None:  # another process was faster
+        if (ready := intact_folder(folder, name)) is not None:  # another process was faster
             return ready
         for stale in folder.parent.glob(f".{key}-*") if alone else ():  # left by a process that died
             shutil.rmtree(stale, ignore_errors=True)
@@ -91,28 +90,6 @@ def load_or_convert(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return open_folder(folder, name)
-
-
-def open_folder(folder: Path, name: str | None = None) -> WordVectors:
-    """Maps a converted folder.
-
-    Args:
-        folder: A folder that this module wrote, or a copy of one.
-        name: What to call the vectors; None takes the name they were converted under.
-
-    Returns:
-        Memory-mapped vectors.
-
-    Raises:
-        VectorsError: The folder is something else or damaged.
-    """
-    vectors = _opened(folder, name)
-    if vectors is None:
-        raise VectorsError(
-            f"{folder}: expected a folder of converted vectors (meta.json and {len(ARRAYS)} arrays), found "
-            "another or a damaged one; name the GloVe file itself"
-        )
-    return vectors
 
 
 @contextmanager
@@ -192,22 +169,6 @@ def _file_hash(path: Path, cache: Path) -> str:
     return digest
 
 
-def _opened(folder: Path, name: str | None) -> WordVectors | None:
-    """The vectors of a folder, or None where it is absent or damaged."""
-    try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        if meta["format"] != FORMAT or set(meta["bytes"]) != set(ARRAYS):
-            return None
-        if any((folder / f"{array}.npy").stat().st_size != meta["bytes"][array] for array in ARRAYS):
-            return None
-        arrays = {array: np.load(folder / f"{array}.npy", mmap_mode="r", allow_pickle=False) for array in ARRAYS}
-        vectors = WordVectors(name or meta["name"], meta["fingerprint"], **arrays, folder=folder.resolve())
-        shape = (meta["words"], meta["dimensions"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return vectors if vectors.unit_rows.shape == shape else None
-
-
 def _write(folder: Path, key: str, name: str, blocks: Iterable[Block], report: Callable[[str], None]) -> None:
     with (folder / "unit_rows.npy").open("wb+") as stream:
         words, dimensions, duplicates = _write_rows(stream, blocks, report)
@@ -275,7 +236,7 @@ def _duplicate(word: bytes, first_line: int | None, index: int) -> str:
 
 def _publish(temporary: Path, folder: Path) -> None:
     """Renames; a damaged folder steps aside, and an intact one made meanwhile wins."""
-    if folder.exists() and _opened(folder, None) is None:
+    if folder.exists() and intact_folder(folder, None) is None:
         aside = temporary.with_name(temporary.name + "-damaged")
         with suppress(FileNotFoundError):  # another process without a lock was faster
             os.replace(folder, aside)
@@ -283,5 +244,5 @@ def _publish(temporary: Path, folder: Path) -> None:
     try:
         os.replace(temporary, folder)
     except OSError:
-        if _opened(folder, None) is None:
+        if intact_folder(folder, None) is None:
             raise

@@ -1,8 +1,9 @@
-"""Word vectors in memory: unit rows, their words, and the way from a word to its row. Pure."""
+"""Word vectors: unit rows, their words, and the way from a word to its row; in memory or mapped from a folder."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+FORMAT = 1
+ARRAYS = ("unit_rows", "word_bytes", "word_offsets", "sorted_hashes", "hash_rows")
 ROWS_AT_ONCE = 65_536
 
 
@@ -47,8 +50,6 @@ class WordVectors:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # A memory map would be pickled as a whole copy; other processes map the same folder instead.
         if self.folder is not None:
-            from glove.cache import open_folder
-
             return open_folder, (self.folder, self.name)
         return WordVectors, tuple(getattr(self, field) for field in self.__dataclass_fields__)
 
@@ -139,6 +140,44 @@ def vectors_from_arrays(words: Sequence[str], matrix: np.ndarray) -> WordVectors
         digest.update(len(word).to_bytes(8, "little") + word)
     digest.update(matrix.astype("<f4", copy=False).tobytes())
     return WordVectors("arrays", digest.hexdigest(), unit_rows(matrix), *word_table(encoded))
+
+
+def open_folder(folder: Path, name: str | None = None) -> WordVectors:
+    """Maps a converted folder.
+
+    Args:
+        folder: A folder that `glove.cache` wrote, or a copy of one.
+        name: What to call the vectors; None takes the name they were converted under.
+
+    Returns:
+        Memory-mapped vectors.
+
+    Raises:
+        VectorsError: The folder is something else or damaged.
+    """
+    vectors = intact_folder(folder, name)
+    if vectors is None:
+        raise VectorsError(
+            f"{folder}: expected a folder of converted vectors (meta.json and {len(ARRAYS)} arrays), found "
+            "another or a damaged one; name the GloVe file itself"
+        )
+    return vectors
+
+
+def intact_folder(folder: Path, name: str | None) -> WordVectors | None:
+    """The vectors of a folder as `open_folder` maps them, or None where it is absent or damaged."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if meta["format"] != FORMAT or set(meta["bytes"]) != set(ARRAYS):
+            return None
+        if any((folder / f"{array}.npy").stat().st_size != meta["bytes"][array] for array in ARRAYS):
+            return None
+        arrays = {array: np.load(folder / f"{array}.npy", mmap_mode="r", allow_pickle=False) for array in ARRAYS}
+        vectors = WordVectors(name or meta["name"], meta["fingerprint"], **arrays, folder=folder.resolve())
+        shape = (meta["words"], meta["dimensions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return vectors if vectors.unit_rows.shape == shape else None
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What every engine does: takes a stage and part numbers, reports each part done or failed."""
+"""What the engines share: their settings, the attempts at a part, the number of workers on this machine."""
 
 from __future__ import annotations
 
@@ -74,34 +74,6 @@ class Failure:
 
 
 OnDone = Callable[["Record | Failure"], None]
-
-
-def run_parts(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
-    """Runs the parts of a stage.
-
-    Args:
-        stage: what to run.
-        parts: numbers of the parts that are left; no engine starts if there are none.
-        settings: how.
-        on_done: called in this process with each part's record or failure, in order of completion.
-
-    Raises:
-        UserError: models that cannot be used, a Ray cluster that cannot be reached.
-    """
-    if not parts:
-        return
-    if settings.engine == "ray" or (settings.engine == "auto" and len(parts) > 1):
-        from pipelines.engines.on_ray import run_on_ray
-
-        run_on_ray(stage, parts, settings, on_done)
-    elif worker_count(settings, len(parts)) > 1:
-        from pipelines.engines.processes import run_in_processes
-
-        run_in_processes(stage, parts, settings, on_done)
-    else:
-        worker = stage.make_worker()
-        for part in parts:
-            on_done(attempt(worker, stage, part))
 
 
 def attempt(worker: Worker, stage: Stage, part: int, expendable: bool = False) -> Record | Failure:
