@@ -26,20 +26,6 @@ class Metric(StrEnum):
     SPEARMAN = "spearman"
 
 
-TASK_METRICS = {
-    "cola": (Metric.MATTHEWS, Metric.ACCURACY),
-    "mrpc": (Metric.F1, Metric.ACCURACY),
-    "qqp": (Metric.F1, Metric.ACCURACY),
-    "stsb": (Metric.SPEARMAN, Metric.PEARSON),
-    "ax": (Metric.MATTHEWS, Metric.ACCURACY),
-}
-
-
-def task_metrics(task: str) -> tuple[Metric, ...]:
-    """What a GLUE task is judged by; the first one selects the best epoch. Other tasks: accuracy."""
-    return TASK_METRICS.get(task, (Metric.ACCURACY,))
-
-
 def compute_metrics(
     wanted: tuple[Metric, ...], logits: NDArray[np.float32], labels: NDArray[np.float64]
 ) -> dict[str, float]:

@@ -13,7 +13,8 @@ from pipelines.errors import UserError
 from pipelines.machine.devices import named_device
 from pipelines.machine.precision import AUTO
 from pipelines.tasks import CustomOptions
-from pipelines.tasks.glue import find_task, plain_name
+from pipelines.tasks.glue import GLUE, find_task, plain_name
+from pipelines.tasks.task import Task
 
 DEFAULT_MLM, DEFAULT_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"
 LIST_SUFFIXES = (".txt", ".tsv", ".csv", ".lst", ".list")  # no word ends like this
@@ -74,7 +75,7 @@ def _settings(options: dict[str, Any], device: str) -> JobSettings:
         overrides["segment"] = "partner" if options["pair_context"] else "none"
     if options["unique"] is not None:
         overrides["duplicates"] = "redraw" if options["unique"] else "keep"
-    candidates, draw = preset(options["preset"], plain_name(options["task"]), **overrides)
+    candidates, draw = preset(options["preset"], GLUE.get(plain_name(options["task"]), Task).official_n, **overrides)
     compute = Compute(device, options["precision"], _batch_tokens(options["batch_tokens"]), options["threads"])
     return JobSettings(
         candidates, draw, compute, options["shard_rows"], options["limit"], options["on_bad_row"], options["drop_leaks"]

@@ -25,9 +25,9 @@ Scores = dict[str, dict[str, float]]  # dev part -> metric -> value
 
 def metrics_of(task: Task) -> tuple[Metric, ...]:
     """What a task is judged by, the selecting metric first; correlations for a custom score."""
-    from distill.metrics import Metric, task_metrics
+    from distill.metrics import Metric
 
-    return (Metric.SPEARMAN, Metric.PEARSON) if task.label.kind == "score" else task_metrics(task.name)
+    return (Metric.SPEARMAN, Metric.PEARSON) if task.label.kind == "score" else tuple(map(Metric, task.metrics))
 
 
 def dev_of(storage: Storage, data: TaskData, tokenizer: Any, max_length: int) -> Dev | None:

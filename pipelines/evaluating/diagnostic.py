@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
-from pipelines.tasks import OpenTask, Task, stop_at_bad_row
+from pipelines.tasks import OpenTask, stop_at_bad_row
+from pipelines.tasks.glue import DIAGNOSTIC
 from pipelines.tasks.glue_files import open_glue_file
 from pipelines.tasks.hub import open_hub
 from pipelines.training.parts import TaskData
@@ -17,28 +18,25 @@ if TYPE_CHECKING:
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DataChoice
 
-AX = "ax"
-PARTS = {"test": "test.tsv"}
 PLACES = ("diagnostic.tsv", "diagnostic/diagnostic.tsv", "AX/diagnostic.tsv", "AX/test.tsv", "ax/test.tsv")
 
 
-def find_diagnostic(choice: DataChoice, mnli: Task, reporter: TrainingReporter) -> TaskData | None:
+def find_diagnostic(choice: DataChoice, reporter: TrainingReporter) -> TaskData | None:
     """The diagnostic set from where MNLI itself comes from: files, or the hub.
 
     Args:
         choice: where MNLI's data lies.
-        mnli: the task, whose label it shares.
         reporter: is warned where it cannot be had, and what to do then.
 
     Returns:
         Its test part; None where it cannot be had.
     """
-    return _from_hub(choice, mnli, reporter) if choice.data is None else _from_files(choice.data, mnli, reporter)
+    return _from_hub(choice, reporter) if choice.data is None else _from_files(choice.data, reporter)
 
 
-def _from_hub(choice: DataChoice, mnli: Task, reporter: TrainingReporter) -> TaskData | None:
+def _from_hub(choice: DataChoice, reporter: TrainingReporter) -> TaskData | None:
     try:
-        opened = open_hub(Task(AX, mnli.text_columns, mnli.label, PARTS), choice.revision, stop_at_bad_row)
+        opened = open_hub(DIAGNOSTIC, choice.revision, stop_at_bad_row)
     except UserError as error:
         reporter.warning(
             f"no diagnostic set, AX.tsv is left out: {error} The other files are complete; for AX.tsv run this command "
@@ -49,12 +47,11 @@ def _from_hub(choice: DataChoice, mnli: Task, reporter: TrainingReporter) -> Tas
     return TaskData(opened.task, opened)
 
 
-def _from_files(data: Path, mnli: Task, reporter: TrainingReporter) -> TaskData | None:
-    task = Task(AX, ("sentence1", "sentence2"), mnli.label, PARTS)
+def _from_files(data: Path, reporter: TrainingReporter) -> TaskData | None:
     for place in (base / name for base in (data, data.parent) for name in PLACES):
         if place.is_file():
-            opening: Any = partial(open_glue_file, task, "test", place, stop_at_bad_row)
-            return TaskData(task, OpenTask(task, {"test": opening}, str, str(place)))
+            opening: Any = partial(open_glue_file, DIAGNOSTIC, "test", place, stop_at_bad_row)
+            return TaskData(DIAGNOSTIC, OpenTask(DIAGNOSTIC, {"test": opening}, str, str(place)))
     reporter.warning(
         f"no diagnostic set, AX.tsv is left out: expected one of {', '.join(PLACES)} in or beside --data, found none; "
         "put it there and run this command again: it goes into the same archive"

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from pipelines.distilling.checks import check_teacher, find_files
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import BATCH_ROWS, metrics_of, predict_part, warn_of_guess
-from pipelines.evaluating.diagnostic import AX, find_diagnostic
+from pipelines.evaluating.diagnostic import find_diagnostic
 from pipelines.evaluating.label_order import judged_order, load_in_order, order_note
 from pipelines.evaluating.output_places import check_answers
 from pipelines.evaluating.predictions import prediction_table, write_predictions
-from pipelines.evaluating.submission import FILES, add_to_archive, submission_file, submitted_parts
+from pipelines.evaluating.submission import add_to_archive, submission_file, submitted_parts
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.custom_files import custom_files
+from pipelines.tasks.glue import DIAGNOSTIC
 from pipelines.tasks.readers.lines import split_name
 from pipelines.training.models import move, trained_length
 from pipelines.training.parts import TaskData, open_data, task_columns, write_part
@@ -141,12 +142,12 @@ class _Evaluation:
         files = {}
         for part in wanted:
             logits, _ = self._predict(self.data, part, labelled=False)
-            files[FILES[task.name, part]] = submission_file(task, logits)
+            files[task.submitted[part]] = submission_file(task, logits)
             found.rows[part] = len(logits)
-        if task.name == "mnli" and (diagnostic := find_diagnostic(self.request.data, task, self.reporter)) is not None:
+        if task.name == "mnli" and (diagnostic := find_diagnostic(self.request.data, self.reporter)) is not None:
             logits, _ = self._predict(diagnostic, "test", labelled=False)
-            files[FILES["mnli", AX]] = submission_file(task, logits)
-            found.rows[AX] = len(logits)
+            files[DIAGNOSTIC.submission[0]] = submission_file(task, logits)
+            found.rows[DIAGNOSTIC.name] = len(logits)
         missing = add_to_archive(archive, files)
         return replace(found, submitted=tuple(sorted(files)), missing=tuple(missing))
 

@@ -9,6 +9,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from pipelines.errors import JobError, UserError
+from pipelines.tasks.glue import DIAGNOSTIC, GLUE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -18,23 +19,10 @@ if TYPE_CHECKING:
 
     from pipelines.tasks import Task
 
-FILES = {
-    ("cola", "test"): "CoLA.tsv",
-    ("sst2", "test"): "SST-2.tsv",
-    ("mrpc", "test"): "MRPC.tsv",
-    ("stsb", "test"): "STS-B.tsv",
-    ("qqp", "test"): "QQP.tsv",
-    ("mnli", "test_matched"): "MNLI-m.tsv",
-    ("mnli", "test_mismatched"): "MNLI-mm.tsv",
-    ("mnli", "ax"): "AX.tsv",
-    ("qnli", "test"): "QNLI.tsv",
-    ("rte", "test"): "RTE.tsv",
-    ("wnli", "test"): "WNLI.tsv",
-}
-"""Task and part to the file that the server expects; AX, the diagnostic set, is answered by an MNLI model."""
+FILES = {file for task in (*GLUE.values(), DIAGNOSTIC) for file in task.submission}
+"""What the server expects; AX, the diagnostic set, is answered by an MNLI model."""
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError)  # damaged, encrypted, odd
-BY_NAME = ("mnli", "qnli", "rte")  # the server wants label names here, numbers elsewhere
 LOWEST, HIGHEST = 0.0, 5.0  # STS-B's scale
 
 
@@ -44,10 +32,9 @@ def submitted_parts(task: Task) -> tuple[str, ...]:
     Raises:
         UserError: the server knows no such task.
     """
-    parts = tuple(part for name, part in FILES if name == task.name and part != "ax")
-    if not parts:
+    if not task.submitted:
         raise UserError(f"--submission: expected a task of GLUE, found {task.name}; use --predictions for your own")
-    return parts
+    return tuple(task.submitted)
 
 
 def submission_file(task: Task, logits: np.ndarray) -> bytes:
@@ -59,7 +46,7 @@ def submission_file(task: Task, logits: np.ndarray) -> bytes:
     """
     if task.label.kind == "score":
         answers = [f"{value:.3f}" for value in logits[:, 0].clip(LOWEST, HIGHEST).tolist()]
-    elif task.name in BY_NAME:
+    elif task.submits_names:
         answers = [task.label.names[number] for number in logits.argmax(-1).tolist()]
     else:
         answers = [str(number) for number in logits.argmax(-1).tolist()]
@@ -96,7 +83,7 @@ def add_to_archive(path: Path, files: Mapping[str, bytes]) -> list[str]:
         for name, data in sorted({**kept, **files}.items()):
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     write_whole(path, content.getvalue())
-    return sorted(set(FILES.values()) - {*kept, *files})
+    return sorted(FILES - {*kept, *files})
 
 
 def _kept(path: Path, replaced: Collection[str]) -> dict[str, bytes]:

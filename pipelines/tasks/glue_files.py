@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,29 +16,11 @@ from pipelines.tasks.split import Split
 from pipelines.tasks.task import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipelines.tasks.rows import RowSource
     from pipelines.tasks.task import BadRow, Task
-
-_CLASSIC_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "mrpc": {"sentence1": "#1 String", "sentence2": "#2 String", "label": "Quality"},
-        "stsb": {"label": "score"},
-        "qqp": {"label": "is_duplicate"},
-        "mnli": {"premise": "sentence1", "hypothesis": "sentence2", "label": "gold_label"},
-    }
-)
-"""Columns of the classic files whose names differ from the hub's."""
-
-_COLA_COLUMNS = ("source", "label", "star", "sentence")
-"""CoLA's train and dev files have no header."""
-
-_MORE_FILES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"mrpc": {"train": "msr_paraphrase_train.txt", "test": "msr_paraphrase_test.txt"}}
-)
-"""Files under the name that their publisher gave them."""
 
 _OTHER_FORMATS = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
@@ -60,18 +41,17 @@ def glue_files(task: Task, data: Path) -> dict[str, Path]:
         if files := _parts(task, folder):
             return files
     raise UserError(
-        f"{data}: expected {listed(task.splits.values())}, or a folder such as {task.name.upper()}/ with them; "
-        f"found {listed(sorted(child.name for child in data.iterdir()))}. Name the right folder with --data."
+        f"{data}: expected {listed(names[0] for names in task.splits.values())}, or a folder such as "
+        f"{task.name.upper()}/ with them; found {listed(sorted(child.name for child in data.iterdir()))}. Name the "
+        "right folder with --data."
     )
 
 
 def _parts(task: Task, folder: Path) -> dict[str, Path]:
-    more = _MORE_FILES.get(task.name, {})
-    found: dict[str, Path] = {}
-    for part, usual in task.splits.items():
-        for name in (usual, more.get(part)):
-            if name is not None and (folder / name).is_file():
-                found.setdefault(part, folder / name)
+    found = {}
+    for part, names in task.splits.items():
+        if paths := [folder / name for name in names if (folder / name).is_file()]:
+            found[part] = paths[0]
     return found
 
 
@@ -82,15 +62,13 @@ def open_glue_file(task: Task, part: str, path: Path, on_bad: Callable[[BadRow],
         UserError: If it cannot be read or lacks a column.
     """
     held_back = part.startswith("test")
-    source = tsv_source(path, path.name, _COLA_COLUMNS if _lacks_header(task, held_back, path) else None)
+    source = tsv_source(path, path.name, None if held_back or _has_header(task, path) else task.headerless)
     return Split(part, task, (source,), _plan(task, source, held_back), on_bad)
 
 
-def _lacks_header(task: Task, held_back: bool, path: Path) -> bool:
-    if task.name != "cola" or held_back:
-        return False
+def _has_header(task: Task, path: Path) -> bool:
     _, first = next(physical_lines(path), (1, b""))
-    return b"sentence" not in first.rstrip(b"\r\n").split(b"\t")
+    return not task.headerless or task.text_columns[0].encode() in first.rstrip(b"\r\n").split(b"\t")
 
 
 def _plan(task: Task, source: RowSource, held_back: bool) -> Plan:
@@ -114,7 +92,7 @@ def _origin(task: Task, column: str, source: RowSource) -> str:
             if source.path.suffix.lower() in _OTHER_FORMATS
             else "Fields must be separated by tabs, as in GLUE's own files."
         )
-        expected = _CLASSIC_NAMES.get(task.name, {}).get(column, column)
+        expected = task.file_columns.get(column, column)
         raise UserError(
             f"{source.path}: expected the column {expected!r} of {task.name}, found the header "
             f"{listed(map(repr, source.schema.names))}. {remedy}"
@@ -123,5 +101,5 @@ def _origin(task: Task, column: str, source: RowSource) -> str:
 
 
 def _known(task: Task, column: str, source: RowSource) -> list[str]:
-    classic = _CLASSIC_NAMES.get(task.name, {}).get(column, column)
+    classic = task.file_columns.get(column, column)
     return [name for name in (classic, column) if name in source.schema.names]

@@ -63,4 +63,6 @@ def _open_files(task: Task, data: Path, on_bad: Callable[[BadRow], None]) -> Ope
     files = glue_files(task, data)
     parts = {part: partial(open_glue_file, task, part, path, on_bad) for part, path in files.items()}
     place = next(iter(files.values())).parent
-    return OpenTask(task, parts, lambda part: task.splits.get(part, f"a part of {listed(task.splits)}"), str(place))
+    return OpenTask(
+        task, parts, lambda part: task.splits.get(part, (f"a part of {listed(task.splits)}",))[0], str(place)
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from pipelines.errors import UserError
@@ -58,13 +57,20 @@ class Label:
 
 @dataclass(frozen=True)
 class Task:
-    """A task: where its text and its label are.
+    """A task: where its text and its label are, and how it is augmented, learned, judged and submitted.
 
     Attributes:
         name: "sst2", "mnli", … or "custom".
         text_columns: One or two (or more, for custom tasks) columns of text, in order.
         label: The label.
-        splits: Part (hub name) to the file that usually holds it; empty for custom tasks.
+        splits: Part (hub name) to the names that its file may have, the usual one first; empty for custom tasks.
+        file_columns: Column to its name in GLUE's own files, where that differs.
+        headerless: Columns of GLUE's own train and dev files, where these have no header.
+        metrics: Names of metrics (`distill.metrics.Metric`); the first one selects the best epoch.
+        intermediate: Epochs and batch size of the intermediate stage (section 4.2 of the paper).
+        official_n: Variants of each example in the authors' published code.
+        submission: Files that the GLUE server expects, one for each test part in order.
+        submits_names: Whether the server expects the names of classes, not their numbers.
 
     Raises:
         ValueError: If there is no text column, or one is named twice or is also the label.
@@ -73,12 +79,24 @@ class Task:
     name: str
     text_columns: tuple[str, ...]
     label: Label
-    splits: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    file_columns: Mapping[str, str] = field(default_factory=dict)
+    headerless: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ("accuracy",)
+    intermediate: tuple[int, int] = (10, 32)
+    official_n: int = 20
+    submission: tuple[str, ...] = ()
+    submits_names: bool = False
 
     def __post_init__(self) -> None:
         named = [*self.text_columns, *([self.label.column] if self.label.column is not None else [])]
         if not self.text_columns or len(set(named)) != len(named):
             raise ValueError(f"text columns and label must be named, and once each; found {named}")
+
+    @property
+    def submitted(self) -> dict[str, str]:
+        """Part to the file that the GLUE server expects; empty for other tasks."""
+        return dict(zip((part for part in self.splits if part.startswith("test")), self.submission, strict=False))
 
 
 @dataclass(frozen=True)

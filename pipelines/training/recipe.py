@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pipelines.errors import UserError
+from pipelines.tasks.glue import GLUE
+from pipelines.tasks.task import Task
 
 PROFILES = ("paper", "quick")
-LARGE = ("mnli", "qqp", "qnli")  # tasks of 100,000 and more training examples
 QUICK_ROWS = 16_000  # a random subset: SST-2 with a BERT-base teacher in an hour or two on two cores
 QUICK_SOURCES = 2_000  # first rows of the input that `run` augments
 QUICK_EPOCHS = {"finetune": 1, "intermediate": 3, "prediction": 2}
@@ -136,8 +137,6 @@ def stage_recipe(stage: str, task: str, profile: str = "paper") -> StageRecipe:
         recipe = StageRecipe(3, 32, 2e-5)
     elif stage == "prediction":
         recipe = StageRecipe(3, 32, 3e-5)
-    elif task in LARGE:
-        recipe = StageRecipe(5, 256, 5e-5)
     else:
-        recipe = StageRecipe(50 if task == "cola" else 10, 32, 5e-5)
+        recipe = StageRecipe(*GLUE.get(task, Task).intermediate, 5e-5)
     return replace(recipe, epochs=QUICK_EPOCHS[stage]) if profile == "quick" else recipe

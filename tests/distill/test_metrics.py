@@ -8,7 +8,7 @@ import torch
 
 from distill.errors import DistillError
 from distill.evaluation import evaluate, predict
-from distill.metrics import Metric, compute_metrics, task_metrics
+from distill.metrics import Metric, compute_metrics
 from distill.reading import Columns
 from tests.distill.data import drawn_table, open_stream, write_shards
 from tests.distill.models import tiny_encoder
@@ -35,11 +35,6 @@ def test_regression_by_hand():
     assert found["pearson"] == pytest.approx(np.corrcoef([1, 2, 10], [1, 2, 3])[0, 1])
     constant = compute_metrics(wanted, np.ones((3, 1), np.float32), np.array([1.0, 2.0, 3.0]))
     assert constant == {"pearson": 0.0, "spearman": 0.0}
-
-
-def test_tasks():
-    first = {"cola": "matthews", "mrpc": "f1", "qqp": "f1", "stsb": "spearman", "sst2": "accuracy", "rte": "accuracy"}
-    assert {task: str(task_metrics(task)[0]) for task in first} == first
 
 
 def test_refusals():

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from distill.metrics import Metric
 from pipelines.errors import UserError
 from pipelines.tasks import GLUE, Label, Task, find_task
 
@@ -45,6 +46,22 @@ def test_columns_and_labels_are_the_hubs():
         "rte": ("entailment", "not_entailment"),
         "wnli": ("not_entailment", "entailment"),
     }
+
+
+def test_what_the_paper_the_authors_code_and_the_server_have_by_task():
+    assert {name: (task.metrics[0], task.intermediate, task.official_n) for name, task in GLUE.items()} == {
+        "cola": ("matthews", (50, 32), 30),
+        "sst2": ("accuracy", (10, 32), 20),
+        "mrpc": ("f1", (10, 32), 30),
+        "stsb": ("spearman", (10, 32), 30),
+        "qqp": ("f1", (5, 256), 10),
+        "mnli": ("accuracy", (5, 256), 10),
+        "qnli": ("accuracy", (5, 256), 20),
+        "rte": ("accuracy", (10, 32), 30),
+        "wnli": ("accuracy", (10, 32), 20),
+    }
+    assert {metric for task in GLUE.values() for metric in task.metrics} <= set(Metric)
+    assert GLUE["mnli"].submitted == {"test_matched": "MNLI-m.tsv", "test_mismatched": "MNLI-mm.tsv"}
 
 
 @pytest.mark.parametrize(
