@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
-from distill.intervals import correlation_interval, wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
-
-NEAR_CHANCE = 0.02  # closer to what a constant guess reaches than this, a model has learnt next to nothing
-WEAK = 0.1  # the same of a correlation
 
 
 def check_vocabularies(teacher: PreTrainedTokenizerBase, student: PreTrainedTokenizerBase) -> None:
@@ -130,23 +126,3 @@ def usable_positions(config: PreTrainedConfig) -> int:
     if config.model_type in ("roberta", "xlm-roberta"):
         positions -= (config.pad_token_id or 0) + 1  # their positions count from behind the padding id
     return max(0, positions)
-
-
-def near_chance(accuracy: float, label_counts: Sequence[int]) -> bool:
-    """Whether an accuracy may be no better than always guessing the most frequent label.
-
-    Args:
-        accuracy: on a dev part.
-        label_counts: its rows of each class.
-
-    Returns:
-        Whether the guess's accuracy is within the 95% interval, above it, or closer than `NEAR_CHANCE`.
-    """
-    rows = sum(label_counts)
-    guess = max(label_counts) / rows
-    return accuracy <= guess + NEAR_CHANCE or wilson_interval(accuracy, rows)[0] <= guess
-
-
-def uncorrelated(correlation: float, rows: int) -> bool:
-    """Whether a correlation with the labels may be none: 0 is within its 95% interval, or it is below `WEAK`."""
-    return correlation < WEAK or correlation_interval(correlation, rows)[0] <= 0

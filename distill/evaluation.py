@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from distill.errors import DistillError, StoppedError
@@ -14,7 +15,7 @@ from distill.shards import Position
 from distill.teacher import Precision, autocast, model_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
@@ -85,3 +86,34 @@ def evaluate(
     if labels is None:
         raise DistillError("expected labelled data to evaluate on; found no label column. Name it.")
     return compute_metrics(wanted, logits, labels)
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The softmax of logits (…, C) over their last axis."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
+def prediction_table(
+    part: str, logits: NDArray[np.float32], labels: NDArray[np.float64], names: Sequence[str]
+) -> pa.Table:
+    """Predictions on a labelled part as a table.
+
+    Args:
+        part: its name.
+        logits: (rows, C); C = 1 for scores.
+        labels: (rows,): class numbers, or scores.
+        names: class names, by number; empty for scores.
+
+    Returns:
+        Columns part, row, prediction and label; for classes, by their names, also the probability p_NAME of each.
+    """
+    columns = {"part": [part] * len(logits), "row": np.arange(len(logits))}
+    if not names:
+        return pa.table({**columns, "prediction": logits[:, 0], "label": labels})
+    named = {
+        "prediction": pa.array([names[number] for number in logits.argmax(-1).tolist()], pa.string()),
+        "label": pa.array([names[int(number)] for number in labels.tolist()], pa.string()),
+    }
+    shares = probabilities(logits)  # (rows, C)
+    return pa.table({**columns, **named, **{f"p_{name}": shares[:, number] for number, name in enumerate(names)}})

@@ -10,8 +10,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from distill.checks import label_names, near_chance
+from distill.checks import label_names
 from distill.errors import DistillError
+from distill.guessing import near_chance
 from distill.intervals import wilson_interval
 
 if TYPE_CHECKING:

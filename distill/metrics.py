@@ -15,6 +15,9 @@ from distill.errors import DistillError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Scores = dict[str, dict[str, float]]
+"""Dev part -> metric -> value."""
+
 
 class Metric(StrEnum):
     """Names as they stand in metrics.json."""

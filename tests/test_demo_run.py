@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from distill.intervals import wilson_interval
+from distill.latency import Latency, Timed
 from pipelines.demo import DATA, MLM
 from pipelines.demo.recipe import DEMO_RECIPE, demo_run_options
 from pipelines.demo.verdicts import LONGEST, choose_verdicts
 from pipelines.errors import UserError
-from pipelines.run.latency import Answers
 from pipelines.tasks.glue import find_task
 from tests.pipelines.jobs import REPOSITORY, tinyaug
 from tests.ready import start_ready
@@ -77,18 +77,18 @@ def test_verdicts_show_right_and_wrong_ones(tmp_path):
     texts = ["a good film", "x" * (LONGEST + 1), "a dull film", "a fine plot", "a sad story", "a slow scene"]
     pq.write_table(pa.table({"sentence": texts}), tmp_path / "dev.parquet")
     positive, negative = np.array([0.0, 2.0]), np.array([2.0, 0.0])
-    answers = Answers(
+    answers = Timed(
         rows=[5, 4, 3, 2, 1, 0],
         labels=[1.0, 0.0, 1.0, 0.0, 1.0, 1.0],
         logits={
             "teacher": [negative, negative, positive, negative, positive, positive],
             "student": [negative, positive, positive, negative, positive, positive],
         },
-        milliseconds={},
+        latency=Latency({}, 6, 1),
     )
     found = choose_verdicts(find_task("sst2"), str(tmp_path / "dev.parquet"), answers)
-    assert [entry["text"] for entry in found] == ["a fine plot", "a dull film", "a sad story", "a slow scene"]
-    assert found[2] == {
+    assert [entry.text for entry in found] == ["a fine plot", "a dull film", "a sad story", "a slow scene"]
+    assert asdict(found[2]) == {
         "text": "a sad story",
         "label": "negative",
         "teacher": {"label": "negative", "probability": 0.881},  # 1 / (1 + e^-2)

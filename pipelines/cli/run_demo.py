@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.padding import Padding
 from rich.table import Table
@@ -16,6 +16,8 @@ from pipelines.cli.terminal import plain_console
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipelines.demo.verdicts import Verdict
+    from pipelines.run.metrics import RunMetrics
     from pipelines.run.run_job import RunOutcome
 
 EXAMPLES, VARIANTS = 2, 2
@@ -45,19 +47,19 @@ def show_demo(outcome: RunOutcome) -> None:
     console, metrics = plain_console(), outcome.metrics
     if not outcome.augmented.fresh and not outcome.student.fresh:
         console.print("everything was done already; nothing was run, and the numbers are those of then")
-    whole = metrics["seconds"]["augment"] is not None  # else a command before this one did a part
-    _title(console, "What was done" + (f", in {_time(metrics['seconds']['all'])}" if whole else ""))
+    whole = metrics.measured.seconds["augment"] is not None  # else a command before this one did a part
+    _title(console, "What was done" + (f", in {_time(metrics.measured.seconds['all'])}" if whole else ""))
     console.print(_stages(metrics))
     _title(console, "New sentences from old ones", "green: from the masked LM, magenta: from GloVe")
     show_variants(console, outcome.storage, list(outcome.augmented.job.task.text_columns), EXAMPLES, VARIANTS)
     for warning in warnings(outcome.augmented):
         console.print(warning, style="yellow", soft_wrap=True)
     _title(console, "Teacher and student")
-    console.print(Padding(comparison_table(metrics), (0, 0, 0, 1)))
-    console.print(Padding(Text(footnote(metrics), style="dim"), (0, 2)))
-    if metrics["verdicts"]:
+    console.print(Padding(comparison_table(metrics.scores, metrics.measured), (0, 0, 0, 1)))
+    console.print(Padding(Text(footnote(metrics.scores, metrics.measured.latency), style="dim"), (0, 2)))
+    if metrics.measured.verdicts:
         _title(console, "What they say of dev sentences", "picked to show right and wrong ones")
-        console.print(_verdicts(metrics["verdicts"]))
+        console.print(_verdicts(metrics.measured.verdicts))
     _title(console, "Where everything lies")
     console.print(_places(outcome))
     _title(console, "How to go on")
@@ -65,37 +67,37 @@ def show_demo(outcome: RunOutcome) -> None:
         console.print(f"  {line}", style="dim" if line.startswith("#") else None, soft_wrap=True)
 
 
-def _stages(metrics: dict[str, Any]) -> Table:
+def _stages(metrics: RunMetrics) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column()
     table.add_column()
     table.add_column(justify="right")
-    augmented = metrics["augmented"]
+    augmented = metrics.augmented
     made = f"{augmented['examples']:,} sentences became {augmented['rows']:,}"
-    seconds = metrics["seconds"]["augment"]
-    table.add_row("augmented the data", made, "" if seconds is None else _time(seconds))
-    for name, stage in metrics["stages"].items():
-        few = f"{stage['examples']:,} of " if stage["examples"] < stage["rows"] else ""
-        seen = f"{stage['steps']:,} steps on {few}{stage['rows']:,} sentences"
-        table.add_row(STAGES[name], seen, _time(stage["seconds"]))
+    seconds = metrics.measured.seconds["augment"]
+    table.add_row("augmented the data", made, _time(seconds))
+    for name, stage in metrics.stages.items():
+        few = f"{stage.examples:,} of " if stage.examples < stage.rows else ""
+        seen = f"{stage.steps:,} steps on {few}{stage.rows:,} sentences"
+        table.add_row(STAGES[name], seen, _time(stage.seconds))
     return table
 
 
-def _verdicts(verdicts: list[dict[str, Any]]) -> Table:
+def _verdicts(verdicts: list[Verdict]) -> Table:
     table = Table(box=None, padding=(0, 2))
     for name in ("sentence", "label", "teacher", "student"):
         table.add_column(name, no_wrap=name != "sentence")
     for found in verdicts:
         said = []
-        for model in ("teacher", "student"):
-            mark, style = MARKS[found[model]["label"] == found["label"]]
-            said.append(Text(f"{mark} {found[model]['probability']:.0%}", style=style))
-        table.add_row(Text(found["text"]), found["label"], *said)
+        for model in (found.teacher, found.student):
+            mark, style = MARKS[model.label == found.label]
+            said.append(Text(f"{mark} {model.probability:.0%}", style=style))
+        table.add_row(Text(found.text), found.label, *said)
     return table
 
 
 def _places(outcome: RunOutcome) -> Table:
-    folders, run = outcome.metrics["folders"], _run(outcome)
+    folders, run = outcome.metrics.folders, _run(outcome)
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column()
     table.add_column(overflow="fold")
@@ -108,11 +110,11 @@ def _places(outcome: RunOutcome) -> Table:
 
 def _run(outcome: RunOutcome) -> str:
     """The run directory as the user named it."""
-    return str(Path(outcome.metrics["folders"]["student"]).parent)
+    return str(Path(outcome.metrics.folders["student"]).parent)
 
 
 def _next(outcome: RunOutcome) -> list[str]:
-    run, student = _run(outcome), outcome.metrics["folders"]["student"]
+    run, student = _run(outcome), outcome.metrics.folders["student"]
     return [
         "# ask the student, in Python",
         "from transformers import pipeline",
@@ -132,6 +134,8 @@ def _title(console: Console, text: str, note: str = "") -> None:
     console.print(Text(text, style="bold cyan").append(f"  {note}" if note else "", style="not bold dim"))
 
 
-def _time(seconds: float) -> str:
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -12,12 +12,15 @@ from pipelines.cli.summary import warnings
 from pipelines.cli.terminal import TerminalReporter, output_console
 from pipelines.cli.training_progress import TrainingProgress
 from pipelines.cli.training_summary import show_stages
-from pipelines.wording import duration
+from pipelines.wording import counted, duration
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from distill.comparison import Comparison
+    from distill.latency import Latency
     from pipelines.reporting import Reporter
+    from pipelines.run.metrics import Measured
     from pipelines.run.run_job import RunOutcome, RunRequest
     from pipelines.training.reporting import TrainingReporter
 
@@ -54,71 +57,71 @@ def show_run(outcome: RunOutcome) -> None:
     if not outcome.augmented.fresh and not outcome.student.fresh:
         console.print("everything was done already; nothing was run")
     table = Table(show_header=False, box=None, padding=(0, 2))
-    augmented = metrics["augmented"]
+    augmented = metrics.augmented
     table.add_row("augmented", f"{augmented['examples']:,} examples, {augmented['rows']:,} rows")
-    for name, stage in metrics["stages"].items():
-        table.add_row(name, f"{stage['steps']:,} steps, {stage['examples']:,} examples, {duration(stage['seconds'])}")
-    table.add_row("layer map", ", ".join(str(layer) for layer in metrics["layer_map"]))
+    for name, stage in metrics.stages.items():
+        table.add_row(name, f"{stage.steps:,} steps, {stage.examples:,} examples, {duration(stage.seconds)}")
+    table.add_row("layer map", ", ".join(str(layer) for layer in metrics.layer_map))
     console.print(table)
-    console.print(comparison_table(metrics))
-    console.print(footnote(metrics), style="dim", soft_wrap=True)
+    console.print(comparison_table(metrics.scores, metrics.measured))
+    console.print(footnote(metrics.scores, metrics.measured.latency), style="dim", soft_wrap=True)
     for warning in warnings(outcome.augmented):
         console.print(warning, style="yellow", soft_wrap=True)
-    console.print(f"student: {metrics['folders']['student']}", soft_wrap=True)
+    console.print(f"student: {metrics.folders['student']}", soft_wrap=True)
     console.print(f"metrics: {outcome.storage.display('metrics.json')}", soft_wrap=True)
 
 
-def comparison_table(metrics: dict[str, Any]) -> Table:
+def comparison_table(scores: Comparison, measured: Measured) -> Table:
     """Teacher and student beside each other: scores with intervals, sizes, latencies, and what the student gains.
 
     Args:
-        metrics: of metrics.json.
+        scores: results of both models.
+        measured: their sizes and latencies.
     """
     table = Table(box=None, padding=(0, 1))
     table.add_column("", no_wrap=True)
     for name in MODELS:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", justify="right")
-    dev = metrics["dev"]
-    for part, scores in (dev["student"] or dev["teacher"]).items():  # a student without the last stage has none
-        for name in scores:
-            values = [_score(metrics, model, part, name) for model in MODELS]
-            table.add_row(f"{part} {name}", *values, _kept(metrics, part, name))
-    sizes = [metrics["sizes"][model] for model in MODELS]
+    dev = scores.dev
+    for part, found in (dev["student"] or dev["teacher"]).items():  # a student without the last stage has none
+        for name in found:
+            values = [_score(scores, model, part, name) for model in MODELS]
+            table.add_row(f"{part} {name}", *values, _kept(scores, part, name))
+    sizes = [measured.sizes[model] for model in MODELS]
     table.add_row("layers", *(str(found["layers"]) for found in sizes), "")
     for label, name, unit in SIZES:
         numbers = [found[name] / 1e6 for found in sizes]
         table.add_row(label, *(f"{number:,.1f} {unit}" for number in numbers), _times(numbers, "smaller"))
-    numbers = [metrics["latency"]["milliseconds"][model] for model in MODELS]
+    numbers = [measured.latency.milliseconds[model] for model in MODELS]
     table.add_row("one sentence", *(f"{number:,.1f} ms" for number in numbers), _times(numbers, "faster"))
     return table
 
 
-def footnote(metrics: dict[str, Any]) -> str:
+def footnote(scores: Comparison, latency: Latency) -> str:
     """What the intervals and the milliseconds are."""
-    speed, rows = metrics["latency"], metrics["dev_rows"]
-    said = [f"{part}: {count:,} rows" for part, count in rows.items()]
-    if any(interval for model in MODELS for interval in metrics["intervals"][model].values()):
+    said = [f"{part}: {counted(rows, 'row')}" for part, rows in scores.dev_rows.items()]
+    if any(scores.intervals.values()):
         said.append("in brackets the 95% interval")
-    threads = f"{speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
-    said.append(f"milliseconds: a forward pass, median of {speed['texts']} texts one by one, on the CPU ({threads})")
+    texts, threads = latency.texts, counted(latency.threads, "thread")
+    said.append(f"milliseconds: a forward pass, median of {texts} texts one by one, on the CPU ({threads})")
     return "; ".join(said)
 
 
-def _score(metrics: dict[str, Any], model: str, part: str, name: str) -> str:
-    value = metrics["dev"][model].get(part, {}).get(name)
-    interval = metrics["intervals"][model].get(part, {}).get(name)
+def _score(scores: Comparison, model: str, part: str, name: str) -> str:
+    value = scores.dev[model].get(part, {}).get(name)
+    interval = scores.intervals[model].get(part, {}).get(name)
     if value is None or interval is None:
         return "" if value is None else f"{value:.4f}"
     return f"{value:.1%} [{100 * interval[0]:.1f}-{100 * interval[1]:.1f}]"
 
 
-def _kept(metrics: dict[str, Any], part: str, name: str) -> str:
+def _kept(scores: Comparison, part: str, name: str) -> str:
     """The student's share of its teacher's score, or why there is none."""
-    guessing = [model for model in MODELS if part in metrics["near_chance"][model]]
+    guessing = [model for model in MODELS if part in scores.near_chance[model]]
     if guessing:
         return f"{' and '.join(guessing)} near chance"
-    kept = metrics["kept"].get(part, {}).get(name)
+    kept = scores.kept.get(part, {}).get(name)
     return "" if kept is None else f"{kept:.1%} kept"
 
 

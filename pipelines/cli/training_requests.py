@@ -9,7 +9,7 @@ from pipelines.cli.requests import custom_options
 from pipelines.distilling.choices import GENERAL, RANDOM, TEACHER_LAYERS
 from pipelines.distilling.teaching import CacheChoice, LossChoice
 from pipelines.errors import UserError
-from pipelines.evaluating.output_places import check_place
+from pipelines.evaluating.output_files import check_place
 from pipelines.machine.devices import local_device
 from pipelines.machine.precision import training_precision
 from pipelines.tasks.glue import plain_name

@@ -84,7 +84,7 @@ def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path |
     if found.missing:
         console.print(f"the server also wants {', '.join(found.missing)}: evaluate those tasks into the same archive")
     if json_file is not None:
-        from pipelines.evaluating.submission import write_whole
+        from pipelines.evaluating.output_files import write_whole
 
         content = {"task": request.data.task, "model": request.model, "dev": found.dev, "rows": found.rows}
         write_whole(json_file, (json.dumps(content, indent=1) + "\n").encode())

@@ -10,8 +10,8 @@ from pipelines.training.cut_texts import shown_share
 from pipelines.training.model_card import card
 
 if TYPE_CHECKING:
+    from distill.metrics import Scores
     from pipelines.distilling.checks import CheckedDistill
-    from pipelines.evaluating.dev_scores import Scores
     from pipelines.training.request import DistillRequest
 
 

@@ -18,7 +18,7 @@ from pipelines.distilling.session import (
     training_rows,
     training_stream,
 )
-from pipelines.evaluating.dev_scores import dev_of, evaluate_parts, metrics_of, warn_of_chance
+from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.run_folder.run_file import undone_if_refused
 from pipelines.run_folder.stage_folder import (
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from distill.checkpoints import RunState
+    from distill.metrics import Scores
     from distill.objectives import Stage
     from distill.student import Student
     from distill.targets import Targets
     from distill.teacher import Teacher
     from pipelines.distilling.checks import CheckedDistill
-    from pipelines.evaluating.dev_scores import Scores
     from pipelines.general.request import GeneralRequest
     from pipelines.run_folder.storage import Storage
     from pipelines.training.estimates import TrainingEstimate
@@ -67,13 +67,16 @@ UNTAUGHT = "The student after intermediate distillation; its head has learnt not
 STUDENT = "student"  # what the intermediate stage leaves, in its folder
 
 
-def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: str | None = "paper") -> Trained:
+def run_distill(
+    request: DistillRequest, reporter: TrainingReporter, profile: str | None = "paper", judged: Scores | None = None
+) -> Trained:
     """Distils, going on where an earlier run of the same command stopped.
 
     Args:
         request: what the user asked for.
         reporter: is told of progress.
         profile: what it was made from, for advice; None where a long run was announced already.
+        judged: the teacher's dev metrics, where this command has judged it already.
 
     Returns:
         What came of it.
@@ -98,7 +101,7 @@ def run_distill(request: DistillRequest, reporter: TrainingReporter, profile: st
                 drop_checkpoints(storage.local_folder() / stage)  # a kill may have left some
         if done is not None:
             return Trained(storage, done, False)
-        return _Distillation(request, checked, storage, ranks, reporter).run(content, profile)
+        return _Distillation(request, checked, storage, ranks, reporter).run(content, profile, judged or {})
 
 
 def cache_root(request: DistillRequest | GeneralRequest, storage: Storage) -> Path:
@@ -128,13 +131,13 @@ class _Distillation:
         self.stages: dict[str, Any] = {}
         self.targets: dict[str, Targets] = {}  # by content of the cache: both stages read one that was checked once
 
-    def run(self, content: dict[str, Any], profile: str | None) -> Trained:
+    def run(self, content: dict[str, Any], profile: str | None, judged: Scores) -> Trained:
         """Preflight, then stage after stage."""
         from distill.folder_lock import folder_lock
 
         if self.ranks.main:
             with undone_if_refused(self.storage, fresh=self.storage.read_json(RUN) is None):
-                self._begin(content, profile)
+                self._begin(content, profile, judged)
         self.ranks.wait()
         self.place = training_rows(self.request, self.checked, self.storage)
         resolved: dict[str, Any] = (self.storage.read_json(RUN) or {})["resolved"]
@@ -152,7 +155,7 @@ class _Distillation:
         self.ranks.wait()
         return Trained(self.storage, self.storage.read_json(METRICS) or {}, True)
 
-    def _begin(self, content: dict[str, Any], profile: str | None) -> None:
+    def _begin(self, content: dict[str, Any], profile: str | None, judged: Scores) -> None:
         """Writes what all ranks then find; on a first start the preflight resolves what run.json keeps for resumes."""
         request, checked, storage = self.request, self.checked, self.storage
         started = storage.read_json(RUN)
@@ -162,7 +165,8 @@ class _Distillation:
         place = training_rows(request, checked, storage)
         if started is not None and "resolved" in started:
             return
-        judged = judge_teacher(self.teacher.model, checked.teacher, storage, checked.data, request, self.reporter)
+        if not judged:
+            judged = judge_teacher(self.teacher.model, checked.teacher, checked.data, request, self.reporter, storage)
         plan = plan_distill(request, checked, self.teacher, self.student, place, self.caches)
         check_disk(self.caches, plan.estimate.cache_bytes, "the teacher cache")
         check_disk(self.root, plan.estimate.disk_bytes, "checkpoints and models")
@@ -252,14 +256,13 @@ class _Distillation:
     def _publish(self, resolved: dict[str, Any], state: RunState | None) -> None:
         checked, reading, model = self.checked, self.request.reading, self.student.model
         tokenizer = checked.teacher.tokenizer
-        precision = self.request.machine.precision
         found: Scores = {}
         about = UNTAUGHT
         if state is not None:
-            found = evaluate_parts(model, self.storage, checked.data, tokenizer, reading.max_length, precision)
             about = f"A student of `{self.request.teacher}`, distilled by `tinyaug distill`."
             advice = "try more epochs, other learning rates, more rows or another --student-init"
-            warn_of_chance(found, self.storage, checked.data, self.reporter, "student: ", advice)
+            predictor = Predictor(model, tokenizer, reading.max_length, self.request.machine.precision)
+            found = evaluate_parts(predictor, self.storage, checked.data, self.reporter, "student: ", advice)
         text = self._card(found, about)
         projections, length = self.student.projections, reading.max_length
         files = publish(self.storage, lambda folder: save_model(folder, model, tokenizer, text, projections, length))

@@ -1,7 +1,9 @@
-"""Dev metrics of a task's models."""
+"""Predictions of a task's models on its labelled parts, and their metrics."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +14,90 @@ from pipelines.training.parts import open_stream, task_columns, write_part
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distill.metrics import Metric
+    from distill.metrics import Metric, Scores
     from distill.reading import Columns
     from pipelines.run_folder.storage import Storage
-    from pipelines.tasks import Label, Task
+    from pipelines.tasks import Task
     from pipelines.training.parts import TaskData
     from pipelines.training.reporting import TrainingReporter
 
 BATCH_ROWS = 64
-Scores = dict[str, dict[str, float]]  # dev part -> metric -> value
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model and how it is given texts.
+
+    Args:
+        model: with its task head.
+        tokenizer: of the model.
+        max_length: tokens at which texts are cut.
+        precision: of matrix products.
+        batch_rows: rows of a forward pass.
+    """
+
+    model: PreTrainedModel
+    tokenizer: Any
+    max_length: int
+    precision: str
+    batch_rows: int = BATCH_ROWS
+
+    def predict(self, place: str, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (rows, C) on a Parquet file, and its labels (rows,), none where no label column is read."""
+        from distill.evaluation import predict
+        from distill.teacher import Precision
+
+        with closing(open_stream(place, columns, self.tokenizer, self.max_length, self.batch_rows)) as stream:
+            logits, labels = predict(self.model, stream, Precision(self.precision))
+        return logits, np.zeros(0) if labels is None else labels
+
+    def judge(self, place: str, task: Task) -> Judged:
+        """Predicts a labelled part.
+
+        Args:
+            place: where the part lies as Parquet.
+            task: the task.
+
+        Raises:
+            DistillError: predictions that are not finite numbers.
+        """
+        from distill.metrics import compute_metrics
+
+        logits, labels = self.predict(place, task_columns(task, labelled=True))
+        return Judged(logits, labels, compute_metrics(metrics_of(task), logits, labels))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model predicts on a labelled part.
+
+    Args:
+        logits: (rows, C).
+        labels: (rows,): class numbers, or scores.
+        scores: metric -> value.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    scores: dict[str, float]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{metric} {value:.4f}" for metric, value in self.scores.items())
+
+    def warn_of_guess(self, task: Task, part: str, reporter: TrainingReporter, who: str, advice: str) -> None:
+        """Warns where guessing may be as good.
+
+        Args:
+            task: the task.
+            part: its part that was predicted.
+            reporter: is told.
+            who: the model and a colon, or nothing.
+            advice: what to do.
+        """
+        from distill.guessing import find_guess
+
+        if guess := find_guess(self.scores, self.labels, task.label.names):
+            reporter.warning(f"{who}{self} on {part} is {guess}; {advice}")
 
 
 def metrics_of(task: Task) -> tuple[Metric, ...]:
@@ -47,145 +124,22 @@ def dev_of(storage: Storage, data: TaskData, tokenizer: Any, max_length: int) ->
 
 
 def evaluate_parts(
-    model: PreTrainedModel, storage: Storage, data: TaskData, tokenizer: Any, max_length: int, precision: str
+    predictor: Predictor, storage: Storage, data: TaskData, reporter: TrainingReporter, who: str, advice: str
 ) -> Scores:
-    """Metrics of a model on every labelled dev part.
+    """Metrics of a model on every labelled dev part; warns where guessing may be as good on the selecting one.
 
     Args:
-        model: with its task head.
+        predictor: the model.
         storage: folder that the parts are written into as Parquet.
         data: the task.
-        tokenizer: of the model.
-        max_length: tokens.
-        precision: of matrix products.
+        reporter: is warned.
+        who: the model and a colon, or nothing.
+        advice: what to do about a result that guessing reaches.
 
     Raises:
         DistillError: predictions that are not finite numbers.
     """
-    from distill.metrics import compute_metrics
-
-    columns = task_columns(data.task, labelled=True)
-    found = {}
-    for part in data.dev_parts:
-        place = write_part(storage, data, part)
-        logits, labels = predict_part(model, place, columns, tokenizer, max_length, precision)
-        found[part] = compute_metrics(metrics_of(data.task), logits, labels)
-    return found
-
-
-def predict_part(
-    model: PreTrainedModel,
-    place: str,
-    columns: Columns,
-    tokenizer: Any,
-    max_length: int,
-    precision: str,
-    batch_rows: int = BATCH_ROWS,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (rows, C) of a model on a part, and its labels (rows,), empty where no label column is read.
-
-    Args:
-        model: with its task head.
-        place: where the part lies as Parquet.
-        columns: what to read of it.
-        tokenizer: of the model.
-        max_length: tokens.
-        precision: of matrix products.
-        batch_rows: rows of a forward pass.
-    """
-    from distill.evaluation import predict
-    from distill.teacher import Precision
-
-    stream = open_stream(place, columns, tokenizer, max_length, batch_rows)
-    try:
-        logits, labels = predict(model, stream, Precision(precision))
-    finally:
-        stream.close()
-    return logits, np.zeros(0) if labels is None else labels
-
-
-def chance(found: dict[str, float], storage: Storage, data: TaskData, part: str) -> str | None:
-    """What guessing reaches on a dev part, in words, where a model's result may be no better; else None.
-
-    Args:
-        found: metric -> value.
-        storage: folder that the parts are written into as Parquet.
-        data: the task.
-        part: of it.
-    """
-    guess = _guess(found, _labels(storage, data, part), data.task.label)
-    return None if guess is None else guess[1]
-
-
-def warn_of_chance(
-    found: Scores, storage: Storage, data: TaskData, reporter: TrainingReporter, who: str, advice: str
-) -> None:
-    """Warns where a model's result on the selecting dev part may be no better than guessing.
-
-    Args:
-        found: dev part -> metric -> value.
-        storage: folder that the parts are written into as Parquet.
-        data: the task.
-        reporter: is told.
-        who: the model and a colon, or nothing.
-        advice: what to do.
-    """
+    found = {part: predictor.judge(write_part(storage, data, part), data.task) for part in data.dev_parts}
     for part in data.dev_parts[:1]:
-        warn_of_guess(found[part], _labels(storage, data, part), data.task, part, reporter, who, advice)
-
-
-def warn_of_guess(
-    found: dict[str, float],
-    labels: np.ndarray,
-    task: Task,
-    part: str,
-    reporter: TrainingReporter,
-    who: str,
-    advice: str,
-) -> None:
-    """The same of one part whose labels are at hand.
-
-    Args:
-        found: metric -> value.
-        labels: (rows,): class numbers, or scores.
-        task: the task.
-        part: its name.
-        reporter: is told.
-        who: the model and a colon, or nothing.
-        advice: what to do.
-    """
-    if guess := _guess(found, labels, task.label):
-        reporter.warning(f"{who}{shown(found)} on {part} is {guess[0]} chance ({guess[1]}); {advice}")
-
-
-def _labels(storage: Storage, data: TaskData, part: str) -> np.ndarray:
-    import pyarrow.parquet as pq
-
-    column: Any = data.task.label.column
-    return np.asarray(pq.read_table(write_part(storage, data, part), columns=[column]).column(0))
-
-
-def _guess(found: dict[str, float], labels: np.ndarray, label: Label) -> tuple[str, str] | None:
-    """Near or below, and what guessing reaches; None where a result is above it.
-
-    By accuracy against the most frequent label; by Matthews' correlation where the task is judged by it, and by the
-    better one for scores.
-    """
-    from distill.checks import NEAR_CHANCE, near_chance, uncorrelated
-    from distill.metrics import Metric
-
-    if label.kind == "score" or Metric.MATTHEWS in found:
-        value = max(found.values()) if label.kind == "score" else found[Metric.MATTHEWS]
-        below = uncorrelated(value, len(labels)) and not uncorrelated(-value, len(labels))
-        return ("below" if below else "near", "guessing: 0") if uncorrelated(value, len(labels)) else None
-    counts: list[int] = np.bincount(labels.astype(np.int64), minlength=len(label.names)).tolist()
-    accuracy, guess = found[Metric.ACCURACY], max(counts) / len(labels)
-    if not near_chance(accuracy, counts):
-        return None
-    below = accuracy < guess - NEAR_CHANCE
-    return "below" if below else "near", f"always {label.names[int(np.argmax(counts))]}: {guess:.4f}"
-
-
-def shown(found: dict[str, float]) -> str:
-    """A model's metrics as a message has them."""
-    return ", ".join(f"{metric} {value:.4f}" for metric, value in found.items())
+        found[part].warn_of_guess(data.task, part, reporter, who, advice)
+    return {part: judged.scores for part, judged in found.items()}

@@ -31,29 +31,23 @@ def find_diagnostic(choice: DataChoice, reporter: TrainingReporter) -> TaskData 
     Returns:
         Its test part; None where it cannot be had.
     """
-    return _from_hub(choice, reporter) if choice.data is None else _from_files(choice.data, reporter)
-
-
-def _from_hub(choice: DataChoice, reporter: TrainingReporter) -> TaskData | None:
     try:
-        opened = open_hub(DIAGNOSTIC, choice.revision, stop_at_bad_row)
+        if choice.data is None:
+            return TaskData(DIAGNOSTIC, open_hub(DIAGNOSTIC, choice.revision, stop_at_bad_row))
+        place = _find_file(choice.data)
     except UserError as error:
         reporter.warning(
             f"no diagnostic set, AX.tsv is left out: {error} The other files are complete; for AX.tsv run this command "
-            "again with a network, or with --data FOLDER that has MNLI's files and diagnostic.tsv: it goes into the "
-            "same archive"
+            "again with --data FOLDER that has MNLI's files and diagnostic.tsv, or without --data and with a network: "
+            "it goes into the same archive"
         )
         return None
-    return TaskData(opened.task, opened)
+    opening: Any = partial(open_glue_file, DIAGNOSTIC, "test", place, stop_at_bad_row)
+    return TaskData(DIAGNOSTIC, OpenTask(DIAGNOSTIC, {"test": opening}, str, str(place)))
 
 
-def _from_files(data: Path, reporter: TrainingReporter) -> TaskData | None:
+def _find_file(data: Path) -> Path:
     for place in (base / name for base in (data, data.parent) for name in PLACES):
         if place.is_file():
-            opening: Any = partial(open_glue_file, DIAGNOSTIC, "test", place, stop_at_bad_row)
-            return TaskData(DIAGNOSTIC, OpenTask(DIAGNOSTIC, {"test": opening}, str, str(place)))
-    reporter.warning(
-        f"no diagnostic set, AX.tsv is left out: expected one of {', '.join(PLACES)} in or beside --data, found none; "
-        "put it there and run this command again: it goes into the same archive"
-    )
-    return None
+            return place
+    raise UserError(f"expected one of {', '.join(PLACES)} in or beside --data, found none.")

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipelines.distilling.checks import check_teacher, find_files
 from pipelines.errors import UserError
-from pipelines.evaluating.dev_scores import BATCH_ROWS, metrics_of, predict_part, warn_of_guess
+from pipelines.evaluating.dev_scores import Predictor
 from pipelines.evaluating.diagnostic import find_diagnostic
-from pipelines.evaluating.label_order import judged_order, load_in_order, order_note
-from pipelines.evaluating.output_places import check_answers
-from pipelines.evaluating.predictions import prediction_table, write_predictions
-from pipelines.evaluating.submission import add_to_archive, submission_file, submitted_parts
+from pipelines.evaluating.label_order import load_in_order, misorder_words, order_note
+from pipelines.evaluating.output_files import TABLES, check_place, write_table
+from pipelines.evaluating.submission import add_to_archive, read_archive, submission_file, submitted_parts
 from pipelines.run_folder.storage import Storage
-from pipelines.tasks.custom_files import custom_files
-from pipelines.tasks.glue import DIAGNOSTIC
-from pipelines.tasks.readers.lines import split_name
 from pipelines.training.models import move, trained_length
-from pipelines.training.parts import TaskData, open_data, task_columns, write_part
+from pipelines.training.parts import DEV, open_data, task_columns, write_part
 from pipelines.training.recipe import MAX_LENGTH
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
-    from transformers import PreTrainedModel
-
+    from distill.metrics import Scores
+    from pipelines.evaluating.dev_scores import Judged
+    from pipelines.tasks import Task
+    from pipelines.training.parts import TaskData
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DataChoice, EvaluateRequest
 
@@ -43,7 +41,7 @@ class Evaluated:
         missing: files of the server that are not in it yet.
     """
 
-    dev: dict[str, dict[str, float]]
+    dev: Scores
     rows: dict[str, int]
     submitted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -64,96 +62,119 @@ def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter) -> Evalua
         JobError: a file cannot be written.
     """
     data = open_data(request.data)
-    check_answers(request)
-    wanted = submitted_parts(data.task) if request.submission is not None else ()
+    wanted = check_outputs(request, data)
+    if not data.dev_parts and not wanted:
+        raise UserError(_nothing_to_judge(request.data, data.task))
+    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+        return _Evaluation(request, data, folder, reporter).run(wanted)
+
+
+def check_outputs(request: EvaluateRequest, data: TaskData, made: Path | None = None) -> tuple[str, ...]:
+    """Checks that what was asked for can be had, before anything is predicted.
+
+    Args:
+        request: what the user asked for.
+        data: the task.
+        made: a run's folder, which is made before the files, with those above it; None for none.
+
+    Returns:
+        The parts that the server wants answers to.
+
+    Raises:
+        UserError: a folder that is missing, another file in the place, a name that says no format, a part that cannot
+            be read, a task that the server does not know.
+    """
+    if request.predictions is not None:
+        if request.predictions.suffix not in TABLES:
+            raise UserError(f"--predictions {request.predictions}: expected a name that ends in {', '.join(TABLES)}")
+        check_place("--predictions", request.predictions, made)
+    wanted: tuple[str, ...] = ()
+    if request.submission is not None:
+        check_place("--submission", request.submission, made)
+        read_archive(request.submission)
+        wanted = submitted_parts(data.task)
     for part in (*data.dev_parts, *wanted):
         if data.opened is not None:
             data.opened.split(part)
-    if not data.dev_parts and not wanted:
-        raise UserError(_nothing_to_judge(request.data, data))
-    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        return _Evaluation(request, data, Storage(folder), reporter).run(wanted)
+    return wanted
 
 
-def _nothing_to_judge(choice: DataChoice, data: TaskData) -> str:
+def _nothing_to_judge(choice: DataChoice, task: Task) -> str:
     """Why there is no dev part to judge by, and what to do about it."""
-    name, custom, place = data.task.name, data.task.name == "custom", choice.data
-    if custom and place is None:
-        return "--task custom: expected --data with a dev part to evaluate on, found none; add it"
-    if data.task.label.kind == "none":
-        return f"--task {name}: expected --label with the column of the labels to judge by, found none; add it"
-    dev, remedy = ("dev_matched.tsv" if name == "mnli" else "dev.tsv"), ", or ask for --submission alone"
-    if custom and place is not None:
-        dev, remedy = f"dev{split_name(next(iter(custom_files(place).values()))[0])[1]}", ""
-    if place is not None and place.is_file():
-        return (
-            f"--data {place}: expected a labelled dev part to evaluate on, found a single file, which counts as train; "
-            f"put it into a folder as {dev} and give the folder{remedy}"
-        )
-    return f"expected a labelled dev part of {name} to evaluate on, found none; add {dev} to --data{remedy}"
+    place = choice.data
+    if task.label.kind == "none" or place is None:
+        lacking = "--label with its column of labels" if place else "--data with a dev part to evaluate on"
+        return f"--task {task.name}: expected {lacking}, found none; add it"
+    usual = [names[0] for part, names in task.splits.items() if part.startswith(DEV)]
+    dev, or_else = (usual[0], ", or ask for --submission alone") if usual else ("dev.csv, dev.jsonl or the like", "")
+    found = "a single file, which counts as train" if place.is_file() else "none"
+    return (
+        f"--data {place}: expected a labelled dev part to evaluate on, found {found}; put it into a folder as {dev} "
+        f"and give the folder{or_else}"
+    )
 
 
 class _Evaluation:
-    def __init__(self, request: EvaluateRequest, data: TaskData, storage: Storage, reporter: TrainingReporter) -> None:
+    """A model, checked against its task, loaded, and given the parts of the task's data."""
+
+    def __init__(self, request: EvaluateRequest, data: TaskData, folder: str, reporter: TrainingReporter) -> None:
         from distill.checks import usable_positions
 
-        self.request, self.data, self.storage, self.reporter = request, data, storage, reporter
-        files = find_files(request.model, request.revision, "model")
-        positions = usable_positions(files.config) or MAX_LENGTH
-        self.max_length = request.max_length or min(trained_length(files.found.folder) or MAX_LENGTH, positions)
-        check_teacher(files, data, self.max_length)
-        self.tokenizer = files.tokenizer
-        self.files = files
+        self.request, self.data, self.folder, self.reporter = request, data, folder, reporter
+        self.files = files = find_files(request.model, request.revision, "model")
+        longest = usable_positions(files.config) or MAX_LENGTH
+        max_length = request.max_length or min(trained_length(files.found.folder) or MAX_LENGTH, longest)
+        check_teacher(files, data, max_length)
         for note in order_note(files.found, files.config, data.task):
             reporter.message(note)
-        self.model: PreTrainedModel = load_in_order(files.found, files.config, data.task)
-        move(self.model, request.machine.device)
+        model = load_in_order(files.found, files.config, data.task)
+        move(model, request.machine.device)
+        precision = request.machine.precision
+        self.predictor = Predictor(model, files.tokenizer, max_length, precision, request.batch_rows)
 
     def run(self, wanted: tuple[str, ...]) -> Evaluated:
-        """Dev parts first, then what the server asks for."""
-        from distill.metrics import compute_metrics
+        """Judges the dev parts, then answers what the server asks for."""
+        data, request = self.data, self.request
+        judged = {part: self.predictor.judge(self._place(data, part), data.task) for part in data.dev_parts}
+        for part in data.dev_parts[:1]:
+            self._warn(part, judged[part])
+        if request.predictions is not None and judged:
+            _write_predictions(request.predictions, data.task, judged)
+        rows, answers = {part: len(found.labels) for part, found in judged.items()}, {}
+        for asked, part in self._asked(wanted):
+            logits, _ = self.predictor.predict(self._place(asked, part), task_columns(asked.task, labelled=False))
+            answers[asked.task.submitted[part]] = submission_file(asked.task, logits)
+            rows[part if asked is data else asked.task.name] = len(logits)
+        missing = add_to_archive(request.submission, answers) if request.submission is not None else ()
+        scores = {part: found.scores for part, found in judged.items()}
+        return Evaluated(scores, rows, tuple(sorted(answers)), tuple(missing))
 
-        dev, rows, tables = {}, {}, []
-        for part in self.data.dev_parts:
-            logits, labels = self._predict(self.data, part, labelled=True)
-            rows[part] = len(logits)
-            dev[part] = compute_metrics(metrics_of(self.data.task), logits, labels)
-            if part == self.data.dev_parts[0]:
-                self._warn(dev[part], part, logits, labels)
-            tables.append(prediction_table(self.data.task, part, logits, labels))
-        if self.request.predictions is not None and tables:
-            import pyarrow as pa
-
-            write_predictions(self.request.predictions, pa.concat_tables(tables))
-        if self.request.submission is None:
-            return Evaluated(dev, rows)
-        return self._submit(self.request.submission, wanted, Evaluated(dev, rows))
-
-    def _warn(self, found: dict[str, float], part: str, logits: np.ndarray, labels: np.ndarray) -> None:
+    def _warn(self, part: str, judged: Judged) -> None:
         """Of labels in another order, or else of a result that guessing reaches."""
-        files, task, who = self.files.found, self.data.task, f"model {self.request.model}: "
-        if misordered := judged_order(files, self.files.config, self.data, part, logits, labels):
+        task, files = self.data.task, self.files
+        if misordered := misorder_words(files.found, files.config, self.data, part, judged):
             self.reporter.warning(misordered)
             return
-        warn_of_guess(found, labels, task, part, self.reporter, who, f"was it fine-tuned for {task.name}?")
+        advice = f"was it fine-tuned for {task.name}?"
+        judged.warn_of_guess(task, part, self.reporter, f"model {self.request.model}: ", advice)
 
-    def _submit(self, archive: Path, wanted: tuple[str, ...], found: Evaluated) -> Evaluated:
-        task = self.data.task
-        files = {}
-        for part in wanted:
-            logits, _ = self._predict(self.data, part, labelled=False)
-            files[task.submitted[part]] = submission_file(task, logits)
-            found.rows[part] = len(logits)
-        if task.name == "mnli" and (diagnostic := find_diagnostic(self.request.data, self.reporter)) is not None:
-            logits, _ = self._predict(diagnostic, "test", labelled=False)
-            files[DIAGNOSTIC.submission[0]] = submission_file(task, logits)
-            found.rows[DIAGNOSTIC.name] = len(logits)
-        missing = add_to_archive(archive, files)
-        return replace(found, submitted=tuple(sorted(files)), missing=tuple(missing))
+    def _asked(self, wanted: tuple[str, ...]) -> Iterator[tuple[TaskData, str]]:
+        """The parts that the server wants answers to, and for MNLI the diagnostic set."""
+        yield from ((self.data, part) for part in wanted)
+        if wanted and self.data.task.name == "mnli":
+            diagnostic = find_diagnostic(self.request.data, self.reporter)
+            if diagnostic is not None:
+                yield diagnostic, "test"
 
-    def _predict(self, data: TaskData, part: str, labelled: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _place(self, data: TaskData, part: str) -> str:
         self.reporter.message(f"predicting {data.task.name} {part}")
-        place = write_part(Storage(f"{self.storage.root}/{data.task.name}"), data, part)
-        columns, precision = task_columns(data.task, labelled), self.request.machine.precision
-        rows = self.request.batch_rows or BATCH_ROWS
-        return predict_part(self.model, place, columns, self.tokenizer, self.max_length, precision, rows)
+        return write_part(Storage(f"{self.folder}/{data.task.name}"), data, part)
+
+
+def _write_predictions(path: Path, task: Task, judged: dict[str, Judged]) -> None:
+    import pyarrow as pa
+
+    from distill.evaluation import prediction_table
+
+    tables = [prediction_table(part, found.logits, found.labels, task.label.names) for part, found in judged.items()]
+    write_table(path, pa.concat_tables(tables))

@@ -10,12 +10,9 @@ from pipelines.tasks.task import listed
 from pipelines.training.models import load_classifier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
     from transformers import PreTrainedConfig, PreTrainedModel
 
-    from distill.label_order import Misorder
+    from pipelines.evaluating.dev_scores import Judged
     from pipelines.tasks import Task
     from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData
@@ -78,55 +75,26 @@ def refuse_unordered(found: FoundModel, config: PreTrainedConfig, data: TaskData
     """
     from distill.checks import is_unnamed, label_names
 
-    names = data.task.label.names
+    names, unnamed = data.task.label.names, label_names(config)
     if data.task.name != "custom" or not names or data.names_given or not is_unnamed(config):
         return
+    numbers = [name for name in names if name.removeprefix("-").isdecimal()]
     if (
         tuple(name.lower() for name in names) == NATURAL
-        or set(names) == set(label_names(config))
-        or _are_integers(names)
+        or set(names) == set(unnamed)
+        or list(names) == [str(number) for number in sorted(map(int, numbers))]
         or _are_stored(data)
     ):
         return
     raise UserError(
         f"{found.what} {found.name}: expected names of its labels, to map them to {listed(names)}; found "
-        f"{listed(label_names(config))}. Give --label-names with the classes in the order it was trained with, such as "
+        f"{listed(unnamed)}. Give --label-names with the classes in the order it was trained with, such as "
         f"--label-names {','.join(names)}, or write them into id2label of its config.json"
     )
 
 
-def misorder_words(found: FoundModel, config: PreTrainedConfig, data: TaskData, part: str, misorder: Misorder) -> str:
-    """What to say of a model whose labels seem to be named in the wrong order.
-
-    Args:
-        found: its files.
-        config: its configuration, as the files have it.
-        data: the task.
-        part: that it was judged on.
-        misorder: what its predictions say, by its outputs in the order of the task's classes.
-    """
-    from distill.checks import is_unnamed
-
-    names, order = data.task.label.names, _order(found, config, data.task)
-    as_found, better = list(names), list(names)  # by the number of the file's output
-    for number, output in enumerate(misorder.order):
-        as_found[order[number]], better[order[output]] = names[number], names[number]
-    remedy = f"correct id2label in its config.json: {', '.join(f'{i} {name}' for i, name in enumerate(better))}"
-    if is_unnamed(config) and data.task.name == "custom":
-        remedy = f"give --label-names {','.join(better)}, or name its labels in id2label of its config.json"
-    return (
-        f"{found.what} {found.name}: expected its labels in the order {listed(as_found)}, found accuracy "
-        f"{misorder.accuracy:.4f} on {part} with it and {misorder.better:.4f} with {listed(better)}; {remedy}"
-    )
-
-
-def judged_order(
-    found: FoundModel,
-    config: PreTrainedConfig,
-    data: TaskData,
-    part: str,
-    logits: np.ndarray,
-    labels: np.ndarray,
+def misorder_words(
+    found: FoundModel, config: PreTrainedConfig, data: TaskData, part: str, judged: Judged
 ) -> str | None:
     """What to say where a model's predictions fit another order of its labels far better; else None.
 
@@ -135,13 +103,26 @@ def judged_order(
         config: its configuration, as the files have it.
         data: the task.
         part: that was predicted.
-        logits: (rows, C), in the order of the task's classes.
-        labels: (rows,).
+        judged: the predictions, in the order of the task's classes.
     """
+    from distill.checks import is_unnamed
     from distill.label_order import find_misorder
 
-    misorder = find_misorder(logits, labels) if data.task.label.kind == "class" else None
-    return None if misorder is None else misorder_words(found, config, data, part, misorder)
+    names, custom = data.task.label.names, data.task.name == "custom"
+    misorder = find_misorder(judged.logits, judged.labels) if names else None
+    if misorder is None:
+        return None
+    order = _order(found, config, data.task)
+    as_found, better = list(names), list(names)  # by the number of the file's output
+    for number, output in enumerate(misorder.order):
+        as_found[order[number]], better[order[output]] = names[number], names[number]
+    remedy = f"correct id2label in its config.json: {', '.join(f'{i} {name}' for i, name in enumerate(better))}"
+    if is_unnamed(config) and custom:
+        remedy = f"give --label-names {','.join(better)}, or name its labels in id2label of its config.json"
+    return (
+        f"{found.what} {found.name}: expected its labels in the order {listed(as_found)}, found accuracy "
+        f"{misorder.accuracy:.4f} on {part} with it and {misorder.better:.4f} with {listed(better)}; {remedy}"
+    )
 
 
 def _order(found: FoundModel, config: PreTrainedConfig, task: Task) -> tuple[int, ...]:
@@ -149,15 +130,6 @@ def _order(found: FoundModel, config: PreTrainedConfig, task: Task) -> tuple[int
 
     names = task.label.names
     return check_labels(config, names, f"{found.what} {found.name}", task.name) if names else ()
-
-
-def _are_integers(names: Sequence[str]) -> bool:
-    """Whether the classes are integers in their plain form, ascending."""
-    try:
-        numbers = [int(name) for name in names]
-    except ValueError:
-        return False
-    return list(names) == [str(number) for number in sorted(numbers)]
 
 
 def _are_stored(data: TaskData) -> bool:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-from pipelines.errors import JobError, UserError
+from pipelines.errors import UserError
+from pipelines.evaluating.output_files import write_whole
 from pipelines.tasks.glue import DIAGNOSTIC, GLUE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -27,7 +27,7 @@ LOWEST, HIGHEST = 0.0, 5.0  # STS-B's scale
 
 
 def submitted_parts(task: Task) -> tuple[str, ...]:
-    """The parts that a task's submission needs, AX left out.
+    """The parts that a task's submission needs.
 
     Raises:
         UserError: the server knows no such task.
@@ -54,13 +54,21 @@ def submission_file(task: Task, logits: np.ndarray) -> bytes:
     return "\n".join(["index\tprediction", *lines, ""]).encode()
 
 
-def check_archive(path: Path) -> None:
-    """Refuses a file that others cannot be added to.
+def read_archive(path: Path) -> dict[str, bytes]:
+    """The files of an archive; none where there is no archive yet.
 
     Raises:
-        UserError: it is no zip archive.
+        UserError: it is no zip archive, or a damaged one.
     """
-    _kept(path, ())
+    if not path.exists():
+        return {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    except UNREADABLE as error:
+        raise UserError(
+            f"--submission {path}: expected a zip archive or no file, found: {error}; give another name, or remove it"
+        ) from error
 
 
 def add_to_archive(path: Path, files: Mapping[str, bytes]) -> list[str]:
@@ -77,40 +85,10 @@ def add_to_archive(path: Path, files: Mapping[str, bytes]) -> list[str]:
         UserError: it is no zip archive.
         JobError: it cannot be written.
     """
-    kept = _kept(path, files)
+    whole = {**read_archive(path), **files}
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in sorted({**kept, **files}.items()):
+        for name, data in sorted(whole.items()):
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     write_whole(path, content.getvalue())
-    return sorted(FILES - {*kept, *files})
-
-
-def _kept(path: Path, replaced: Collection[str]) -> dict[str, bytes]:
-    """What an archive holds beside what will be replaced; nothing where there is none yet."""
-    if not path.exists():
-        return {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name) for name in archive.namelist() if name not in replaced}
-    except UNREADABLE as error:
-        raise UserError(
-            f"--submission {path}: expected a zip archive or no file, found: {error}; give another name, or remove it"
-        ) from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file under a temporary name and renames it.
-
-    Raises:
-        JobError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise JobError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return sorted(FILES - set(whole))

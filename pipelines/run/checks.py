@@ -9,19 +9,22 @@ from pipelines.augmenting.request import check_inputs
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, plan_student
 from pipelines.distilling.choices import check_choices
 from pipelines.errors import UserError
-from pipelines.evaluating.output_places import check_answers
-from pipelines.evaluating.submission import submitted_parts
+from pipelines.evaluating.evaluate_job import check_outputs
+from pipelines.evaluating.label_order import load_in_order
+from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.run_folder.run_file import read_run
-from pipelines.run_folder.stage_folder import stage_storage, started_run
+from pipelines.run_folder.stage_folder import RUN, stage_storage, started_run
 from pipelines.teacher_cache.foreign import refuse_early
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.finetune_job import check_finetune
-from pipelines.training.models import check_classes
+from pipelines.training.models import check_classes, move
 from pipelines.training.parts import check_dev_rows, open_data
 
 if TYPE_CHECKING:
+    from distill.metrics import Scores
     from pipelines.reporting import Reporter
     from pipelines.run.run_job import RunRequest
+    from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
 
 
@@ -48,10 +51,7 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
     check_classes(data.task)
     check_dev_rows(data)
     if request.evaluate is not None:
-        check_answers(request.evaluate, storage.local_folder().absolute())
-    if request.evaluate is not None and request.evaluate.submission is not None and data.opened is not None:
-        for part in submitted_parts(data.task):
-            data.opened.split(part)
+        check_outputs(request.evaluate, data, storage.local_folder().absolute())
     if request.finetune is not None:
         encoder = check_finetune(request.finetune)
         teacher = TeacherFiles(replace(encoder.found, what="teacher model"), encoder.config, encoder.tokenizer)
@@ -67,6 +67,36 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
     if "resolved" not in (begun or {}):  # later it is known which cache is read, if any still is
         refuse_early(request.distill, _known_of_cache(request.distill, teacher))
     return teacher
+
+
+def judge_early(request: RunRequest, files: TeacherFiles, reporter: TrainingReporter) -> Scores:
+    """Judges a teacher that was given before the hours of an augmentation, by some rows; once for a run.
+
+    Args:
+        request: what the user asked for.
+        files: of the teacher.
+        reporter: is told the result.
+
+    Returns:
+        Its dev metrics, where all dev rows were judged.
+
+    Raises:
+        UserError: as `judge_teacher`.
+    """
+    distill = request.distill
+    begun = None if request.augment.overwrite else stage_storage(distill.out, "a model").read_json(RUN)
+    if request.finetune is not None or "resolved" in (begun or {}):
+        return {}
+    import torch
+
+    data = open_data(distill.data)
+    model = load_in_order(files.found, files.config, data.task)
+    move(model, distill.machine.device)
+    judged = judge_teacher(model, files, data, distill, reporter)
+    del model
+    if distill.machine.device == "cuda":  # the augmentation's workers want the memory
+        torch.cuda.empty_cache()
+    return judged
 
 
 def _known_of_cache(request: DistillRequest, teacher: TeacherFiles) -> dict[str, object]:

@@ -2,29 +2,119 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from distill.intervals import wilson_interval
-from pipelines.evaluating.dev_scores import chance
+from pipelines.demo.verdicts import Verdict, choose_verdicts
 from pipelines.evaluating.label_order import load_in_order
-from pipelines.run_folder.stage_folder import stage_storage
+from pipelines.run_folder.stage_folder import METRICS, stage_storage
 from pipelines.training.models import find_model, load_config, load_tokenizer
 from pipelines.training.parts import open_data, shards_of, task_columns, write_part
 
 if TYPE_CHECKING:
+    from distill.comparison import Comparison
+    from distill.latency import Latency
+    from distill.metrics import Scores
     from pipelines.augmenting.augment_job import Outcome
     from pipelines.run.run_job import RunRequest
+    from pipelines.run_folder.storage import Storage
     from pipelines.training.finetune_job import Trained
+    from pipelines.training.parts import TaskData
 
-ACCURACY = "accuracy"  # the one metric that is a share of the rows
-MEASURED = ("sizes", "latency")
-VERDICTS = "verdicts"
-Scores = dict[str, dict[str, float]]
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What a training stage did.
+
+    Args:
+        steps, examples: that it took and saw.
+        rows: of its data.
+        seconds: of training.
+        best_step: the step whose weights were kept; None for the last one.
+    """
+
+    steps: int
+    examples: int
+    rows: int
+    seconds: float
+    best_step: int | None
+
+
+STAGE_FIELDS = [field.name for field in fields(StageSummary)]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is measured when something was made; a command that finds everything done keeps it.
+
+    Args:
+        sizes: model -> what `distill.latency.model_size` says.
+        latency: of both models.
+        seconds: of the command (`all`), and of the augmentation (`augment`; None where it was done before).
+        verdicts: what both models say of some dev sentences; None but for the demo.
+    """
+
+    sizes: dict[str, dict[str, int]]
+    latency: Latency
+    seconds: dict[str, float | None]
+    verdicts: list[Verdict] | None = None
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """The content of metrics.json; the models are "teacher" and "student".
+
+    Args:
+        task: its name.
+        augmented: `rows`, and the `examples` that they were made of.
+        scores: results of both models; its fields stand beside the others in metrics.json.
+        parameters: model -> number of its parameters.
+        measured: sizes and times; its fields stand beside the others in metrics.json.
+        layer_map: the teacher's layer that each layer of the student learnt from.
+        truncated_share: of the training texts; None where it is not known.
+        stages: name -> what it did.
+        folders: model -> where it lies.
+        profile: that epochs and rates are of.
+    """
+
+    task: str
+    augmented: dict[str, int]
+    scores: Comparison
+    parameters: dict[str, int]
+    measured: Measured
+    layer_map: list[int]
+    truncated_share: float | None
+    stages: dict[str, StageSummary]
+    folders: dict[str, str]
+    profile: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as they are written; verdicts of the demo alone."""
+        content = asdict(self)
+        content |= {**content.pop("scores"), **content.pop("measured")}
+        return {name: value for name, value in content.items() if name != "verdicts" or value is not None}
+
+
+def read_measured(storage: Storage) -> Measured | None:
+    """What metrics.json of a run directory says was measured; None where it is not there."""
+    content = storage.read_json(METRICS)
+    if content is None:
+        return None
+    from distill.latency import Latency
+
+    verdicts = [Verdict.from_json(found) for found in content["verdicts"]] if "verdicts" in content else None
+    return Measured(content["sizes"], Latency(**content["latency"]), content["seconds"], verdicts)
 
 
 def run_metrics(
-    request: RunRequest, augmented: Outcome, teacher: Trained | None, student: Trained, earlier: dict[str, Any] | None
-) -> dict[str, Any]:
+    request: RunRequest,
+    augmented: Outcome,
+    teacher: Trained | None,
+    student: Trained,
+    began: float,
+    augmenting: float,
+) -> RunMetrics:
     """Everything that is known of a finished run.
 
     Args:
@@ -32,106 +122,63 @@ def run_metrics(
         augmented: the first stage.
         teacher: the second; None where a teacher was given.
         student: the third.
-        earlier: what metrics.json said before; its sizes and latencies stay where no model was made since.
+        began: when the command did, by `time.monotonic`.
+        augmenting: seconds of the augmentation.
     """
-    found = student.metrics
-    scores = {"teacher": found["teacher_dev"], "student": found["dev"]}
-    rows = _dev_rows(request, {**scores["teacher"], **scores["student"]})
-    near_chance = {model: _near_chance(request, parts) for model, parts in scores.items()}
+    told, data = student.metrics, open_data(request.distill.data)
+    stages = {**({"finetune": teacher.metrics} if teacher is not None else {}), **told["stages"]}
+    measured = read_measured(stage_storage(request.augment.out, "a run with training"))
+    seconds = None if measured is None or augmented.fresh or student.fresh else measured.seconds
     made = student.fresh or (teacher is not None and teacher.fresh)
-    return {
-        "task": found["task"],
-        "augmented": {"rows": augmented.rows, "examples": augmented.augmented.get("source_rows", 0)},
-        "dev": scores,
-        "dev_rows": rows,
-        "intervals": {model: _intervals(parts, rows) for model, parts in scores.items()},
-        "near_chance": near_chance,
-        "kept": _kept(scores, {part for parts in near_chance.values() for part in parts}),
-        "parameters": found["parameters"],
-        **_measured(request, None if made else earlier),
-        "layer_map": found["layer_map"],
-        "truncated_share": found.get("truncated_share"),
-        "stages": {**({"finetune": _brief(teacher)} if teacher is not None else {}), **found["stages"]},
-        "folders": {"teacher": _teacher(request), "student": request.distill.out},
-        "profile": request.profile,
-    }
+    if measured is None or made or (request.demo and measured.verdicts is None):
+        measured = _measure(request, data)
+    took = {"augment": round(augmenting, 1) if augmented.fresh else None, "all": round(time.monotonic() - began, 1)}
+    return RunMetrics(
+        task=told["task"],
+        augmented={"rows": augmented.rows, "examples": augmented.augmented.get("source_rows", 0)},
+        scores=_compared(request, data, told["teacher_dev"], told["dev"]),
+        parameters=told["parameters"],
+        measured=replace(measured, seconds=seconds or took, verdicts=measured.verdicts if request.demo else None),
+        layer_map=told["layer_map"],
+        truncated_share=told.get("truncated_share"),
+        stages={name: StageSummary(*(stage[field] for field in STAGE_FIELDS)) for name, stage in stages.items()},
+        folders={"teacher": request.distill.teacher, "student": request.distill.out},
+        profile=request.profile,
+    )
 
 
-def _teacher(request: RunRequest) -> str:
-    return request.finetune.out if request.finetune is not None else request.distill.teacher
-
-
-def _dev_rows(request: RunRequest, dev: Scores) -> dict[str, int]:
+def _compared(request: RunRequest, data: TaskData, teacher: Scores, student: Scores) -> Comparison:
+    import numpy as np
     import pyarrow.parquet as pq
 
-    data, storage = open_data(request.distill.data), stage_storage(request.distill.out, "a model")
-    return {part: pq.read_metadata(write_part(storage, data, part)).num_rows for part in dev}
+    from distill.comparison import compare_models
+
+    storage, label, labels = stage_storage(request.distill.out, "a model"), data.task.label, {}
+    for part in {**teacher, **student}:
+        labels[part] = np.asarray(pq.read_table(write_part(storage, data, part)).column(label.column))
+    return compare_models(teacher, student, labels, label.names)
 
 
-def _intervals(scores: Scores, rows: dict[str, int]) -> dict[str, dict[str, tuple[float, float]]]:
-    """95% intervals, of accuracies alone."""
-    return {
-        part: {ACCURACY: wilson_interval(found[ACCURACY], rows[part])}
-        for part, found in scores.items()
-        if part in rows and ACCURACY in found
-    }
-
-
-def _near_chance(request: RunRequest, scores: Scores) -> list[str]:
-    """The dev parts on which a model may be no better than guessing."""
-    data, storage = open_data(request.distill.data), stage_storage(request.distill.out, "a model")
-    return [part for part, found in scores.items() if chance(found, storage, data, part) is not None]
-
-
-def _kept(scores: dict[str, Scores], near_chance: set[str]) -> Scores:
-    """The student's share of its teacher's results; where one of them may be a guess's, it would tell nothing."""
-    return {
-        part: {
-            name: value / scores["teacher"][part][name]
-            for name, value in metrics.items()
-            if scores["teacher"].get(part, {}).get(name)
-        }
-        for part, metrics in scores["student"].items()
-        if part not in near_chance
-    }
-
-
-def _measured(request: RunRequest, earlier: dict[str, Any] | None) -> dict[str, Any]:
-    """Sizes and latencies, and for the demo some verdicts; those of an earlier command where it has them all."""
-    wanted = (*MEASURED, VERDICTS) if request.demo else MEASURED
-    if earlier is not None and all(name in earlier for name in wanted):
-        return {name: earlier[name] for name in wanted}
-    import torch
-
-    from pipelines.demo.verdicts import choose_verdicts
-    from pipelines.run.latency import ask, model_size, single_texts
+def _measure(request: RunRequest, data: TaskData) -> Measured:
+    """Sizes and latencies, and for the demo some verdicts."""
+    from distill.latency import model_size, single_texts, time_models
 
     distill = request.distill
     found = {
-        "teacher": find_model(_teacher(request), distill.teacher_revision, "teacher"),
+        "teacher": find_model(distill.teacher, distill.teacher_revision, "teacher"),
         "student": find_model(distill.out, None, "student"),
     }
-    data = open_data(distill.data)
     models = {name: load_in_order(files, load_config(files), data.task) for name, files in found.items()}
-    labelled = bool(data.dev_parts)
-    place = shards_of(f"{request.augment.out.rstrip('/')}/augmented")
-    if labelled:
+    if data.dev_parts:
         place = write_part(stage_storage(distill.out, "a model"), data, data.dev_parts[0])
-    columns = task_columns(data.task, labelled)
-    answers = ask(models, single_texts(place, columns, load_tokenizer(found["student"]), distill.reading.max_length))
-    measured: dict[str, Any] = {
-        "sizes": {name: model_size(model, found[name].folder) for name, model in models.items()},
-        "latency": {
-            "milliseconds": answers.milliseconds,
-            "texts": len(answers.rows),
-            "threads": torch.get_num_threads(),
-            "device": "cpu",
-        },
-    }
-    if request.demo:
-        measured[VERDICTS] = choose_verdicts(data.task, place, answers)
-    return measured
-
-
-def _brief(trained: Trained) -> dict[str, Any]:
-    return {name: trained.metrics[name] for name in ("steps", "examples", "rows", "seconds", "best_step")}
+    else:
+        place = shards_of(f"{request.augment.out.rstrip('/')}/augmented")
+    columns = task_columns(data.task, bool(data.dev_parts))
+    texts = single_texts(place, columns, load_tokenizer(found["student"]), distill.reading.max_length)
+    timed = time_models(models, texts)
+    return Measured(
+        sizes={name: model_size(model, found[name].folder) for name, model in models.items()},
+        latency=timed.latency,
+        seconds={},
+        verdicts=choose_verdicts(data.task, place, timed) if request.demo else None,
+    )

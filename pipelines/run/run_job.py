@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipelines.augmenting.augment_job import run_augment
 from pipelines.distilling.distill_job import run_distill
 from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
-from pipelines.evaluating.teacher_check import judge_early
-from pipelines.run.checks import check_run
+from pipelines.run.checks import check_run, judge_early
 from pipelines.run.metrics import run_metrics
 from pipelines.run.plan import announcement, own_threads
 from pipelines.run_folder.lock import only_writer
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pipelines.augmenting.augment_job import Outcome
     from pipelines.augmenting.request import AugmentRequest
     from pipelines.reporting import Reporter
+    from pipelines.run.metrics import RunMetrics
     from pipelines.run_folder.storage import Storage
     from pipelines.training.finetune_job import Trained
     from pipelines.training.reporting import TrainingReporter
@@ -69,7 +69,7 @@ class RunOutcome:
     augmented: Outcome
     teacher: Trained | None
     student: Trained
-    metrics: dict[str, Any]
+    metrics: RunMetrics
 
 
 class Reporting(Protocol):
@@ -100,7 +100,7 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
     with reporting.augmenting() as reporter:
         teacher_files = check_run(request, reporter)
     with reporting.training() as progress, own_threads():
-        judge_early(request, teacher_files, progress)
+        judged = judge_early(request, teacher_files, progress)
     with reporting.augmenting() as reporter:
         said = announcement(request, teacher_files, reporter) if _is_unannounced(request) else None
     if said is not None:
@@ -120,16 +120,12 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
     with reporting.training() as progress:
         if request.finetune is not None:
             teacher = run_finetune(request.finetune, progress, profile=None)
-        student = run_distill(request.distill, progress, request.profile if said is None else None)
+        student = run_distill(request.distill, progress, request.profile if said is None else None, judged)
         if request.evaluate is not None:
             run_evaluate(request.evaluate, progress)
-        earlier = storage.read_json(METRICS)
-        metrics = run_metrics(request, augmented, teacher, student, earlier)
-    seconds = {"augment": round(augmenting, 1) if augmented.fresh else None, "all": round(time.monotonic() - began, 1)}
-    done_before = earlier is not None and not augmented.fresh and not student.fresh
-    metrics["seconds"] = (earlier or {}).get("seconds", seconds) if done_before else seconds
+        metrics = run_metrics(request, augmented, teacher, student, began, augmenting)
     with reporting.training() as progress, only_writer(storage, progress.message):
-        storage.write_json(METRICS, metrics)
+        storage.write_json(METRICS, metrics.to_json())
     return RunOutcome(storage, augmented, teacher, student, metrics)
 
 

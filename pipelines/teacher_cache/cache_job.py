@@ -20,7 +20,7 @@ from pipelines.distilling.session import (
 )
 from pipelines.errors import JobError, UserError
 from pipelines.evaluating.label_order import order_note
-from pipelines.evaluating.teacher_check import judge_by_some
+from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.run_folder.lock import remove_unused
 from pipelines.run_folder.run_file import undone_if_refused
 from pipelines.run_folder.stage_folder import (
@@ -107,7 +107,7 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
         files, data = checked.teacher, checked.data
         try:
             if started is None:  # the teacher is not run for hours to be refused by `distill`
-                judge_by_some(teacher.model, files, data, request, reporter)
+                judge_teacher(teacher.model, files, data, request, reporter)
             with undone_if_refused(storage, fresh=started is None):
                 stream, decision = _begun(request, checked, teacher, content if started is None else None, storage)
         finally:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
-from pipelines.evaluating.dev_scores import dev_of, evaluate_parts, metrics_of, warn_of_chance
+from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
 from pipelines.run_folder.run_file import undone_if_refused
 from pipelines.run_folder.stage_folder import (
     METRICS,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
     from distill.checkpoints import RunState
+    from distill.metrics import Scores
     from distill.shards import ShardStream
     from pipelines.run_folder.storage import Storage
     from pipelines.training.cut_texts import CutTexts
@@ -218,8 +219,9 @@ def _finetune(
     examples = request.recipe.examples(rows, reading.seed)
     state = train_stage(LabelStage(model), stream, None, folder / STAGE, settings, dev, reporter, examples)
     if ranks.main:
-        metrics = _publish(request, encoder, model, storage, state, cut)
-        warn_of_chance(metrics["dev"], storage, encoder.data, reporter, "", ADVICE)
+        predictor = Predictor(model, encoder.tokenizer, reading.max_length, request.machine.precision)
+        found = evaluate_parts(predictor, storage, encoder.data, reporter, "", ADVICE)
+        metrics = _publish(request, encoder, model, storage, state, cut, found)
     ranks.wait()
     return Trained(storage, metrics if ranks.main else storage.read_json(METRICS) or {}, True)
 
@@ -245,9 +247,9 @@ def _publish(
     storage: Storage,
     state: RunState,
     cut: CutTexts,
+    found: Scores,
 ) -> dict[str, Any]:
-    data, recipe, machine = encoder.data, request.recipe, request.machine
-    found = evaluate_parts(model, storage, data, encoder.tokenizer, request.reading.max_length, machine.precision)
+    data, recipe = encoder.data, request.recipe
     facts = {
         "encoder": f"`{request.model}`",
         "task": data.task.name,

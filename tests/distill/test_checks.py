@@ -10,11 +10,10 @@ from distill.checks import (
     check_length,
     check_vocabularies,
     check_vocabulary_size,
-    near_chance,
-    uncorrelated,
     usable_positions,
 )
 from distill.errors import DistillError
+from distill.guessing import near_chance, uncorrelated
 from tests.fixtures import tiny_config, tiny_tokenizer
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from pipelines.errors import UserError
 from pipelines.evaluating import diagnostic
-from pipelines.evaluating.output_places import check_place
-from pipelines.evaluating.submission import add_to_archive, check_archive
-from pipelines.training.parts import open_data
+from pipelines.evaluating.output_files import check_place
+from pipelines.evaluating.submission import add_to_archive, read_archive
 from pipelines.training.request import DataChoice
 from tests.pipelines.jobs import done, refused
 from tests.pipelines.training.test_evaluate import write_mnli
@@ -75,10 +74,10 @@ def test_a_damaged_archive(tmp_path):
     for place in range(30, len(whole), 7):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
         with suppress(UserError):  # a byte that says nothing may be another
-            check_archive(path)
+            read_archive(path)
     path.write_bytes(whole[:60] + b"\xff" * 8 + whole[68:])
     with pytest.raises(UserError, match="expected a zip archive or no file"):
-        check_archive(path)
+        read_archive(path)
 
 
 def test_mnli_is_answered_without_a_diagnostic_set_that_cannot_be_had(parts, tmp_path, monkeypatch):
@@ -90,19 +89,18 @@ def test_mnli_is_answered_without_a_diagnostic_set_that_cannot_be_had(parts, tmp
     real, archive = diagnostic.find_diagnostic, tmp_path / "mnli.zip"
     monkeypatch.setattr(
         "pipelines.evaluating.evaluate_job.find_diagnostic",
-        lambda choice, mnli, reporter: real(DataChoice(choice.task, None), mnli, reporter),
+        lambda choice, reporter: real(DataChoice(choice.task, None), reporter),
     )
     ran = done(*evaluate(parts, tmp_path / "t", "--task", "mnli", "--data", data, "--submission", archive))
     [said] = [line for line in ran.err.splitlines() if "warning" in line and "diagnostic" in line]
     assert "no diagnostic set, AX.tsv is left out: expected nyu-mll/glue (ax)" in said
-    assert "run this command again with a network, or with --data FOLDER" in said
+    assert "run this command again with --data FOLDER" in said
     assert zipfile.ZipFile(archive).namelist() == ["MNLI-m.tsv", "MNLI-mm.tsv"]
     assert "AX.tsv" in ran.out
 
 
-def test_the_diagnostic_set_is_of_the_revision_that_was_asked_for(tmp_path, monkeypatch):
+def test_the_diagnostic_set_is_of_the_revision_that_was_asked_for(monkeypatch):
     asked = []
-    mnli = open_data(DataChoice("mnli", write_mnli(tmp_path / "MNLI"))).task
 
     def no_hub(task, revision, _):
         asked.append((task.name, revision))
@@ -113,5 +111,5 @@ def test_the_diagnostic_set_is_of_the_revision_that_was_asked_for(tmp_path, monk
             assert "not today. The other files are complete" in text
 
     monkeypatch.setattr(diagnostic, "open_hub", no_hub)
-    assert diagnostic.find_diagnostic(DataChoice("mnli", revision="abc"), mnli, Silent()) is None
+    assert diagnostic.find_diagnostic(DataChoice("mnli", revision="abc"), Silent()) is None
     assert asked == [("ax", "abc")]

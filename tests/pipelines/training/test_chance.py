@@ -4,48 +4,54 @@ from __future__ import annotations
 
 import io
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 import pytest
 from rich.console import Console
 
+from distill.comparison import Comparison, compare_models
+from distill.guessing import find_guess
+from distill.latency import Latency
 from pipelines.cli.run_summary import comparison_table
-from pipelines.evaluating.dev_scores import chance
-from pipelines.run.metrics import _kept
-from pipelines.run_folder.storage import Storage
+from pipelines.run.metrics import Measured
 from pipelines.tasks.glue import find_task
-from pipelines.training.parts import TaskData
 from tests.pipelines.jobs import done
 from tests.pipelines.training.verbs import distill, finetune, metrics, run
 
 PART = "validation"
 
 
-def guess(tmp_path, task: str, labels: list[float], **found: float) -> str | None:
+def guess(task: str, labels: list[float], **found: float) -> str | None:
     """What is said of a result on a dev part with these labels."""
-    (tmp_path / "data").mkdir()
-    column = pa.array(labels, pa.float32() if task == "stsb" else pa.int64())
-    pq.write_table(pa.table({"label": column}), tmp_path / f"data/{PART}.parquet")
-    return chance(found, Storage(str(tmp_path)), TaskData(find_task(task), None), PART)
+    said = find_guess(found, np.array(labels), find_task(task).label.names)
+    return None if said is None else str(said)
 
 
 @pytest.mark.parametrize(
     ("accuracy", "said"),
-    [(0.5, "always positive: 0.5200"), (0.6, "always positive: 0.5200"), (0.7, None)],
+    [
+        (0.4, "below chance (always positive: 0.5200)"),
+        (0.5, "near chance (always positive: 0.5200)"),
+        (0.6, "near chance (always positive: 0.5200)"),
+        (0.7, None),
+    ],
 )
-def test_accuracy_against_the_most_frequent_label(tmp_path, accuracy, said):
-    assert guess(tmp_path, "sst2", [1] * 52 + [0] * 48, accuracy=accuracy) == said
+def test_accuracy_against_the_most_frequent_label(accuracy, said):
+    assert guess("sst2", [1] * 52 + [0] * 48, accuracy=accuracy) == said
 
 
-@pytest.mark.parametrize(("matthews", "said"), [(0.0, "guessing: 0"), (0.15, "guessing: 0"), (0.3, None)])
-def test_matthews_correlation_where_the_task_has_it(tmp_path, matthews, said):
+@pytest.mark.parametrize(
+    ("matthews", "said"), [(0.0, "near chance (guessing: 0)"), (0.15, "near chance (guessing: 0)"), (0.3, None)]
+)
+def test_matthews_correlation_where_the_task_has_it(matthews, said):
     """CoLA's accuracy says little: seven of ten sentences are acceptable."""
-    assert guess(tmp_path, "cola", [1] * 70 + [0] * 30, matthews=matthews, accuracy=0.7) == said
+    assert guess("cola", [1] * 70 + [0] * 30, matthews=matthews, accuracy=0.7) == said
 
 
-@pytest.mark.parametrize(("spearman", "said"), [(-0.3, "guessing: 0"), (0.1, "guessing: 0"), (0.4, None)])
-def test_correlation_of_scores(tmp_path, spearman, said):
-    assert guess(tmp_path, "stsb", [float(row % 5) for row in range(100)], spearman=spearman, pearson=-1.0) == said
+@pytest.mark.parametrize(
+    ("spearman", "said"), [(-0.3, "below chance (guessing: 0)"), (0.1, "near chance (guessing: 0)"), (0.4, None)]
+)
+def test_correlation_of_scores(spearman, said):
+    assert guess("stsb", [float(row % 5) for row in range(100)], spearman=spearman, pearson=-1.0) == said
 
 
 def test_a_teacher_of_our_own_is_judged_when_it_is_done(parts, tmp_path, monkeypatch):
@@ -105,9 +111,12 @@ def test_a_share_of_chance_is_no_share(parts, tmp_path, monkeypatch, accuracy, n
 
 
 def test_parts_are_judged_one_by_one():
-    scores = {model: {"a": {"accuracy": value}, "b": {"accuracy": value}} for model, value in
-              (("teacher", 0.9), ("student", 0.45))}  # fmt: skip
-    assert _kept(scores, {"a"}) == {"b": {"accuracy": 0.5}}
+    teacher, student = ({"a": {"accuracy": value}, "b": {"accuracy": value}} for value in (0.9, 0.72))
+    labels = {"a": np.array([0] * 30 + [1] * 70), "b": np.array([0, 1] * 50)}
+    found = compare_models(teacher, student, labels, ("no", "yes"))
+    assert found.kept == {"b": {"accuracy": pytest.approx(0.8)}}
+    assert found.near_chance == {"teacher": [], "student": ["a"]}
+    assert found.dev_rows == {"a": 100, "b": 100}
 
 
 @pytest.mark.parametrize(
@@ -116,15 +125,16 @@ def test_parts_are_judged_one_by_one():
 )
 def test_the_table_says_who_is_near_chance(teacher, student, said):
     sizes = {"layers": 2, "parameters": 10, "without_embeddings": 5, "bytes": 40}
-    told = {
-        "dev": {"teacher": {PART: {"f1": 0.9}}, "student": {PART: {"f1": 0.5}}},
-        "intervals": {"teacher": {}, "student": {}},
-        "near_chance": {"teacher": teacher, "student": student},
-        "kept": {} if teacher or student else {PART: {"f1": 0.5 / 0.9}},
-        "sizes": {"teacher": sizes, "student": sizes},
-        "latency": {"milliseconds": {"teacher": 2.0, "student": 1.0}},
-    }
+    latency = Latency({"teacher": 2.0, "student": 1.0}, texts=8, threads=2)
+    scores = Comparison(
+        dev={"teacher": {PART: {"f1": 0.9}}, "student": {PART: {"f1": 0.5}}},
+        dev_rows={PART: 30},
+        intervals={"teacher": {}, "student": {}},
+        near_chance={"teacher": teacher, "student": student},
+        kept={} if teacher or student else {PART: {"f1": 0.5 / 0.9}},
+    )
     out = io.StringIO()
-    Console(file=out, width=100).print(comparison_table(told))
+    measured = Measured({"teacher": sizes, "student": sizes}, latency, {})
+    Console(file=out, width=100).print(comparison_table(scores, measured))
     assert said in out.getvalue()
     assert ("kept" in out.getvalue()) == (not teacher and not student)

@@ -33,7 +33,7 @@ def judged(parts, data, *more) -> list[str]:
 
 def test_the_label_of_a_custom_task_is_forgotten(parts, custom):
     said = refused(judged(parts, custom))
-    assert "--task custom: expected --label with the column of the labels to judge by, found none; add it" in said
+    assert "--task custom: expected --label with its column of labels, found none; add it" in said
     assert "--submission" not in said
 
 
@@ -41,7 +41,7 @@ def test_a_single_file(parts, custom):
     place = custom / "dev.csv"
     said = refused(judged(parts, place, "--label", "label", "--label-names", "0,1"))
     assert f"--data {place}: expected a labelled dev part to evaluate on, found a single file, which counts as" in said
-    assert "put it into a folder as dev.csv" in said
+    assert "put it into a folder as dev.csv, dev.jsonl or the like and give the folder" in said
     assert "--submission" not in said
     place = parts.data / "dev.tsv"
     said = refused(evaluate(parts, parts.teacher, "--data", place))
@@ -51,7 +51,7 @@ def test_a_single_file(parts, custom):
 def test_a_folder_without_a_dev_part(parts, custom, tmp_path):
     shutil.copy(custom / "train.csv", tmp_path / "train.csv")
     said = refused(judged(parts, tmp_path, "--label", "label", "--label-names", "0,1"))
-    assert "add dev.csv to --data" in said
+    assert "expected a labelled dev part to evaluate on, found none; put it into a folder as dev.csv" in said
     assert "--submission" not in said
 
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from distill.latency import single_texts
 from distill.reading import Columns
 from distill.shards import Position
-from pipelines.run.latency import single_texts
 from pipelines.training.models import FoundModel, load_tokenizer
 from pipelines.training.parts import open_stream
 

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from distill import latency
+from distill.latency import model_size, single_texts, time_models
 from distill.reading import Columns
-from pipelines.run import latency as side_by_side
-from pipelines.run.latency import ask, model_size, single_texts
 from tests.distill.models import tiny_encoder
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import sentences
@@ -27,11 +27,11 @@ def stream(tmp_path):
 def test_each_model_answers_each_text_as_it_does_alone(stream):
     texts, table = stream
     models = {"teacher": tiny_encoder().eval(), "student": tiny_encoder(num_hidden_layers=2).eval()}
-    found = ask(models, texts)
+    found = time_models(models, texts)
     assert sorted(found.rows) == list(range(30))
     assert found.labels == [table["label"][row] for row in found.rows]
-    assert set(found.milliseconds) == set(models)
-    assert min(found.milliseconds.values()) > 0
+    assert set(found.latency.milliseconds) == set(models)
+    assert min(found.latency.milliseconds.values()) > 0
     with torch.no_grad():
         for number in (0, 29):
             inputs = tiny_tokenizer()(table["sentence"][found.rows[number]], return_tensors="pt")
@@ -40,8 +40,8 @@ def test_each_model_answers_each_text_as_it_does_alone(stream):
 
 
 def test_no_more_texts_than_there_is_time_for(stream, monkeypatch):
-    monkeypatch.setattr(side_by_side, "SECONDS", 0.0)
-    assert len(ask({"student": tiny_encoder().eval()}, stream[0]).rows) == 1
+    monkeypatch.setattr(latency, "SECONDS", 0.0)
+    assert len(time_models({"student": tiny_encoder().eval()}, stream[0]).rows) == 1
 
 
 def test_size_of_a_model(tmp_path):

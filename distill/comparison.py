@@ -1,0 +1,74 @@
+"""A student's results beside its teacher's: intervals, results that guessing reaches, and the share that is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from distill.guessing import find_guess
+from distill.intervals import wilson_interval
+from distill.metrics import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distill.metrics import Scores
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results of "teacher" and "student", the models.
+
+    Attributes:
+        dev: model -> dev part -> metric -> value.
+        dev_rows: dev part -> its rows.
+        intervals: model -> dev part -> metric -> 95% interval, of accuracies alone: no other metric is a share of rows.
+        near_chance: model -> the dev parts where guessing may be as good.
+        kept: dev part -> metric -> the student's share of its teacher's value. A part where one of them may be as good
+            as a guess has none, for it would tell nothing.
+    """
+
+    dev: dict[str, Scores]
+    dev_rows: dict[str, int]
+    intervals: dict[str, dict[str, dict[str, tuple[float, float]]]]
+    near_chance: dict[str, list[str]]
+    kept: Scores
+
+
+def compare_models(
+    teacher: Scores, student: Scores, labels: Mapping[str, NDArray[np.generic]], names: Sequence[str]
+) -> Comparison:
+    """Compares a student with its teacher.
+
+    Args:
+        teacher: its results.
+        student: its results.
+        labels: dev part -> (rows,): class numbers, or scores.
+        names: class names, by number; empty for scores.
+    """
+    dev = {"teacher": teacher, "student": student}
+    near = {
+        model: [part for part, found in scores.items() if find_guess(found, labels[part], names)]
+        for model, scores in dev.items()
+    }
+    told = [part for part in student if part in teacher and part not in (*near["teacher"], *near["student"])]
+    return Comparison(
+        dev,
+        {part: len(found) for part, found in labels.items()},
+        {model: _intervals(scores, labels) for model, scores in dev.items()},
+        near,
+        {part: {name: value / teacher[part][name] for name, value in student[part].items() if teacher[part].get(name)}
+         for part in told},
+    )  # fmt: skip
+
+
+def _intervals(scores: Scores, labels: Mapping[str, NDArray[np.generic]]) -> dict[str, dict[str, tuple[float, float]]]:
+    name = Metric.ACCURACY
+    return {
+        part: {str(name): wilson_interval(found[name], len(labels[part]))}
+        for part, found in scores.items()
+        if name in found
+    }
