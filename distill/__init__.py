@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from distill.errors import DistillError, StoppedError
     from distill.evaluation import evaluate
     from distill.general import GeneralStage, MaskedLmLoss
-    from distill.layer_maps import resolve_layer_map
+    from distill.layer_maps import patient_layers, resolve_layer_map
     from distill.losses import HeadReduction, LossSettings
     from distill.masking import MaskSettings
     from distill.objectives import IntermediateStage, LabelStage, PredictionStage
     from distill.packing import Packing, pack, tokenised
+    from distill.pkd import PkdSettings, PkdStage
     from distill.reading import Columns, open_shards
     from distill.saving import save_model
     from distill.shards import ShardStream, StreamSettings
@@ -36,11 +37,12 @@ HOMES = {  # by module
     "errors": ("DistillError", "StoppedError"),
     "evaluation": ("evaluate",),
     "general": ("GeneralStage", "MaskedLmLoss"),
-    "layer_maps": ("resolve_layer_map",),
+    "layer_maps": ("patient_layers", "resolve_layer_map"),
     "losses": ("HeadReduction", "LossSettings"),
     "masking": ("MaskSettings",),
     "objectives": ("IntermediateStage", "LabelStage", "PredictionStage"),
     "packing": ("Packing", "pack", "tokenised"),
+    "pkd": ("PkdSettings", "PkdStage"),
     "reading": ("Columns", "open_shards"),
     "saving": ("save_model",),
     "tokens": ("tokenizer_json",),
@@ -65,6 +67,8 @@ __all__ = [
     "MaskSettings",
     "MaskedLmLoss",
     "Packing",
+    "PkdSettings",
+    "PkdStage",
     "Precision",
     "PredictionStage",
     "Progress",
@@ -82,6 +86,7 @@ __all__ = [
     "fill_cache",
     "open_shards",
     "pack",
+    "patient_layers",
     "project_embeddings",
     "resolve_layer_map",
     "save_model",

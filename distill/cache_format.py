@@ -1,15 +1,16 @@
-"""What lies in a teacher cache: its key, the layout of a row's record, sizes, and the choice of content.
+"""What a teacher cache holds: its key, the layout of a row's record, sizes, and the choice of content.
 
-A row of l tokens is one flat array: logits (C), then raw scores (L, h, l, l), then hidden states (L, l, d), for the L
-different layers that are mapped. Scores, hidden states or both are left out where the cache's content says so.
+The record of a row of l tokens is one flat array: logits (C), then what the cache's content keeps of the L different
+layers that are mapped: raw scores (L, h, l, l), hidden states (L, l, d), hidden states of [CLS] alone (L, d).
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,19 +38,22 @@ class CacheMode(StrEnum):
 
 
 class CacheContent(StrEnum):
-    """What a cache holds beside the logits: scores and hidden states, one of the two, or neither."""
+    """What a cache holds beside the logits: scores and hidden states, one of the two, those of [CLS], or nothing."""
 
     FULL = "full"
     HIDDEN = "hidden"
     SCORES = "scores"
+    CLS = "cls"
     LOGITS = "logits"
 
-    @classmethod
-    def of(cls, hidden: bool, scores: bool) -> CacheContent:
-        """The content that holds what is asked for, and no more."""
+    @staticmethod
+    def of(hidden: bool, scores: bool, cls: bool = False) -> CacheContent:
+        """The content that holds what is asked for, and no more; beside the others the states of [CLS] are not kept."""
         if hidden and scores:
-            return cls.FULL
-        return cls.HIDDEN if hidden else cls.SCORES if scores else cls.LOGITS
+            return CacheContent.FULL
+        if hidden or scores:
+            return CacheContent.HIDDEN if hidden else CacheContent.SCORES
+        return CacheContent.CLS if cls else CacheContent.LOGITS
 
     @property
     def hidden(self) -> bool:
@@ -60,6 +64,11 @@ class CacheContent(StrEnum):
     def scores(self) -> bool:
         """Whether raw attention scores of the mapped layers are kept."""
         return self in (CacheContent.FULL, CacheContent.SCORES)
+
+    @property
+    def cls(self) -> bool:
+        """Whether hidden states of [CLS] are kept, and of no other position."""
+        return self is CacheContent.CLS
 
     @property
     def of_layers(self) -> bool:
@@ -82,7 +91,7 @@ class CacheKey:
         content: a CacheContent.
         classes: C; 0 for a teacher that predicts nothing.
         heads: h; 0 without scores.
-        width: d; 0 without hidden states.
+        width: d; 0 without hidden states of any kind.
         format: version of this layout.
     """
 
@@ -112,9 +121,21 @@ class CacheKey:
         """The content, with its questions."""
         return CacheContent(self.content)
 
+    def shapes(self, tokens: NDArray[np.int64] | int) -> dict[str, tuple[Any, ...]]:
+        """The arrays in the record of a row of `tokens` tokens, in order: `logits`, and what is kept of the layers."""
+        layers, kept = len(self.layers), self.kept
+        shapes: dict[str, tuple[Any, ...]] = {"logits": (self.classes,)}
+        if kept.scores:
+            shapes["scores"] = (layers, self.heads, tokens, tokens)
+        if kept.hidden:
+            shapes["hidden"] = (layers, tokens, self.width)
+        if kept.cls:
+            shapes["cls"] = (layers, self.width)
+        return shapes
+
     def values(self, tokens: NDArray[np.int64] | int) -> NDArray[np.int64] | int:
         """Numbers in the record of a row of `tokens` tokens."""
-        return self.classes + len(self.layers) * (self.heads * tokens * tokens + tokens * self.width)
+        return sum(math.prod(shape) for shape in self.shapes(tokens).values())
 
     def as_json(self) -> dict[str, object]:
         """The fields as JSON holds them."""
@@ -154,8 +175,9 @@ class CachePlan:
     def __str__(self) -> str:
         sizes = [f"logits {shown_bytes(self.logits_bytes)}"] if self.predicts else []
         if self.wanted.of_layers:
-            states = {"attention scores": self.wanted.scores, "hidden states": self.wanted.hidden}
-            named = " and ".join(name for name, kept in states.items() if kept)
+            kept = self.wanted
+            states = {"attention scores": kept.scores, "hidden states": kept.hidden, "[CLS] states": kept.cls}
+            named = " and ".join(name for name, wanted in states.items() if wanted)
             sizes.append(f"{'with ' if self.predicts else ''}{named} {shown_bytes(self.full_bytes)}")
         taken = f", of which other records there take {shown_bytes(self.taken)}" if self.taken else ""
         return f"teacher cache: {self.content} ({', '.join(sizes)}, budget {shown_bytes(self.budget)}{taken})"
@@ -223,26 +245,22 @@ def pack(key: CacheKey, tokens: int, parts: Mapping[str, NDArray[np.float32]]) -
     Args:
         key: its layout.
         tokens: l.
-        parts: `logits` (C,), and where the cache keeps them `scores` (L, h, T, T) and `hidden` (L, T, d), padded.
+        parts: `logits` (C,), and where the cache keeps them `scores` (L, h, T, T) and `hidden` (L, T, d), padded, and
+            `cls` (L, d).
 
     Returns:
         Flat, in the key's dtype.
     """
-    flat = [parts["logits"]]
-    if key.kept.scores:
-        flat.append(parts["scores"][:, :, :tokens, :tokens].ravel())
-    if key.kept.hidden:
-        flat.append(parts["hidden"][:, :tokens].ravel())
+    flat = [parts[name][tuple(map(slice, shape))].ravel() for name, shape in key.shapes(tokens).items()]
     with np.errstate(over="ignore"):  # an overflow is found, and named, by the caller
         return np.concatenate(flat).astype(key.dtype)
 
 
 def unpack(key: CacheKey, tokens: int, record: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
-    """Views of a record: `logits` (C,), and what is kept of `scores` (L, h, l, l) and `hidden` (L, l, d)."""
-    parts = {"logits": record[: key.classes]}
-    layers, middle = len(key.layers), key.classes + len(key.layers) * key.heads * tokens * tokens
-    if key.kept.scores:
-        parts["scores"] = record[key.classes : middle].reshape(layers, key.heads, tokens, tokens)
-    if key.kept.hidden:
-        parts["hidden"] = record[middle:].reshape(layers, tokens, key.width)
+    """Views of a record: the arrays of `CacheKey.shapes`, by name."""
+    parts, start = {}, 0
+    for name, shape in key.shapes(tokens).items():
+        stop = start + math.prod(shape)
+        parts[name] = record[start:stop].reshape(shape)
+        start = stop
     return parts

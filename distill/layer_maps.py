@@ -1,4 +1,7 @@
-"""Which teacher layer each student layer learns from, n = g(m) of section 3.1 and Table 7, and how much it counts."""
+"""Which teacher layer each student layer learns from, and how much it counts.
+
+TinyBERT: n = g(m) of section 3.1 and Table 7. BERT-PKD: the strategies skip and last.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,39 @@ class LayerMap(StrEnum):
     UNIFORM = "uniform"
     TOP = "top"
     BOTTOM = "bottom"
+
+
+class Patience(StrEnum):
+    """The strategies of BERT-PKD: every k-th layer, or the last ones."""
+
+    SKIP = "skip"
+    LAST = "last"
+
+
+def patient_layers(choice: Patience | str, student_layers: int, teacher_layers: int) -> tuple[int, ...]:
+    """The teacher layers that student layers 1 … M - 1 learn from in BERT-PKD; the last one learns from the logits.
+
+    Args:
+        choice: skip takes layers ⌊m·N/M⌋, evenly spaced (2, 4, 6, 8, 10 for 6 of 12); last takes layers m + N - M,
+            those before the last one (7, 8, 9, 10, 11).
+        student_layers: M.
+        teacher_layers: N.
+
+    Returns:
+        M - 1 layer numbers between 1 and N - 1.
+
+    Raises:
+        DistillError: unknown choice, a student of fewer than 2 layers or of more than its teacher has.
+    """
+    if choice not in {*Patience}:
+        raise DistillError(f"expected the layers {' or '.join(Patience)}; found {choice!r}. Choose one of them.")
+    if student_layers < 2:
+        raise DistillError(
+            f"expected a student of at least 2 layers for BERT-PKD; found {student_layers}: its last layer has no "
+            "patience loss. Give the student more layers."
+        )
+    chosen = LayerMap.UNIFORM if choice == Patience.SKIP else LayerMap.TOP
+    return resolve_layer_map(chosen, student_layers, teacher_layers)[:-1]
 
 
 def resolve_layer_map(

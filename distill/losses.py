@@ -1,4 +1,4 @@
-"""The losses of Eqs. 7-11 as pure functions of tensors and a mask.
+"""The losses as pure functions of tensors and a mask: Eqs. 7-11 of TinyBERT, and those of BERT-PKD.
 
 Every function returns one loss an example, (B,). The loss of an example is the mean over its own unpadded
 positions (both axes for attention), heads and features, so padding and batch order change nothing. The loss
@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from distill.errors import DistillError
 from distill.layer_maps import check_weight_count, check_weight_values
@@ -170,6 +171,60 @@ def score_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """The prediction loss of regression tasks: squared difference to the teacher's score, (B, 1) to (B,)."""
     _same_shape("scores", student, teacher)
     return (_wide(student) - _wide(teacher)).square().mean(-1)
+
+
+def prediction_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """What a student learns from its teacher's predictions: soft cross-entropy of classes, `score_loss` of scores.
+
+    Args:
+        student: logits (B, C); C = 1 for a score.
+        teacher: likewise.
+        temperature: of the soft cross-entropy.
+
+    Returns:
+        (B,).
+    """
+    if student.shape[-1] == 1:
+        return score_loss(student, teacher)
+    return soft_cross_entropy(student, teacher, temperature)
+
+
+def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy with the labels, or the squared difference to them where they are scores.
+
+    Args:
+        logits: (B, C); C = 1 for a score.
+        labels: class numbers or scores (B,).
+
+    Returns:
+        (B,).
+    """
+    logits = logits.float()
+    if logits.shape[-1] == 1:
+        return (logits[:, 0] - labels.float()).square()
+    return nn.functional.cross_entropy(logits, labels.long(), reduction="none")
+
+
+def patience_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """L_PT of BERT-PKD: MSE between [CLS] states that are scaled to a length of 1.
+
+    It is the mean over layers and features, as in the authors' code; the paper's formula adds them up.
+
+    Args:
+        student: [CLS] states of L layers (B, L, d).
+        teacher: those of the teacher layers that they learn from (B, L, d).
+
+    Returns:
+        (B,).
+
+    Raises:
+        DistillError: the shapes differ.
+
+    Source: S. Sun, Y. Cheng, Z. Gan and J. Liu, Patient Knowledge Distillation for BERT Model Compression (2019).
+    """
+    _same_shape("[CLS] states", student, teacher)
+    mine, theirs = (nn.functional.normalize(_wide(states), dim=-1) for states in (student, teacher))
+    return (mine - theirs).square().mean((1, 2))
 
 
 def intermediate_losses(

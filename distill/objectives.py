@@ -19,15 +19,15 @@ from distill.losses import (
     LayerStates,
     LossSettings,
     intermediate_losses,
-    score_loss,
-    soft_cross_entropy,
+    label_loss,
+    prediction_loss,
 )
 from distill.outputs import encoder_outputs, model_logits, record_scores
 from distill.teacher import Wanted
 from distill.weights import HEADS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -49,19 +49,28 @@ SHAPE = (
 
 
 class Stage(nn.Module):
-    """A model with its losses.
+    """A model with its losses; all of its parameters are trained.
+
+    Args:
+        model: the model that is trained and saved; changed in place.
+        scored: its layers whose attention scores the losses compare.
 
     Attributes:
         name: for logs and checkpoints.
         wanted: the teacher's outputs it needs.
-        model: the model that is trained and saved.
         reaches_all: whether its losses reach every trainable parameter (what DDP needs to know).
     """
 
     name = "stage"
     wanted = Wanted()
-    model: PreTrainedModel
     reaches_all = True
+
+    def __init__(self, model: PreTrainedModel, scored: Iterable[int] = ()) -> None:
+        super().__init__()
+        self.model = model
+        record_scores(model, scored)
+        quicken_dropout(model)
+        self.requires_grad_(True)
 
     def forward(
         self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
@@ -95,20 +104,16 @@ class IntermediateStage(Stage):
     name = "intermediate"
 
     def __init__(self, student: Student, teacher: Teacher, settings: LossSettings) -> None:
-        super().__init__()
         layers = student.model.config.num_hidden_layers
         _check_fit(student, teacher, settings)
         settings.weights(layers)
+        super().__init__(student.model, range(1, layers + 1) if settings.attention else ())
         self.layers, self.layer_map = layers, teacher.layer_map
-        self.model = student.model
         self.projections = student.projections
         self.settings = settings
         self.wanted = Wanted(hidden=settings.hidden, scores=settings.attention, embedding=settings.embedding)
         # Without the hidden loss nothing reaches the last layer's values and feed-forward.
         self.reaches_all = settings.hidden
-        record_scores(self.model, range(1, layers + 1) if settings.attention else ())
-        quicken_dropout(self.model)
-        self.requires_grad_(True)
         _freeze(self.model, HEADS)
         self.projections.W_h.requires_grad_(settings.hidden)
         self.projections.W_e.requires_grad_(settings.embedding)
@@ -154,19 +159,10 @@ class PredictionStage(Stage):
     wanted = Wanted(logits=True)
 
     def __init__(self, student: Student, teacher: Teacher, settings: LossSettings) -> None:
-        super().__init__()
-        mine, theirs = student.model.config.num_labels, teacher.model.config.num_labels
-        if mine != theirs:
-            raise DistillError(
-                f"expected {theirs} labels as the teacher has; found {mine} in the student. Build the student "
-                "for this teacher."
-            )
-        self.model = student.model
+        check_equal_labels(student, teacher)
+        super().__init__(student.model)
         self.temperature = settings.temperature
         self.weight = settings.weights(student.model.config.num_hidden_layers)[-1]
-        record_scores(self.model, ())
-        quicken_dropout(self.model)
-        self.requires_grad_(True)
 
     def forward(
         self,
@@ -176,12 +172,7 @@ class PredictionStage(Stage):
     ) -> dict[str, Tensor]:
         """The loss "prediction"; labels go unused, augmented texts have none of their own."""
         logits = model_logits(self.model, inputs)
-        teacher = targets.logits
-        if teacher is None:
-            raise DistillError("expected teacher logits; found none. Give the loop a source of targets.")
-        if logits.shape[-1] == 1:
-            return {"prediction": self.weight * score_loss(logits, teacher)}
-        return {"prediction": self.weight * soft_cross_entropy(logits, teacher, self.temperature)}
+        return {"prediction": self.weight * prediction_loss(logits, given(targets.logits), self.temperature)}
 
     def identity(self) -> dict[str, object]:
         """As every stage's, with its loss."""
@@ -193,13 +184,6 @@ class LabelStage(Stage):
 
     name = "labels"
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.model = model
-        record_scores(model, ())
-        quicken_dropout(model)
-        self.requires_grad_(True)
-
     def forward(
         self,
         inputs: Mapping[str, Tensor],
@@ -207,12 +191,43 @@ class LabelStage(Stage):
         labels: Tensor | None,
     ) -> dict[str, Tensor]:
         """The loss "labels"; there are no teacher targets."""
-        if labels is None:
-            raise DistillError("expected labels; found none. Name the label column of the data.")
-        logits = model_logits(self.model, inputs).float()
-        if logits.shape[-1] == 1:
-            return {"labels": (logits[:, 0] - labels.float()).square()}
-        return {"labels": nn.functional.cross_entropy(logits, labels.long(), reduction="none")}
+        return {"labels": label_loss(model_logits(self.model, inputs), known(labels))}
+
+
+def given(logits: Tensor | None) -> Tensor:
+    """A teacher's logits.
+
+    Raises:
+        DistillError: there are none.
+    """
+    if logits is None:
+        raise DistillError("expected teacher logits; found none. Give the loop a source of targets.")
+    return logits
+
+
+def known(labels: Tensor | None) -> Tensor:
+    """The labels of a batch.
+
+    Raises:
+        DistillError: there are none.
+    """
+    if labels is None:
+        raise DistillError("expected labels; found none. Name the label column of the data.")
+    return labels
+
+
+def check_equal_labels(student: Student, teacher: Teacher) -> None:
+    """Refuses a student that predicts another number of labels than its teacher.
+
+    Raises:
+        DistillError: it does.
+    """
+    mine, theirs = student.model.config.num_labels, teacher.model.config.num_labels
+    if mine != theirs:
+        raise DistillError(
+            f"expected {theirs} labels as the teacher has; found {mine} in the student. Build the student for this "
+            "teacher."
+        )
 
 
 def _freeze(model: PreTrainedModel, parts: Sequence[str]) -> None:

@@ -31,6 +31,7 @@ class StudentStart(StrEnum):
 
     GENERAL = "general"
     TEACHER_LAYERS = "teacher-layers"
+    FIRST_LAYERS = "first-layers"
     RANDOM = "random"
 
 
@@ -50,6 +51,7 @@ SHAPES = {
     "tinybert6": Shape(6, 768, 3072, 12, "huawei-noah/TinyBERT_General_6L_768D"),
 }
 HALF = "half"  # the teacher's own shape with half its layers, rounded down
+LAYERS = re.compile(r"layers:([1-9]\d*)")  # the teacher's own shape with as many layers
 NAMED_SHAPES = (*SHAPES, HALF)
 
 
@@ -72,8 +74,8 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
     """The configuration of a student of `shape` for this teacher.
 
     Args:
-        shape: tinybert4, tinybert6, half (the teacher's widths and heads, half its layers), or a config.json or
-            folder with one.
+        shape: tinybert4, tinybert6, half (the teacher's widths and heads, half its layers), layers:N (N layers of the
+            teacher's widths and heads), or a config.json or folder with one.
         teacher: the teacher's configuration: a named shape takes its family, vocabulary and positions from it, and
             every student takes its labels.
 
@@ -91,6 +93,9 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
                 f"expected a teacher of at least 2 layers for the student {HALF}; found 1. Name another."
             )
         config.num_hidden_layers //= 2
+    elif chosen := LAYERS.fullmatch(shape):
+        config = _like(teacher)
+        config.num_hidden_layers = int(chosen[1])
     elif shape in SHAPES:
         preset = SHAPES[shape]
         config = _like(teacher)
@@ -114,6 +119,7 @@ def build_student(
     layer_map: Sequence[int],
     seed: int = 0,
     masked_lm: bool = False,
+    encoder: str | None = None,
 ) -> Student:
     """Makes the student and its projections.
 
@@ -124,6 +130,8 @@ def build_student(
         layer_map: g(1) … g(M), for teacher-layers.
         seed: of everything that is drawn.
         masked_lm: with a masked-LM head, for general distillation; the teacher has one, too.
+        encoder: for first-layers, a folder or name on the hub: the pre-trained encoder whose embeddings, first layers
+            and pooler are taken; the head is drawn.
 
     Returns:
         The student, in training mode, in float32.
@@ -134,7 +142,14 @@ def build_student(
     check_family(teacher)
     head: Any = AutoModelForMaskedLM if masked_lm else AutoModelForSequenceClassification
     folder = None
-    if start == StudentStart.RANDOM:
+    if (start == StudentStart.FIRST_LAYERS) != (encoder is not None):
+        raise DistillError(
+            f"expected an encoder where the student starts from first-layers, and only there; found {encoder!r} for "
+            f"the start {start}. Give the pre-trained encoder that the teacher was made of."
+        )
+    if encoder is not None:
+        model = _load(encoder, student_config(shape, teacher.config), seed, head, first_layers=True)
+    elif start == StudentStart.RANDOM:
         model = _random_model(student_config(shape, teacher.config), seed, head)
     elif start == StudentStart.TEACHER_LAYERS:
         model = _from_teacher_layers(student_config(shape, teacher.config), teacher, layer_map, seed, head)
@@ -176,8 +191,8 @@ def _read_config(shape: str) -> PreTrainedConfig:
     except UNREADABLE as error:
         refuse_wrong_type(error, f"student {shape}")
         raise DistillError(
-            f"expected a student {', '.join(NAMED_SHAPES)} or a config.json; found {shape!r} ({reason(error)}). "
-            "Give the path of a Hugging Face configuration with its model_type."
+            f"expected a student {', '.join(NAMED_SHAPES)}, layers:N or a config.json; found {shape!r} "
+            f"({reason(error)}). Give the path of a Hugging Face configuration with its model_type."
         ) from error
 
 
@@ -224,12 +239,13 @@ def check_equal_widths(config: PreTrainedConfig, teacher: PreTrainedConfig) -> N
             )
 
 
-def start_config(source: str, config: PreTrainedConfig) -> PreTrainedConfig:
+def start_config(source: str, config: PreTrainedConfig, first_layers: bool = False) -> PreTrainedConfig:
     """The configuration of a general or earlier student, with the labels of the chosen one.
 
     Args:
         source: its folder, or its name on the hub.
         config: of the chosen student.
+        first_layers: take an encoder of as many layers or more, and of it the first ones.
 
     Raises:
         DistillError: it cannot be read, or is of another shape than the chosen student.
@@ -241,6 +257,8 @@ def start_config(source: str, config: PreTrainedConfig) -> PreTrainedConfig:
         raise DistillError(_cannot_load(source, error)) from error
     _take_labels(found, config)
     check_buildable(found, f"student {source}")
+    if first_layers:
+        found.num_hidden_layers = min(found.num_hidden_layers, config.num_hidden_layers)
     theirs = _sizes(found)
     for name, mine in _sizes(config).items():
         if mine != theirs[name]:
@@ -251,9 +269,9 @@ def start_config(source: str, config: PreTrainedConfig) -> PreTrainedConfig:
     return found
 
 
-def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
-    """Loads a general or earlier student; only its head may be missing, and is then drawn from `seed`."""
-    found = start_config(source, config)
+def _load(source: str, config: PreTrainedConfig, seed: int, head: Any, first_layers: bool = False) -> PreTrainedModel:
+    """Loads a general or earlier student, or an encoder's first layers; only its head may be missing: it is drawn."""
+    found = start_config(source, config, first_layers)
     try:
         model, _, missing = read_model(head, source, found, seed)
     except (OSError, ValueError, RuntimeError) as error:

@@ -7,7 +7,6 @@ resumed runs see the same numbers.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from distill.shards import Batch, ShardStream
     from distill.teacher_cache import TeacherCache
 
+STATES = ("scores", "hidden", "cls")  # of the mapped layers, as Wanted, TeacherTargets and caches name them
 FLUSH_SECONDS = 30.0  # of filling a cache that a kill can cost
 
 
@@ -53,7 +53,7 @@ def cache_key(teacher: Teacher, stream: ShardStream, content: str, dtype: str = 
         content=str(kept),
         classes=int(config.num_labels or 1) if teacher.predicts else 0,
         heads=config.num_attention_heads if kept.scores else 0,
-        width=config.hidden_size if kept.hidden else 0,
+        width=config.hidden_size if kept.hidden or kept.cls else 0,
     )
 
 
@@ -95,23 +95,15 @@ class Targets:
         hidden = wanted.hidden and not kept.hidden
         # Beside kept scores hidden states come from the same kernels warm as cold: those that return scores.
         scores = hidden if kept.scores else wanted.scores
-        asked = Wanted(hidden=hidden, scores=scores, embedding=wanted.embedding)
+        asked = Wanted(hidden=hidden, scores=scores, embedding=wanted.embedding, cls=wanted.cls and not kept.cls)
         if missing:
-            asked |= Wanted(bool(self.cache.key.classes), kept.hidden, kept.scores)
+            asked |= Wanted(bool(self.cache.key.classes), kept.hidden, kept.scores, cls=kept.cls)
         computed = self.teacher.targets(batch, asked) if asked != Wanted() else TeacherTargets()
         stored = self._padded(batch, self._records(batch, missing, computed, keep), wanted)
-        result = TeacherTargets(
-            hidden=computed.hidden if wanted.hidden else (),
-            scores=computed.scores if wanted.scores else (),
-            embedding=computed.embedding,
-        )
-        if wanted.logits:
-            result = replace(result, logits=self._tensor(stored["logits"]))
-        if "hidden" in stored:
-            result = replace(result, hidden=self._mapped(stored["hidden"]))
-        if "scores" in stored:
-            result = replace(result, scores=self._mapped(stored["scores"]))
-        return result
+        states = {name: getattr(computed, name) for name in STATES if getattr(wanted, name)}
+        states |= {name: self._mapped(stored[name]) for name in STATES if name in stored}
+        logits = self._tensor(stored["logits"]) if wanted.logits else None
+        return TeacherTargets(logits, embedding=computed.embedding, **states)
 
     def _records(
         self, batch: Batch, missing: list[int], computed: TeacherTargets, keep: bool
@@ -145,12 +137,10 @@ class Targets:
         logits = torch.zeros(len(batch), 0) if computed.logits is None else computed.logits
         arrays = {"logits": logits.float().cpu().numpy()}
         first = [self.teacher.layer_map.index(layer) for layer in key.layers]
-        if key.kept.scores:
-            scores = torch.stack([computed.scores[place] for place in first], 1)  # (B, L, h, T, T)
-            arrays["scores"] = scores.float().cpu().numpy()
-        if key.kept.hidden:
-            hidden = torch.stack([computed.hidden[place] for place in first], 1)  # (B, L, T, d)
-            arrays["hidden"] = hidden.float().cpu().numpy()
+        for name in STATES:
+            if getattr(key.kept, name):
+                stacked = torch.stack([getattr(computed, name)[place] for place in first], 1)  # (B, L, …)
+                arrays[name] = stacked.float().cpu().numpy()
         packed = []
         for i in missing:
             parts = {name: array[i] for name, array in arrays.items()}
@@ -166,24 +156,22 @@ class Targets:
     def _padded(
         self, batch: Batch, records: list[NDArray[np.generic]], wanted: Wanted
     ) -> dict[str, NDArray[np.generic]]:
-        """Logits (B, C) and, as kept and wanted, scores (L, B, h, T, T) and hidden (L, B, T, d), zero where padded."""
+        """Logits (B, C) and, as kept and wanted, the states of layers (L, B, …), zero where padded."""
         if self.cache is None:
             return {}
         key, size, width = self.cache.key, len(batch), batch.ids.shape[1]
-        layers = len(key.layers)
-        padded = {"logits": np.zeros((size, key.classes), key.dtype)}
-        if wanted.scores and key.kept.scores:
-            padded["scores"] = np.zeros((layers, size, key.heads, width, width), key.dtype)
-        if wanted.hidden and key.kept.hidden:
-            padded["hidden"] = np.zeros((layers, size, width, key.width), key.dtype)
+        logits = np.zeros((size, key.classes), key.dtype)
+        states = {
+            name: np.zeros((shape[0], size, *shape[1:]), key.dtype)
+            for name, shape in key.shapes(width).items()
+            if name in STATES and getattr(wanted, name)
+        }
         for i, (tokens, record) in enumerate(zip(batch.lengths, records, strict=True)):
             parts = unpack(key, tokens, record)
-            padded["logits"][i] = parts["logits"]
-            if "scores" in padded:
-                padded["scores"][:, i, :, :tokens, :tokens] = parts["scores"]
-            if "hidden" in padded:
-                padded["hidden"][:, i, :tokens] = parts["hidden"]
-        return padded
+            logits[i] = parts["logits"]
+            for name, padded in states.items():
+                padded[:, i][tuple(map(slice, parts[name].shape))] = parts[name]
+        return {"logits": logits, **states}
 
     def _mapped(self, array: NDArray[np.generic]) -> tuple[torch.Tensor, ...]:
         """The layers of an array (L, B, …) in the order of the map; one that is mapped twice is moved once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,12 +40,14 @@ class TeacherTargets:
         hidden: hidden states (B, T, d) of teacher layers g(1) … g(M); empty when not wanted.
         scores: raw attention scores (B, h, T, T) of the same layers; empty when not wanted.
         embedding: output of the embedding layer (B, T, d), or None.
+        cls: hidden states (B, d) of the first token at the same layers; empty when not wanted.
     """
 
     logits: Tensor | None = None
     hidden: tuple[Tensor, ...] = ()
     scores: tuple[Tensor, ...] = ()
     embedding: Tensor | None = None
+    cls: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,18 @@ class Wanted:
         hidden: hidden states of the mapped layers (Eq. 8).
         scores: raw attention scores of the mapped layers (Eq. 7).
         embedding: the embedding output (Eq. 9).
+        cls: hidden states of the first token, [CLS], at the mapped layers (BERT-PKD).
     """
 
     logits: bool = False
     hidden: bool = False
     scores: bool = False
     embedding: bool = False
+    cls: bool = False
 
     def __or__(self, other: Wanted) -> Wanted:
         """What either asks for."""
-        return Wanted(
-            self.logits or other.logits,
-            self.hidden or other.hidden,
-            self.scores or other.scores,
-            self.embedding or other.embedding,
-        )
+        return Wanted(*(getattr(self, one.name) or getattr(other, one.name) for one in fields(self)))
 
 
 def model_inputs(batch: Batch, model: PreTrainedModel) -> dict[str, Tensor]:
@@ -130,7 +129,7 @@ class Teacher:
         self.model.eval()  # whoever lent us the model may have changed it since
         inputs = model_inputs(batch, self.model)
         with torch.no_grad(), autocast(self.precision, self.model.device):
-            if wanted.hidden or wanted.scores:
+            if wanted.hidden or wanted.scores or wanted.cls:
                 self._record(self.layer_map if wanted.scores else ())
                 found = encoder_outputs(self.model, inputs, head=wanted.logits)
                 targets = TeacherTargets(
@@ -138,6 +137,7 @@ class Teacher:
                     hidden=tuple(found.hidden[layer] for layer in self.layer_map) if wanted.hidden else (),
                     scores=tuple(found.scores[layer] for layer in self.layer_map) if wanted.scores else (),
                     embedding=found.hidden[0] if wanted.embedding else None,
+                    cls=tuple(found.hidden[layer][:, 0] for layer in self.layer_map) if wanted.cls else (),
                 )
             else:
                 self._record(())
