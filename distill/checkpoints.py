@@ -42,7 +42,6 @@ class RunState:
         position: the next batch.
         best_value: best value of the selecting metric so far.
         best_step: step it was reached at.
-        cache: bytes of unfinished cache segments, all ranks.
         metrics: the last evaluation.
         steps: of the whole run; None where a token budget leaves it open.
         unjudged: whether the run was stopped after an epoch's last step and before its evaluation.
@@ -53,7 +52,6 @@ class RunState:
     position: Position = field(default_factory=Position)
     best_value: float | None = None
     best_step: int | None = None
-    cache: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     steps: int | None = None
@@ -149,7 +147,7 @@ def load_checkpoint(
                 f"expected {name} {value!r} as this run has; the checkpoint in {folder} was made with {there!r}. "
                 "Resume with the same settings and data, or choose another folder."
             )
-    state = stored["state"]
+    state = {name: value for name, value in stored["state"].items() if name != "cache"}  # which older versions wrote
     return RunState(**{**state, "position": Position(**state["position"])}), weights, optimiser
 
 

@@ -19,10 +19,9 @@ import numpy as np
 
 from distill.cache_folder import claim_cache, cut_to_whole, write_json
 from distill.cache_format import INDEX, CacheKey
-from distill.errors import DistillError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -85,7 +84,6 @@ class TeacherCache:
         self._maps: OrderedDict[Path, NDArray[np.generic]] = OrderedDict()
         self._shards: dict[int, CachedShard] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
-        self._earlier: dict[str, int] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -139,51 +137,11 @@ class TeacherCache:
         self._pending.clear()
         self._pending_bytes = 0
 
-    def state(self) -> dict[str, int]:
-        """Bytes of unfinished segments, for a checkpoint; flushes first.
-
-        They are this rank's, and on the rank that has called `rewind` those of ranks that the run had before: where
-        another rank goes on with such a segment, its own word counts.
-        """
-        self.flush()
-        unfinished = self._unfinished()
-        names = {self.names[shard] for shard in unfinished}
-        earlier = {
-            name: size
-            for name, size in self._earlier.items()
-            if name.split(".")[0] in names and (self.folder / name).exists()
-        }
-        paths = [path for shard in unfinished for path in self._segment(shard) if path.exists()]
-        return earlier | {path.name: path.stat().st_size for path in paths}
-
-    def rewind(self, state: Mapping[str, int]) -> None:
-        """Takes unfinished segments of all ranks back to a checkpoint; an empty state drops them.
-
-        To be called by one rank, before any appends.
-
-        Raises:
-            DistillError: a segment is shorter than at the checkpoint.
-        """
-        self._kept.clear()
-        self._earlier = {name: size for name, size in state.items() if size}
-        for shard in self._unfinished():
-            for path in self._segment_files(shard):
-                size = state.get(path.name, 0)
-                if size == 0:
-                    path.unlink()
-                elif path.stat().st_size < size:
-                    raise DistillError(
-                        f"expected {size} bytes in {path} as at the checkpoint; found {path.stat().st_size}. "
-                        "Delete the cache folder and start this stage anew."
-                    )
-                else:
-                    os.truncate(path, size)
-
     def take_up(self) -> None:
-        """Keeps the whole records of unfinished shards, of whatever order: `append` then passes their rows over.
+        """Keeps the whole records that a run which was killed, whatever its ranks, left of unfinished shards.
 
-        To be called by one process, before any appends. A training's rows come in an order that its checkpoint
-        tells: it calls `rewind`.
+        `append` then passes their rows over. Every rank calls this before any of them appends, one of them first: it
+        cuts what was torn off.
         """
         for shard in self._unfinished():
             self._kept[shard] = np.zeros(self.rows[shard], np.bool_)

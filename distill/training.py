@@ -117,10 +117,11 @@ class _Loop:
         self.model, self.optimiser = accelerator.prepare(stage, optimiser)
         if found:
             self._load_optimiser(found[2])
+        if targets and targets.cache:
+            with accelerator.main_process_first():
+                targets.cache.take_up()
         if accelerator.is_main_process:
             self.curve = LossCurve(folder / "losses.csv", self.state.step)
-            if targets and targets.cache:
-                targets.cache.rewind(self.state.cache)
             if found and hooks.resumed:
                 hooks.resumed(self.state)
         accelerator.wait_for_everyone()
@@ -265,11 +266,10 @@ class _Loop:
     def _checkpoint(self) -> None:
         """Keeps what a later run goes on from; ends a run of which a process was asked to stop."""
         self._look()  # nothing is kept that was not looked at
-        cache = self.targets.cache if self.targets else None
-        told: list[tuple[dict[str, int], bool]] = gather_object([(cache.state() if cache else {}, self._asked())])
-        self.stopping |= any(asked for _, asked in told)
-        files = {name: size for sizes, _ in told for name, size in sizes.items()}
-        self.state = replace(self.state, cache=files, seconds=time.perf_counter() - self.began)
+        if self.targets and self.targets.cache:
+            self.targets.cache.flush()
+        self.stopping |= any(gather_object([self._asked()]))
+        self.state = replace(self.state, seconds=time.perf_counter() - self.began)
         if self.accelerator.is_main_process:
             states = {"optimiser": self.optimiser.state_dict()}
             if self.accelerator.scaler is not None:

@@ -121,18 +121,15 @@ def test_bytes_are_what_theory_says(stream, teacher, tmp_path):
         plan_cache(CacheMode.FULL, lengths, 100, cache.key, theory - 1)
 
 
-def test_rewind_takes_a_killed_epoch_back(stream, teacher, tmp_path):
+def test_what_a_killed_epoch_has_written_is_taken_up(stream, teacher, tmp_path):
     batches = list(stream.batches(Position()))
     first = open_cache(tmp_path / "a", teacher, stream)
-    for batch in batches[:5]:
-        Targets(teacher, first)(batch, ALL)
-    state = first.state()
-    for batch in batches[5:8]:  # lost with the process
+    for batch in batches[:8]:
         Targets(teacher, first)(batch, ALL)
     first.flush()
     second = open_cache(tmp_path / "a", teacher, stream)
-    second.rewind(state)
-    for batch in batches[5:]:
+    second.take_up()
+    for batch in batches[5:]:  # from a checkpoint before the kill
         Targets(teacher, second)(batch, ALL)
     second.flush()
     second.finish()
@@ -144,7 +141,7 @@ def test_rewind_takes_a_killed_epoch_back(stream, teacher, tmp_path):
     names = sorted(p.name for p in (tmp_path / "b").iterdir())
     assert names == sorted(p.name for p in (tmp_path / "a").iterdir())
     assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in names)
-    second.rewind({})  # complete shards are left alone
+    second.take_up()  # complete shards are left alone
     assert open_cache(tmp_path / "a", teacher, stream).complete
 
 
@@ -170,20 +167,20 @@ def test_records_of_a_second_rank_outlive_going_on_without_it(stream, teacher, t
     two = [open_cache(tmp_path, teacher, stream, rank=rank) for rank in (0, 1)]
     for rank, cache in enumerate(two):
         write(cache, batches[:4], rank, 2)
-    state = two[0].state() | two[1].state()
-    for first, last in ((4, 6), (6, 8)):  # one rank goes on, twice
+        cache.flush()
+    for first, last in ((3, 6), (5, 8)):  # one rank goes on, twice, and sees a batch again
         alone = open_cache(tmp_path, teacher, stream)
-        alone.rewind(state)
+        alone.take_up()
         write(alone, batches[first:last])
-        state = alone.state()
+        alone.flush()
     two = [open_cache(tmp_path, teacher, stream, rank=rank) for rank in (0, 1)]
-    two[0].rewind(state)
     for rank, cache in enumerate(two):
-        write(cache, batches[8:], rank, 2)
-    two[0].state()
-    two[1].state()
+        cache.take_up()
+        write(cache, batches[7:], rank, 2)
+        cache.flush()
     two[0].finish()
     assert open_cache(tmp_path, teacher, stream).complete
+    assert sum(len(np.fromfile(path, INDEX)) for path in tmp_path.glob("*.idx")) == 100  # none twice
 
 
 def test_logits_of_a_full_cache_unpack_nothing_else(stream, teacher, tmp_path):
