@@ -4,6 +4,8 @@ A stage is a module whose forward gives one loss an example and kind. It says wh
 it freezes exactly the parameters that its losses do not reach.
 """
 
+# ruff: noqa: ARG002 - the loop passes more than some stages use
+
 from __future__ import annotations
 
 from dataclasses import asdict
@@ -119,10 +121,7 @@ class IntermediateStage(Stage):
         self.projections.W_e.requires_grad_(settings.embedding)
 
     def forward(
-        self,
-        inputs: Mapping[str, Tensor],
-        targets: TeacherTargets,
-        labels: Tensor | None,  # noqa: ARG002 (the loop's contract)
+        self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
     ) -> dict[str, Tensor]:
         """Losses "embedding", "attention" and "hidden", those that are switched on; labels go unused."""
         return self.layer_losses(encoder_outputs(self.model, inputs, head=False), inputs["attention_mask"], targets)
@@ -165,10 +164,7 @@ class PredictionStage(Stage):
         self.weight = settings.weights(student.model.config.num_hidden_layers)[-1]
 
     def forward(
-        self,
-        inputs: Mapping[str, Tensor],
-        targets: TeacherTargets,
-        labels: Tensor | None,  # noqa: ARG002 (the loop's contract)
+        self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
     ) -> dict[str, Tensor]:
         """The loss "prediction"; labels go unused, augmented texts have none of their own."""
         logits = model_logits(self.model, inputs)
@@ -185,10 +181,7 @@ class LabelStage(Stage):
     name = "labels"
 
     def forward(
-        self,
-        inputs: Mapping[str, Tensor],
-        targets: TeacherTargets,  # noqa: ARG002 (the loop's contract)
-        labels: Tensor | None,
+        self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
     ) -> dict[str, Tensor]:
         """The loss "labels"; there are no teacher targets."""
         return {"labels": label_loss(model_logits(self.model, inputs), known(labels))}

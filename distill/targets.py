@@ -88,52 +88,31 @@ class Targets:
         Raises:
             DistillError: the teacher gives numbers that are not finite or do not fit the cache's dtype.
         """
-        if self.cache is None:
+        cache = self.cache
+        if cache is None:
             return self.teacher.targets(batch, wanted)
-        kept = self.cache.key.kept
-        missing = [i for i in range(len(batch)) if not self.cache.has(int(batch.shard[i]))]
+        kept = cache.key.kept
+        missing = [i for i in range(len(batch)) if not cache.has(int(batch.shard[i]))]
         hidden = wanted.hidden and not kept.hidden
         # Beside kept scores hidden states come from the same kernels warm as cold: those that return scores.
         scores = hidden if kept.scores else wanted.scores
         asked = Wanted(hidden=hidden, scores=scores, embedding=wanted.embedding, cls=wanted.cls and not kept.cls)
         if missing:
-            asked |= Wanted(bool(self.cache.key.classes), kept.hidden, kept.scores, cls=kept.cls)
+            asked |= Wanted(bool(cache.key.classes), kept.hidden, kept.scores, cls=kept.cls)
         computed = self.teacher.targets(batch, asked) if asked != Wanted() else TeacherTargets()
-        stored = self._padded(batch, self._records(batch, missing, computed, keep), wanted)
+        new = self._packed(cache.key, batch, missing, computed)
+        stored = _padded(cache.key, batch, _records(cache, batch, new, keep), wanted)
         states = {name: getattr(computed, name) for name in STATES if getattr(wanted, name)}
-        states |= {name: self._mapped(stored[name]) for name in STATES if name in stored}
+        states |= {name: self._mapped(cache.key, stored[name]) for name in STATES if name in stored}
         logits = self._tensor(stored["logits"]) if wanted.logits else None
         return TeacherTargets(logits, embedding=computed.embedding, **states)
 
-    def _records(
-        self, batch: Batch, missing: list[int], computed: TeacherTargets, keep: bool
-    ) -> list[NDArray[np.generic]]:
-        """The record of every row of the batch, new ones appended to the cache."""
-        cache = self.cache
-        if cache is None:
-            return []
-        new = dict(zip(missing, self._packed(batch, missing, computed), strict=True))
-        records = []
-        rows = zip(batch.shard.tolist(), batch.row.tolist(), batch.lengths, strict=True)
-        for i, (shard, row, tokens) in enumerate(rows):
-            if i in new:
-                records.append(new[i])
-                if keep:
-                    cache.append(shard, row, tokens, new[i])
-                continue
-            stored_tokens, record = cache.read(shard, row)
-            if stored_tokens != tokens:
-                raise DistillError(
-                    f"expected {tokens} tokens in the cache for shard {shard}, row {row}; found {stored_tokens}. "
-                    "The tokenizer changed under the cache: rebuild it."
-                )
-            records.append(record)
-        return records
-
-    def _packed(self, batch: Batch, missing: list[int], computed: TeacherTargets) -> list[NDArray[np.generic]]:
-        if not missing or self.cache is None:
-            return []
-        key = self.cache.key
+    def _packed(
+        self, key: CacheKey, batch: Batch, missing: list[int], computed: TeacherTargets
+    ) -> dict[int, NDArray[np.generic]]:
+        """The records of those examples of the batch that the cache lacks, by their places in it."""
+        if not missing:
+            return {}
         logits = torch.zeros(len(batch), 0) if computed.logits is None else computed.logits
         arrays = {"logits": logits.float().cpu().numpy()}
         first = [self.teacher.layer_map.index(layer) for layer in key.layers]
@@ -141,47 +120,65 @@ class Targets:
             if getattr(key.kept, name):
                 stacked = torch.stack([getattr(computed, name)[place] for place in first], 1)  # (B, L, …)
                 arrays[name] = stacked.float().cpu().numpy()
-        packed = []
+        packed = {}
         for i in missing:
-            parts = {name: array[i] for name, array in arrays.items()}
-            record = pack(key, batch.lengths[i], parts)
-            if not np.isfinite(record.astype(np.float32)).all():
+            packed[i] = pack(key, batch.lengths[i], {name: array[i] for name, array in arrays.items()})
+            if not np.isfinite(packed[i].astype(np.float32)).all():
                 raise DistillError(
                     f"expected teacher outputs that fit {key.dtype}; found NaN or more than it holds for shard "
                     f"{batch.shard[i]}, row {batch.row[i]}. Check the teacher, or use a float32 cache."
                 )
-            packed.append(record)
         return packed
 
-    def _padded(
-        self, batch: Batch, records: list[NDArray[np.generic]], wanted: Wanted
-    ) -> dict[str, NDArray[np.generic]]:
-        """Logits (B, C) and, as kept and wanted, the states of layers (L, B, …), zero where padded."""
-        if self.cache is None:
-            return {}
-        key, size, width = self.cache.key, len(batch), batch.ids.shape[1]
-        logits = np.zeros((size, key.classes), key.dtype)
-        states = {
-            name: np.zeros((shape[0], size, *shape[1:]), key.dtype)
-            for name, shape in key.shapes(width).items()
-            if name in STATES and getattr(wanted, name)
-        }
-        for i, (tokens, record) in enumerate(zip(batch.lengths, records, strict=True)):
-            parts = unpack(key, tokens, record)
-            logits[i] = parts["logits"]
-            for name, padded in states.items():
-                padded[:, i][tuple(map(slice, parts[name].shape))] = parts[name]
-        return {"logits": logits, **states}
-
-    def _mapped(self, array: NDArray[np.generic]) -> tuple[torch.Tensor, ...]:
+    def _mapped(self, key: CacheKey, array: NDArray[np.generic]) -> tuple[torch.Tensor, ...]:
         """The layers of an array (L, B, …) in the order of the map; one that is mapped twice is moved once."""
         layers = self._tensor(array)
-        kept = self.cache.key.layers if self.cache else ()
-        return tuple(layers[kept.index(layer)] for layer in self.teacher.layer_map)
+        return tuple(layers[key.layers.index(layer)] for layer in self.teacher.layer_map)
 
     def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
         """On the teacher's device, in float32: half precision travels, the loss is computed in full."""
         return torch.from_numpy(array).to(self.teacher.model.device).float()
+
+
+def _records(
+    cache: TeacherCache, batch: Batch, new: dict[int, NDArray[np.generic]], keep: bool
+) -> list[NDArray[np.generic]]:
+    """The record of every example of the batch; `new` ones, by their places, are appended to the cache."""
+    records = []
+    for i, (shard, row) in enumerate(zip(batch.shard.tolist(), batch.row.tolist(), strict=True)):
+        tokens = batch.lengths[i]
+        if i in new:
+            records.append(new[i])
+            if keep:
+                cache.append(shard, row, tokens, new[i])
+            continue
+        stored_tokens, record = cache.read(shard, row)
+        if stored_tokens != tokens:
+            raise DistillError(
+                f"expected {tokens} tokens in the cache for shard {shard}, row {row}; found {stored_tokens}. "
+                "The tokenizer changed under the cache: rebuild it."
+            )
+        records.append(record)
+    return records
+
+
+def _padded(
+    key: CacheKey, batch: Batch, records: list[NDArray[np.generic]], wanted: Wanted
+) -> dict[str, NDArray[np.generic]]:
+    """Logits (B, C) and, as kept and wanted, the states of layers (L, B, …), zero where padded."""
+    size, width = batch.ids.shape
+    logits = np.zeros((size, key.classes), key.dtype)
+    states = {
+        name: np.zeros((shape[0], size, *shape[1:]), key.dtype)
+        for name, shape in key.shapes(width).items()
+        if name in STATES and getattr(wanted, name)
+    }
+    for i, (tokens, record) in enumerate(zip(batch.lengths, records, strict=True)):
+        parts = unpack(key, tokens, record)
+        logits[i] = parts["logits"]
+        for name, padded in states.items():
+            padded[:, i][tuple(map(slice, parts[name].shape))] = parts[name]
+    return {"logits": logits, **states}
 
 
 def fill_cache(targets: Targets, stream: ShardStream, stop: Callable[[], bool] | None = None) -> None:

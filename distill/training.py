@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from contextlib import nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -81,50 +81,49 @@ def train(
     lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
     own = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default those of all GPUs
     with lock, torch.random.fork_rng(own), gpu_kernels(settings.precision, device):
-        loop = _Loop(stage, stream, targets, folder, settings, hooks or Hooks(), accelerator)
-        return loop.run()
+        return _Loop(stage, stream, targets, folder, settings, hooks or Hooks(), accelerator).run()
 
 
+@dataclass
 class _Loop:
     """One run of `train`."""
 
-    def __init__(
-        self,
-        stage: Stage,
-        stream: ShardStream,
-        targets: Targets | None,
-        folder: Path,
-        settings: TrainSettings,
-        hooks: Hooks,
-        accelerator: Accelerator,
-    ) -> None:
-        self.stage, self.stream, self.targets, self.folder = stage, stream, targets, folder
-        self.settings, self.hooks, self.accelerator = settings, hooks, accelerator
+    stage: Stage
+    stream: ShardStream
+    targets: Targets | None
+    folder: Path
+    settings: TrainSettings
+    hooks: Hooks
+    accelerator: Accelerator
+
+    def __post_init__(self) -> None:
+        processes = self.accelerator.num_processes
+        self.cache = self.targets.cache if self.targets else None
         self.state, self.stopping = RunState(), False
-        self.look_every = settings.log_every if accelerator.num_processes == 1 else 1
-        self.pending = PendingSteps(stream)
-        self.identity = run_identity(stage, stream, targets, settings, accelerator.num_processes)
+        self.look_every = self.settings.log_every if processes == 1 else 1
+        self.pending = PendingSteps(self.stream)
+        self.identity = run_identity(self.stage, self.stream, self.targets, self.settings, processes)
         began = time.perf_counter()
-        stage.to(accelerator.device).train()
-        optimiser = make_optimiser(stage, settings)
-        found = load_checkpoint(folder, self.identity)
+        self.stage.to(self.accelerator.device).train()
+        optimiser = make_optimiser(self.stage, self.settings)
+        found = load_checkpoint(self.folder, self.identity)
         if found:
             self.state, weights, _ = found
-            stage.load_state_dict(weights)
-        self.state = replace(self.state, steps=_steps(stream, settings))
+            self.stage.load_state_dict(weights)
+        self.state = replace(self.state, steps=_steps(self.stream, self.settings))
         self.began = began - self.state.seconds
         self.looked = time.perf_counter(), self.state.examples
-        self.model, self.optimiser = accelerator.prepare(stage, optimiser)
+        self.model, self.optimiser = self.accelerator.prepare(self.stage, optimiser)
         if found:
             self._load_optimiser(found[2])
-        if targets and targets.cache:
-            with accelerator.main_process_first():
-                targets.cache.take_up()
-        if accelerator.is_main_process:
-            self.curve = LossCurve(folder / "losses.csv", self.state.step)
-            if found and hooks.resumed:
-                hooks.resumed(self.state)
-        accelerator.wait_for_everyone()
+        if self.cache:
+            with self.accelerator.main_process_first():
+                self.cache.take_up()
+        if self.accelerator.is_main_process:
+            self.curve = LossCurve(self.folder / "losses.csv", self.state.step)
+            if found and self.hooks.resumed:
+                self.hooks.resumed(self.state)
+        self.accelerator.wait_for_everyone()
 
     def run(self) -> RunState:
         """Epoch after epoch, from wherever the folder stands."""
@@ -232,14 +231,13 @@ class _Loop:
 
     def _end_of_epoch(self) -> None:
         self._look()
-        cache = self.targets.cache if self.targets else None
-        if cache:
-            cache.flush()
+        if self.cache:
+            self.cache.flush()
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
-                cache.finish()
+                self.cache.finish()
             self.accelerator.wait_for_everyone()
-            cache.refresh()
+            self.cache.refresh()
         self.state = replace(self.state, unjudged=self.hooks.evaluate is not None)
         self._judge_epoch()
 
@@ -266,8 +264,8 @@ class _Loop:
     def _checkpoint(self) -> None:
         """Keeps what a later run goes on from; ends a run of which a process was asked to stop."""
         self._look()  # nothing is kept that was not looked at
-        if self.targets and self.targets.cache:
-            self.targets.cache.flush()
+        if self.cache:
+            self.cache.flush()
         self.stopping |= any(gather_object([self._asked()]))
         self.state = replace(self.state, seconds=time.perf_counter() - self.began)
         if self.accelerator.is_main_process:
