@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipelines.doctor.finding import FAIL, OK, WARN, Finding
 from pipelines.doctor.machine import check_cores, check_disk, check_gpus, check_memory
 from pipelines.doctor.places import (
-    check_hub_caches,
+    check_hub_cache,
     check_package_data,
     check_ray_folder,
     check_shared_memory,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Check = Callable[[], "Finding | list[Finding]"]
 
 SECONDS = 8.0
-SHARED = ("torch", "augment.hub", "glove.download", "pipelines.tasks.hub_cache")  # by several checks
+SHARED = ("torch", "augment.hub", "glove.download", "pipelines.tasks.hub")  # by several checks
 
 
 def examine(out: Path, address: str | None = None) -> list[Finding]:
@@ -112,7 +112,7 @@ def _checks(out: Path, address: str | None) -> dict[str, Check]:
             check_writable, "folder for runs", out, FAIL, "no run can be written", "name another place with --out"
         ),
         "TINYAUG_CACHE": _check_own_cache,
-        "hub caches": check_hub_caches,
+        "hub cache": check_hub_cache,
         "ray": partial(check_ray, address, os.environ),
         "model hub": partial(check_hub, os.environ),
         "vectors host": check_vectors,

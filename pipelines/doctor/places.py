@@ -40,18 +40,11 @@ def check_writable(name: str, folder: Path, state: str, use: str, remedy: str) -
     return Finding(name, OK, str(folder) if existing == folder.expanduser().absolute() else f"{folder} (will be made)")
 
 
-def check_hub_caches() -> list[Finding]:
-    """Where models and data sets of the hub are kept, which two variables may set apart: permission and space."""
+def check_hub_cache() -> Finding:
+    """Where models and data sets of the hub are kept: permission and space."""
     from huggingface_hub import constants
 
-    from pipelines.tasks.hub_cache import datasets_cache
-
-    folders = {"HF_HUB_CACHE": Path(constants.HF_HUB_CACHE).expanduser(), "HF_DATASETS_CACHE": datasets_cache()}
-    return [_hub_cache(name, folder) for name, folder in folders.items()]
-
-
-def _hub_cache(name: str, folder: Path) -> Finding:
-    what = "models" if name == "HF_HUB_CACHE" else "data sets"
+    name, folder, what = "HF_HUB_CACHE", Path(constants.HF_HUB_CACHE).expanduser(), "models and data sets"
     remedy = f"set {name}, or HF_HOME, to a folder"
     checked = check_writable(
         name, folder, WARN, f"no {what} can be downloaded from the hub", f"{remedy} that can be written to"

@@ -119,10 +119,10 @@ def check_ray(address: str | None, environment: Mapping[str, str]) -> Finding:
 
 
 def _task_place() -> Path | None:
-    from pipelines.tasks.hub import REPOSITORY
-    from pipelines.tasks.hub_cache import cached_commits
+    from pipelines.tasks.glue import GLUE
+    from pipelines.tasks.hub import stored_folders
 
-    return next(iter(cached_commits(REPOSITORY, TASK)), None)
+    return next(iter(stored_folders(GLUE[TASK])), None)
 
 
 def _model_place(name: str) -> Path | None:

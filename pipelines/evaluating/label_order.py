@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.tasks.readers.parquet_reader import ParquetSource
 from pipelines.tasks.task import listed
 from pipelines.training.models import load_classifier
 
@@ -137,4 +136,4 @@ def _are_stored(data: TaskData) -> bool:
     if data.opened is None or "train" not in data.opened.parts:
         return False
     sources = data.opened.split("train").sources
-    return all(isinstance(one, ParquetSource) and one.class_names.get(data.task.label.column or "") for one in sources)
+    return all(one.class_names.get(data.task.label.column or "") for one in sources)

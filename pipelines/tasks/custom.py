@@ -12,16 +12,14 @@ import pyarrow as pa
 from pipelines.errors import UserError
 from pipelines.tasks.custom_files import ARROW, FORMATS, custom_files
 from pipelines.tasks.labels import LabelReader, discover_classes, plain_name
-from pipelines.tasks.readers.columnar import is_text
-from pipelines.tasks.readers.csv_reader import csv_source
+from pipelines.tasks.readers.columnar import distinct_values, is_text
+from pipelines.tasks.readers.delimited import delimited_source
 from pipelines.tasks.readers.jsonl import jsonl_source
 from pipelines.tasks.readers.jsonl_types import MIXED, holds_integers, widest
 from pipelines.tasks.readers.lines import split_name
-from pipelines.tasks.readers.parquet_reader import ParquetSource, arrow_source, parquet_source
+from pipelines.tasks.readers.parquet_reader import arrow_source, parquet_source
 from pipelines.tasks.readers.source import Column, Plan, Role, Source
-from pipelines.tasks.readers.tsv import tsv_source
 from pipelines.tasks.readers.tsv_quoting import find_quoting
-from pipelines.tasks.rows import RowSource
 from pipelines.tasks.split import OpenTask, Split
 from pipelines.tasks.task import LABEL_KINDS, OUR_COLUMNS, Label, Task, listed, near
 
@@ -114,7 +112,7 @@ class _Found:
 def _sources(given: _Input, part: str) -> tuple[Source, ...]:
     """The opened files of a part; they must have the same columns, but JSON lines may lack some."""
     sources = tuple(_source(path, given) for path in given.files[part])
-    lines = all(isinstance(source, RowSource) and source.may_lack for source in sources)
+    lines = all(source.may_lack for source in sources)
     for source in sources:
         _check_columns(source, given.options)
         if not lines and set(source.schema.names) != set(sources[0].schema.names):
@@ -128,10 +126,9 @@ def _sources(given: _Input, part: str) -> tuple[Source, ...]:
 def _source(path: Path, given: _Input) -> Source:
     name = path.name if path == given.data else path.relative_to(given.data).as_posix()
     suffix = split_name(path)[1]
-    if suffix == ".csv":
-        return csv_source(path, name)
-    if suffix == ".tsv":
-        return csv_source(path, name, "\t") if given.quoted else tsv_source(path, name)
+    if suffix in (".csv", ".tsv"):
+        is_csv = suffix == ".csv"
+        return delimited_source(path, name, "," if is_csv else "\t", quoted=is_csv or given.quoted)
     if suffix == ".parquet":
         return parquet_source(path, name)
     if suffix in ARROW:
@@ -178,7 +175,7 @@ def _label(given: _Input) -> _Found:
         _check_label(source, options.label)
     if stored := _stored_names(sources, options.label):
         return _Found(Label(options.label, "class", stored))
-    values = chain.from_iterable(source.values(options.label) for source in sources)
+    values = chain.from_iterable(distinct_values(source, options.label) for source in sources)
     label, notes = discover_classes(options.label, values, sure=options.label_type == "class")
     if label is not None:
         return _Found(label, ordered=False, notes=notes)
@@ -210,14 +207,14 @@ def _check_label(source: Source, column: str) -> None:
 
 def _stored_names(sources: tuple[Source, ...], column: str) -> tuple[str, ...]:
     """The class names that `datasets` stored with Parquet files; they must agree."""
-    stored = [source for source in sources if isinstance(source, ParquetSource)]
-    for source in stored:
-        if source.class_names.get(column) != stored[0].class_names.get(column):
+    names = [source.class_names.get(column, ()) for source in sources]
+    for source, found in zip(sources, names, strict=True):
+        if found != names[0]:
             raise UserError(
-                f"{source.place}: expected the stored class names of {stored[0].place} for {column!r}, found "
+                f"{source.place}: expected the stored class names of {sources[0].place} for {column!r}, found "
                 "others. Files of one part must agree; write them anew with the same features."
             )
-    return stored[0].class_names.get(column, ()) if stored else ()
+    return names[0]
 
 
 def _open_part(given: _Input, found: _Found, part: str) -> Split:
@@ -234,8 +231,9 @@ def _schema(sources: tuple[Source, ...], task: Task) -> pa.Schema:
         holders = [source for source in sources if name in source.schema.names]
         kinds = [source.schema.field(name).type for source in holders]
         kind = kinds[0] if name in own else widest(kinds)
-        values = (source.values(name) for source, own_kind in zip(holders, kinds, strict=True) if own_kind != kind)
-        fields.append((name, kind if name in own or holds_integers(kind, chain.from_iterable(values)) else MIXED))
+        others = [source for source, own_kind in zip(holders, kinds, strict=True) if own_kind != kind]
+        values = chain.from_iterable(distinct_values(source, name) for source in others)
+        fields.append((name, kind if name in own or holds_integers(kind, values) else MIXED))
     return pa.schema(fields)
 
 

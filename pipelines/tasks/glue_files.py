@@ -9,9 +9,9 @@ import pyarrow as pa
 from pipelines.errors import UserError
 from pipelines.tasks.glue import plain_name
 from pipelines.tasks.labels import LabelReader
-from pipelines.tasks.readers.lines import physical_lines
-from pipelines.tasks.readers.source import Column, Plan, Role
-from pipelines.tasks.readers.tsv import tsv_source
+from pipelines.tasks.readers.delimited import delimited_source
+from pipelines.tasks.readers.lines import Lines
+from pipelines.tasks.readers.source import Column, Plan, Role, Source
 from pipelines.tasks.split import Split
 from pipelines.tasks.task import listed
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipelines.tasks.rows import RowSource
     from pipelines.tasks.task import BadRow, Task
 
 _OTHER_FORMATS = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -62,16 +61,17 @@ def open_glue_file(task: Task, part: str, path: Path, on_bad: Callable[[BadRow],
         UserError: If it cannot be read or lacks a column.
     """
     held_back = part.startswith("test")
-    source = tsv_source(path, path.name, None if held_back or _has_header(task, path) else task.headerless)
+    header = () if held_back or _has_header(task, path) else task.headerless
+    source = delimited_source(path, path.name, "\t", quoted=False, header=header)
     return Split(part, task, (source,), _plan(task, source, held_back), on_bad)
 
 
 def _has_header(task: Task, path: Path) -> bool:
-    _, first = next(physical_lines(path), (1, b""))
+    _, first = next(iter(Lines(path)), (1, b""))
     return not task.headerless or task.text_columns[0].encode() in first.rstrip(b"\r\n").split(b"\t")
 
 
-def _plan(task: Task, source: RowSource, held_back: bool) -> Plan:
+def _plan(task: Task, source: Source, held_back: bool) -> Plan:
     texts = [Column(name, pa.string(), Role.TEXT, _origin(task, name, source)) for name in task.text_columns]
     label = task.label.column or "label"
     kind = pa.int64() if task.label.kind == "class" else pa.float32()
@@ -83,7 +83,7 @@ def _plan(task: Task, source: RowSource, held_back: bool) -> Plan:
     return Plan((*texts, answer, number), LabelReader(task.label, may_lack=held_back))
 
 
-def _origin(task: Task, column: str, source: RowSource) -> str:
+def _origin(task: Task, column: str, source: Source) -> str:
     """The name of a column in the file: the classic one, or else the hub's."""
     known = _known(task, column, source)
     if not known:
@@ -100,6 +100,6 @@ def _origin(task: Task, column: str, source: RowSource) -> str:
     return known[0]
 
 
-def _known(task: Task, column: str, source: RowSource) -> list[str]:
+def _known(task: Task, column: str, source: Source) -> list[str]:
     classic = task.file_columns.get(column, column)
     return [name for name in (classic, column) if name in source.schema.names]

@@ -7,18 +7,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
+from pipelines.tasks.readers.columnar import ROWS, read
 from pipelines.tasks.readers.source import Plan, Request, Role, Source
 from pipelines.tasks.task import InputFile, Task, listed
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import pyarrow as pa
 
     from pipelines.tasks.task import BadRow
-
-DEFAULT_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Split:
     def _digests(self) -> tuple[tuple[int, str], ...]:
         return tuple(source.digest() for source in self.sources)
 
-    def batches(self, limit: int | None = None, rows: int = DEFAULT_ROWS) -> Iterator[pa.RecordBatch]:
+    def batches(self, limit: int | None = None, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """Yields the good rows in order, in bounded memory; each call starts anew.
 
         Args:
@@ -86,14 +85,15 @@ class Split:
     def _batches(self, limit: int | None, rows: int) -> Iterator[pa.RecordBatch]:
         start = good = 0
         for index, source in enumerate(self.sources):
-            left = None if limit is None else limit - start
+            left, first = None if limit is None else limit - start, start
             if left == 0:
                 break
-            reading = _Counted(source.read(Request(self.plan, start, left, rows, self.on_bad)))
-            yield from reading
-            start, good = start + reading.read, good + reading.good
+            for chunk, batch in read(source, Request(self.plan, start, left, rows, self.on_bad)):
+                start, good = start + chunk.size, good + batch.num_rows
+                if batch.num_rows:
+                    yield batch
             if left is None:
-                self._counted[index] = reading.read
+                self._counted[index] = start - first
         if not good:
             found = counted(start, "bad one") if start else "none"
             raise UserError(f"{self._place}: expected rows, found {found}. Pass a file that has good ones.")
@@ -101,26 +101,6 @@ class Split:
     @property
     def _place(self) -> str:
         return ", ".join(source.place for source in self.sources)
-
-
-class _Counted:
-    """Batches of one source; afterwards `good` has the rows in them and `read` those and the bad ones."""
-
-    def __init__(self, batches: Generator[pa.RecordBatch, None, int]) -> None:
-        self._batches = batches
-        self.good = self.read = 0
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        self.read = yield from self._good()
-
-    def _good(self) -> Generator[pa.RecordBatch, None, int]:
-        while True:
-            try:
-                batch = next(self._batches)
-            except StopIteration as end:
-                return int(end.value)
-            self.good += batch.num_rows
-            yield batch
 
 
 @dataclass(frozen=True)

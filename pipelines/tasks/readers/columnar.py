@@ -1,17 +1,153 @@
-"""Record batches of the input (Parquet, hub) as batches of the task."""
+"""Chunks of the input, whatever its format, as batches of the task."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipelines.errors import UserError
-from pipelines.tasks.readers.source import Column, Request, Role, json_text
+from pipelines.tasks.readers.lines import Fault
+from pipelines.tasks.readers.source import Chunk, Column, Request, Role, Source, json_text
 from pipelines.tasks.task import TEXT_SHOWN, UNLABELLED, BadRow, RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from pipelines.tasks.labels import LabelReader
+
+    Report = Callable[[int, str, str], None]  # is given a good row's number, its column and what is wrong
+
+ROWS = 8192
+"""Rows that are read at a time where nobody asks for fewer."""
+
+
+def arrow_chunk(batch: pa.RecordBatch, done: float) -> Chunk:
+    """Rows of a columnar format.
+
+    Args:
+        batch: The rows.
+        done: Share of the file that was read with them.
+    """
+
+    def values(column: str) -> pa.Array:
+        return decoded_array(batch.column(column))
+
+    def begin(row: int, text: str) -> tuple[None, str]:
+        return None, (_bytes_of(values(text).slice(row, 1))[0] or b"").decode("utf-8", "replace")[:TEXT_SHOWN]
+
+    return Chunk(batch.num_rows, done, range(batch.num_rows), {}, values, begin)
+
+
+def read(source: Source, request: Request) -> Iterator[tuple[Chunk, pa.RecordBatch]]:
+    """Yields chunks of a file and their good rows as batches of the task, which may be empty; reports the bad rows."""
+    done = 0
+    limit = sys.maxsize if request.limit is None else request.limit
+    for chunk in source.chunks(min(request.rows, limit), None):
+        yield chunk, _task_batch(chunk, done, limit - done, source.place, request)
+        done += chunk.size
+        if done >= limit:
+            return
+
+
+def distinct_values(source: Source, column: str) -> Iterator[object]:
+    """The values of one column, in no order and perhaps not each as often as it occurs; faulty rows are passed over."""
+    for chunk in source.chunks(ROWS, [column]):
+        values = chunk.values(column)
+        if isinstance(values, list):
+            yield from values
+        else:
+            yield from python_values(values if pa.types.is_nested(values.type) else values.unique())
+
+
+def _task_batch(chunk: Chunk, done: int, most: int, place: str, request: Request) -> pa.RecordBatch:
+    """The good rows among the first `most`; bad ones are reported, in order, and left out."""
+    plan, good = request.plan, chunk.good
+    faults = dict(chunk.faults)
+    text = next(column.read_from for column in plan.columns if column.role is Role.TEXT)
+
+    def report(row: int, column: str, error: str) -> None:
+        line, head = chunk.begin(row, text)
+        faults.setdefault(good[row], Fault(line, error, head, column))
+
+    numbers = [request.start + done + position for position in good]
+    columns = [_column(column, chunk, numbers, request.plan.labels, report, place) for column in plan.columns]
+    for position, fault in sorted(faults.items(), key=lambda item: item[0]):
+        if position < most:
+            number, in_file = request.start + done + position, done + position
+            request.report(BadRow(place, fault.line, number, fault.column, fault.error, fault.text, in_file))
+    batch = pa.RecordBatch.from_arrays([pa.array(numbers, pa.int64()), *columns], schema=plan.batch_schema)
+    if not faults and chunk.size <= most:
+        return batch
+    kept = [row for row, position in enumerate(good) if position < most and position not in faults]
+    return batch.take(pa.array(kept, pa.int64()))
+
+
+def _column(
+    column: Column, chunk: Chunk, numbers: list[int], labels: LabelReader | None, report: Report, place: str
+) -> pa.Array:
+    if column.role is Role.ROW_NUMBER:
+        return pa.array(numbers, column.type)
+    if column.role is Role.UNLABELLED:
+        return pa.array([UNLABELLED] * len(numbers), column.type)
+    values = chunk.values(column.read_from)
+    if column.role is Role.TEXT:
+        return pa.array(values, column.type) if isinstance(values, list) else _text(values, column, report)
+    if column.role is Role.LABEL:
+        return _label(values, column, labels, report)
+    if column.role is Role.JSON:
+        return pa.array(map(json_text, _plain(values)), column.type)
+    try:
+        return pa.array(values, column.type) if isinstance(values, list) else values.cast(column.type)
+    except pa.ArrowInvalid as error:  # a great integer where another file of the part has fractions
+        expected = f"expected values that {column.type} holds"
+        raise UserError(f"{place}, column {column.name!r}: {expected}; {error}") from error
+
+
+def _plain(values: Any) -> list[object]:
+    if isinstance(values, list):
+        return values
+    if pa.types.is_temporal(values.type) and not pa.types.is_interval(values.type):
+        values = values.cast(pa.string())  # Python's own times end at microseconds
+    return python_values(values)
+
+
+def _text(array: pa.Array, column: Column, report: Report) -> pa.Array:
+    if array.null_count:
+        for row, is_null in enumerate(array.is_null().to_pylist()):
+            if is_null:
+                report(row, column.name, "expected text, found null")
+    try:
+        array.validate(full=True)
+        return array.cast(column.type)
+    except pa.ArrowInvalid:
+        # Readers of Parquet do not look whether text is UTF-8; find the rows that are not.
+        return _checked_text(array, column, report)
+
+
+def _checked_text(array: pa.Array, column: Column, report: Report) -> pa.Array:
+    texts: list[str | None] = []
+    for row, data in enumerate(_bytes_of(array)):
+        try:
+            texts.append(None if data is None else data.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            texts.append(None)
+            report(row, column.name, f"expected UTF-8, found byte 0x{error.object[error.start]:02x}")
+    return pa.array(texts, column.type)
+
+
+def _label(values: Any, column: Column, labels: LabelReader | None, report: Report) -> pa.Array:
+    if labels is None:
+        return values
+    found: list[int | float] = []
+    for row, value in enumerate(values if isinstance(values, list) else python_values(values)):
+        try:
+            found.append(labels(value))
+        except RowError as error:
+            found.append(UNLABELLED)
+            report(row, column.name, str(error))
+    return pa.array(found, column.type)
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
@@ -38,61 +174,6 @@ def is_text(kind: pa.DataType) -> bool:
     )  # fmt: skip
 
 
-def task_batch(batch: pa.RecordBatch, start: int, place: str, request: Request) -> pa.RecordBatch:
-    """A batch of the input as a batch of the task; bad rows are reported, in order, and left out.
-
-    Args:
-        batch: Rows as they stand in the input.
-        start: source_idx of its first row.
-        place: The input's name in messages.
-        request: The plan and who hears of bad rows.
-    """
-    numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
-    faults: dict[int, tuple[str, str]] = {}
-
-    def fault(row: int, column: str, error: str) -> None:
-        faults.setdefault(row, (column, error))
-
-    columns = [_column(column, batch, numbers, request, fault, place) for column in request.plan.columns]
-    for row in sorted(faults):
-        column, error = faults[row]
-        in_file = start - request.start + row
-        request.report(BadRow(place, None, start + row, column, error, _head(batch, row, request), in_file))
-    result = pa.RecordBatch.from_arrays([numbers, *columns], schema=request.plan.batch_schema)
-    if not faults:
-        return result
-    return result.take(pa.array([row for row in range(batch.num_rows) if row not in faults], pa.int64()))
-
-
-def _column(
-    column: Column,
-    batch: pa.RecordBatch,
-    numbers: pa.Array,
-    request: Request,
-    fault: Callable[[int, str, str], None],
-    place: str,
-) -> pa.Array:
-    if column.role is Role.ROW_NUMBER:
-        return numbers.cast(column.type)
-    if column.role is Role.UNLABELLED:
-        return pa.array([UNLABELLED] * batch.num_rows, column.type)
-    array = decoded_array(batch.column(column.read_from))
-    if column.role is Role.TEXT:
-        return _text(array, column, fault)
-    if column.role is Role.LABEL:
-        return _label(array, column, request, fault)
-    if column.role is Role.JSON:
-        if pa.types.is_temporal(array.type) and not pa.types.is_interval(array.type):
-            array = array.cast(pa.string())  # Python's own times end at microseconds
-        return pa.array(map(json_text, python_values(array)), column.type)
-    try:
-        return array.cast(column.type)
-    except pa.ArrowInvalid as error:
-        raise UserError(
-            f"{place}, column {column.name!r}: expected values that {column.type} holds; {error}"
-        ) from error
-
-
 def decoded_array(array: pa.Array) -> pa.Array:
     """The array with dictionaries decoded, extensions replaced by what they store."""
     array = array.storage if isinstance(array, pa.ExtensionArray) else array
@@ -100,48 +181,10 @@ def decoded_array(array: pa.Array) -> pa.Array:
     return array if kind == array.type else array.cast(kind)
 
 
-def _text(array: pa.Array, column: Column, fault: Callable[[int, str, str], None]) -> pa.Array:
-    if array.null_count:
-        for row, is_null in enumerate(array.is_null().to_pylist()):
-            if is_null:
-                fault(row, column.name, "expected text, found null")
-    try:
-        array.validate(full=True)
-        return array.cast(column.type)
-    except pa.ArrowInvalid:
-        # Readers of Parquet do not look whether text is UTF-8; find the rows that are not.
-        return _checked_text(array, column, fault)
-
-
-def _checked_text(array: pa.Array, column: Column, fault: Callable[[int, str, str], None]) -> pa.Array:
-    texts: list[str | None] = []
-    for row, data in enumerate(_bytes_of(array)):
-        try:
-            texts.append(None if data is None else data.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            texts.append(None)
-            fault(row, column.name, f"expected UTF-8, found byte 0x{error.object[error.start]:02x}")
-    return pa.array(texts, column.type)
-
-
 def _bytes_of(array: pa.Array) -> list[bytes | None]:
     large = not pa.types.is_string(array.type)
     values: list[bytes | None] = array.cast(pa.large_binary() if large else pa.binary()).to_pylist()
     return values
-
-
-def _label(array: pa.Array, column: Column, request: Request, fault: Callable[[int, str, str], None]) -> pa.Array:
-    labels = request.plan.labels
-    if labels is None:
-        return array
-    values: list[int | float] = []
-    for row, value in enumerate(python_values(array)):
-        try:
-            values.append(labels(value))
-        except RowError as error:
-            values.append(UNLABELLED)
-            fault(row, column.name, str(error))
-    return pa.array(values, column.type)
 
 
 def python_values(array: pa.Array) -> list[object]:
@@ -160,10 +203,3 @@ def _text_or_bytes(data: bytes) -> str | bytes:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data
-
-
-def _head(batch: pa.RecordBatch, row: int, request: Request) -> str:
-    """The first characters of the row's first text."""
-    origin = next(column.read_from for column in request.plan.columns if column.role is Role.TEXT)
-    head = _bytes_of(decoded_array(batch.column(origin)).slice(row, 1))[0] or b""
-    return head.decode("utf-8", "replace")[:TEXT_SHOWN]

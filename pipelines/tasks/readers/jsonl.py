@@ -10,18 +10,18 @@ import pyarrow as pa
 
 from pipelines.errors import UserError
 from pipelines.tasks.readers.jsonl_types import joined_columns
-from pipelines.tasks.readers.lines import Fault, text_lines
-from pipelines.tasks.rows import RowSource
-from pipelines.tasks.task import TEXT_SHOWN, shown
+from pipelines.tasks.readers.lines import Fault, Lines, Record, text_rows, without_blank_end
+from pipelines.tasks.readers.records import record_source
+from pipelines.tasks.task import listed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pipelines.tasks.readers.lines import Record
+    from pipelines.tasks.readers.source import Source
 
 
-def jsonl_source(path: Path, name: str, text: tuple[str, ...]) -> RowSource:
+def jsonl_source(path: Path, name: str, text: tuple[str, ...]) -> Source:
     """A file of JSON lines; all its rows are read once for the types of its columns.
 
     Args:
@@ -39,8 +39,22 @@ def jsonl_source(path: Path, name: str, text: tuple[str, ...]) -> RowSource:
     types = dict(_column_types(path, state.st_size, state.st_mtime_ns))
     # A list stays one, for the message that it is no text.
     types |= {column: pa.string() for column in text if column in types and not pa.types.is_list(types[column])}
-    schema = pa.schema(list(types.items()))
-    return RowSource(path, name, schema, partial(_records, path, tuple(types), text), may_lack=True)
+    records = partial(_records, names=tuple(types), text=text)
+    return record_source(path, name, pa.schema(list(types.items())), records, may_lack=True)
+
+
+def text_source(path: Path, name: str, column: str) -> Source:
+    """One column of text of JSON lines of any size, which are not read for their types.
+
+    Blank lines are passed over; half of a surrogate pair, which is valid JSON but no text, becomes a question mark.
+
+    Args:
+        path: The file.
+        name: Its name in its folder.
+        column: The column.
+    """
+    records = partial(_records, names=(column,), text=(column,), strict=False)
+    return record_source(path, name, pa.schema([(column, pa.string())]), records)
 
 
 @lru_cache(maxsize=64)  # a task is opened several times in one command
@@ -50,8 +64,8 @@ def _column_types(path: Path, _size: int, _changed: int) -> tuple[tuple[str, pa.
 
 def _objects(path: Path) -> Iterator[dict[str, object]]:
     found, first_fault = False, None
-    for number, _, text in text_lines(path, blank_rows=False):
-        parsed = text if isinstance(text, Fault) else _parsed(number, text)
+    for row in without_blank_end(text_rows(Lines(path))):
+        parsed = row if isinstance(row, Fault) else _parsed(row)
         if isinstance(parsed, Fault):
             first_fault = first_fault or parsed
         else:
@@ -62,37 +76,42 @@ def _objects(path: Path) -> Iterator[dict[str, object]]:
         raise UserError(f"{path}: expected one JSON object a line, found none.{fault}")
 
 
-def _records(path: Path, names: tuple[str, ...], text: tuple[str, ...]) -> Iterator[Record | Fault]:
-    for number, size, line in text_lines(path, blank_rows=False):
-        parsed = line if isinstance(line, Fault) else _parsed(number, line)
-        if isinstance(parsed, Fault):
-            yield parsed
+def _records(
+    lines: Iterable[tuple[int, bytes]], names: tuple[str, ...], text: tuple[str, ...], strict: bool = True
+) -> Iterator[Record | Fault]:
+    for row in without_blank_end(text_rows(lines)):
+        if not strict and isinstance(row, Record) and not str(row.values[0]).strip():
             continue
-        head = str(line)[:TEXT_SHOWN]
+        parsed = row if isinstance(row, Fault) else _parsed(row, strict)
+        if isinstance(parsed, Fault) or isinstance(row, Fault):
+            yield parsed if isinstance(parsed, Fault) else row
+            continue
         wrong = next((column for column in text if type(parsed.get(column)) is not str), None)
         if wrong is not None:
-            yield Fault(number, f"expected text, found {_found(parsed, wrong)}", head, wrong)
+            yield Fault(row.line, f"expected text, found {_found(parsed, wrong)}", row.head, wrong)
         else:
-            yield number, size, [parsed.get(column) for column in names], head
+            yield row._replace(values=[parsed.get(column) for column in names])
 
 
 def _found(row: dict[str, object], column: str) -> str:
     if column not in row:
-        return "no such field"
+        return f"no such field, but {listed(row, 10)}"
     value = row[column]
     return "null" if value is None else f"{type(value).__name__} {shown(value)}"
 
 
-def _parsed(number: int, text: str) -> dict[str, object] | Fault:
+def _parsed(row: Record, strict: bool = True) -> dict[str, object] | Fault:
+    text = str(row.values[0])
     try:
         value = json.loads(text)
         if "\\u" in text:
             # A lone surrogate escape is valid JSON but no text: it has no UTF-8.
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
+            plain = json.dumps(value, ensure_ascii=False).encode("utf-8", "strict" if strict else "replace")
+            value = value if strict else json.loads(plain)
     except UnicodeEncodeError:
-        return Fault(number, r"expected text, found half of a surrogate pair (\ud800 to \udfff)", text[:TEXT_SHOWN])
+        return Fault(row.line, r"expected text, found half of a surrogate pair (\ud800 to \udfff)", row.head)
     except (ValueError, RecursionError) as error:
-        return Fault(number, f"expected a JSON object, found broken JSON: {error}", text[:TEXT_SHOWN])
+        return Fault(row.line, f"expected a JSON object, found broken JSON: {error}", row.head)
     if not isinstance(value, dict):
-        return Fault(number, f"expected a JSON object, found {type(value).__name__}", text[:TEXT_SHOWN])
+        return Fault(row.line, f"expected a JSON object, found {type(value).__name__}", row.head)
     return value

@@ -1,4 +1,4 @@
-"""Physical lines of a file in bounded memory, and what a reader makes of them: records and faults."""
+"""The one reader of text: lines of a file in bounded memory, and what a format makes of them: records and faults."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.errors import UserError
 from pipelines.tasks.task import TEXT_SHOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 MAX_LINE = 64 * 1024 * 1024
-"""Bytes of the longest line that is read: a file without line ends must not fill the memory."""
+"""Bytes of the longest line that is read whole: a file without line ends must not fill the memory."""
 
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 """Suffixes of text files that are read unpacked."""
@@ -28,47 +27,101 @@ PACKED = (".gz", ".bz2", ".xz", ".zst")
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What a damaged file raises, packed or not."""
 
-Record = tuple[int, int, Sequence[object], str]
-"""A row as read: its first physical line (1-based), its size in bytes, its values in header order, its beginning as
-it is written."""
+
+class Record(NamedTuple):
+    """A row as it was read.
+
+    Attributes:
+        line: Its first physical line (1-based).
+        size: Its size in bytes.
+        values: Its values in header order; none for a blank line.
+        head: Its beginning as it is written.
+    """
+
+    line: int
+    size: int
+    values: Sequence[object]
+    head: str
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A row that could not be split into values.
+    """A row, or a value of it, that could not be read.
 
     Attributes:
-        line: Its first physical line (1-based).
+        line: The row's first physical line (1-based); None where the format has no lines.
         error: What was expected and what was found.
-        text: Its first characters.
+        text: The row's first characters.
         column: The column at fault, if it is known.
     """
 
-    line: int
+    line: int | None
     error: str
     text: str
     column: str | None = None
 
 
-def physical_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    r"""Yields (line number from 1, bytes); a line ends at "\n" alone, which is kept.
+class Piece(NamedTuple):
+    """A line, or a part of a long one.
 
-    A byte-order mark is left out. A line of more than MAX_LINE bytes comes as its first MAX_LINE + 1.
-
-    Raises:
-        UserError: If the file cannot be read, or starts with the byte-order mark of UTF-16.
+    Attributes:
+        line: The line's number (1-based).
+        data: Its bytes with the line end.
+        begins: Whether the line begins with it.
+        ends: Whether the line ends with it.
     """
-    try:
-        with path.open("rb") as raw, unpacked(raw, path) as file:
-            number = 0
-            while data := file.readline(MAX_LINE + 1):
-                number += 1
-                yield number, _without_mark(path, data) if number == 1 else data
-                rest = data
-                while len(rest) > MAX_LINE and not rest.endswith(b"\n"):
-                    rest = file.readline(MAX_LINE + 1)
-    except UNREADABLE as error:
-        raise UserError(f"{path}: expected a readable file; {getattr(error, 'strerror', None) or error}.") from error
+
+    line: int
+    data: bytes
+    begins: bool
+    ends: bool
+
+
+class Lines:
+    r"""The lines of a file, unpacked where its name says how it is packed; a line ends at "\n" alone.
+
+    A byte-order mark is left out. Iterating gives each line's number (1-based) and bytes; a line of more than MAX_LINE
+    bytes comes as its first MAX_LINE + 1.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._raw: IO[bytes] | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        return ((piece.line, piece.data) for piece in self.pieces(MAX_LINE + 1) if piece.begins)
+
+    @property
+    def done(self) -> int:
+        """Bytes of the file, packed as they are, that have been read."""
+        if self._raw is None:
+            return 0
+        return self.path.stat().st_size if self._raw.closed else self._raw.tell()
+
+    def pieces(self, most: int) -> Iterator[Piece]:
+        """Lines in pieces of at most `most` bytes.
+
+        Raises:
+            UserError: If the file cannot be read, or starts with the byte-order mark of UTF-16.
+        """
+        line, begins = 1, True
+        try:
+            with self.path.open("rb") as self._raw, unpacked(self._raw, self.path) as file:
+                while data := file.readline(most):
+                    ends = data.endswith(b"\n") or len(data) < most
+                    yield Piece(line, self._without_mark(data) if line == 1 and begins else data, begins, ends)
+                    line, begins = line + ends, ends
+        except UNREADABLE as error:
+            found = getattr(error, "strerror", None) or f"damage ({error}); copy it again"
+            raise UserError(f"{self.path}, line {line}: expected a readable file, found {found}.") from error
+
+    def _without_mark(self, data: bytes) -> bytes:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise UserError(
+                f"{self.path}: expected UTF-8, found UTF-16 (by its byte-order mark); convert it with `iconv -f utf-16 "
+                "-t utf-8`."
+            )
+        return data.removeprefix(codecs.BOM_UTF8)
 
 
 def unpacked(raw: IO[bytes], path: Path) -> Any:
@@ -101,27 +154,24 @@ def split_name(path: Path) -> tuple[str, str]:
     return name.stem, name.suffix.lower()
 
 
-def text_lines(path: Path, blank_rows: bool) -> Iterator[tuple[int, int, str | Fault]]:
-    """Yields (line number, size in bytes, text without its line end or the fault of the line).
-
-    Args:
-        path: The file.
-        blank_rows: Whether blank lines at the end are rows; otherwise they are left out.
-
-    Raises:
-        UserError: As physical_lines.
-    """
-    blank_from: int | None = None
-    for number, data in physical_lines(path):
+def text_rows(lines: Iterable[tuple[int, bytes]]) -> Iterator[Record | Fault]:
+    """Each line as a record of one value, its text without the line end."""
+    for number, data in lines:
         text = decoded(number, data)
-        if text == "" and not blank_rows:
-            # Held back until a line with content follows: only then is it inside the file.
-            blank_from = number if blank_from is None else blank_from
+        yield text if isinstance(text, Fault) else Record(number, len(data), (text,) if text else (), text[:TEXT_SHOWN])
+
+
+def without_blank_end(rows: Iterator[Record | Fault]) -> Iterator[Record | Fault]:
+    """The rows without blank lines at the end of the file; other blank lines have one empty value."""
+    blank = None
+    for row in rows:
+        if isinstance(row, Record) and not row.values:
+            blank = blank or row.line
             continue
-        if blank_from is not None:
-            yield from ((blank, 1, "") for blank in range(blank_from, number))
-            blank_from = None
-        yield number, len(data), text
+        if blank and row.line:
+            yield from (Record(line, 1, ("",), "") for line in range(blank, row.line))
+            blank = None
+        yield row
 
 
 def decoded(number: int, data: bytes) -> str | Fault:
@@ -138,9 +188,3 @@ def decoded(number: int, data: bytes) -> str | Fault:
 def _fault(number: int, data: bytes, error: str) -> Fault:
     text = data[: 4 * TEXT_SHOWN].decode("utf-8", "replace")
     return Fault(number, error, text.rstrip("\r\n")[:TEXT_SHOWN])
-
-
-def _without_mark(path: Path, data: bytes) -> bytes:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UserError(f"{path}: expected UTF-8, found UTF-16 (by its byte-order mark). Convert it to UTF-8.")
-    return data.removeprefix(codecs.BOM_UTF8)

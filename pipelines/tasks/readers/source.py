@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipelines.tasks.labels import LabelReader
+    from pipelines.tasks.readers.lines import Fault
     from pipelines.tasks.task import BadRow
 
 BATCH_BYTES = 32 * 1024 * 1024
@@ -44,10 +45,7 @@ class Column:
         name: Its name in the batches.
         type: Its type in the batches.
         role: How it is made.
-        origin: Its name in the file; None where it is not read from it.
-
-    Raises:
-        ValueError: If role and origin contradict each other.
+        origin: Its name in the file; None where it is the same, or not read from the file.
     """
 
     name: str
@@ -55,14 +53,10 @@ class Column:
     role: Role
     origin: str | None = None
 
-    def __post_init__(self) -> None:
-        if (self.origin is None) != (self.role in (Role.ROW_NUMBER, Role.UNLABELLED)):
-            raise ValueError(f"a {self.role.value} column does not go with the origin {self.origin!r}")
-
     @property
     def read_from(self) -> str:
-        """The name in the file of a column that is read from it; the batches' own name for others."""
-        return self.name if self.origin is None else self.origin
+        """The name in the file of a column that is read from it."""
+        return self.origin or self.name
 
 
 @dataclass(frozen=True)
@@ -107,33 +101,60 @@ class Request:
     report: Callable[[BadRow], None]
 
 
-class Source(Protocol):
-    """One file of a part of a task, or one part on the hub."""
+@dataclass(frozen=True)
+class Chunk:
+    """Rows that follow each other in a file, as they stand there.
 
-    @property
-    def name(self) -> str:
-        """Its name without machine paths."""
+    Attributes:
+        size: How many they are, those that could not be split into values included.
+        done: Share of the file that was read with them.
+        good: Positions in the chunk of the rows that have values.
+        faults: By their positions, what is wrong with the others.
+        values: Gives the values of a column, one for each good row: an Arrow array or a list.
+        begin: Gives the physical line (None where the format has no lines) and the beginning of a good row; takes its
+            number among them and the first column of text.
+    """
 
-    @property
-    def place(self) -> str:
-        """Its name in messages: the path as the user gave it."""
+    size: int
+    done: float
+    good: Sequence[int]
+    faults: Mapping[int, Fault]
+    values: Callable[[str], Any]
+    begin: Callable[[int, str], tuple[int | None, str]]
 
-    @property
-    def schema(self) -> pa.Schema:
-        """Its columns as they are read."""
 
-    @property
-    def rows(self) -> int | None:
-        """Its rows, if they are known without reading it."""
+@dataclass(frozen=True)
+class Source:
+    """A file of a part of a task.
 
-    def values(self, column: str) -> Iterator[object]:
-        """The values of one column, in no order and perhaps not each as often as it occurs."""
+    Attributes:
+        path: The file.
+        name: Its name inside the data folder, without machine paths.
+        place: Its name in messages: the path as the user gave it, or the name on the hub.
+        schema: Its columns as they are read.
+        chunks: Reads it from the beginning: takes the rows of a chunk at most and the columns that are wanted, or
+            None for all; chunks of long rows have fewer rows.
+        rows: Its rows, if they are known without reading it.
+        may_lack: Whether other files of the part may have more columns; rows of this one hold null there.
+        class_names: Names of classes by column, where `datasets` stored them.
+    """
 
-    def read(self, request: Request) -> Generator[pa.RecordBatch, None, int]:
-        """Yields batches; returns the number of rows read, bad ones included."""
+    path: Path
+    name: str
+    place: str
+    schema: pa.Schema
+    chunks: Callable[[int, list[str] | None], Iterator[Chunk]]
+    rows: int | None = None
+    may_lack: bool = False
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def digest(self) -> tuple[int, str]:
-        """Its size in bytes and its sha256, hexadecimal."""
+        """Its size in bytes and its sha256, hexadecimal.
+
+        Raises:
+            UserError: If the file cannot be read.
+        """
+        return file_digest(self.path)
 
 
 def json_text(value: object) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pipelines.tasks.readers.lines import MAX_LINE, physical_lines
+from pipelines.tasks.readers.lines import MAX_LINE, Lines
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _rows(path: Path) -> Iterator[tuple[list[str] | None, list[list[str]]]]:
     taken: list[str] = []
 
     def lines() -> Iterator[str]:
-        for _, data in physical_lines(path):
+        for _, data in Lines(path):
             taken.append(data.decode("utf-8", "replace"))
             yield taken[-1]
 

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -111,23 +112,20 @@ def test_folders(tmp_path):
     assert blocked.remedy == "name another"
 
 
-def test_folders_of_the_hub(monkeypatch, tmp_path):
-    """Each may lie on a disk of its own."""
-    models, data = tmp_path / "models", tmp_path / "data"
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(models))
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(data))
-    free = {models: 9e9, data: 9e9}
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free.get(path, 9e9)))
-    assert states(places.check_hub_caches()) == {"HF_HUB_CACHE": OK, "HF_DATASETS_CACHE": OK}
-    data.mkdir()
-    free[data] = 3e8
-    fine, full = places.check_hub_caches()
-    assert (fine.state, full.state) == (OK, WARN)
-    assert full.found == f"{data} has 300.0 MB free: data sets of the hub may not fit"
+def test_the_hubs_cache(monkeypatch, tmp_path):
+    place = tmp_path / "models"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(place))
+    free = {tmp_path: 9e9, place: 3e8}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[path]))
+    assert places.check_hub_cache().state == OK
+    place.mkdir()
+    full = places.check_hub_cache()
+    assert (full.state, full.found) == (WARN, f"{place} has 300.0 MB free: models and data sets of the hub may not fit")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", "/proc/nowhere")
-    blocked = places.check_hub_caches()[0]
+    free[Path("/proc")] = 9e9
+    blocked = places.check_hub_cache()
     assert (blocked.state, blocked.remedy) == (WARN, "set HF_HUB_CACHE, or HF_HOME, to a folder that can be written to")
-    assert blocked.found.endswith("no models can be downloaded from the hub")
+    assert blocked.found.endswith("no models and data sets can be downloaded from the hub")
 
 
 def test_package_data(monkeypatch, tmp_path):
@@ -164,7 +162,6 @@ def test_the_folder_of_a_cluster(tmp_path, monkeypatch):
 def online(monkeypatch, tmp_path):
     """Fresh caches and a hub that has two repositories."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.delenv("HF_DATASETS_CACHE", raising=False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
@@ -189,7 +186,10 @@ def test_a_hub_that_is_out_of_reach(online, monkeypatch, tmp_path):
     begin = time.monotonic()
     assert set(states(reach.check_hub({})).values()) == {WARN}
     assert time.monotonic() - begin < 5
-    (tmp_path / "hf" / "datasets" / "nyu-mll___glue" / "sst2" / "0.0.0" / ("0" * 40)).mkdir(parents=True)
+    data = tmp_path / "hf" / "hub" / "datasets--nyu-mll--glue" / "snapshots" / ("0" * 40) / "sst2"
+    data.mkdir(parents=True)
+    for part in ("train", "validation", "test"):
+        (data / f"{part}-00000-of-00001.parquet").touch()
     model = tmp_path / "hf" / "hub" / "models--bert-base-uncased"
     (model / "refs").mkdir(parents=True)
     (model / "refs" / "main").write_text("1" * 40)

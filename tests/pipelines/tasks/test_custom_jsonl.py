@@ -74,7 +74,7 @@ def test_bad_rows(tmp_path):
     errors = [row.error for row in bad]
     assert "broken JSON" in errors[0]
     assert errors[1] == "expected a JSON object, found list"
-    assert errors[2] == "expected text, found no such field"
+    assert errors[2] == "expected text, found no such field, but y"
     assert errors[3] == "expected text, found null"
     assert errors[4] == "expected text, found int '5'"
     assert "surrogate" in errors[5]

@@ -1,68 +1,132 @@
+"""GLUE's Parquet files from a hub of our own, and from the cache of the hub's client."""
+
 from __future__ import annotations
 
 import hashlib
-import http.server
+import io
 import os
 import socket
 import threading
 import time
 
-import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from huggingface_hub import constants
 
 from pipelines.errors import UserError
-from pipelines.tasks import BadRow, open_task
-from pipelines.tasks import hub as hub_module
-from pipelines.tasks.hub_cache import cached_commit, cached_commits
+from pipelines.tasks import GLUE, BadRow, open_task
+from pipelines.tasks.hub import stored_folders
+from tests.hub.server import Hub, Repository, serving
 from tests.pipelines.tasks.reading import rows_of
 
 
+def rows(*rows: tuple[str, int]) -> bytes:
+    texts, labels = zip(*rows, strict=True)
+    numbers = pa.array(range(len(rows)), pa.int32())
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"sentence": texts, "label": labels, "idx": numbers}), stream)
+    return stream.getvalue()
+
+
+FILES = {
+    "README.md": b"# GLUE\n",
+    "sst2/train-00000-of-00002.parquet": rows(("dull", 0), ("fine", 1), ("odd", -1)),
+    "sst2/train-00001-of-00002.parquet": rows(("late", 1)),
+    "sst2/validation-00000-of-00001.parquet": rows(("so so", 1)),
+    "sst2/test-00000-of-00001.parquet": rows(("what", -1)),
+    "cola/test-00000-of-00001.parquet": rows(("what", -1)),
+}
+
+
 @pytest.fixture
-def hub(monkeypatch):
-    """A stand-in for the hub; returns what was asked for."""
-    features = Features(
-        {"sentence": Value("string"), "label": ClassLabel(names=["negative", "positive"]), "idx": Value("int32")}
-    )
-    train = {"sentence": ["dull", "fine", "odd", "late"], "label": [0, 1, -1, 1], "idx": [0, 1, 2, 3]}
-    test = {"sentence": ["what"], "label": [-1], "idx": [0]}
-    parts = {name: Dataset.from_dict(rows, features=features) for name, rows in (("train", train), ("test", test))}
-    asked = []
-
-    def load_dataset(*arguments, **options):
-        asked.append((*arguments, options))
-        return DatasetDict(parts)
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+def hub(monkeypatch, tmp_path):
+    """A hub with GLUE for this process, an empty cache, and no time lost between the client's tries."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub_module, "ask_in_time", lambda *_: None)
-    return asked
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    glue = Repository("datasets", "nyu-mll/glue", {"main": FILES, "first": {**FILES, "README.md": b"# first\n"}})
+    with serving(Hub([glue])) as running:
+        monkeypatch.setattr(constants, "ENDPOINT", running.url)
+        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield running
+
+
+def commit(hub, revision="main") -> str:
+    return hub.repositories[0].commit(revision)
+
+
+def fetched(hub) -> list[str]:
+    return [path for path in hub.asked if path.startswith("GET /cdn/")]
+
+
+def refused(message, name="sst2", revision=None) -> None:
+    with pytest.raises(UserError, match=message):
+        open_task(name, None, revision=revision)
 
 
 def test_rows_of_the_hub(hub):
     bad: list[BadRow] = []
-    task = open_task("SST-2", None, revision="abc", on_bad=bad.append)
-    assert hub == [("nyu-mll/glue", "sst2", {"revision": "abc"})]
-    assert (task.revision, task.held_out()) == ("abc", ("test",))
+    task = open_task("SST-2", None, on_bad=bad.append)
+    assert (task.revision, task.held_out()) == (commit(hub), ("validation", "test"))
     split = task.split("train")
     assert rows_of(split, rows=2) == [
         {"source_idx": 0, "sentence": "dull", "label": 0, "idx": 0},
         {"source_idx": 1, "sentence": "fine", "label": 1, "idx": 1},
-        {"source_idx": 3, "sentence": "late", "label": 1, "idx": 3},
+        {"source_idx": 3, "sentence": "late", "label": 1, "idx": 0},
     ]
-    assert [(row.file, row.source_idx, row.column) for row in bad] == [("nyu-mll/glue/sst2/train", 2, "label")]
+    name = "nyu-mll/glue/sst2/train-00000-of-00002.parquet"
+    assert [(row.file, row.source_idx, row.column) for row in bad] == [(name, 2, "label")]
     assert [row["label"] for row in rows_of(task.split("test"))] == [-1]
     assert [row["source_idx"] for row in rows_of(split, limit=1)] == [0]
-    (file,) = split.files
-    assert (file.name, file.rows) == ("nyu-mll/glue/sst2/train", 4)
-    lines = b"".join(
-        b'{"idx":%d,"label":%d,"sentence":"%s"}\n' % row
-        for row in [(0, 0, b"dull"), (1, 1, b"fine"), (2, -1, b"odd"), (3, 1, b"late")]
-    )
-    assert (file.bytes, file.sha256) == (len(lines), hashlib.sha256(lines).hexdigest())
-    with pytest.raises(UserError, match="'validation' part"):
-        task.split("validation")
+    content = FILES["sst2/train-00000-of-00002.parquet"]
+    first, _ = split.files
+    assert (first.name, first.rows, first.bytes) == (name, 3, len(content))
+    assert first.sha256 == hashlib.sha256(content).hexdigest()
+    assert len(fetched(hub)) == 4
+    assert open_task("sst2", None, revision=commit(hub)).revision == commit(hub)
+    assert len(fetched(hub)) == 4
+
+
+def test_what_was_downloaded_is_found_without_a_network(hub, monkeypatch):
+    open_task("sst2", None, revision="first")
+    first = commit(hub, "first")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert open_task("sst2", None).revision == first  # what `main` is was never asked
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert open_task("sst2", None).revision == commit(hub)
+    (main_folder, first_folder) = stored_folders(GLUE["sst2"])
+    os.utime(first_folder, (time.time() + 9,) * 2)
+    for offline in (
+        lambda: monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9"),
+        lambda: monkeypatch.setenv("HF_DATASETS_OFFLINE", "1"),
+        lambda: monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True),
+    ):
+        offline()
+        for revision, found in ((None, commit(hub)), ("main", commit(hub)), ("first", first), (first, first)):
+            assert open_task("sst2", None, revision=revision).revision == found
+        refused(rf"found: .*; the local cache has {first[:12]}, {main_folder.name[:12]}\. Pass --data", revision="next")
+        refused("the local cache has nothing of it", "rte")
+    assert stored_folders(GLUE["rte"]) == []
+
+
+def test_a_part_of_a_task_is_none(hub, monkeypatch):
+    """Of a download that broke off nothing is read, and neither of a repository that lacks parts."""
+    hub.cut = {"validation-00000-of-00001.parquet": 50}
+    refused(r"nyu-mll/glue \(sst2\) from the hub or its cache, found: the download from .* did not finish")
+    assert stored_folders(GLUE["sst2"]) == []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    refused("the local cache has nothing of it")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    refused("expected the parts train, validation, test, found test", "cola")
+
+
+def test_what_the_hub_refuses(hub):
+    refused(r"\(sst2, revision none\) from the hub or its cache, found: it has no such revision", revision="none")
+    hub.token = "secret"
+    refused("access to it is restricted")
 
 
 def test_offline_is_quick_and_clear():
@@ -72,76 +136,17 @@ def test_offline_is_quick_and_clear():
     assert time.monotonic() - begin < 5
 
 
-@pytest.fixture
-def online(monkeypatch):
-    """The hub is asked; where nobody listens unless the test says otherwise."""
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: pytest.fail("the library was asked"))
-
-
-def refused_in_time() -> None:
-    begin = time.monotonic()
-    with pytest.raises(UserError, match=r"from the hub or its cache, found: the hub at .* gave .*has nothing of it"):
-        open_task("rte", None)
-    assert time.monotonic() - begin < 5
-
-
-def test_no_network_is_told_before_the_library_retries(online):
-    refused_in_time()
-
-
-def test_a_name_look_up_that_never_ends(online, monkeypatch):
-    """It has no timeout of its own, whatever timeout a connection has."""
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://hub.invalid"])
+def test_no_network_is_told_in_time(monkeypatch, tmp_path, endpoint):
+    """A name look-up has no timeout of its own, whatever timeout a connection has."""
     answered = threading.Event()
-    monkeypatch.setattr(constants, "ENDPOINT", "http://hub.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(30))
+    begin = time.monotonic()
     try:
-        refused_in_time()
+        refused("from the hub or its cache, found: the hub at .* gave .*has nothing of it", "rte")
     finally:
         answered.set()
-
-
-def test_a_hub_that_answers_is_left_to_the_library(online, monkeypatch):
-    """Even if it refuses: the library knows its cache, and says what is wrong."""
-    asked = []
-
-    def load_dataset(*arguments, **options):
-        asked.append(arguments)
-        raise ValueError("no such revision")
-
-    class Denied(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_error(401)
-
-        def log_message(self, *_):
-            pass
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    with http.server.HTTPServer(("127.0.0.1", 0), Denied) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-        with pytest.raises(UserError, match="no such revision"):
-            open_task("rte", None)
-        server.shutdown()
-    assert asked == [("nyu-mll/glue", "rte")]
-
-
-def test_which_stored_commit_a_revision_names(monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    main, later, never = "a" * 40, "b" * 40, "c" * 40
-    assert cached_commit("nyu-mll/glue", "rte", None) is None
-    stored = tmp_path / "datasets" / "nyu-mll___glue" / "rte" / "0.0.0"
-    for age, name in ((20, main), (10, later), (0, f"{never}.incomplete")):
-        (stored / name).mkdir(parents=True)
-        os.utime(stored / name, (time.time() - age,) * 2)
-    assert [folder.name for folder in cached_commits("nyu-mll/glue", "rte")] == [later, main]
-    assert cached_commit("nyu-mll/glue", "rte", None) == later
-    assert cached_commit("nyu-mll/glue", "sst2", None) is None
-    refs = tmp_path / "hub" / "datasets--nyu-mll--glue" / "refs"
-    refs.mkdir(parents=True)
-    for branch, commit in (("main", main), ("next", later), ("gone", never)):
-        (refs / branch).write_text(commit)
-    names = {None: main, "main": main, "next": later, later: later, "gone": None, "unheard-of": None, never: None}
-    assert {name: cached_commit("nyu-mll/glue", "rte", name) for name in names} == names
+    assert time.monotonic() - begin < 5

@@ -1,0 +1,136 @@
+"""CSV files with real quoting and fields over several lines; tab-separated files with it or, as GLUE's, without."""
+
+from __future__ import annotations
+
+import csv
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipelines.errors import UserError
+from pipelines.tasks.readers.lines import MAX_LINE, Fault, Lines, Record, decoded, text_rows, without_blank_end
+from pipelines.tasks.readers.records import record_source
+from pipelines.tasks.task import TEXT_SHOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pipelines.tasks.readers.source import Source
+
+
+def delimited_source(
+    path: Path, name: str, delimiter: str = ",", quoted: bool = True, header: tuple[str, ...] = ()
+) -> Source:
+    """A CSV or TSV file; all its columns are text.
+
+    Args:
+        path: The file.
+        name: Its name inside the data folder.
+        delimiter: What separates its fields.
+        quoted: Whether fields may be wrapped in quotation marks.
+        header: Its columns, where the file has no header line.
+
+    Raises:
+        UserError: If the file cannot be read, is empty or has no readable header.
+    """
+    columns = header or first_row(path, delimiter, quoted)
+    schema = pa.schema([(column, pa.string()) for column in columns])
+    records = partial(_records, delimiter=delimiter, quoted=quoted, width=len(columns), has_header=not header)
+    return record_source(path, name, schema, records)
+
+
+def first_row(path: Path, delimiter: str, quoted: bool) -> tuple[str, ...]:
+    """The fields of the first line.
+
+    Raises:
+        UserError: If the file is empty, or its first line cannot be read.
+    """
+    first = next(_split(Lines(path), delimiter, quoted), None)
+    if isinstance(first, Fault):
+        raise UserError(f"{path}, line {first.line}: {first.error}. The header must be readable.")
+    if first is None or not first.head.strip():
+        found = "no bytes" if first is None else "a blank line"
+        raise UserError(f"{path}: expected a header line and rows, found {found}.")
+    return tuple(map(str, first.values))
+
+
+def _records(
+    lines: Iterable[tuple[int, bytes]], delimiter: str, quoted: bool, width: int, has_header: bool
+) -> Iterator[Record | Fault]:
+    rows = _split(lines, delimiter, quoted)
+    if has_header:
+        next(rows, None)
+    separated = "comma-separated" if delimiter == "," else "tab-separated"
+    # Without quoting, a blank line of a single column is a row whose text is empty, even at the end.
+    for row in rows if width == 1 and not quoted else without_blank_end(rows):
+        if isinstance(row, Fault) or len(row.values) == width:
+            yield row
+        elif width == 1 and not row.values:
+            yield row._replace(values=("",))
+        else:
+            found = str(len(row.values)) if any(row.values) else "a blank line"
+            yield Fault(row.line, f"expected {width} {separated} fields, found {found}", row.head)
+
+
+def _split(lines: Iterable[tuple[int, bytes]], delimiter: str, quoted: bool) -> Iterator[Record | Fault]:
+    """All rows, the header included; a blank line is a record without values."""
+    if quoted:
+        return _quoted_rows(lines, delimiter)
+    return map(partial(_split_row, delimiter), text_rows(lines))
+
+
+def _split_row(delimiter: str, row: Record | Fault) -> Record | Fault:
+    if isinstance(row, Fault) or not row.values:
+        return row
+    return Record(row.line, row.size, str(row.values[0]).split(delimiter), row.head)
+
+
+def _quoted_rows(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[Record | Fault]:
+    # The limit is the process's own and 131,072 characters by default; it also ends an unclosed quote.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
+    feed = _Feed(lines)
+    reader = csv.reader(feed, delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        feed.start_record()
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            unclosed = reader.line_num > line or "end of data" in str(error)
+            hint = "; the quoted field may lack its closing quote" if unclosed else ""
+            yield Fault(line, f"expected a CSV row, found a fault: {error}{hint}", feed.head)
+            continue
+        if feed.fault is not None:
+            yield Fault(line, f"{feed.fault.error} (line {feed.fault.line})", feed.head)
+        else:
+            yield Record(line, feed.size, values, feed.head)
+
+
+class _Feed:
+    """Lines for the csv module, and what it does not tell of the record at hand: size and faulty bytes."""
+
+    def __init__(self, lines: Iterable[tuple[int, bytes]]) -> None:
+        self._lines = iter(lines)
+        self.start_record()
+
+    def start_record(self) -> None:
+        self.size = 0
+        self.head = ""
+        self.fault: Fault | None = None
+
+    def __iter__(self) -> _Feed:
+        return self
+
+    def __next__(self) -> str:
+        number, data = next(self._lines)
+        text = data.decode("utf-8", "replace")
+        if "\ufffd" in text or len(data) > MAX_LINE:
+            found = decoded(number, data)
+            self.fault = self.fault or (found if isinstance(found, Fault) else None)
+        self.head = self.head if self.size else text.rstrip("\r\n")[:TEXT_SHOWN]
+        self.size += len(data)
+        return text
