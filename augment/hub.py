@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
-import threading
 import time
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from augment.errors import AugmentError
+from glove.deadline import ask_in_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from huggingface_hub.hf_api import ModelInfo
 
@@ -23,35 +23,6 @@ HUB_SECONDS = 4.0  # for the hub's first answer, name look-up included
 PATTERNS = ["*.json", "vocab.txt", "*.safetensors"]
 PICKLE = "pytorch_model.bin"  # of old repositories without safetensors; torch reads it through `weights_only`
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-
-
-def ask_in_time(ask: Callable[[], Any], seconds: float) -> Any:
-    """The hub's answer to a question, or why there is none.
-
-    In a thread with one deadline: a name look-up has no timeout of its own, and the client asks repeatedly.
-
-    Args:
-        ask: puts a question to the hub.
-        seconds: the deadline.
-
-    Raises:
-        Exception: whatever the client raised; TimeoutError after the deadline.
-    """
-    answer: list[Any] = []
-    trouble: list[Exception] = []
-
-    def work() -> None:
-        try:
-            answer.append(ask())
-        except Exception as error:  # the client raises many kinds: HTTP, offline, bad name
-            trouble.append(error)
-
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    worker.join(seconds)
-    if answer:
-        return answer[0]
-    raise trouble[0] if trouble else TimeoutError(f"no answer within {seconds:g} s")
 
 
 def download_model(name: str, revision: str | None, what: str) -> tuple[Path, str]:

@@ -8,7 +8,6 @@ depend on which words share a block (a product's last bits do).
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -170,23 +169,15 @@ def _filtered(
 
 def _in_threads(work: Callable[[slice], None], blocks: list[slice], threads: int | None) -> None:
     """Works on blocks side by side, one core each: the steps around the product use one core alone."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = cores if threads is None else max(1, threads)
-    if importlib.util.find_spec("threadpoolctl") is None:
-        for block in blocks:
-            work(block)
-        return
     from threadpoolctl import threadpool_limits
 
-    side_by_side = min(threads, len(blocks))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = cores if threads is None else max(1, threads)
+    side_by_side = max(1, min(threads, len(blocks)))
     # BLAS takes every core it is not refused; a single block may have them all.
-    with threadpool_limits(threads if side_by_side < 2 else 1, user_api="blas"):
-        if side_by_side < 2:
-            for block in blocks:
-                work(block)
-            return
-        with ThreadPoolExecutor(side_by_side) as pool:
-            list(pool.map(work, blocks))
+    limit = threadpool_limits(threads if side_by_side == 1 else 1, user_api="blas")
+    with limit, ThreadPoolExecutor(side_by_side) as pool:
+        list(pool.map(work, blocks))
 
 
 def _nearest(unit: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -39,11 +39,11 @@ def check_hub(environment: Mapping[str, str]) -> list[Finding]:
 def check_vectors() -> list[Finding]:
     """Whether gensim's list of vectors can be read, and whether the default ones are here already."""
     from glove import VectorsError
-    from glove.download import find_entry, kept_file, list_url
+    from glove.download import find_checksum, kept_file, list_url
 
     host = Finding("vectors host", OK, f"{list_url()} answers")
     try:
-        find_entry(VECTORS, SECONDS)
+        find_checksum(VECTORS, SECONDS)
     except VectorsError as error:
         found = f"{list_url()} is of no use ({_line(error.__cause__ or error)}): vectors cannot be fetched by name"
         host = Finding(
@@ -54,7 +54,7 @@ def check_vectors() -> list[Finding]:
 
 
 def _hub_finding(environment: Mapping[str, str]) -> Finding:
-    from augment.hub import ask_in_time
+    from glove.deadline import ask_in_time
 
     name = "model hub"
     told = [variable for variable in OFFLINE if environment.get(variable, "").upper() in ("1", "ON", "YES", "TRUE")]

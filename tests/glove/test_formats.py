@@ -87,7 +87,6 @@ def binary(words=GLOVE_WORDS, stated=None, end="\n") -> bytes:
 @pytest.mark.parametrize("end", ["", "\n"])
 @pytest.mark.parametrize("container", ["plain", "gz", "zip"])
 def test_word2vec_binary(load, tmp_path, end, container):
-    pytest.importorskip("gensim")
     packed = binary(end=end)
     if container == "gz":
         packed = gzip.compress(packed)
@@ -257,13 +256,12 @@ def test_arrays_that_do_not_fit(words, matrix):
 
 
 def test_numbers_that_are_not_finite_say_what_to_do(load):
-    pytest.importorskip("gensim")
     broken = binary().replace(numbers(TEXT).astype("<f4")[3].tobytes(), np.full(8, np.nan, dtype="<f4").tobytes())
     with pytest.raises(VectorsError, match="NaN or infinity for 'movies'; leave that word out"):
         load(broken)
 
 
-def test_needs_neither_gensim_nor_torch(glove_file, tmp_path):
+def test_needs_no_other_package_than_numpy(glove_file, tmp_path):
     program = (
         "import sys\n"
         "for name in ('gensim', 'torch', 'ray', 'typer', 'pyarrow', 'transformers'): sys.modules[name] = None\n"

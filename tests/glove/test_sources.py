@@ -35,10 +35,10 @@ class Handler(BaseHTTPRequestHandler):
         if content is None:
             self.send_error(404)
             return
-        start, tag = 0, f'"{md5(content)}"'
-        asked, known = self.headers.get("Range", ""), self.headers.get("If-Range")
+        start = 0
+        asked = self.headers.get("Range", "")
         running.asked[-1] += f" {asked}" if asked else ""
-        if asked and running.ranges and (known == tag or running.ranges == "always"):
+        if asked and running.ranges:
             start = int(asked.removeprefix("bytes=").removesuffix("-"))
         if start >= len(content):
             self.send_response(416)
@@ -49,8 +49,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        if running.tags:
-            self.send_header("ETag", tag)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start : None if running.cut is None else running.cut])
@@ -66,23 +64,13 @@ def server(monkeypatch, tmp_path):
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     running.files, running.asked, running.cut = {}, [], None  # where answers break off
-    running.ranges, running.tags = True, False
+    running.ranges = True
     threading.Thread(target=running.serve_forever, daemon=True).start()
-    models = {
-        "tiny-8": {"checksum": md5(DATA), "file_name": "tiny-8.txt", "parts": 1},
-        "parts-8": {
-            "checksum": md5(DATA),
-            "parts": "2",
-            "checksum-0": md5(DATA[:100]),
-            "checksum-1": md5(DATA[100:]),
-        },
-    }
+    models = {"tiny-8": {"checksum": md5(DATA), "file_name": "tiny-8.txt", "parts": 1}}
     running.files = {
         "/list.json": json.dumps({"models": models, "corpora": {"text8": {}}}).encode(),
         "/tiny-8/tiny-8.gz": DATA,
         "/tiny-8/__init__.py": b"raise SystemExit('ran downloaded code')",
-        "/parts-8/parts-8.gz_00": DATA[:100],
-        "/parts-8/parts-8.gz_01": DATA[100:],
     }
     monkeypatch.setenv("TINYAUG_GENSIM_URL", f"http://127.0.0.1:{running.server_port}/")
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
@@ -101,16 +89,15 @@ def nothing_kept(cache) -> bool:
     return not [path for path in (cache / "gensim").iterdir() if not path.name.endswith(".lock")]
 
 
-@pytest.mark.parametrize("name", ["tiny-8", "parts-8"])
-def test_downloads_once_then_works_offline(server, cache, monkeypatch, name):
+def test_downloads_once_then_works_offline(server, cache, monkeypatch):
     messages = []
-    first = load_vectors(name, cache, messages.append)
+    first = load_vectors("tiny-8", cache, messages.append)
     assert first.words(np.arange(20)) == GLOVE_WORDS
-    assert first.name == name
+    assert first.name == "tiny-8"
     assert any("downloading" in message for message in messages)
     assert not any("__init__" in path for path in server.asked)
     monkeypatch.setenv("TINYAUG_GENSIM_URL", "http://127.0.0.1:9")
-    assert load_vectors(name, cache).fingerprint == first.fingerprint
+    assert load_vectors("tiny-8", cache).fingerprint == first.fingerprint
 
 
 def test_what_gensim_has_is_used(server, cache, tmp_path):
@@ -140,48 +127,50 @@ def test_404(server, cache):
 @pytest.fixture
 def interrupted(server, cache, monkeypatch):
     """A first download that broke off after 500 bytes."""
-    original = glove.download.find_entry
+    original = glove.download.find_checksum
 
-    def download(name: str = "tiny-8", at: int = 500, message: str = "what came is kept") -> None:
+    def found(name: str) -> str:
+        checksum = original(name)
+        server.cut = 500
+        return checksum
+
+    def download() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(glove.download, "find_entry", lambda name: (original(name), setattr(server, "cut", at))[0])
-            with pytest.raises(VectorsError, match=rf"(interrupted after {at} of|failed) .*{message}"):
-                load_vectors(name, cache)
+            patch.setattr(glove.download, "find_checksum", found)
+            with pytest.raises(VectorsError, match=r"interrupted after 500 of .*run the command again to go on"):
+                load_vectors("tiny-8", cache)
         server.cut = None
         del server.asked[:]
 
     return download
 
 
-def test_without_a_tag_nothing_is_kept_of_what_broke_off(server, cache, interrupted):
-    interrupted(message="nothing was kept, try again")
-    assert nothing_kept(cache)
+def part(cache, data: bytes = DATA):
+    return cache / f"gensim/tiny-8.gz.{md5(data)}.part"
 
 
 def test_what_broke_off_goes_on(server, cache, interrupted):
-    server.tags = True
     interrupted()
-    assert (cache / "gensim/tiny-8.gz.part").read_bytes() == DATA[:500]
-    assert len(load_vectors("tiny-8", cache)) == 20
+    assert part(cache).read_bytes() == DATA[:500]
+    messages = []
+    assert len(load_vectors("tiny-8", cache, messages.append)) == 20
     assert server.asked[1:] == ["/tiny-8/tiny-8.gz bytes=500-"]
+    assert any("going on after" in message for message in messages)
     assert sorted(path.name for path in (cache / "gensim").iterdir()) == ["tiny-8.gz", "tiny-8.gz.lock"]
 
 
-def test_parts_go_on_too(server, cache, interrupted):
-    """The first one is whole already."""
-    server.tags = True
-    interrupted("parts-8", 150)
-    messages = []
-    assert len(load_vectors("parts-8", cache, messages.append)) == 20
-    assert server.asked[1:] == ["/parts-8/parts-8.gz_00 bytes=100-", "/parts-8/parts-8.gz_01 bytes=150-"]
-    assert any("going on after" in message for message in messages)
+def test_a_whole_piece_is_not_fetched_again(server, cache, interrupted):
+    """What a kill between the last byte and the new name leaves."""
+    interrupted()
+    part(cache).write_bytes(DATA)
+    assert len(load_vectors("tiny-8", cache)) == 20
+    assert server.asked[1:] == [f"/tiny-8/tiny-8.gz bytes={len(DATA)}-"]
 
 
-@pytest.mark.parametrize("ranges", [False, True, "always"])
+@pytest.mark.parametrize("ranges", [False, True])
 @pytest.mark.parametrize("changed", [False, True])
 def test_it_starts_anew_where_the_rest_cannot_be_had(server, cache, interrupted, ranges, changed):
-    """The server sends no parts, or has another file by now; one sends parts of that all the same."""
-    server.tags = True
+    """The server sends no parts, or has another file by now."""
     interrupted()
     if changed:
         data = gzip.compress(f"20 8\n{glove_text()}".encode(), 1)
@@ -194,9 +183,8 @@ def test_it_starts_anew_where_the_rest_cannot_be_had(server, cache, interrupted,
 
 
 def test_a_piece_that_is_damaged_is_not_kept(server, cache, interrupted):
-    server.tags = True
     interrupted()
-    (cache / "gensim/tiny-8.gz.part").write_bytes(bytes(500))
+    part(cache).write_bytes(bytes(500))
     with pytest.raises(VectorsError, match="expected MD5"):
         load_vectors("tiny-8", cache)
     assert nothing_kept(cache)
@@ -204,9 +192,8 @@ def test_a_piece_that_is_damaged_is_not_kept(server, cache, interrupted):
 
 
 def test_where_there_are_no_locks_every_process_has_its_own_piece(server, cache, interrupted, monkeypatch):
-    server.tags = True
     monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError("none")))
-    interrupted(message="nothing was kept, try again")
+    interrupted()
     assert nothing_kept(cache)
 
 
