@@ -1,6 +1,6 @@
 """Data augmentation by Algorithm 1 of the TinyBERT paper: candidates from a masked LM and GloVe, drawn variants.
 
-Imports torch, transformers, pyarrow, numpy and `glove` only. The disk is touched in `hub` and `model_files` (finding a
+Imports torch, transformers, pyarrow, numpy and `glove` only. The disk is touched in `files` (finding and checking a
 model's folder) and `masked_lm` (loading it), nowhere else.
 """
 

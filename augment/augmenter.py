@@ -11,9 +11,10 @@ import numpy as np
 from augment.candidates import CandidateFinder
 from augment.draw import draw_from_table
 from augment.errors import AugmentError
+from augment.files.checks import case_warning
+from augment.files.find import find_model
 from augment.given_texts import BadTexts, GivenTexts, read_texts
 from augment.masked_lm import MaskedLM, load_masked_lm, resolve_device
-from augment.model_files import find_model
 from augment.precision import resolve_precision
 from augment.presets import CandidateSettings, DrawSettings, preset
 from augment.running import FailedExamplesError, RunningDrawer
@@ -124,8 +125,8 @@ class Augmenter:
         candidate_settings, draw_settings = preset(preset_name, **settings)
         vectors = load_vectors(glove) if glove is not None else None
         files = find_model(str(model), revision)
-        if files.warning:
-            warnings.warn(files.warning, stacklevel=2)
+        if warning := case_warning(files.folder, files.who):
+            warnings.warn(warning, stacklevel=2)
         masked_lm = load_masked_lm(files, device, precision, candidate_settings.punctuation)
         return cls(masked_lm, vectors, candidate_settings, batch_tokens, draw_settings)
 

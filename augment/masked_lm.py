@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from augment.errors import AugmentError, is_of_machine
+from augment.files.checks import check_embeddings
 from augment.last_layer import EncoderAtPositions
-from augment.model_files import check_embeddings
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
 from augment.precision import PRECISIONS, default_batch_tokens, gpu_kernels, resolve_precision
 from augment.top_k import first_of_each, top_probabilities
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerFast
 
-    from augment.model_files import ModelFiles
+    from augment.files.find import ModelFiles
 
 IMPORTED_BY = os.getpid()  # a process forked later has another id
 CJK_ONLY = -2  # in `exclude`: bars all that is no CJK character

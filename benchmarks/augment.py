@@ -24,8 +24,8 @@ from rich.table import Table
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from augment.candidates import CandidateFinder
+from augment.files.find import find_model
 from augment.masked_lm import load_masked_lm
-from augment.model_files import find_model
 from augment.packed_linear import pack_linear_layers
 from augment.presets import CandidateSettings
 from benchmarks.baselines import BareEncoder, Batched, Sequential

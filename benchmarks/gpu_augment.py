@@ -10,8 +10,8 @@ import torch
 from transformers import AutoTokenizer
 
 from augment.candidates import CandidateFinder
+from augment.files.find import find_model
 from augment.masked_lm import load_masked_lm
-from augment.model_files import find_model
 from augment.precision import PRECISIONS, gpu_kernels
 from augment.presets import CandidateSettings
 from benchmarks.augment import copies, overlap, plain_model, spread

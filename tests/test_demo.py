@@ -16,7 +16,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from augment.augmenter import Augmenter
-from augment.model_files import check_folder
+from augment.files.checks import check_masked_lm
 from augment.words import WordSplitter
 from glove import load_vectors
 from pipelines.demo import DATA, FOLDER, GLOVE, MLM, OUT, demo_options
@@ -105,7 +105,7 @@ def test_rare_words_are_in_several_pieces_and_have_vectors(train):
 
 
 def test_models_load_and_propose_words():
-    check_folder(MLM, "demo")
+    check_masked_lm(MLM, "demo")
     vectors = load_vectors(GLOVE)
     assert len(vectors) >= 30_000
     assert vectors.dimensions == 50

@@ -21,6 +21,7 @@ from pipelines.tasks.label_counts import label_warnings, label_words
 if TYPE_CHECKING:
     from pipelines.augmenting.settings import Identity
     from pipelines.engines import EngineSettings
+    from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run_folder.lock import WriterLock
 
@@ -56,12 +57,13 @@ class Outcome:
     protected: dict[str, int]
 
 
-def run_augment(request: AugmentRequest, reporter: Reporter) -> Outcome:
+def run_augment(request: AugmentRequest, reporter: Reporter, found: Found) -> Outcome:
     """Augments a task, going on where an earlier run of the same command stopped.
 
     Args:
         request: what the user asked for.
         reporter: is told of progress.
+        found: what the command has found already.
 
     Returns:
         What came of it.
@@ -72,7 +74,7 @@ def run_augment(request: AugmentRequest, reporter: Reporter) -> Outcome:
     """
     storage = Storage(request.out)
     started = begin(storage, request.overwrite, reporter.message)
-    checked = check_inputs(request, reporter)
+    checked = check_inputs(request, reporter, found)
     identity = identity_of(request, checked)
     with only_writer(storage, reporter.message) as lock:
         if request.overwrite:
@@ -100,12 +102,13 @@ def _say_classes(job: Job, snapshot: Snapshot, reporter: Reporter) -> None:
         reporter.message(f"warning: {warning}")
 
 
-def is_augmented(request: AugmentRequest, reporter: Reporter) -> bool:
+def is_augmented(request: AugmentRequest, reporter: Reporter, found: Found) -> bool:
     """Whether an earlier run of the same command left nothing to do; writes nothing.
 
     Args:
         request: what the user asked for.
         reporter: is told while vectors are converted.
+        found: what the command has found already.
 
     Raises:
         UserError: the directory was begun with other settings.
@@ -114,7 +117,7 @@ def is_augmented(request: AugmentRequest, reporter: Reporter) -> bool:
     started = None if request.overwrite else read_run(storage)
     if started is None:
         return False
-    checked = check_inputs(request, reporter)
+    checked = check_inputs(request, reporter, found)
     job, snapshot = _job(request, checked, storage, started.identity), read_snapshot(storage)
     left = snapshot is None or parts_left(job, snapshot, finished_parts(storage, job, snapshot, request.verify)) > 0
     refuse_other_settings(storage, started.identity, identity_of(request, checked), left)

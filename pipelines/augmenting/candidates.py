@@ -11,6 +11,7 @@ from augment.kept import protected_by_entry
 from pipelines.augmenting.models import load_finder
 from pipelines.augmenting.snapshot import TEXTS, read_snapshot
 from pipelines.augmenting.stages import described
+from pipelines.found import Found
 from pipelines.machine.hardware import worker_hardware
 from pipelines.machine.memory import return_free_memory
 from pipelines.run_folder.parquet import CountingSink, RowReader, open_writer
@@ -40,7 +41,7 @@ class CandidateWorker:
             raise FileNotFoundError(f"{self._storage.display('input')}: expected the input snapshot, found none")
         self._bounds = snapshot.text_bounds
         self._hardware = worker_hardware(stage)
-        self._finder = load_finder(stage.job)
+        self._finder = load_finder(stage.job, Found())
 
     def work(self, part: int) -> Record:
         """Finds the candidates of one part and writes them.

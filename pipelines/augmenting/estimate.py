@@ -26,6 +26,7 @@ from pipelines.tasks.label_counts import LabelCounter, label_warnings, label_wor
 
 if TYPE_CHECKING:
     from augment.candidates import CandidateFinder
+    from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.tasks import OpenTask
 
@@ -63,12 +64,13 @@ class Estimate:
     labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
-def estimate(request: AugmentRequest, reporter: Reporter) -> Estimate:
+def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estimate:
     """Counts the work exactly and measures its speed on a sample.
 
     Args:
         request: what the user asked for.
         reporter: is told what is being done.
+        found: what the command has found already.
 
     Returns:
         The estimate.
@@ -76,33 +78,36 @@ def estimate(request: AugmentRequest, reporter: Reporter) -> Estimate:
     Raises:
         UserError, AugmentError, VectorsError: something that cannot be used.
     """
-    checked = check_inputs(request, reporter)
+    checked = check_inputs(request, reporter, found)
     identity = identity_of(request, checked)
     job = Job(request.out, request.out, identity, request.mlm, checked.model.revision, request.glove, "")
     reporter.message("loading the masked LM")
-    finder = load_finder(job)
+    finder = load_finder(job, found)
     reporter.message("counting words")
-    found = _count(checked.opened, request, finder, job.with_partner)
+    counted = _count(checked.opened, request, finder, job.with_partner)
     reporter.message("measuring on a few texts")
-    measured = _measure(finder, job, found.sample)
+    measured = _measure(finder, job, counted.sample)
     draw = request.settings.draw
     width = len(job.task.text_columns)
-    parts = max(1, min(MOST_PARTS, found.counts["mlm_tokens"] // PART_COST))
+    parts = max(1, min(MOST_PARTS, counted.counts["mlm_tokens"] // PART_COST))
     workers = worker_count(request.engine, parts)
-    tokens = found.counts["mlm_tokens"] * (draw.n * draw.p if job.running else 1.0)
-    output_rows = found.rows * rows_of_example(draw, width)
+    tokens = counted.counts["mlm_tokens"] * (draw.n * draw.p if job.running else 1.0)
+    output_rows = counted.rows * rows_of_example(draw, width)
     return Estimate(
-        found.rows,
+        counted.rows,
         len(checked.rejects),
-        found.texts,
-        found.counts,
+        counted.texts,
+        counted.counts,
         output_rows,
         output_rows * width * measured.bytes_per_row,
-        0.0 if job.running else found.texts * measured.bytes_per_text,
+        0.0 if job.running else counted.texts * measured.bytes_per_text,
         workers,
         (tokens / measured.tokens_per_second + output_rows * width * measured.seconds_per_row) / workers,
         measured.tokens_per_second,
-        (label_words(job.task.label, "train", found.labels), label_warnings(job.task.label, {"train": found.labels})),
+        (
+            label_words(job.task.label, "train", counted.labels),
+            label_warnings(job.task.label, {"train": counted.labels}),
+        ),
     )
 
 

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from augment.candidates import CandidateFinder
     from pipelines.augmenting.settings import Compute
     from pipelines.augmenting.stages import Job
+    from pipelines.found import Found
 
 
-def load_finder(job: Job) -> CandidateFinder:
+def load_finder(job: Job, found: Found) -> CandidateFinder:
     """The candidate finder of a job, on this machine.
 
     Args:
         job: names of masked LM and vectors, and the fingerprints they must have.
+        found: what this process has found already; a worker finds, and so verifies, for itself.
 
     Returns:
         The finder; torch is set to the job's number of threads.
@@ -33,16 +35,14 @@ def load_finder(job: Job) -> CandidateFinder:
 
     from augment.candidates import CandidateFinder
     from augment.masked_lm import load_masked_lm, resolve_device
-    from augment.model_files import find_model
-    from glove import load_vectors
 
     settings = job.identity.settings
     torch.set_num_threads(settings.compute.threads)
-    files = find_model(str(job.mlm), job.mlm_revision)
+    files = found.masked_lm(str(job.mlm), job.mlm_revision)
     _require_same("masked LM", files.name, files.fingerprint, job.identity.models["mlm"])
     vectors = None
     if job.glove is not None:
-        vectors = load_vectors(job.glove)
+        vectors = found.vectors(job.glove)
         _require_same("vectors", vectors.name, vectors.fingerprint, job.identity.models["glove"])
     device = resolve_device(settings.compute.device)
     model = load_masked_lm(files, device, settings.compute.precision, settings.candidates.punctuation)

@@ -6,17 +6,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from augment.model_files import ModelFiles, find_model
-from glove import load_vectors
+from augment.files.checks import case_warning
 from pipelines.augmenting.settings import Identity, JobSettings, make_identity
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.machine.compute import resolve_compute
 from pipelines.machine.devices import check_device
-from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_or_skip
+from pipelines.tasks import BadRow, CustomOptions, OpenTask, stop_or_skip
 
 if TYPE_CHECKING:
+    from augment.files.find import ModelFiles
     from glove import WordVectors
+    from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.tasks import Task
 
@@ -82,12 +83,13 @@ class Checked:
     vectors: WordVectors | None
 
 
-def check_inputs(request: AugmentRequest, reporter: Reporter) -> Checked:
+def check_inputs(request: AugmentRequest, reporter: Reporter, found: Found) -> Checked:
     """Finds everything a request names before anything is written, cheapest first.
 
     Args:
         request: what the user asked for.
         reporter: is told while vectors are converted.
+        found: what the command has found already.
 
     Raises:
         UserError, AugmentError, VectorsError: something cannot be used.
@@ -100,15 +102,15 @@ def check_inputs(request: AugmentRequest, reporter: Reporter) -> Checked:
         )
     rejects: list[dict[str, Any]] = []
     on_bad = stop_or_skip if request.settings.on_bad_row == "stop" else _collector(rejects)
-    opened = open_task(request.task, request.data, request.custom, request.data_revision, on_bad)
+    opened = found.task(request.task, request.data, request.custom, request.data_revision, on_bad)
     check_pairs(request.settings, opened.task, request.pairs)
     opened.split("train")
     for note in opened.notes():
         reporter.message(f"note: {note}")
-    model = find_model(request.mlm, request.mlm_revision)
-    if model.warning:
-        reporter.message(f"warning: {model.warning}")
-    vectors = load_vectors(request.glove, progress=reporter.message) if request.glove is not None else None
+    model = found.masked_lm(request.mlm, request.mlm_revision)
+    if warning := case_warning(model.folder, model.who):
+        reporter.message(f"warning: {warning}")
+    vectors = found.vectors(request.glove, reporter.message) if request.glove is not None else None
     return Checked(opened, rejects, model, vectors)
 
 

@@ -72,8 +72,9 @@ class VariantWorker:
         self._finder: CandidateFinder | None = None
         if job.running:
             from pipelines.augmenting.models import load_finder
+            from pipelines.found import Found
 
-            self._finder = load_finder(job)
+            self._finder = load_finder(job, Found())
         self._candidates = CandidateReader(source, snapshot.text_bounds, job.candidates_hash, job.with_partner)
 
     def work(self, part: int) -> Record:

@@ -81,9 +81,10 @@ def _run(request: AugmentRequest) -> int:
     from pipelines.augmenting.augment_job import run_augment
     from pipelines.cli.summary import show_outcome
     from pipelines.cli.terminal import TerminalReporter
+    from pipelines.found import Found
 
     with TerminalReporter() as reporter:
-        outcome = run_augment(request, reporter)
+        outcome = run_augment(request, reporter, Found())
     show_outcome(outcome, Path(request.out).name)
     if outcome.rejected and not request.allow_rejects:
         return 1

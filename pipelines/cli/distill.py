@@ -66,10 +66,11 @@ def distill(
 
         return show_training_plan(plan_distillation, request, profile)
     from pipelines.distilling.distill_job import run_distill
+    from pipelines.found import Found
 
     try:
         with TrainingProgress() as progress:
-            trained = run_distill(request, progress, profile)
+            trained = run_distill(request, progress, Found(), profile)
         show_trained(trained, "distill")
     finally:
         leave_ranks()

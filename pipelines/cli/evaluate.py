@@ -34,8 +34,9 @@ def evaluate(
     from pipelines.cli.training_progress import TrainingProgress
     from pipelines.cli.training_summary import show_evaluated
     from pipelines.evaluating.evaluate_job import run_evaluate
+    from pipelines.found import Found
 
     with TrainingProgress() as progress:
-        found = run_evaluate(request, progress)
+        found = run_evaluate(request, progress, Found())
     show_evaluated(request, found, json_file)
     return 0

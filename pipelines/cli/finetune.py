@@ -49,11 +49,12 @@ def finetune(
         from pipelines.training.plans import plan_finetune
 
         return show_training_plan(plan_finetune, request, profile)
+    from pipelines.found import Found
     from pipelines.training.finetune_job import run_finetune
 
     try:
         with TrainingProgress() as progress:
-            trained = run_finetune(request, progress, profile)
+            trained = run_finetune(request, progress, Found(), profile)
         show_trained(trained, "finetune")
     finally:
         leave_ranks()

@@ -51,10 +51,11 @@ def show_general_plan(request: GeneralRequest) -> int:
     Returns:
         The exit code.
     """
+    from pipelines.found import Found
     from pipelines.general.plan import plan_from_beginning
 
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        plan = plan_from_beginning(request, folder)
+        plan = plan_from_beginning(request, folder, Found())
     console, estimate = output_console(), plan.estimate
     if estimate.done:
         console.print("everything was done already; nothing is left to do")

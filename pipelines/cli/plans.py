@@ -10,6 +10,7 @@ from distill.wording import shown_bytes
 from pipelines.augmenting.augment_job import is_augmented
 from pipelines.augmenting.estimate import estimate
 from pipelines.cli.terminal import TerminalReporter, output_console
+from pipelines.found import Found
 from pipelines.run_folder.storage import Storage
 from pipelines.run_folder.writable import refuse_unwritable
 from pipelines.wording import counted, duration
@@ -30,9 +31,10 @@ def show_plan(request: AugmentRequest) -> int:
     storage = Storage(request.out)
     if storage.is_local:
         refuse_unwritable(storage.local_folder(), "--out")
+    found = Found()
     with TerminalReporter() as reporter:
-        done = is_augmented(request, reporter)
-        plan = estimate(request, reporter)
+        done = is_augmented(request, reporter, found)
+        plan = estimate(request, reporter, found)
     counts = plan.counts
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("rows", f"{plan.rows:,}" + (f", {plan.rejected:,} rejected" if plan.rejected else ""))

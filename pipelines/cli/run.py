@@ -108,6 +108,7 @@ def run(
 def _run(request: RunRequest, dry_run: bool) -> int:
     from pipelines.cli.run_demo import show_demo, welcome
     from pipelines.cli.run_summary import TerminalReporting, show_run, show_run_plan
+    from pipelines.found import Found
     from pipelines.run.run_job import run_task
     from pipelines.training.ranks import leave_ranks
 
@@ -116,7 +117,7 @@ def _run(request: RunRequest, dry_run: bool) -> int:
     if request.demo:
         welcome()
     try:
-        outcome = run_task(request, TerminalReporting())
+        outcome = run_task(request, TerminalReporting(), Found())
     finally:
         leave_ranks()
     (show_demo if request.demo else show_run)(outcome)

@@ -139,10 +139,11 @@ def show_run_plan(request: RunRequest) -> int:
     Returns:
         The exit code.
     """
+    from pipelines.found import Found
     from pipelines.run.plan import plan_run
 
     with TerminalReporter() as reporter:
-        plan = plan_run(request, reporter)
+        plan = plan_run(request, reporter, Found())
     console = output_console()
     augment, took = plan.augment, "done already" if plan.augmented else duration(plan.augment.seconds)
     if plan.done:

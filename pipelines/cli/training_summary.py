@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines.evaluating.evaluate_job import Evaluated
+    from pipelines.found import Found
     from pipelines.teacher_cache.cache_job import Filled
     from pipelines.training.estimates import TrainingEstimate
     from pipelines.training.finetune_job import Trained
@@ -101,7 +102,7 @@ def show_filled(filled: Filled) -> None:
     console.print(f"cache: {filled.folder} (give `tinyaug distill` --cache-dir {filled.folder.parent})", soft_wrap=True)
 
 
-def show_training_plan(plan: Callable[[Planned, str], TrainingEstimate], request: Planned, profile: str) -> int:
+def show_training_plan(plan: Callable[[Planned, str, Found], TrainingEstimate], request: Planned, profile: str) -> int:
     """Prints what a training verb would cost; writes nothing.
 
     Args:
@@ -112,8 +113,10 @@ def show_training_plan(plan: Callable[[Planned, str], TrainingEstimate], request
     Returns:
         The exit code.
     """
+    from pipelines.found import Found
+
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        estimate = plan(request, folder)
+        estimate = plan(request, folder, Found())
     return show_estimate(estimate, request.machine.device, profile)
 
 

@@ -8,22 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
+from augment.files.find import ModelFiles
 from distill.wording import shown_bytes
 from pipelines.distilling.choices import GENERAL, RANDOM, TEACHER_LAYERS, check_choices, student_shape
 from pipelines.distilling.session import loss_settings
 from pipelines.distilling.shard_labels import check_shard_labels
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
+from pipelines.models.checks import has_vocabulary
+from pipelines.models.labels import check_classes
+from pipelines.models.load import load_config, load_tokenizer
 from pipelines.teacher_cache.room import check_cache_place
-from pipelines.training.models import check_classes, find_model, has_vocabulary, load_config, load_tokenizer
 from pipelines.training.parts import open_data, shards_of, task_columns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
     from pipelines.distilling.teaching import LossChoice
+    from pipelines.found import Found
     from pipelines.general.request import GeneralRequest
-    from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest
 
@@ -38,24 +41,25 @@ class TeacherFiles:
         tokenizer: its tokenizer, which the student takes over.
     """
 
-    found: FoundModel
+    found: ModelFiles
     config: PreTrainedConfig
     tokenizer: Any
 
 
-def find_files(name: str, revision: str | None, what: str) -> TeacherFiles:
+def find_files(name: str, revision: str | None, what: str, found: Found) -> TeacherFiles:
     """Finds a model and its tokenizer, such as a fine-tuned or general teacher; its weights are not read.
 
     Args:
         name: a folder, or a name on the hub.
         revision: on the hub.
         what: it is, for messages.
+        found: what the command has found already.
 
     Raises:
         UserError: it cannot be had.
     """
-    found = find_model(name, revision, what)
-    return TeacherFiles(found, load_config(found), load_tokenizer(found))
+    files = found.model(name, revision, what)
+    return TeacherFiles(files, load_config(files), load_tokenizer(files))
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class StudentPlan:
     start: str
     config: PreTrainedConfig
     layer_map: tuple[int, ...]
-    found: FoundModel | None
+    found: ModelFiles | None
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class CheckedDistill:
     student: StudentPlan
 
 
-def check_distill(request: DistillRequest) -> CheckedDistill:
+def check_distill(request: DistillRequest, found: Found) -> CheckedDistill:
     """Finds everything a request names; label order, vocabularies, heads, lengths and layer map must fit.
 
     Raises:
@@ -104,7 +108,7 @@ def check_distill(request: DistillRequest) -> CheckedDistill:
 
     check_choices(request)
     check_cache_place(request.cache)
-    data = open_data(request.data)
+    data = open_data(request.data, found)
     check_classes(data.task)
     train = None
     if request.train is not None:
@@ -114,9 +118,9 @@ def check_distill(request: DistillRequest) -> CheckedDistill:
         raise UserError("--train: expected a folder of Parquet shards beside a custom task without --data, found none")
     else:
         data.opened.split("train")
-    teacher = find_files(request.teacher, request.teacher_revision, "teacher")
+    teacher = find_files(request.teacher, request.teacher_revision, "teacher", found)
     check_teacher(teacher, data, request.reading.max_length)
-    student = plan_student(request, teacher, bool(request.intermediate.epochs))
+    student = plan_student(request, teacher, bool(request.intermediate.epochs), found)
     return CheckedDistill(data, train, teacher, student)
 
 
@@ -143,13 +147,16 @@ def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> Non
     check_length(teacher.config, max_length, what)
 
 
-def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles, learns_layers: bool) -> StudentPlan:
+def plan_student(
+    request: DistillRequest | GeneralRequest, teacher: TeacherFiles, learns_layers: bool, found: Found
+) -> StudentPlan:
     """The student's shape, start and layer map, checked against its teacher.
 
     Args:
         request: what the user asked for.
         teacher: files of the teacher.
         learns_layers: whether a stage compares layers, which takes as many heads.
+        found: what the command has found already.
 
     Raises:
         UserError, DistillError: they do not fit.
@@ -173,19 +180,18 @@ def plan_student(request: DistillRequest | GeneralRequest, teacher: TeacherFiles
         )
     if request.start == TEACHER_LAYERS:
         check_equal_widths(config, teacher.config)
-    found = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request.start, shape)
+    start = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request.start, shape, found)
     who = f"student {shape}"
-    if found is not None:  # it is what will be built, and may know fewer tokens or positions
-        config, who = start_config(str(found.folder), config), f"student {found.name}"
+    if start is not None:  # it is what will be built, and may know fewer tokens or positions
+        config, who = start_config(str(start.folder), config), start.who
     check_vocabulary_size(config, teacher.tokenizer, who)
     check_length(config, request.reading.max_length, who)
-    for folder in (Path(shape), *((found.folder,) if found else ())):
+    for folder in (Path(shape), *((start.folder,) if start else ())):
         _check_vocabulary(folder, teacher)
-    start = str(found.folder) if found else request.start
-    return StudentPlan(shape, start, config, layer_map, found)
+    return StudentPlan(shape, str(start.folder) if start else request.start, config, layer_map, start)
 
 
-def find_start(start: str, shape: str) -> FoundModel:
+def find_start(start: str, shape: str, found: Found) -> ModelFiles:
     """The folder of a general or earlier student.
 
     Raises:
@@ -195,7 +201,7 @@ def find_start(start: str, shape: str) -> FoundModel:
 
     name = general_name(shape) if start == GENERAL else start
     try:
-        return find_model(name, None, "student")
+        return found.model(name, None, "student")
     except AugmentError as error:
         raise UserError(
             f"--student-init {start}: expected the weights of {name}, they cannot be had ({error}). With a network: "
@@ -239,8 +245,7 @@ def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: L
 def _check_vocabulary(folder: Path, teacher: TeacherFiles) -> None:
     """A student's own tokenizer, where it has one, must number tokens as its teacher's does."""
     from distill.checks import check_vocabularies
-    from pipelines.training.models import FoundModel
 
     if has_vocabulary(folder):
-        own = load_tokenizer(FoundModel("student", str(folder), folder, None, ""))
+        own = load_tokenizer(ModelFiles("student", str(folder), folder, None, ""))
         check_vocabularies(teacher.tokenizer, own)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.training.models import refuse_unfinished
+from pipelines.models.checks import refuse_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

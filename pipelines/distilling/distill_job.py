@@ -20,6 +20,7 @@ from pipelines.distilling.session import (
 )
 from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
 from pipelines.evaluating.teacher_check import judge_teacher
+from pipelines.models.load import move
 from pipelines.run_folder.run_file import undone_if_refused
 from pipelines.run_folder.stage_folder import (
     METRICS,
@@ -38,7 +39,6 @@ from pipelines.teacher_cache.room import OFF, claim_caches, warn_of_rebuild
 from pipelines.training.classes import label_report
 from pipelines.training.finetune_job import Trained
 from pipelines.training.loop import train_settings, train_stage
-from pipelines.training.models import move
 from pipelines.training.parts import write_part
 from pipelines.training.ranks import Ranks
 from pipelines.training.saving import save_model
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from distill.targets import Targets
     from distill.teacher import Teacher
     from pipelines.distilling.checks import CheckedDistill
+    from pipelines.found import Found
     from pipelines.general.request import GeneralRequest
     from pipelines.run_folder.storage import Storage
     from pipelines.training.estimates import TrainingEstimate
@@ -68,13 +69,18 @@ STUDENT = "student"  # what the intermediate stage leaves, in its folder
 
 
 def run_distill(
-    request: DistillRequest, reporter: TrainingReporter, profile: str | None = "paper", judged: Scores | None = None
+    request: DistillRequest,
+    reporter: TrainingReporter,
+    found: Found,
+    profile: str | None = "paper",
+    judged: Scores | None = None,
 ) -> Trained:
     """Distils, going on where an earlier run of the same command stopped.
 
     Args:
         request: what the user asked for.
         reporter: is told of progress.
+        found: what the command has found already.
         profile: what it was made from, for advice; None where a long run was announced already.
         judged: the teacher's dev metrics, where this command has judged it already.
 
@@ -87,7 +93,7 @@ def run_distill(
     """
     storage = stage_storage(request.out, "a model")
     request = with_parts(request, started_run(storage, "distill", overwrite=False))
-    checked = check_distill(request)
+    checked = check_distill(request, found)
     content = distill_content(request, checked)
     ranks = Ranks(request.machine.device == "cpu")
     with ranks.writing(storage, reporter):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
+from pipelines.models.labels import name_labels
+from pipelines.models.load import move
 from pipelines.teacher_cache.foreign import refuse_foreign_caches
 from pipelines.teacher_cache.room import OFF, cache_room, plan_in_room, room_of_layers, shard_hashes
-from pipelines.training.models import move, name_labels
 from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Check = Callable[[], "Finding | list[Finding]"]
 
 SECONDS = 8.0
-SHARED = ("torch", "augment.hub", "glove.download", "pipelines.tasks.hub")  # by several checks
+SHARED = ("torch", "augment.files.hub", "glove.download", "pipelines.tasks.hub")  # by several checks
 
 
 def examine(out: Path, address: str | None = None) -> list[Finding]:

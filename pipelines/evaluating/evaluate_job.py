@@ -13,8 +13,9 @@ from pipelines.evaluating.diagnostic import find_diagnostic
 from pipelines.evaluating.label_order import load_in_order, misorder_words, order_note
 from pipelines.evaluating.output_files import TABLES, check_place, write_table
 from pipelines.evaluating.submission import add_to_archive, read_archive, submission_file, submitted_parts
+from pipelines.models.checks import trained_length
+from pipelines.models.load import move
 from pipelines.run_folder.storage import Storage
-from pipelines.training.models import move, trained_length
 from pipelines.training.parts import DEV, open_data, task_columns, write_part
 from pipelines.training.recipe import MAX_LENGTH
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from distill.metrics import Scores
+    from pipelines.distilling.checks import TeacherFiles
     from pipelines.evaluating.dev_scores import Judged
+    from pipelines.found import Found
     from pipelines.tasks import Task
     from pipelines.training.parts import TaskData
     from pipelines.training.reporting import TrainingReporter
@@ -47,12 +50,13 @@ class Evaluated:
     missing: tuple[str, ...] = ()
 
 
-def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter) -> Evaluated:
+def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter, found: Found) -> Evaluated:
     """Judges a model; writes nothing but the files that were asked for.
 
     Args:
         request: what the user asked for.
         reporter: is told of progress.
+        found: what the command has found already.
 
     Returns:
         What came of it.
@@ -61,12 +65,13 @@ def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter) -> Evalua
         UserError, AugmentError, DistillError: a mistake of the user's.
         JobError: a file cannot be written.
     """
-    data = open_data(request.data)
+    data = open_data(request.data, found)
     wanted = check_outputs(request, data)
     if not data.dev_parts and not wanted:
         raise UserError(_nothing_to_judge(request.data, data.task))
+    files = find_files(request.model, request.revision, "model", found)
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        return _Evaluation(request, data, folder, reporter).run(wanted)
+        return _Evaluation(request, data, files, folder, reporter).run(wanted)
 
 
 def check_outputs(request: EvaluateRequest, data: TaskData, made: Path | None = None) -> tuple[str, ...]:
@@ -117,11 +122,13 @@ def _nothing_to_judge(choice: DataChoice, task: Task) -> str:
 class _Evaluation:
     """A model, checked against its task, loaded, and given the parts of the task's data."""
 
-    def __init__(self, request: EvaluateRequest, data: TaskData, folder: str, reporter: TrainingReporter) -> None:
+    def __init__(
+        self, request: EvaluateRequest, data: TaskData, files: TeacherFiles, folder: str, reporter: TrainingReporter
+    ) -> None:
         from distill.checks import usable_positions
 
         self.request, self.data, self.folder, self.reporter = request, data, folder, reporter
-        self.files = files = find_files(request.model, request.revision, "model")
+        self.files = files
         longest = usable_positions(files.config) or MAX_LENGTH
         max_length = request.max_length or min(trained_length(files.found.folder) or MAX_LENGTH, longest)
         check_teacher(files, data, max_length)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
+from pipelines.models.load import load_classifier
 from pipelines.tasks.task import listed
-from pipelines.training.models import load_classifier
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
+    from augment.files.find import ModelFiles
     from pipelines.evaluating.dev_scores import Judged
     from pipelines.tasks import Task
-    from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData
 
 NATURAL = ("false", "true")  # beside integers the classes that everyone numbers alike
 
 
-def load_in_order(found: FoundModel, config: PreTrainedConfig, task: Task, seed: int | None = None) -> PreTrainedModel:
+def load_in_order(found: ModelFiles, config: PreTrainedConfig, task: Task, seed: int | None = None) -> PreTrainedModel:
     """A model with its task head, its outputs in the order of the task's classes; in float32, in eval mode.
 
     Args:
@@ -38,7 +38,7 @@ def load_in_order(found: FoundModel, config: PreTrainedConfig, task: Task, seed:
     return model
 
 
-def order_note(found: FoundModel, config: PreTrainedConfig, task: Task) -> tuple[str, ...]:
+def order_note(found: ModelFiles, config: PreTrainedConfig, task: Task) -> tuple[str, ...]:
     """What to say of a model whose labels come in another order than the task's classes.
 
     Args:
@@ -57,7 +57,7 @@ def order_note(found: FoundModel, config: PreTrainedConfig, task: Task) -> tuple
     )
 
 
-def refuse_unordered(found: FoundModel, config: PreTrainedConfig, data: TaskData) -> None:
+def refuse_unordered(found: ModelFiles, config: PreTrainedConfig, data: TaskData) -> None:
     """Refuses a model without label names where it may have been trained with the classes in another order.
 
     Classes of no known order are sorted by name, which whoever trained the model need not have done. The order is known
@@ -93,7 +93,7 @@ def refuse_unordered(found: FoundModel, config: PreTrainedConfig, data: TaskData
 
 
 def misorder_words(
-    found: FoundModel, config: PreTrainedConfig, data: TaskData, part: str, judged: Judged
+    found: ModelFiles, config: PreTrainedConfig, data: TaskData, part: str, judged: Judged
 ) -> str | None:
     """What to say where a model's predictions fit another order of its labels far better; else None.
 
@@ -124,7 +124,7 @@ def misorder_words(
     )
 
 
-def _order(found: FoundModel, config: PreTrainedConfig, task: Task) -> tuple[int, ...]:
+def _order(found: ModelFiles, config: PreTrainedConfig, task: Task) -> tuple[int, ...]:
     from distill.checks import check_labels
 
     names = task.label.names

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.corpus.files import FileCorpus
     from pipelines.corpus.hub import HubCorpus
     from pipelines.distilling.teaching import LossChoice
+    from pipelines.found import Found
     from pipelines.general.request import GeneralRequest
 
 
@@ -37,11 +38,12 @@ class CheckedGeneral:
     shape: PackedShape
 
 
-def check_general(request: GeneralRequest, started: dict[str, Any] | None = None) -> CheckedGeneral:
+def check_general(request: GeneralRequest, found: Found, started: dict[str, Any] | None = None) -> CheckedGeneral:
     """Finds everything a request names; vocabularies, heads, lengths and layer map must fit.
 
     Args:
         request: what the user asked for.
+        found: what the command has found already.
         started: run.json of an earlier start that is gone on with; None without one.
 
     Raises:
@@ -53,7 +55,7 @@ def check_general(request: GeneralRequest, started: dict[str, Any] | None = None
     _check_prediction_weight(request.losses)
     check_cache_place(request.cache)
     corpus = open_corpus(request.corpus, started)
-    teacher = find_files(request.teacher, request.teacher_revision, "teacher")
+    teacher = find_files(request.teacher, request.teacher_revision, "teacher", found)
     check_vocabulary_size(teacher.config, teacher.tokenizer, "teacher")
     check_length(teacher.config, request.reading.max_length, "teacher")
     if teacher.tokenizer.cls_token_id is None or teacher.tokenizer.sep_token_id is None:
@@ -62,7 +64,7 @@ def check_general(request: GeneralRequest, started: dict[str, Any] | None = None
         )
     if request.masked_lm.on:
         _check_masked_lm(teacher, request.masked_lm.whole_word)
-    student = plan_student(request, teacher, learns_layers=True)
+    student = plan_student(request, teacher, learns_layers=True, found=found)
     if request.masked_lm.on and student.config.model_type != "bert":
         raise UserError(
             f"--mlm-weight and --mlm-soft: expected a student of type bert, found {student.config.model_type}; leave "

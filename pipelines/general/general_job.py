@@ -11,6 +11,7 @@ from pipelines.corpus.packed import FOLDER, pack_corpus, packed_corpus
 from pipelines.distilling.checks import check_disk
 from pipelines.distilling.distill_job import cache_root
 from pipelines.distilling.session import open_targets
+from pipelines.found import Found
 from pipelines.general.card import general_card
 from pipelines.general.checks import check_general
 from pipelines.general.content import KIND, general_content, refuse_other_general, with_general_parts
@@ -65,7 +66,7 @@ def run_general(request: GeneralRequest, reporter: TrainingReporter) -> Trained:
     storage = stage_storage(request.out, "a model")
     started = started_run(storage, KIND, overwrite=False)
     request = with_general_parts(request, started)
-    checked = check_general(request, None if request.overwrite else started)
+    checked = check_general(request, Found(), None if request.overwrite else started)
     content = general_content(request, checked)
     ranks = Ranks(request.machine.device == "cpu")
     with ranks.writing(storage, reporter):

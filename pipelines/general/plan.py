@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from distill.student import Student
     from distill.teacher import Teacher
     from pipelines.corpus.packed import Packed
+    from pipelines.found import Found
     from pipelines.general.checks import CheckedGeneral
     from pipelines.general.request import GeneralRequest
 
@@ -122,12 +123,13 @@ def plan_general(
     return GeneralPlan(sequences, pairs, tokens, known, cache, estimate)
 
 
-def plan_from_beginning(request: GeneralRequest, folder: str) -> GeneralPlan:
+def plan_from_beginning(request: GeneralRequest, folder: str, found: Found) -> GeneralPlan:
     """`--dry-run`: packs the beginning of a corpus that is not packed yet into a folder that is thrown away.
 
     Args:
         request: what the user asked for.
         folder: for what has to lie somewhere meanwhile.
+        found: what the command has found already.
 
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
@@ -137,10 +139,10 @@ def plan_from_beginning(request: GeneralRequest, folder: str) -> GeneralPlan:
     from pipelines.general.session import load_models
 
     storage = stage_storage(request.out, "a model")
-    found = started_run(storage, KIND, overwrite=False)
-    started = None if request.overwrite else found
+    there = started_run(storage, KIND, overwrite=False)
+    started = None if request.overwrite else there
     request = with_general_parts(request, started)
-    checked = check_general(request, started)
+    checked = check_general(request, found, started)
     begun, packed = BegunGeneral(), None
     if started is not None:
         begun, packed = _begun(storage, started), packed_corpus(storage)

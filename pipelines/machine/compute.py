@@ -11,7 +11,7 @@ from pipelines.machine.devices import gpu_count
 from pipelines.machine.precision import AUTO
 
 if TYPE_CHECKING:
-    from augment.model_files import ModelFiles
+    from augment.files.find import ModelFiles
     from pipelines.augmenting.settings import Compute
     from pipelines.engines import EngineSettings
 

@@ -12,28 +12,31 @@ from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
+from pipelines.models.labels import check_classes
+from pipelines.models.load import move
 from pipelines.run_folder.run_file import read_run
 from pipelines.run_folder.stage_folder import RUN, stage_storage, started_run
 from pipelines.teacher_cache.foreign import refuse_early
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.finetune_job import check_finetune
-from pipelines.training.models import check_classes, move
 from pipelines.training.parts import check_dev_rows, open_data
 
 if TYPE_CHECKING:
     from distill.metrics import Scores
+    from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run.run_job import RunRequest
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
 
 
-def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
+def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherFiles:
     """Checks every stage's needs before the first one starts.
 
     Args:
         request: what the user asked for.
         reporter: is told while vectors are converted.
+        found: what the command has found already.
 
     Returns:
         The teacher's files, or those of the encoder that it will be made from.
@@ -46,19 +49,19 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
     check_cache_place(request.distill.cache)
     if not request.augment.overwrite:
         read_run(storage)
-    check_inputs(request.augment, reporter)
-    data = open_data(request.distill.data)
+    check_inputs(request.augment, reporter, found)
+    data = open_data(request.distill.data, found)
     check_classes(data.task)
     check_dev_rows(data)
     if request.evaluate is not None:
         check_outputs(request.evaluate, data, storage.local_folder().absolute())
     if request.finetune is not None:
-        encoder = check_finetune(request.finetune)
+        encoder = check_finetune(request.finetune, found)
         teacher = TeacherFiles(replace(encoder.found, what="teacher model"), encoder.config, encoder.tokenizer)
     else:
-        teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher")
+        teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher", found)
     check_teacher(teacher, data, request.distill.reading.max_length)
-    plan_student(request.distill, teacher, bool(request.distill.intermediate.epochs))
+    plan_student(request.distill, teacher, bool(request.distill.intermediate.epochs), found)
     if data.task.label.kind == "none":
         raise UserError("expected a task with labels to train on, found none; name them with --label COLUMN")
     begun = None
@@ -69,13 +72,14 @@ def check_run(request: RunRequest, reporter: Reporter) -> TeacherFiles:
     return teacher
 
 
-def judge_early(request: RunRequest, files: TeacherFiles, reporter: TrainingReporter) -> Scores:
+def judge_early(request: RunRequest, files: TeacherFiles, reporter: TrainingReporter, found: Found) -> Scores:
     """Judges a teacher that was given before the hours of an augmentation, by some rows; once for a run.
 
     Args:
         request: what the user asked for.
         files: of the teacher.
         reporter: is told the result.
+        found: what the command has found already.
 
     Returns:
         Its dev metrics, where all dev rows were judged.
@@ -89,7 +93,7 @@ def judge_early(request: RunRequest, files: TeacherFiles, reporter: TrainingRepo
         return {}
     import torch
 
-    data = open_data(distill.data)
+    data = open_data(distill.data, found)
     model = load_in_order(files.found, files.config, data.task)
     move(model, distill.machine.device)
     judged = judge_teacher(model, files, data, distill, reporter)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.demo.verdicts import Verdict, choose_verdicts
 from pipelines.evaluating.label_order import load_in_order
+from pipelines.models.load import load_config, load_tokenizer
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
-from pipelines.training.models import find_model, load_config, load_tokenizer
 from pipelines.training.parts import open_data, shards_of, task_columns, write_part
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from distill.latency import Latency
     from distill.metrics import Scores
     from pipelines.augmenting.augment_job import Outcome
+    from pipelines.found import Found
     from pipelines.run.run_job import RunRequest
     from pipelines.run_folder.storage import Storage
     from pipelines.training.finetune_job import Trained
@@ -114,6 +115,7 @@ def run_metrics(
     student: Trained,
     began: float,
     augmenting: float,
+    found: Found,
 ) -> RunMetrics:
     """Everything that is known of a finished run.
 
@@ -124,14 +126,15 @@ def run_metrics(
         student: the third.
         began: when the command did, by `time.monotonic`.
         augmenting: seconds of the augmentation.
+        found: what the command has found already.
     """
-    told, data = student.metrics, open_data(request.distill.data)
+    told, data = student.metrics, open_data(request.distill.data, found)
     stages = {**({"finetune": teacher.metrics} if teacher is not None else {}), **told["stages"]}
     measured = read_measured(stage_storage(request.augment.out, "a run with training"))
     seconds = None if measured is None or augmented.fresh or student.fresh else measured.seconds
     made = student.fresh or (teacher is not None and teacher.fresh)
     if measured is None or made or (request.demo and measured.verdicts is None):
-        measured = _measure(request, data)
+        measured = _measure(request, data, found)
     took = {"augment": round(augmenting, 1) if augmented.fresh else None, "all": round(time.monotonic() - began, 1)}
     return RunMetrics(
         task=told["task"],
@@ -159,25 +162,25 @@ def _compared(request: RunRequest, data: TaskData, teacher: Scores, student: Sco
     return compare_models(teacher, student, labels, label.names)
 
 
-def _measure(request: RunRequest, data: TaskData) -> Measured:
+def _measure(request: RunRequest, data: TaskData, found: Found) -> Measured:
     """Sizes and latencies, and for the demo some verdicts."""
     from distill.latency import model_size, single_texts, time_models
 
     distill = request.distill
-    found = {
-        "teacher": find_model(distill.teacher, distill.teacher_revision, "teacher"),
-        "student": find_model(distill.out, None, "student"),
+    files_of = {
+        "teacher": found.model(distill.teacher, distill.teacher_revision, "teacher"),
+        "student": found.model(distill.out, None, "student"),
     }
-    models = {name: load_in_order(files, load_config(files), data.task) for name, files in found.items()}
+    models = {name: load_in_order(files, load_config(files), data.task) for name, files in files_of.items()}
     if data.dev_parts:
         place = write_part(stage_storage(distill.out, "a model"), data, data.dev_parts[0])
     else:
         place = shards_of(f"{request.augment.out.rstrip('/')}/augmented")
     columns = task_columns(data.task, bool(data.dev_parts))
-    texts = single_texts(place, columns, load_tokenizer(found["student"]), distill.reading.max_length)
+    texts = single_texts(place, columns, load_tokenizer(files_of["student"]), distill.reading.max_length)
     timed = time_models(models, texts)
     return Measured(
-        sizes={name: model_size(model, found[name].folder) for name, model in models.items()},
+        sizes={name: model_size(model, files_of[name].folder) for name, model in models.items()},
         latency=timed.latency,
         seconds={},
         verdicts=choose_verdicts(data.task, place, timed) if request.demo else None,

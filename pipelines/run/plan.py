@@ -18,12 +18,11 @@ from pipelines.distilling.plan import plan_distill
 from pipelines.distilling.session import load_student, training_rows
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
+from pipelines.models.load import move
 from pipelines.run.checks import check_run
 from pipelines.run_folder.stage_folder import RUN, stage_storage
 from pipelines.run_folder.storage import Storage
-from pipelines.tasks import open_task
 from pipelines.training.estimates import TrainingEstimate, is_long
-from pipelines.training.models import move
 from pipelines.training.parts import open_data, shards_of, task_columns, write_part
 from pipelines.training.plans import plan_finetune
 from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from pipelines.augmenting.estimate import Estimate
     from pipelines.distilling.checks import TeacherFiles
+    from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run.run_job import RunRequest
 
@@ -79,34 +79,36 @@ class RunPlan:
         )
 
 
-def plan_run(request: RunRequest, reporter: Reporter) -> RunPlan:
+def plan_run(request: RunRequest, reporter: Reporter, found: Found) -> RunPlan:
     """Measures each stage for a few seconds; the student on the train part as it is, for variants are as long.
 
     Args:
         request: what the user asked for.
         reporter: is told what is being done.
+        found: what the command has found already.
 
     Raises:
         UserError, AugmentError, DistillError, VectorsError: something cannot be used.
     """
-    teacher = check_run(request, reporter)
-    augmented = is_augmented(request.augment, reporter)
+    teacher = check_run(request, reporter, found)
+    augmented = is_augmented(request.augment, reporter, found)
     with own_threads():
-        augment = estimate(request.augment, reporter)
-    return _with_training(request, teacher, augment, reporter, augmented)
+        augment = estimate(request.augment, reporter, found)
+    return _with_training(request, teacher, augment, reporter, found, augmented)
 
 
-def announcement(request: RunRequest, teacher: TeacherFiles, reporter: Reporter) -> str | None:
+def announcement(request: RunRequest, teacher: TeacherFiles, reporter: Reporter, found: Found) -> str | None:
     """What to say before a run begins, by an estimate of some seconds; None for a run that is not long.
 
     Args:
         request: what the user asked for, checked.
         teacher: what the check found.
         reporter: is told what is being done.
+        found: what the command has found already.
     """
     reporter.message("estimating how long all stages will take")
     try:
-        plan = _with_training(request, teacher, _rough_estimate(request, reporter), reporter)
+        plan = _with_training(request, teacher, _rough_estimate(request, reporter, found), reporter, found)
     except (UserError, AugmentError, DistillError) as error:
         reporter.message(f"no estimate: {error}")  # the stage that meets it decides whether it stops the run
         return None
@@ -125,30 +127,35 @@ def own_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _rough_estimate(request: RunRequest, reporter: Reporter) -> Estimate:
+def _rough_estimate(request: RunRequest, reporter: Reporter, found: Found) -> Estimate:
     """The augmentation's, from its first rows."""
     asked = request.augment
-    task = open_task(asked.task, asked.data, asked.custom, asked.data_revision, lambda _: None)
+    task = found.task(asked.task, asked.data, asked.custom, asked.data_revision, lambda _: None)
     rows = sum(batch.num_rows for batch in task.split("train").batches(limit=asked.settings.limit))
     few = replace(asked, settings=replace(asked.settings, limit=min(rows, ANNOUNCED_ROWS)))
     with own_threads():
-        found = estimate(few, reporter)
-    share = rows / max(1, found.rows)
-    whole = {name: round(getattr(found, name) * share) for name in ("texts", "output_rows")}
-    return replace(found, rows=rows, **whole, seconds=found.seconds * share)
+        part = estimate(few, reporter, found)
+    share = rows / max(1, part.rows)
+    whole = {name: round(getattr(part, name) * share) for name in ("texts", "output_rows")}
+    return replace(part, rows=rows, **whole, seconds=part.seconds * share)
 
 
 def _with_training(
-    request: RunRequest, teacher: TeacherFiles, augment: Estimate, reporter: Reporter, augmented: bool = False
+    request: RunRequest,
+    teacher: TeacherFiles,
+    augment: Estimate,
+    reporter: Reporter,
+    found: Found,
+    augmented: bool = False,
 ) -> RunPlan:
     reporter.message("measuring training steps")
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        finetune = None if request.finetune is None else plan_finetune(request.finetune, f"{folder}/teacher")
+        finetune = None if request.finetune is None else plan_finetune(request.finetune, f"{folder}/teacher", found)
         drawn = finetune is not None and not finetune.done
         if finetune is not None and finetune.done:
-            teacher = find_files(request.distill.teacher, None, "teacher")
+            teacher = find_files(request.distill.teacher, None, "teacher", found)
         rows = None if augmented else augment.output_rows
-        distill = _plan_distill(request, teacher, rows, drawn, Storage(f"{folder}/student"))
+        distill = _plan_distill(request, teacher, rows, drawn, Storage(f"{folder}/student"), found)
         if finetune is None:
             return RunPlan(augment, distill, augmented)
     training = replace(
@@ -162,7 +169,7 @@ def _with_training(
 
 
 def _plan_distill(
-    request: RunRequest, files: TeacherFiles, rows: int | None, drawn: bool, storage: Storage
+    request: RunRequest, files: TeacherFiles, rows: int | None, drawn: bool, storage: Storage, found: Found
 ) -> TrainingEstimate:
     """The student's part; until its rows or its teacher are made, others stand in for them.
 
@@ -172,6 +179,7 @@ def _plan_distill(
         rows: that there will be; None where they are there.
         drawn: the teacher is still to be made: its head is drawn.
         storage: for what has to lie somewhere meanwhile.
+        found: what the command has found already.
     """
     from distill.reading import open_shards
     from distill.teacher import Precision, Teacher
@@ -179,14 +187,15 @@ def _plan_distill(
     asked = request.distill
     train = shards_of(asked.train) if rows is None and asked.train is not None else None
     learns_layers = bool(asked.intermediate.epochs)
-    checked = CheckedDistill(open_data(asked.data), train, files, plan_student(asked, files, learns_layers))
+    student = plan_student(asked, files, learns_layers, found)
+    checked = CheckedDistill(open_data(asked.data, found), train, files, student)
     model = load_in_order(files.found, files.config, checked.data.task, asked.reading.seed if drawn else None)
     move(model, asked.machine.device)
     layers = checked.student.layer_map if learns_layers else ()
     teacher = Teacher(model, layers, Precision(asked.machine.precision))
-    student = load_student(asked, checked, teacher)
+    loaded = load_student(asked, checked, teacher)
     pack_teacher(teacher)
-    move(student.model, asked.machine.device)
+    move(loaded.model, asked.machine.device)
     out = stage_storage(asked.out, "a model")
     begun = begun_distillation(out, None if asked.overwrite else out.read_json(RUN))
     if rows is None:
@@ -194,4 +203,4 @@ def _plan_distill(
         rows = open_shards(place, task_columns(checked.data.task, labelled=False)).rows if drawn else None
     else:
         place, rows = write_part(storage, checked.data, "train"), min(rows, asked.reading.train_rows or rows)
-    return plan_distill(asked, checked, teacher, student, place, cache_root(asked, out), rows, begun).estimate
+    return plan_distill(asked, checked, teacher, loaded, place, cache_root(asked, out), rows, begun).estimate

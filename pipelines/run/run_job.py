@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pipelines.augmenting.augment_job import Outcome
     from pipelines.augmenting.request import AugmentRequest
+    from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run.metrics import RunMetrics
     from pipelines.run_folder.storage import Storage
@@ -82,12 +83,13 @@ class Reporting(Protocol):
         """For everything else."""
 
 
-def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
+def run_task(request: RunRequest, reporting: Reporting, found: Found) -> RunOutcome:
     """Runs what is left of all stages.
 
     Args:
         request: what the user asked for.
         reporting: shows progress.
+        found: what the command has found already.
 
     Returns:
         What came of it.
@@ -98,17 +100,17 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
     """
     began = time.monotonic()
     with reporting.augmenting() as reporter:
-        teacher_files = check_run(request, reporter)
+        teacher_files = check_run(request, reporter, found)
     with reporting.training() as progress, own_threads():
-        judged = judge_early(request, teacher_files, progress)
+        judged = judge_early(request, teacher_files, progress, found)
     with reporting.augmenting() as reporter:
-        said = announcement(request, teacher_files, reporter) if _is_unannounced(request) else None
+        said = announcement(request, teacher_files, reporter, found) if _is_unannounced(request) else None
     if said is not None:
         with reporting.training() as progress:
             progress.warning(said)
     augmenting = time.monotonic()
     with reporting.augmenting() as reporter, own_threads():
-        augmented = run_augment(request.augment, reporter)
+        augmented = run_augment(request.augment, reporter, found)
     augmenting = time.monotonic() - augmenting
     if augmented.rejected and not request.augment.allow_rejects:
         raise JobError(
@@ -119,11 +121,11 @@ def run_task(request: RunRequest, reporting: Reporting) -> RunOutcome:
     storage = stage_storage(request.augment.out, "a run with training")
     with reporting.training() as progress:
         if request.finetune is not None:
-            teacher = run_finetune(request.finetune, progress, profile=None)
-        student = run_distill(request.distill, progress, request.profile if said is None else None, judged)
+            teacher = run_finetune(request.finetune, progress, found, profile=None)
+        student = run_distill(request.distill, progress, found, request.profile if said is None else None, judged)
         if request.evaluate is not None:
-            run_evaluate(request.evaluate, progress)
-        metrics = run_metrics(request, augmented, teacher, student, began, augmenting)
+            run_evaluate(request.evaluate, progress, found)
+        metrics = run_metrics(request, augmented, teacher, student, began, augmenting, found)
     with reporting.training() as progress, only_writer(storage, progress.message):
         storage.write_json(METRICS, metrics.to_json())
     return RunOutcome(storage, augmented, teacher, student, metrics)

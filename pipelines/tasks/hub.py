@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from augment.hub import ask_in_time, explain
+from augment.files.hub import ask_in_time, explain
 from pipelines.errors import UserError
 from pipelines.tasks.labels import LabelReader
 from pipelines.tasks.readers.parquet_reader import parquet_source

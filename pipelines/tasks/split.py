@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
@@ -38,6 +38,7 @@ class Split:
     plan: Plan
     on_bad: Callable[[BadRow], None]
     _counted: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+    _hashed: list[tuple[int, str]] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def schema(self) -> pa.Schema:
@@ -48,7 +49,9 @@ class Split:
     def files(self) -> tuple[InputFile, ...]:
         """The files, hashed block by block on first use; rows are known once they have all been read."""
         rows = [self._counted.get(index, source.rows) for index, source in enumerate(self.sources)]
-        parts = zip(self.sources, self._digests, rows, strict=True)
+        if not self._hashed:
+            self._hashed[:] = [source.digest() for source in self.sources]
+        parts = zip(self.sources, self._hashed, rows, strict=True)
         return tuple(InputFile(source.name, *digest, count) for source, digest, count in parts)
 
     @property
@@ -61,10 +64,6 @@ class Split:
     def file_rows(self) -> dict[str, int | None]:
         """Rows of the files by name, bad ones included, without hashing them; None until they have all been read."""
         return {source.name: self._counted.get(index, source.rows) for index, source in enumerate(self.sources)}
-
-    @cached_property
-    def _digests(self) -> tuple[tuple[int, str], ...]:
-        return tuple(source.digest() for source in self.sources)
 
     def batches(self, limit: int | None = None, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """Yields the good rows in order, in bounded memory; each call starts anew.
@@ -122,6 +121,7 @@ class OpenTask:
     place: str
     revision: str | None = None
     read_notes: tuple[str, ...] = ()
+    _opened: dict[str, Split] = field(default_factory=dict, repr=False, compare=False)
 
     def notes(self) -> tuple[str, ...]:
         """What to say of how the train part is read.
@@ -133,7 +133,7 @@ class OpenTask:
         return (*self.read_notes, *read)
 
     def split(self, name: str) -> Split:
-        """Opens a part: "train", "validation", ….
+        """A part, opened once: "train", "validation", ….
 
         Raises:
             UserError: If it is not present, or its file lacks columns.
@@ -143,7 +143,21 @@ class OpenTask:
                 f"{self.place}: expected {self.expected(name)} for the {name!r} part of {self.task.name}, "
                 f"found parts: {listed(self.parts)}. Add the file, or name another folder with --data."
             )
-        return self.parts[name]()
+        if name not in self._opened:
+            self._opened[name] = self.parts[name]()
+        return self._opened[name]
+
+    def reporting(self, on_bad: Callable[[BadRow], None]) -> OpenTask:
+        """The same parts, whose bad rows are given to another function; what was hashed is not hashed again.
+
+        Args:
+            on_bad: Is given every bad row.
+        """
+
+        def part(name: str) -> Split:
+            return replace(self.split(name), on_bad=on_bad, _counted={})
+
+        return replace(self, parts={name: partial(part, name) for name in self.parts}, _opened={})
 
     def held_out(self) -> tuple[str, ...]:
         """The names of the dev and test parts that are present."""

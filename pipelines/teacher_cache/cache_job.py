@@ -21,6 +21,7 @@ from pipelines.distilling.session import (
 from pipelines.errors import JobError, UserError
 from pipelines.evaluating.label_order import order_note
 from pipelines.evaluating.teacher_check import judge_teacher
+from pipelines.found import Found
 from pipelines.run_folder.lock import remove_unused
 from pipelines.run_folder.run_file import undone_if_refused
 from pipelines.run_folder.stage_folder import (
@@ -94,7 +95,7 @@ def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> F
         raise UserError(f"`tinyaug {KIND}`: expected one process, found {processes}; start it without torchrun")
     storage = stage_storage(request.out, "a teacher cache")
     started_run(storage, KIND, overwrite=False)
-    checked = check_distill(request)
+    checked = check_distill(request, Found())
     content = cache_content(request, checked)
     teacher = load_teacher(request, checked)
     pack_teacher(teacher)

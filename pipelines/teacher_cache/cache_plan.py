@@ -20,15 +20,17 @@ from pipelines.training.teacher_kernel import pack_teacher
 if TYPE_CHECKING:
     from distill.shards import ShardStream
     from distill.teacher import Teacher
+    from pipelines.found import Found
     from pipelines.training.request import DistillRequest
 
 
-def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate:
+def plan_teacher_cache(request: DistillRequest, folder: str, found: Found) -> TrainingEstimate:
     """What running the teacher over all training rows would cost; rows that are there already are not left out.
 
     Args:
         request: what the user asked for.
         folder: for what has to lie somewhere meanwhile.
+        found: what the command has found already.
 
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
@@ -39,7 +41,7 @@ def plan_teacher_cache(request: DistillRequest, folder: str) -> TrainingEstimate
     check_mode(request)
     storage, reading = stage_storage(request.out, "a teacher cache"), request.reading
     started = started_run(storage, KIND, overwrite=False)
-    checked = check_distill(request)
+    checked = check_distill(request, found)
     if request.cache.rebuild:
         started, request, storage = None, _with_budget(request, storage), Storage(f"{folder}/caches")
     elif started is not None:

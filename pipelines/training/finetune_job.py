@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
+from pipelines.models.labels import check_classes, name_labels
+from pipelines.models.load import load_classifier, load_config, load_tokenizer, move
 from pipelines.run_folder.run_file import undone_if_refused
 from pipelines.run_folder.stage_folder import (
     METRICS,
@@ -26,15 +28,6 @@ from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import subset_note
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.model_card import card
-from pipelines.training.models import (
-    check_classes,
-    find_model,
-    load_classifier,
-    load_config,
-    load_tokenizer,
-    move,
-    name_labels,
-)
 from pipelines.training.parts import open_data, open_stream, task_columns, write_part, write_subset
 from pipelines.training.plans import finetune_estimate
 from pipelines.training.ranks import Ranks
@@ -44,12 +37,13 @@ from pipelines.training.step_parts import PARTS, parts_of, with_parts
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
+    from augment.files.find import ModelFiles
     from distill.checkpoints import RunState
     from distill.metrics import Scores
     from distill.shards import ShardStream
+    from pipelines.found import Found
     from pipelines.run_folder.storage import Storage
     from pipelines.training.cut_texts import CutTexts
-    from pipelines.training.models import FoundModel
     from pipelines.training.parts import TaskData
     from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import FinetuneRequest
@@ -85,12 +79,12 @@ class Encoder:
     """
 
     data: TaskData
-    found: FoundModel
+    found: ModelFiles
     config: PreTrainedConfig
     tokenizer: Any
 
 
-def check_finetune(request: FinetuneRequest) -> Encoder:
+def check_finetune(request: FinetuneRequest, found: Found) -> Encoder:
     """Finds everything a request names and checks what needs no weights.
 
     Raises:
@@ -99,7 +93,7 @@ def check_finetune(request: FinetuneRequest) -> Encoder:
     from distill.checks import check_length, check_vocabulary_size
 
     stage_storage(request.out, "a model")
-    data = open_data(request.data)
+    data = open_data(request.data, found)
     if data.task.label.kind == "none":
         raise UserError("expected a task with labels to fine-tune on, found none; name them with --label COLUMN")
     check_classes(data.task)
@@ -107,21 +101,24 @@ def check_finetune(request: FinetuneRequest) -> Encoder:
         raise UserError("--epochs: expected at least 1, found 0")
     if data.opened is not None:
         data.opened.split("train")
-    found = find_model(request.model, request.revision, "encoder")
-    config = load_config(found)
-    tokenizer = load_tokenizer(found)
+    files = found.model(request.model, request.revision, "encoder")
+    config = load_config(files)
+    tokenizer = load_tokenizer(files)
     name_labels(config, data.task)
     check_vocabulary_size(config, tokenizer, "encoder")
     check_length(config, request.reading.max_length, "encoder")
-    return Encoder(data, found, config, tokenizer)
+    return Encoder(data, files, config, tokenizer)
 
 
-def run_finetune(request: FinetuneRequest, reporter: TrainingReporter, profile: str | None = "paper") -> Trained:
+def run_finetune(
+    request: FinetuneRequest, reporter: TrainingReporter, found: Found, profile: str | None = "paper"
+) -> Trained:
     """Fine-tunes, going on where an earlier run of the same command stopped.
 
     Args:
         request: what the user asked for.
         reporter: is told of progress.
+        found: what the command has found already.
         profile: what it was made from, for advice; None where a long run was announced already.
 
     Returns:
@@ -133,7 +130,7 @@ def run_finetune(request: FinetuneRequest, reporter: TrainingReporter, profile: 
     """
     storage = stage_storage(request.out, "a model")
     request = with_parts(request, started_run(storage, "finetune", overwrite=False))
-    encoder = check_finetune(request)
+    encoder = check_finetune(request, found)
     content = finetune_content(request, encoder)
     ranks = Ranks(request.machine.device == "cpu")
     with ranks.writing(storage, reporter):

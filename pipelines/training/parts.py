@@ -14,13 +14,14 @@ from pipelines.augmenting.stages import AUGMENTED
 from pipelines.errors import UserError
 from pipelines.run_folder.parquet import ROW_GROUP_ROWS, open_writer
 from pipelines.run_folder.storage import Storage
-from pipelines.tasks import Label, Task, open_task, pass_over
+from pipelines.tasks import Label, Task, pass_over
 from pipelines.tasks.custom_files import FORMATS
 from pipelines.tasks.glue import plain_name
 
 if TYPE_CHECKING:
     from distill.reading import Columns, ShardFiles
     from distill.shards import ShardStream
+    from pipelines.found import Found
     from pipelines.tasks import OpenTask
     from pipelines.training.request import DataChoice
 
@@ -71,7 +72,7 @@ class TaskData:
         return [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in files]
 
 
-def open_data(choice: DataChoice) -> TaskData:
+def open_data(choice: DataChoice, found: Found) -> TaskData:
     """Finds a task's parts.
 
     Raises:
@@ -79,7 +80,7 @@ def open_data(choice: DataChoice) -> TaskData:
     """
     if plain_name(choice.task) == "custom" and choice.data is None and choice.custom is not None:
         return TaskData(Task("custom", choice.custom.text, Label(None, "none")), None)
-    opened = open_task(choice.task, choice.data, choice.custom, choice.revision)
+    opened = found.task(choice.task, choice.data, choice.custom, choice.revision)
     named = choice.custom is not None and choice.custom.label_names is not None
     return TaskData(opened.task, opened, choice.skip_bad_rows, named)
 

@@ -18,27 +18,29 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from distill.shards import ShardStream
+    from pipelines.found import Found
     from pipelines.training.request import DistillRequest, FinetuneRequest
 
 
-def plan_finetune(request: FinetuneRequest, folder: str) -> TrainingEstimate:
+def plan_finetune(request: FinetuneRequest, folder: str, found: Found) -> TrainingEstimate:
     """What a fine-tuning would cost.
 
     Args:
         request: what the user asked for.
         folder: for what has to lie somewhere meanwhile.
+        found: what the command has found already.
 
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
     """
+    from pipelines.models.load import load_classifier
     from pipelines.training.finetune_job import check_finetune, finetune_content
-    from pipelines.training.models import load_classifier
 
     storage = stage_storage(request.out, "a model")
-    found = started_run(storage, "finetune", overwrite=False)
-    started = None if request.overwrite else found
+    there = started_run(storage, "finetune", overwrite=False)
+    started = None if request.overwrite else there
     request = with_parts(request, started)
-    encoder = check_finetune(request)
+    encoder = check_finetune(request, found)
     done = started is not None and finished_metrics(storage) is not None
     if started is not None:
         refuse_other_run(storage, started, finetune_content(request, encoder), done)
@@ -75,12 +77,13 @@ def finetune_estimate(
     return TrainingEstimate((stage,), "", 0, disk, notes, cut.facts)
 
 
-def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
+def plan_distillation(request: DistillRequest, folder: str, found: Found) -> TrainingEstimate:
     """What a distillation would cost.
 
     Args:
         request: what the user asked for.
         folder: for what has to lie somewhere meanwhile.
+        found: what the command has found already.
 
     Raises:
         UserError, AugmentError, DistillError: something cannot be used.
@@ -94,10 +97,10 @@ def plan_distillation(request: DistillRequest, folder: str) -> TrainingEstimate:
     from pipelines.training.teacher_kernel import pack_teacher
 
     storage = stage_storage(request.out, "a model")
-    found = started_run(storage, "distill", overwrite=False)
-    started = None if request.overwrite else found
+    there = started_run(storage, "distill", overwrite=False)
+    started = None if request.overwrite else there
     request = with_parts(request, started)
-    checked = check_distill(request)
+    checked = check_distill(request, found)
     begun = begun_distillation(storage, started)
     if started is not None:
         refuse_other_run(storage, started, distill_content(request, checked), finished_metrics(storage) is not None)

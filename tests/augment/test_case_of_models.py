@@ -8,10 +8,16 @@ import warnings
 import pytest
 
 from augment import Augmenter
-from augment.model_files import find_model
+from augment.files.checks import case_warning
+from augment.files.find import find_model
 from tests.fixtures import SPECIAL, tiny_masked_lm, tiny_tokenizer, tokenizer_of
 
 CASED = [*SPECIAL, *"The the Berlin film Film is . ##s ##Film".split()]
+
+
+def warning_of(folder):
+    files = find_model(folder)
+    return case_warning(files.folder, files.who)
 
 
 def folder_of(path, tokens, lowercase, **changes):
@@ -33,20 +39,20 @@ STEPS = {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercas
     [({**BERT, "lowercase": True}, True), ({**BERT, "lowercase": False}, False), (STEPS, True), (None, False)],
 )
 def test_what_tokenizer_json_says(tmp_path, normalizer, warned):
-    found = find_model(folder_of(tmp_path, CASED, lowercase=True, normalizer=normalizer))
-    assert (found.warning is not None) == warned
+    found = warning_of(folder_of(tmp_path, CASED, lowercase=True, normalizer=normalizer))
+    assert (found is not None) == warned
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_what_the_configuration_says_counts_more(tmp_path, told):
     folder = folder_of(tmp_path, CASED, lowercase=not told)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": told}))
-    assert (find_model(folder).warning is not None) == told
+    assert (warning_of(folder) is not None) == told
 
 
 def test_an_uncased_vocabulary_may_be_lower_cased(tmp_path):
     words = list(tiny_tokenizer().get_vocab())
-    assert find_model(folder_of(tmp_path, sorted(words), lowercase=True)).warning is None
+    assert warning_of(folder_of(tmp_path, sorted(words), lowercase=True)) is None
 
 
 def test_python_warns_as_well(tmp_path, mlm_folder):

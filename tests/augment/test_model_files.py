@@ -16,11 +16,11 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from augment import hub as hub_module
 from augment.errors import AugmentError
+from augment.files import hub as hub_module
+from augment.files.find import ModelFiles, find_model
 from augment.masked_lm import MaskedLM, load_masked_lm
-from augment.model_files import ModelFiles, find_model
-from pipelines.training.models import find_model as find_any_model
+from pipelines.found import Found
 from tests.fixtures import VOCABULARY, save_tiny_masked_lm, tiny_masked_lm, tiny_tokenizer
 
 
@@ -140,7 +140,7 @@ def test_nobody_is_asked_whether_code_may_run(folder, monkeypatch, file):
         own = {"AutoTokenizer": ["own.OwnTokenizer", "own.OwnTokenizerFast"]}
         change_json(folder / file, lambda config: config.update(auto_map=own, tokenizer_class="OwnTokenizer"))
     with contextlib.suppress(AugmentError):  # a tokenizer may serve without its code
-        load_masked_lm(ModelFiles("own", folder, None, ""))
+        load_masked_lm(ModelFiles("masked LM", "own", folder, None, ""))
     assert asked == []
 
 
@@ -257,11 +257,11 @@ def test_a_configuration_without_its_type_or_under_its_old_name(folder):
     change_json(folder / "config.json", lambda config: config.pop("model_type"))
     refused(folder, rf"masked LM .*config\.json has no model_type; .*{said}")
     with pytest.raises(AugmentError, match=rf"student .*config\.json has no model_type; .*{said}"):
-        find_any_model(str(folder), None, "student")
+        Found().model(str(folder), None, "student")
     (folder / "config.json").rename(folder / "bert_config.json")
     refused(folder, rf"expected config\.json in the folder, found bert_config\.json; rename it and {said}")
     with pytest.raises(AugmentError, match=rf"student .*found bert_config\.json; rename it and {said}"):
-        find_any_model(str(folder), None, "student")
+        Found().model(str(folder), None, "student")
 
 
 @pytest.mark.parametrize("old", [False, True])

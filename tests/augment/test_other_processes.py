@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from augment import Augmenter
+from augment.files.find import find_model
 from augment.masked_lm import load_masked_lm
-from augment.model_files import find_model
 from augment.presets import CandidateSettings
 from tests.augment.helpers import LONG, TEXTS, tiny_lm, tiny_vectors
 from tests.fixtures import save_tiny_masked_lm

@@ -9,8 +9,8 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from augment import packed_linear
+from augment.files.find import find_model
 from augment.masked_lm import load_masked_lm
-from augment.model_files import find_model
 from augment.packed_linear import ONEDNN, TORCH, PackedLinear, linear_kernel, pack_linear_layers
 
 

@@ -20,9 +20,9 @@ from transformers import (
 from transformers.utils.logging import set_verbosity_warning
 
 from augment.errors import AugmentError
+from augment.files.find import find_model
 from augment.masked_lm import load_masked_lm
-from augment.model_files import find_model
-from pipelines.training.models import find_model as find_any_model
+from pipelines.found import Found
 from tests.fixtures import tiny_config, tiny_masked_lm
 
 
@@ -70,7 +70,7 @@ def test_names_of_a_wrapped_model(folder, prefix, saved):
     with pytest.raises(AugmentError, match=f"masked LM .*{expected}"):
         find_model(str(folder))
     with pytest.raises(AugmentError, match=f"teacher .*{expected}"):
-        find_any_model(str(folder), None, "teacher")
+        Found().model(str(folder), None, "teacher")
 
 
 def test_a_model_with_something_of_a_wrapper_beside_it(folder):
@@ -85,11 +85,11 @@ def test_own_names_are_no_wrapper_s(tmp_path, kind):
     sizes = {"dim": 8, "hidden_dim": 8, "n_heads": 2, "n_layers": 1} if "Distil" in kind.__name__ else {}
     config = kind.config_class(hidden_size=8, num_attention_heads=2, num_hidden_layers=1, intermediate_size=8, **sizes)
     kind(config).save_pretrained(tmp_path)
-    find_any_model(str(tmp_path), None, "teacher")
+    Found().model(str(tmp_path), None, "teacher")
     wrapped = {f"net.{name}": tensor for name, tensor in load_file(tmp_path / "model.safetensors").items()}
     save_file(wrapped, tmp_path / "model.safetensors")
     with pytest.raises(AugmentError, match="of what the wrapper has under 'net'"):
-        find_any_model(str(tmp_path), None, "teacher")
+        Found().model(str(tmp_path), None, "teacher")
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -103,7 +103,7 @@ def test_a_training_checkpoint(folder, legacy):
         (progress, r"model\.state_dict\(\)"),
     ):
         torch.save(kept, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
-        for find in (find_model, lambda name: find_any_model(name, None, "encoder")):
+        for find in (find_model, lambda name: Found().model(name, None, "encoder")):
             with pytest.raises(
                 AugmentError, match=rf"checkpoint with epoch, optimizer, \w+.* torch\.save\({said},"
             ) as error:

@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import constants
 
 from augment.errors import AugmentError
-from augment.hub import download_model
+from augment.files.hub import download_model
 from tests.hub.repositories import masked_lm
 from tests.hub.server import Hub, serving
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from augment.model_files import ModelFiles
+from augment.files.find import ModelFiles
 from pipelines.augmenting.settings import Compute
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
@@ -25,7 +25,7 @@ def model(tmp_path) -> ModelFiles:
     """A masked LM of which the configuration is there."""
     content = {"hidden_size": 768, "intermediate_size": 3072, "vocab_size": 30_522}
     (tmp_path / "config.json").write_text(json.dumps(content))
-    return ModelFiles("bert", tmp_path, None, "")
+    return ModelFiles("masked LM", "bert", tmp_path, None, "")
 
 
 @pytest.fixture

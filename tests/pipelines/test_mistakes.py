@@ -208,10 +208,8 @@ def test_no_command_at_all_shows_them():
 @pytest.fixture
 def nothing_is_loaded(monkeypatch):
     """Whatever takes long fails the test."""
-    for name in ("open_task", "find_model", "load_vectors"):
-        monkeypatch.setattr(
-            f"pipelines.augmenting.request.{name}", lambda *_, **__: pytest.fail("loaded before it was refused")
-        )
+    for name in ("open_task", "locate_model", "load_vectors"):
+        monkeypatch.setattr(f"pipelines.found.{name}", lambda *_, **__: pytest.fail("loaded before it was refused"))
 
 
 @pytest.mark.parametrize("more", [(), ("--overwrite",)], ids=["plain", "overwrite"])

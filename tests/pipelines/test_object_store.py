@@ -223,9 +223,7 @@ def test_a_bucket_that_is_not_there(inputs, store):
 
 def test_a_bucket_that_can_only_be_read(inputs, finished, store, monkeypatch):
     """The store's own answer to writing is put in by hand: the stand-in lets everyone write."""
-    monkeypatch.setattr(
-        "pipelines.augmenting.request.open_task", lambda *_, **__: pytest.fail("loaded before it was refused")
-    )
+    monkeypatch.setattr("pipelines.found.open_task", lambda *_, **__: pytest.fail("loaded before it was refused"))
 
     def deny(self, _path: str, **_: object) -> None:
         raise OSError("AWS Error ACCESS_DENIED during PutObject operation")

@@ -15,10 +15,12 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from augment.files.find import ModelFiles
 from distill.student import NAMED_SHAPES, SHAPES
 from pipelines.distilling.choices import HALF, PRESET_LAYERS
 from pipelines.errors import UserError
-from pipelines.training.models import VOCABULARY_FILES, FoundModel, load_tokenizer
+from pipelines.models.checks import VOCABULARY_FILES
+from pipelines.models.load import load_tokenizer
 from tests.fixtures import SPECIAL, tiny_config, tiny_tokenizer
 from tests.pipelines.jobs import done, refused
 from tests.pipelines.training.verbs import distill, evaluate, finetune, general, run
@@ -27,11 +29,11 @@ from tests.pipelines.training.verbs import distill, evaluate, finetune, general,
 @pytest.fixture
 def no_weights(monkeypatch):
     """Weights of models are not to be read."""
-    for home in ("finetune_job", "evaluate_job", "distill_session", "run_plan", "general_session"):
+    for home in (
+        "training.finetune_job", "evaluating.evaluate_job", "distilling.session", "run.plan", "general.session"
+    ):  # fmt: skip
         for name in ("load_classifier", "load_in_order", "load_masked_lm"):
-            monkeypatch.setattr(
-                f"pipelines.training.{home}.{name}", lambda *_: pytest.fail("weights were read"), raising=False
-            )
+            monkeypatch.setattr(f"pipelines.{home}.{name}", lambda *_: pytest.fail("weights were read"), raising=False)
 
 
 def without_tokenizer(folder, tmp_path):
@@ -75,7 +77,7 @@ def test_a_tokenizer_that_knows_no_words(tmp_path, config, there, looked_for):
     config.save_pretrained(tmp_path)
     (tmp_path / there).write_text("{}")
     with pytest.raises(UserError) as refusal:
-        load_tokenizer(FoundModel("model", "m", tmp_path, None, ""))
+        load_tokenizer(ModelFiles("model", "m", tmp_path, None, ""))
     said = str(refusal.value)
     assert f"expected a tokenizer that knows words (from {looked_for}), found special tokens alone (of {there})" in said
 
@@ -84,7 +86,7 @@ def test_small_vocabularies_pass(tmp_path):
     """Someone's amino acids: few tokens, and more embeddings than tokens, are no mistake."""
     tiny_config(vocab_size=30_522).save_pretrained(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join([*SPECIAL, *"acgt", ""]))
-    assert len(load_tokenizer(FoundModel("model", "m", tmp_path, None, ""))) == len(SPECIAL) + 4
+    assert len(load_tokenizer(ModelFiles("model", "m", tmp_path, None, ""))) == len(SPECIAL) + 4
 
 
 def shape(parts, tmp_path, **changes):
@@ -143,10 +145,10 @@ def test_a_teacher_of_nonsense(parts, tmp_path, no_weights):
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_choices_are_judged_before_anything_is_looked_for(parts, tmp_path, monkeypatch, more, said):
-    for home in ("distill_checks", "general_checks", "run_checks"):
+    for home in ("distilling", "general", "run"):
         for name in ("open_data", "open_corpus", "find_files", "check_inputs"):
             monkeypatch.setattr(
-                f"pipelines.training.{home}.{name}", lambda *_: pytest.fail("something was looked for"), raising=False
+                f"pipelines.{home}.checks.{name}", lambda *_: pytest.fail("something was looked for"), raising=False
             )
     for command in (
         distill(parts, tmp_path / "out", *more),

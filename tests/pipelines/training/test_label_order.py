@@ -13,11 +13,11 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig
 
+from augment.files.find import ModelFiles
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.tasks import Label, Task
 from pipelines.tasks.features import METADATA_KEY, features_metadata
-from pipelines.training.models import FoundModel
 from pipelines.training.parts import TaskData
 from tests.fixtures import save_tiny_masked_lm
 from tests.pipelines.jobs import custom_task, done, everything, refused, tinyaug
@@ -275,7 +275,7 @@ def test_a_class_that_dev_lacks(parts, support, tmp_path):
 )
 def test_whose_order_is_known(tmp_path, names, given, asked):
     data = TaskData(Task("custom", ("text",), Label("label", "class", names)), None, names_given=given)
-    found = FoundModel("teacher", "t", tmp_path, None, "")
+    found = ModelFiles("teacher", "t", tmp_path, None, "")
     with pytest.raises(UserError, match="expected names of its labels") if asked else nullcontext():
         refuse_unordered(found, BertConfig(num_labels=2), data)
 

@@ -6,13 +6,15 @@ import pytest
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from pipelines.errors import UserError
+from pipelines.found import Found
+from pipelines.models.labels import check_classes
+from pipelines.models.load import load_classifier, load_config, load_masked_lm
 from pipelines.tasks import Label, Task
-from pipelines.training.models import check_classes, find_model, load_classifier, load_config, load_masked_lm
 
 
 @pytest.mark.parametrize("trouble", [RuntimeError("can't start new thread"), MemoryError("no memory")])
 def test_the_machine_s_errors_are_not_the_file_s(mlm_folder, monkeypatch, trouble):
-    found = find_model(str(mlm_folder), None, "teacher")
+    found = Found().model(str(mlm_folder), None, "teacher")
     config = load_config(found)
 
     def fail(*_: object, **__: object) -> None:
@@ -27,7 +29,7 @@ def test_the_machine_s_errors_are_not_the_file_s(mlm_folder, monkeypatch, troubl
 
 
 def test_the_file_s_errors_are(mlm_folder, monkeypatch):
-    found = find_model(str(mlm_folder), None, "teacher")
+    found = Found().model(str(mlm_folder), None, "teacher")
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("PytorchStreamReader failed reading zip archive")
@@ -44,7 +46,7 @@ def test_a_run_directory_in_the_place_of_its_model(tmp_path, inside):
         (tmp_path / name / "config.json").write_text("{}")
     meant = " or ".join(str(tmp_path / name) for name in inside)
     with pytest.raises(UserError) as refusal:
-        find_model(str(tmp_path), None, "model")
+        Found().model(str(tmp_path), None, "model")
     said = f"expected config.json in the folder, found none; {f'did you mean {meant}?' if inside else 'give a'}"
     assert said in str(refusal.value)
 
@@ -54,7 +56,7 @@ def test_a_model_without_weights_is_refused(tmp_path):
     with pytest.raises(
         UserError, match=r"teacher .*expected weights \(model\.safetensors\) .* found none; copy them there"
     ):
-        find_model(str(tmp_path), None, "teacher")
+        Found().model(str(tmp_path), None, "teacher")
 
 
 @pytest.mark.parametrize("label", [Label("y", "class", ("a", "b")), Label("y", "score"), Label(None, "none")])

@@ -1,17 +1,16 @@
-"""Finds and checks a masked LM's files before torch is imported; reads the disk, loads no weights."""
+"""Checks of a model's folder that need neither torch nor the weights: configuration, tokenizer, names of files."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from augment.casing import is_cased
 from augment.errors import AugmentError
-from augment.hub import download_model
-from augment.weight_files import check_names, check_weights
+from augment.files.weights import check_names, check_weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -23,133 +22,77 @@ REMEDY_TYPE = 'and add "model_type": "bert", or whatever type the model is'
 SLOW_CLASSES = {"BertJapaneseTokenizer"}  # transformers takes them even where a tokenizer.json lies beside
 
 
-@dataclass(frozen=True)
-class ModelFiles:
-    """A masked LM on this machine.
-
-    Args:
-        name: what the user called it.
-        folder: where its files lie.
-        revision: the hub's commit, if it came from there.
-        fingerprint: sha256 over names and contents of configuration, tokenizer and weights.
-        warning: what a user should know of it, or None.
-    """
-
-    name: str
-    folder: Path
-    revision: str | None
-    fingerprint: str
-    warning: str | None = None
-
-
-def find_model(name: str, revision: str | None = None) -> ModelFiles:
-    """Finds a masked LM by folder or hub name and checks what can be checked without loading it.
-
-    Args:
-        name: a folder, or a repository on the model hub (downloaded into the hub's cache when missing there).
-        revision: branch, tag or commit on the hub.
-
-    Returns:
-        The model's files.
-
-    Raises:
-        AugmentError: no such model, no network, or a model that cannot be used as augmenter.
-    """
-    folder, commit = locate_model(name, revision)
-    check_folder(folder, name)
-    return ModelFiles(name, folder, commit, folder_fingerprint(folder), case_warning(folder, name))
-
-
-def locate_model(name: str, revision: str | None = None, what: str = "masked LM") -> tuple[Path, str | None]:
-    """The folder of a model and its commit on the hub, None for a local one; nothing in it is checked.
-
-    Args:
-        name: a folder, or a repository on the model hub.
-        revision: branch, tag or commit on the hub.
-        what: the model's part in the job, for messages.
-
-    Raises:
-        AugmentError: no such model, or no network.
-    """
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path, None
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise AugmentError(f"{what}: expected a model folder or a name on the hub, found no folder {name!r}")
-    return download_model(name, revision, what)
-
-
-def check_folder(folder: Path, name: str) -> None:
+def check_masked_lm(folder: Path, who: str) -> None:
     """Refuses a folder that holds no WordPiece masked LM with a fast tokenizer.
 
     Args:
         folder: a Hugging Face model folder.
-        name: what to call it in messages.
+        who: the model, for messages.
 
     Raises:
         AugmentError: naming what is missing and what to use instead.
     """
-    refuse_old_name(folder, f"masked LM {name}")
-    config = _read_json(folder / "config.json", name)
+    refuse_old_name(folder, who)
+    config = _read_json(folder / "config.json", who)
     if not any((folder / file).exists() for file in WEIGHT_FILES):
-        raise AugmentError(f"masked LM {name}: expected weights ({', '.join(WEIGHT_FILES)}), found none in the folder")
-    model_type = check_model_type(folder, f"masked LM {name}")
-    check_names(folder, f"masked LM {name}", model_type)
+        raise AugmentError(f"{who}: expected weights ({', '.join(WEIGHT_FILES)}), found none in the folder")
+    model_type = check_model_type(folder, who)
+    check_names(folder, who, model_type)
     if config.get("auto_map") and model_type not in NATIVE_TYPES:
         raise AugmentError(
-            f"masked LM {name}: expected a model that transformers can load by itself, found one with code of its own "
+            f"{who}: expected a model that transformers can load by itself, found one with code of its own "
             f"(auto_map, model type {model_type}); such code is never run, choose another model"
         )
     settings = folder / "tokenizer_config.json"
-    described = _read_json(settings, name) if settings.exists() else {}
+    described = _read_json(settings, who) if settings.exists() else {}
     mask = described.get("mask_token", "")
     tokenizer_class = str(described.get("tokenizer_class") or config.get("tokenizer_class") or "")
     if tokenizer_class in SLOW_CLASSES:
         raise AugmentError(
-            f"masked LM {name}: expected a fast tokenizer, found {tokenizer_class}, which has no fast form; choose a "
+            f"{who}: expected a fast tokenizer, found {tokenizer_class}, which has no fast form; choose a "
             "model that has one, such as bert-base-uncased or bert-base-multilingual-cased"
         )
     if (folder / "tokenizer.json").exists():
-        tokenizer = _read_json(folder / "tokenizer.json", name)
+        tokenizer = _read_json(folder / "tokenizer.json", who)
         kind = _tokenizer_kind(tokenizer)
         if kind != "WordPiece":
             raise AugmentError(
-                f"masked LM {name}: expected a WordPiece tokenizer (BERT and its kin), found {kind} "
+                f"{who}: expected a WordPiece tokenizer (BERT and its kin), found {kind} "
                 f"(model type {model_type}); byte-level BPE models such as RoBERTa are not supported as augmenter"
             )
         added = {str(token.get("content")) for token in tokenizer.get("added_tokens") or []}
         vocabulary = tokenizer["model"].get("vocab", {})
-        _require_mask(mask, name, added | set(vocabulary))
+        _require_mask(mask, who, added | set(vocabulary))
         ids = [*vocabulary.values(), *(token.get("id") for token in tokenizer.get("added_tokens") or [])]
     elif _serves_as_vocabulary(folder, model_type, tokenizer_class):
         words = (folder / "vocab.txt").read_text(encoding="utf-8").rstrip("\n").split("\n")
-        _require_mask(mask, name, set(words))
-        ids = [len(words) - 1, *(_read_json(folder / ADDED, name).values() if (folder / ADDED).exists() else ())]
+        _require_mask(mask, who, set(words))
+        ids = [len(words) - 1, *(_read_json(folder / ADDED, who).values() if (folder / ADDED).exists() else ())]
     else:
         raise AugmentError(
-            f"masked LM {name}: expected a fast tokenizer (tokenizer.json, or vocab.txt of a BERT), found none"
+            f"{who}: expected a fast tokenizer (tokenizer.json, or vocab.txt of a BERT), found none"
             f"{f' ({tokenizer_class} alone)' if tokenizer_class else ''}; choose a model that has one, or put its "
             "tokenizer.json into the folder"
         )
     tokens = 1 + max((number for number in ids if isinstance(number, int)), default=-1)
-    check_embeddings(tokens, config.get("vocab_size"), f"masked LM {name}")
-    check_weights(folder, name, model_type)
+    check_embeddings(tokens, config.get("vocab_size"), who)
+    check_weights(folder, who, model_type)
 
 
-def case_warning(folder: Path, name: str) -> str | None:
+def case_warning(folder: Path, who: str) -> str | None:
     """Warns of a cased vocabulary whose tokenizer lower-cases every text, as transformers' default is.
 
     Args:
-        folder: a folder that `check_folder` accepts.
-        name: what to call it in messages.
+        folder: a folder that `check_masked_lm` accepts.
+        who: the model, for messages.
 
     Returns:
         The warning; None where there is nothing to say.
     """
     settings = folder / "tokenizer_config.json"
-    told = _read_json(settings, name).get("do_lower_case") if settings.exists() else None
+    told = _read_json(settings, who).get("do_lower_case") if settings.exists() else None
     if (folder / "tokenizer.json").exists():
-        tokenizer = _read_json(folder / "tokenizer.json", name)
+        tokenizer = _read_json(folder / "tokenizer.json", who)
         words, lowers = list(tokenizer["model"].get("vocab", {})), _lowers(tokenizer.get("normalizer"))
     else:
         words, lowers = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n"), True
@@ -157,7 +100,7 @@ def case_warning(folder: Path, name: str) -> str | None:
     if not lowers or not is_cased(word for word in words if not word.startswith(("[", "##"))):
         return None
     return (
-        f"masked LM {name}: its vocabulary is cased, but its tokenizer lower-cases all it reads"
+        f"{who}: its vocabulary is cased, but its tokenizer lower-cases all it reads"
         f"{', for nothing says otherwise' if told is None else ''}; if the model was trained on cased text, put "
         '{"do_lower_case": false} into its tokenizer_config.json'
     )
@@ -177,7 +120,7 @@ def check_embeddings(tokens: int, embeddings: Any, who: str) -> None:
     Args:
         tokens: of the tokenizer.
         embeddings: of the model; what is no number tells nothing.
-        who: the model, for the message.
+        who: the model, for messages.
 
     Raises:
         AugmentError: with both numbers.
@@ -194,7 +137,7 @@ def refuse_old_name(folder: Path, who: str) -> None:
 
     Args:
         folder: a model folder.
-        who: the model, for the message.
+        who: the model, for messages.
 
     Raises:
         AugmentError: naming the file.
@@ -209,7 +152,7 @@ def check_model_type(folder: Path, who: str) -> str:
 
     Args:
         folder: with a config.json; one that cannot be read is told elsewhere.
-        who: the model, for the message.
+        who: the model, for messages.
 
     Returns:
         The type; nothing where the configuration cannot be read.
@@ -244,35 +187,23 @@ def _tokenizer_kind(tokenizer: dict[str, Any]) -> str:
     return str(model.get("type", "unknown"))
 
 
-def _require_mask(configured: Any, name: str, tokens: set[str]) -> None:
+def _require_mask(configured: Any, who: str, tokens: set[str]) -> None:
     # `mask_token` may be absent (old folders: [MASK] by convention), a string, or an AddedToken as a dictionary.
     mask = configured.get("content") if isinstance(configured, dict) else configured
     if mask is None or (mask or "[MASK]") not in tokens:
         raise AugmentError(
-            f"masked LM {name}: expected a tokenizer with a mask token such as [MASK], found none; "
+            f"{who}: expected a tokenizer with a mask token such as [MASK], found none; "
             "Algorithm 1 needs a masked language model"
         )
 
 
-def _read_json(path: Path, name: str) -> dict[str, Any]:
+def _read_json(path: Path, who: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise AugmentError(f"masked LM {name}: expected {path.name} in the model folder, found none") from None
+        raise AugmentError(f"{who}: expected {path.name} in the model folder, found none") from None
     except (OSError, ValueError) as error:
-        raise AugmentError(f"masked LM {name}: {path.name} cannot be read: {error}") from error
+        raise AugmentError(f"{who}: {path.name} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise AugmentError(f"masked LM {name}: expected an object in {path.name}, found {type(content).__name__}")
+        raise AugmentError(f"{who}: expected an object in {path.name}, found {type(content).__name__}")
     return content
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """Hexadecimal sha256 over names and contents of a folder's configuration, tokenizer and weights."""
-    digest = hashlib.sha256()
-    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-    named = [folder / file for file in ("config.json", *TOKENIZER_FILES) if (folder / file).exists()]
-    for path in sorted([*weights, *named], key=lambda path: path.name):
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()

@@ -30,23 +30,23 @@ WORD_EMBEDDINGS = re.compile(rf"(?<![^.])(?:(?:{'|'.join(FAMILIES)})\.)?embeddin
 SAID = 3  # of a checkpoint's entries
 
 
-def check_weights(folder: Path, name: str, model_type: str) -> None:
+def check_weights(folder: Path, who: str, model_type: str) -> None:
     """Refuses safetensors files that are cut short, or that hold an encoder alone; pickled weights are passed over.
 
     Args:
         folder: a Hugging Face model folder.
-        name: what to call it in messages.
+        who: the model, for messages.
         model_type: as its configuration says; heads are looked for in those of `HEADS`.
 
     Raises:
         AugmentError: naming the file.
     """
-    files = [folder / WEIGHTS] if (folder / WEIGHTS).exists() else _parts(folder, name)
-    tensors = [tensor for path in files for tensor in _tensors(path, name)]
+    files = [folder / WEIGHTS] if (folder / WEIGHTS).exists() else _parts(folder, who)
+    tensors = [tensor for path in files for tensor in _tensors(path, who)]
     head = HEADS.get(model_type)
     if tensors and head is not None and not any(head in tensor for tensor in tensors):
         raise AugmentError(
-            f"masked LM {name}: expected a model with a masked-LM head, found no weights for {head}; an encoder alone "
+            f"{who}: expected a model with a masked-LM head, found no weights for {head}; an encoder alone "
             "cannot propose words: choose a masked LM such as bert-base-uncased"
         )
 
@@ -56,7 +56,7 @@ def check_names(folder: Path, who: str, model_type: str) -> None:
 
     Args:
         folder: a Hugging Face model folder.
-        who: the model, for the message.
+        who: the model, for messages.
         model_type: as its configuration says; names are compared for those of `FAMILIES`.
 
     Raises:
@@ -143,7 +143,7 @@ class _Nothing:
         pass
 
 
-def _parts(folder: Path, name: str) -> list[Path]:
+def _parts(folder: Path, who: str) -> list[Path]:
     if not (folder / INDEX).exists():
         return []
     try:
@@ -151,16 +151,16 @@ def _parts(folder: Path, name: str) -> list[Path]:
             folder / part for part in sorted(set(json.loads((folder / INDEX).read_bytes())["weight_map"].values()))
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AugmentError(f"masked LM {name}: {INDEX} cannot be read: {error}; copy the folder again") from error
+        raise AugmentError(f"{who}: {INDEX} cannot be read: {error}; copy the folder again") from error
     missing = [path.name for path in found if not path.exists()]
     if missing:
         raise AugmentError(
-            f"masked LM {name}: expected the weights that {INDEX} names, found no {missing[0]}; copy the folder again"
+            f"{who}: expected the weights that {INDEX} names, found no {missing[0]}; copy the folder again"
         )
     return found
 
 
-def _tensors(path: Path, name: str) -> list[str]:
+def _tensors(path: Path, who: str) -> list[str]:
     """Names of the tensors of a file whose size is what its header says."""
     size = path.stat().st_size
     try:
@@ -168,12 +168,12 @@ def _tensors(path: Path, name: str) -> list[str]:
         end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise AugmentError(
-            f"masked LM {name}: {path.name} cannot be loaded: expected a safetensors file, found no header of one in "
+            f"{who}: {path.name} cannot be loaded: expected a safetensors file, found no header of one in "
             f"its {size:,} bytes; copy or download the folder again"
         ) from error
     if size != LENGTH_BYTES + length + end:
         raise AugmentError(
-            f"masked LM {name}: {path.name} cannot be loaded: expected {LENGTH_BYTES + length + end:,} bytes as its "
+            f"{who}: {path.name} cannot be loaded: expected {LENGTH_BYTES + length + end:,} bytes as its "
             f"header says, found {size:,}; it was not copied whole: copy or download the folder again"
         )
     return list(header)

@@ -1,0 +1,102 @@
+"""What the names in a command stand for, found once: the task, models and vectors, passed on instead of their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from augment.files.checks import check_masked_lm
+from augment.files.find import MASKED_LM, ModelFiles, folder_fingerprint, locate_model
+from glove import load_vectors
+from pipelines.models.checks import check_model
+from pipelines.tasks import open_task, stop_at_bad_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from glove import WordVectors
+    from pipelines.tasks import BadRow, CustomOptions, OpenTask
+
+
+class Found:
+    """Opens, checks and hashes each thing once a command; what could not be found is looked for again when asked.
+
+    A verb makes one where it starts. A model that one of its stages makes is asked for after that stage.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[tuple[str, Path | None, CustomOptions | None, str | None], OpenTask] = {}
+        self._places: dict[tuple[str, str | None], tuple[Path, str | None]] = {}
+        self._models: dict[tuple[str, str | None, str], ModelFiles] = {}
+        self._fingerprints: dict[Path, str] = {}
+        self._vectors: dict[str, WordVectors] = {}
+
+    def task(
+        self,
+        name: str,
+        data: Path | None,
+        custom: CustomOptions | None = None,
+        revision: str | None = None,
+        on_bad: Callable[[BadRow], None] = stop_at_bad_row,
+    ) -> OpenTask:
+        """The parts of a task, opened and hashed once for all readers; arguments as of `open_task`.
+
+        Raises:
+            UserError: an unknown task, or files, columns or labels that are not as expected.
+        """
+        key = (name, data, custom, revision)
+        if key not in self._tasks:
+            self._tasks[key] = open_task(name, data, custom, revision, on_bad)
+        return self._tasks[key].reporting(on_bad)
+
+    def masked_lm(self, name: str, revision: str | None) -> ModelFiles:
+        """The files of a masked LM that augments.
+
+        Args:
+            name: a folder, or a name on the hub.
+            revision: on the hub.
+
+        Raises:
+            AugmentError: it cannot be had, or cannot augment.
+        """
+        return self._model(name, revision, MASKED_LM, check_masked_lm)
+
+    def model(self, name: str, revision: str | None, what: str) -> ModelFiles:
+        """The files of a teacher, an encoder, a student or a model to be judged.
+
+        Args:
+            name: a folder, or a name on the hub.
+            revision: on the hub.
+            what: the model's part in the job, for messages.
+
+        Raises:
+            AugmentError, UserError: it cannot be had, or nothing can be loaded from its folder.
+        """
+        return self._model(name, revision, what, check_model)
+
+    def _model(self, name: str, revision: str | None, what: str, check: Callable[[Path, str], None]) -> ModelFiles:
+        key = (name, revision, what)
+        if key not in self._models:
+            if key[:2] not in self._places:
+                self._places[key[:2]] = locate_model(name, revision, what)
+            folder, commit = self._places[key[:2]]
+            check(folder, f"{what} {name}")
+            real = folder.resolve()
+            if real not in self._fingerprints:
+                self._fingerprints[real] = folder_fingerprint(folder)
+            self._models[key] = ModelFiles(what, name, folder, commit, self._fingerprints[real])
+        return self._models[key]
+
+    def vectors(self, name: str, progress: Callable[[str], None] | None = None) -> WordVectors:
+        """Word vectors by file or name, converted to their memory-mapped form where they are not yet.
+
+        Args:
+            name: as `glove.load_vectors` takes it.
+            progress: as `glove.load_vectors` takes it.
+
+        Raises:
+            VectorsError: they cannot be had.
+        """
+        if name not in self._vectors:
+            self._vectors[name] = load_vectors(name, progress=progress)
+        return self._vectors[name]

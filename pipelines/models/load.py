@@ -1,0 +1,162 @@
+"""Loads the configurations, tokenizers and weights of teachers and encoders, and refuses what cannot serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from augment.errors import is_of_machine
+from pipelines.errors import UserError
+from pipelines.models.checks import VOCABULARY_FILES, has_vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+    from augment.files.find import ModelFiles
+
+SAVE_ONE = "save the model's there with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
+
+
+def load_config(files: ModelFiles) -> PreTrainedConfig:
+    """The configuration of an encoder that distillation supports.
+
+    Raises:
+        UserError, DistillError: it cannot be read, is of another family, or has sizes that no encoder has.
+    """
+    from transformers import AutoConfig
+
+    from distill.config_checks import UNREADABLE, check_sizes, reason
+    from distill.outputs import FAMILIES
+
+    _be_quiet()
+    try:
+        config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)
+    except UNREADABLE as error:
+        if is_of_machine(error):
+            raise
+        said = f"config.json cannot be read: {reason(error)}; correct it"
+        raise UserError(f"{files.who}: {said}") from error
+    if config.model_type not in FAMILIES:
+        raise UserError(
+            f"{files.who}: expected an encoder of {', '.join(FAMILIES)}, found {config.model_type}; "
+            "use a model of one of these families"
+        )
+    check_sizes(config, files.who)
+    return config
+
+
+def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a model, with a padding token.
+
+    Raises:
+        UserError: there is none, or it knows no words.
+    """
+    from transformers import AutoTokenizer
+
+    _be_quiet()
+    if not has_vocabulary(files.folder):  # transformers would make a tokenizer that knows special tokens alone
+        raise UserError(
+            f"{files.who}: expected a tokenizer in the folder, found none of {', '.join(VOCABULARY_FILES)}; {SAVE_ONE}"
+        )
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(files.folder, use_fast=True, trust_remote_code=False)
+    except Exception as error:  # a broken tokenizer.json raises whatever its reader raises
+        if is_of_machine(error):
+            raise
+        raise UserError(
+            f"{files.who}: expected a tokenizer in the folder, it cannot be read: {_first_line(error)}"
+        ) from error
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise UserError(
+            f"{files.who}: expected a fast tokenizer (tokenizer.json) with a padding token, found "
+            f"{type(tokenizer).__name__}; {SAVE_ONE}"
+        )
+    if set(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)) <= set(tokenizer.all_special_tokens):
+        there = [name for name in VOCABULARY_FILES if (files.folder / name).is_file()]
+        looked_for = sorted(type(tokenizer).vocab_files_names.values())
+        raise UserError(
+            f"{files.who}: expected a tokenizer that knows words (from {', '.join(looked_for)}), found "
+            f"special tokens alone (of {', '.join(there)}); {SAVE_ONE}"
+        )
+    return tokenizer
+
+
+def load_classifier(files: ModelFiles, config: PreTrainedConfig, seed: int | None = None) -> PreTrainedModel:
+    """A model with its task head, in float32, in eval mode.
+
+    Args:
+        files: of the model.
+        config: its configuration; the number of labels decides the head.
+        seed: a head that is missing or of another size is drawn from it; None refuses that.
+
+    Raises:
+        UserError: weights that cannot be read or lack more than a head.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    model, drawn = _load(AutoModelForSequenceClassification, files, config, seed or 0)
+    if drawn and seed is None:
+        raise UserError(
+            f"{files.who}: expected a model fine-tuned for this task, found no task head "
+            f"({drawn[0]} is missing); make one with `tinyaug finetune --model {files.name}`"
+        )
+    return model
+
+
+def load_masked_lm(files: ModelFiles, config: PreTrainedConfig, head_needed: bool) -> PreTrainedModel:
+    """An encoder with a masked-LM head, in float32, in eval mode: the teacher of general distillation.
+
+    Args:
+        files: of the model.
+        config: its configuration.
+        head_needed: whether the head must be there; it is drawn, and of no use, otherwise.
+
+    Raises:
+        UserError: weights that cannot be read or lack more than a head.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    model, drawn = _load(AutoModelForMaskedLM, files, config, 0)
+    if drawn and head_needed:
+        raise UserError(
+            f"{files.who}: expected a masked LM for --mlm-soft, found no masked-LM head ({drawn[0]} is "
+            "missing); give one that has it, or leave --mlm-soft out"
+        )
+    return model
+
+
+def _load(head: Any, files: ModelFiles, config: PreTrainedConfig, seed: int) -> tuple[PreTrainedModel, list[str]]:
+    """A whole encoder in eval mode, and the names of its head's tensors that were drawn."""
+    from distill.weights import read_model
+
+    _be_quiet()
+    try:
+        model, drawn, lacking = read_model(head, files.folder, config, seed)
+    except Exception as error:  # damaged safetensors, unreadable pickles: each reader has its own errors
+        if is_of_machine(error):
+            raise
+        raise UserError(
+            f"{files.who}: its weights cannot be read: {_first_line(error)}; copy the folder again"
+        ) from error
+    if lacking:
+        raise UserError(
+            f"{files.who}: expected a whole encoder, found {len(lacking)} tensors missing, {lacking[0]} "
+            "first; give a complete checkpoint"
+        )
+    return model.eval(), drawn
+
+
+def move(model: Any, device: str) -> None:
+    """Moves a model to a device, in place."""
+    model.to(device)
+
+
+def _be_quiet() -> None:
+    """Missing heads are dealt with here; transformers need not warn of them, nor draw bars."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().split("\n") or [type(error).__name__])[0][:200]
