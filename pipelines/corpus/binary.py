@@ -1,10 +1,11 @@
-"""Whether a file that shall be text begins like one: pictures and archives, too, have lines without a zero byte."""
+"""Whether a file that is read as text begins like text: pictures and archives have lines without a zero byte, too."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
+from pipelines.tasks.readers.lines import UNREADABLE, unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,16 +31,20 @@ SIGNATURES = {
 }
 
 
-def refuse_binary(path: Path, block: bytes) -> None:
+def refuse_binary(path: Path) -> None:
     """Refuses what opens with a known signature, and what is largely no text.
 
     Args:
-        path: of the file, for the message.
-        block: its beginning, unpacked where the name says how.
+        path: of the file; it is unpacked where its name says how.
 
     Raises:
         UserError: it is binary, or text of an encoding that has hardly a character in common with UTF-8.
     """
+    try:
+        with path.open("rb") as raw, unpacked(raw, path) as file:
+            block = file.read(BLOCK)
+    except UNREADABLE:
+        return  # whoever reads its lines says where the damage is
     for signature, (kind, remedy) in SIGNATURES.items():
         if block.startswith(signature):
             raise UserError(f"{path}: expected text, found {kind} by its first bytes; {remedy}")
@@ -53,6 +58,6 @@ def refuse_binary(path: Path, block: bytes) -> None:
     if control > MOST_CONTROL:
         raise UserError(f"{path}: expected text, found a binary file ({strange:.0%} of it is no text); {REMEDY}")
     raise UserError(
-        f"{path}: expected text in UTF-8, found {strange:.0%} of the beginning to be none: a binary file, or text of "
-        "another encoding, which such as `iconv -f cp1251 -t utf-8` converts"
+        f"{path}: expected text in UTF-8, found {strange:.0%} of its beginning in no valid UTF-8: it is a binary file, "
+        "or text of another encoding, which a command such as `iconv -f cp1251 -t utf-8` converts"
     )

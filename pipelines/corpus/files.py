@@ -6,38 +6,34 @@ Nothing but a line, or a piece of a long one, is held in memory.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from pipelines.corpus.binary import refuse_binary
 from pipelines.corpus.folder import first_names, list_folder
-from pipelines.corpus.lines import LineFile, row_pieces, without_marks
+from pipelines.corpus.lines import row_pieces, text_pieces, without_marks
 from pipelines.errors import UserError
 from pipelines.general.request import TEXT_COLUMN
-from pipelines.tasks.readers.columnar import decoded_array, is_text, plain_type
+from pipelines.tasks.readers.columnar import ROWS, is_text, read
+from pipelines.tasks.readers.jsonl import text_source
 from pipelines.tasks.readers.lines import PACKED, split_name
-from pipelines.tasks.readers.parquet_reader import open_parquet
-from pipelines.tasks.readers.source import BATCH_BYTES, file_digest
+from pipelines.tasks.readers.parquet_reader import parquet_source
+from pipelines.tasks.readers.source import Column, Plan, Request, Role, file_digest
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pipelines.tasks.task import BadRow
+
 JSON_SUFFIXES, PARQUET_SUFFIX = (".jsonl", ".ndjson", ".json"), ".parquet"
 TEXT_SUFFIXES = (".txt", ".text")
 KNOWN_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
 SAID_SUFFIXES = f"{', '.join(KNOWN_SUFFIXES)} (text also in {', '.join(PACKED)})"
-JSON_NAMES = {
-    type(None): "null",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    list: "a list",
-    dict: "an object",
-}
-MOST_JSON = 64 << 20  # bytes of a JSON line
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class FileCorpus:
         total, before = max(1, sum(sizes)), 0
         for path, size in zip(self.files, sizes, strict=True):
             for text, done in _file_pieces(path, self):
-                yield Piece(text, (before + min(done, size)) / total)
+                yield Piece(text, (before + done * size) / total)
             before += size
             yield Piece(None, before / total)
 
@@ -163,8 +159,7 @@ def _left_out(place: Path, others: list[Path], unread: list[Path]) -> str:
 
 def _begins_as_text(path: Path) -> bool:
     try:
-        with LineFile(path) as lines:
-            next(lines.pieces(), None)
+        next(text_pieces(path), None)
     except UserError:
         return False
     return True
@@ -176,89 +171,41 @@ def _kind(path: Path) -> str:
     suffix = split_name(path)[1]
     if suffix:
         return suffix
-    with LineFile(path) as lines:
-        first = next((text for text, _ in lines.pieces() if text is not None), "")
+    first = next((text for text, _ in text_pieces(path) if text is not None), "")
     return JSON_SUFFIXES[0] if first.startswith('{"') else ""
 
 
-def _file_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, int]]:
-    """Sentences with the bytes of the file that were read for them; None ends a document."""
-    kind = _kind(path)
-    if kind == PARQUET_SUFFIX:
-        yield from _parquet_pieces(path, corpus)
-    elif kind in JSON_SUFFIXES:
-        yield from _json_pieces(path, corpus)
+def _file_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, float]]:
+    """Sentences with the share of the file that was read for them; None ends a document."""
+    if not has_rows(path):
+        yield from without_marks(text_pieces(path))
+        return
+    for text, done in _row_texts(path, corpus.column):
+        yield from ((piece, done) for piece in row_pieces(text, corpus.sentences))
+
+
+def _row_texts(path: Path, column: str) -> Iterator[tuple[str, float]]:
+    """The text of each row with the share of the file that was read for it."""
+    if _kind(path) == PARQUET_SUFFIX:
+        source = parquet_source(path, path.name)
     else:
-        with LineFile(path) as lines:
-            yield from without_marks(lines.pieces())
+        refuse_binary(path)
+        source = text_source(path, path.name, column)
+    plan, before = Plan((Column(column, pa.string(), Role.TEXT),), None), 0.0
+    for chunk, batch in read(source, Request(plan, 0, None, ROWS, _refuse_row)):
+        step = (chunk.done - before) / max(1, batch.num_rows)
+        for row, text in enumerate(batch.column(column).to_pylist(), 1):
+            yield text, before + row * step
+        before = chunk.done
 
 
-def _json_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, int]]:
-    with LineFile(path) as lines:
-        for number, line, done in lines.whole(MOST_JSON):
-            if not line.strip():
-                continue
-            text = _json_text(path, number, line, corpus.column)
-            yield from ((piece, done) for piece in row_pieces(text, corpus.sentences))
-
-
-def _json_text(path: Path, number: int, line: str, column: str) -> str:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path}, line {number}: expected a JSON object, found broken JSON ({error}); give one object a line, or "
-            "name plain text .txt"
-        ) from error
-    if not isinstance(row, dict) or not isinstance(row.get(column), str):
-        if isinstance(row, dict) and column in row:
-            found, remedy = JSON_NAMES.get(type(row[column]), "something else"), "leave such lines out"
-        else:
-            found = f"the fields {', '.join(row)}"[:200] if isinstance(row, dict) and row else "no field"
-            remedy = "name the text's field with --text"
-        raise UserError(f"{path}, line {number}: expected an object with text in {column!r}, found {found}; {remedy}")
-    # Half a surrogate pair is valid JSON but no text.
-    return str(row[column]).encode("utf-8", "replace").decode("utf-8")
+def _refuse_row(bad: BadRow) -> None:
+    raise UserError(f"{bad.place}: {bad.error}; leave such rows out, or name the column of the text with --text")
 
 
 def _check_column(path: Path, column: str) -> None:
-    with open_parquet(path) as file:
-        schema = file.schema_arrow
-        if column not in schema.names:
-            found = f"the columns {', '.join(schema.names)}"
-        elif not is_text(plain_type(schema.field(column).type)):
-            found = str(schema.field(column).type)
-        else:
-            return
-        raise UserError(f"{path}: expected text in column {column!r}, found {found}; name the text column with --text")
-
-
-def _parquet_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, int]]:
-    import pyarrow as pa
-
-    size = path.stat().st_size
-    with open_parquet(path) as file:
-        footer = file.metadata
-        rows = max(1, footer.num_rows)
-        stored = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
-        most = max(1, min(65_536, BATCH_BYTES * rows // max(1, stored)))
-        done = 0
-        try:
-            for batch in file.iter_batches(most, columns=[corpus.column]):
-                for data in decoded_array(batch.column(0)).cast(pa.large_binary()).to_pylist():
-                    done += 1
-                    text = _text(path, done, data)
-                    yield from ((piece, size * done // rows) for piece in row_pieces(text, corpus.sentences))
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path}: expected a whole Parquet file, found damage: {error}; copy it again") from error
-
-
-def _text(path: Path, row: int, data: bytes | None) -> str:
-    if data is None:
-        raise UserError(f"{path}, row {row}: expected text, found null; leave such rows out")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}, row {row}: expected UTF-8, found byte 0x{data[error.start]:02x}; write the file again as UTF-8"
-        ) from error
+    schema = parquet_source(path, path.name).schema
+    if column in schema.names and is_text(schema.field(column).type):
+        return
+    found = str(schema.field(column).type) if column in schema.names else f"the columns {', '.join(schema.names)}"
+    raise UserError(f"{path}: expected text in column {column!r}, found {found}; name the text column with --text")

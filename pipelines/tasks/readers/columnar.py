@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Report = Callable[[int, str, str], None]  # is given a good row's number, its column and what is wrong
 
+NOT_READ = (Role.ROW_NUMBER, Role.UNLABELLED)
 ROWS = 8192
 """Rows that are read at a time where nobody asks for fewer."""
 
@@ -44,7 +45,8 @@ def read(source: Source, request: Request) -> Iterator[tuple[Chunk, pa.RecordBat
     """Yields chunks of a file and their good rows as batches of the task, which may be empty; reports the bad rows."""
     done = 0
     limit = sys.maxsize if request.limit is None else request.limit
-    for chunk in source.chunks(min(request.rows, limit), None):
+    columns = [column.read_from for column in request.plan.columns if column.role not in NOT_READ]
+    for chunk in source.chunks(min(request.rows, limit), columns):
         yield chunk, _task_batch(chunk, done, limit - done, source.place, request)
         done += chunk.size
         if done >= limit:

@@ -249,14 +249,16 @@ def test_rows_that_are_sentences(tmp_path):
 def test_broken_rows_are_named(tmp_path):
     good = b'{"text": "a"}\n'
     assert "line 2: expected a JSON object, found broken JSON" in refused(tmp_path / "a.jsonl", good + b"{text\n")
-    assert "line 1: expected an object with text in 'body', found the fields text; name" in refused(
-        tmp_path / "b.jsonl", good, "body"
-    )
-    for value, named in ((b"null", "null"), (b"7", "a number"), (b"[]", "a list"), (b"true", "a boolean")):
+    said = refused(tmp_path / "b.jsonl", good, "body")
+    assert "line 1, column 'body': expected text, found no such field, but text; leave such rows out, or name" in said
+    for value, named in ((b"null", "null"), (b"7", "int '7'"), (b"[]", "list '[]'"), (b"true", "bool 'True'")):
         said = refused(tmp_path / "c.jsonl", good + b'{"text": ' + value + b"}\n")
-        assert f"line 2: expected an object with text in 'text', found {named}; leave such lines out" in said
+        assert f"line 2, column 'text': expected text, found {named}; leave such rows out" in said
+    halves = tmp_path / "halves.jsonl"
+    halves.write_bytes(b'\n{"text": "a \\ud83d b"}\n \n' + good)
+    assert documents(halves) == [["a ? b"], ["a"]]
     pq.write_table(pa.table({"text": ["a", None]}), tmp_path / "d.parquet")
-    assert "row 2: expected text, found null" in refused(tmp_path / "d.parquet")
+    assert "row 1, column 'text': expected text, found null" in refused(tmp_path / "d.parquet")
     pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "e.parquet")
     assert "expected text in column 'text', found int64; name" in refused(tmp_path / "e.parquet")
     assert "expected text in column 'body', found the columns text; name" in refused(
@@ -264,7 +266,7 @@ def test_broken_rows_are_named(tmp_path):
     )
     latin = pa.array([b"a", b"caf\xe9"]).cast(pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": latin}), tmp_path / "f.parquet")
-    assert "row 2: expected UTF-8, found byte 0xe9" in refused(tmp_path / "f.parquet")
+    assert "row 1, column 'text': expected UTF-8, found byte 0xe9" in refused(tmp_path / "f.parquet")
     damaged = bytearray((tmp_path / "d.parquet").read_bytes())
     damaged[4:30] = bytes(26)
     assert "found damage" in refused(tmp_path / "g.parquet", bytes(damaged))
