@@ -16,7 +16,7 @@ from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.records import Record, ShardNames, merge_counts
 from pipelines.run_folder.run_file import RunFile, begin, read_run, refuse_other_settings, undone_if_refused, write_run
 from pipelines.run_folder.storage import Storage
-from pipelines.tasks.label_counts import label_warnings, label_words
+from pipelines.tasks.label_counts import label_words
 
 if TYPE_CHECKING:
     from pipelines.augmenting.settings import Identity
@@ -96,9 +96,10 @@ def run_augment(request: AugmentRequest, reporter: Reporter, found: Found) -> Ou
 
 
 def _say_classes(job: Job, snapshot: Snapshot, reporter: Reporter) -> None:
-    for line in label_words(job.task.label, "train", snapshot.labels):
+    lines, warnings = label_words(job.task.label, {"train": snapshot.labels})
+    for line in lines:
         reporter.message(line)
-    for warning in label_warnings(job.task.label, {"train": snapshot.labels}):
+    for warning in warnings:
         reporter.message(f"warning: {warning}")
 
 

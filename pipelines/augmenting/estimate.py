@@ -22,7 +22,7 @@ from pipelines.augmenting.snapshot import ids_of
 from pipelines.augmenting.stages import Job
 from pipelines.engines import worker_count
 from pipelines.run_folder.parquet import open_writer
-from pipelines.tasks.label_counts import LabelCounter, label_warnings, label_words
+from pipelines.tasks.label_counts import LabelCounter, label_words
 
 if TYPE_CHECKING:
     from augment.candidates import CandidateFinder
@@ -104,10 +104,7 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
         workers,
         (tokens / measured.tokens_per_second + output_rows * width * measured.seconds_per_row) / workers,
         measured.tokens_per_second,
-        (
-            label_words(job.task.label, "train", counted.labels),
-            label_warnings(job.task.label, {"train": counted.labels}),
-        ),
+        label_words(job.task.label, {"train": counted.labels}),
     )
 
 

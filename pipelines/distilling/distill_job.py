@@ -35,8 +35,8 @@ from pipelines.run_folder.stage_folder import (
     stage_storage,
     started_run,
 )
+from pipelines.tasks.label_counts import label_report
 from pipelines.teacher_cache.room import OFF, claim_caches, warn_of_rebuild
-from pipelines.training.classes import label_report
 from pipelines.training.finetune_job import Trained
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.parts import write_part

@@ -16,7 +16,6 @@ from pipelines.distilling.session import (
 from pipelines.teacher_cache.foreign import refuse_foreign_caches, unused_caches_note
 from pipelines.teacher_cache.room import OFF, bytes_of
 from pipelines.training.cut_texts import cut_texts
-from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import (
     StageEstimate,
     TrainingEstimate,
@@ -109,7 +108,7 @@ def plan_distill(
     notes += subset_note(request.named_rows, rows) + layer_map_note(checked.student.layer_map)
     notes += idle_embeddings_note(checked.student.config.vocab_size, len(checked.teacher.tokenizer))
     cut = cut_texts(stream)
-    notes += empty_note(stream) + cut.notes
+    notes += cut.notes
     if decision.intermediate == OFF:
         notes += unused_caches_note(request.cache, contents, caches)
     needed = needed if left else 0

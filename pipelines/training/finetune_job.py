@@ -22,9 +22,8 @@ from pipelines.run_folder.stage_folder import (
     started_run,
     task_content,
 )
-from pipelines.training.classes import label_report
-from pipelines.training.cut_texts import cut_texts
-from pipelines.training.empty_texts import empty_note
+from pipelines.tasks.label_counts import label_report
+from pipelines.training.cut_texts import cut_texts, shown_share
 from pipelines.training.estimates import subset_note
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.model_card import card
@@ -218,7 +217,7 @@ def _finetune(
     if ranks.main:
         predictor = Predictor(model, encoder.tokenizer, reading.max_length, request.machine.precision)
         found = evaluate_parts(predictor, storage, encoder.data, reporter, "", ADVICE)
-        metrics = _publish(request, encoder, model, storage, state, cut, found)
+        metrics = _publish(request, encoder, model, storage, state, rows, cut, found)
     ranks.wait()
     return Trained(storage, metrics if ranks.main else storage.read_json(METRICS) or {}, True)
 
@@ -232,7 +231,7 @@ def _say_what_is_read(
     lines, warnings = label_report(data.task, places)
     for line in lines + cut.facts:
         reporter.message(line)
-    for note in data.notes() + warnings + subset_note(request.named_rows, len(stream)) + empty_note(stream) + cut.notes:
+    for note in data.notes() + warnings + subset_note(request.named_rows, len(stream)) + cut.notes:
         reporter.warning(note)
     return cut
 
@@ -243,6 +242,7 @@ def _publish(
     model: PreTrainedModel,
     storage: Storage,
     state: RunState,
+    rows: int,
     cut: CutTexts,
     found: Scores,
 ) -> dict[str, Any]:
@@ -250,12 +250,12 @@ def _publish(
     facts = {
         "encoder": f"`{request.model}`",
         "task": data.task.name,
-        "examples": f"{cut.data_rows:,}",
+        "examples": f"{rows:,}",
         "epochs": recipe.epochs,
         "steps": f"{state.step:,}",
         "batch": recipe.batch_rows,
         "learning rate": recipe.learning_rate,
-        "max_length": f"{cut.max_length} (longer: {cut.shown} of the texts)",
+        "max_length": f"{request.reading.max_length} (longer: {shown_share(cut.share)} of the texts)",
         "seed": request.reading.seed,
     }
     text = card(
@@ -274,7 +274,7 @@ def _publish(
         "best_step": state.best_step,
         "steps": state.step,
         "examples": state.examples,
-        "rows": cut.data_rows,
+        "rows": rows,
         "truncated_share": cut.share,
         "seconds": round(state.seconds, 1),
         "files": files,

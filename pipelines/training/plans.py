@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from pipelines.run_folder.stage_folder import finished_metrics, refuse_other_run, stage_storage, started_run
 from pipelines.run_folder.storage import Storage
-from pipelines.training.classes import label_report
+from pipelines.tasks.label_counts import label_report
 from pipelines.training.cut_texts import cut_texts
-from pipelines.training.empty_texts import empty_note
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, subset_note, weights_bytes
 from pipelines.training.parts import open_stream, task_columns, write_part
 from pipelines.training.step_parts import with_parts
@@ -73,7 +72,7 @@ def finetune_estimate(
     stage = StageEstimate("finetune", request.recipe, rows, cost, seed=request.reading.seed, done=done)
     disk = 0 if done else weights_bytes(model.num_parameters())
     cut = cut_texts(stream)
-    notes = subset_note(request.named_rows, rows) + empty_note(stream) + cut.notes
+    notes = subset_note(request.named_rows, rows) + cut.notes
     return TrainingEstimate((stage,), "", 0, disk, notes, cut.facts)
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.training.empty_texts import empty_note
+from distill.lengths import all_empty
 from pipelines.training.parts import open_stream
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import custom_task, done, tinyaug
@@ -42,8 +42,8 @@ def test_one_word_is_enough(tmp_path, kind):
     for last in (" ", "a"):
         texts = pa.array(["", " ", "\t", last]).cast(kind)
         pq.write_table(pa.table({"a": texts, "b": [""] * 4}), tmp_path / "p.parquet", row_group_size=2)
-        found.append(empty_note(open_stream(str(tmp_path), columns(), tiny_tokenizer(), 32, 2)))
-    assert found == [("training rows with empty texts: 4 of 4; there is nothing to learn from them",), ()]
+        found.append(all_empty(open_stream(str(tmp_path), columns(), tiny_tokenizer(), 32, 2)))
+    assert found == [True, False]
 
 
 def columns():
