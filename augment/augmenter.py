@@ -10,14 +10,14 @@ import numpy as np
 
 from augment.candidates import CandidateFinder
 from augment.draw import draw_from_table
-from augment.errors import AugmentError
+from augment.errors import AugmentError, FailedExamplesError
 from augment.files.checks import case_warning
 from augment.files.find import find_model
 from augment.given_texts import BadTexts, GivenTexts, read_texts
 from augment.masked_lm import MaskedLM, load_masked_lm, resolve_device
 from augment.precision import resolve_precision
 from augment.presets import CandidateSettings, DrawSettings, preset
-from augment.running import FailedExamplesError, RunningDrawer
+from augment.running import RunningDrawer
 from augment.sites import find_sites
 from augment.stored import StoredCandidates, join_candidates, select_candidates
 from augment.variant_table import Edit, Variant, variant_table, variants_by_text

@@ -26,6 +26,18 @@ class SkippedTextsWarning(UserWarning):
         self.reasons = reasons
 
 
+class FailedExamplesError(Exception):
+    """Examples the masked LM could not work on.
+
+    Args:
+        errors: number of the example -> what went wrong.
+    """
+
+    def __init__(self, errors: dict[int, str]) -> None:
+        super().__init__(f"{len(errors)} examples failed")
+        self.errors = errors
+
+
 class ModelFailedError(RuntimeError):
     """The masked LM fails on a text that is known to be good: no text is to blame, and nothing is rejected."""
 

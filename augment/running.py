@@ -14,6 +14,7 @@ import numpy as np
 from augment.candidates import GLOVE
 from augment.casing import apply_case
 from augment.draw import Chosen, Draws, Jobs, choose_sites
+from augment.errors import FailedExamplesError
 from augment.hashing import below
 from augment.masked_copies import Masked, masked_copies
 from augment.proposals import Proposals
@@ -27,18 +28,6 @@ if TYPE_CHECKING:
     from augment.presets import DrawSettings
     from augment.sites import Sites
     from augment.words import Word
-
-
-class FailedExamplesError(Exception):
-    """Examples the masked LM could not work on.
-
-    Args:
-        errors: number of the example -> what went wrong.
-    """
-
-    def __init__(self, errors: dict[int, str]) -> None:
-        super().__init__(f"{len(errors)} examples failed")
-        self.errors = errors
 
 
 @dataclass

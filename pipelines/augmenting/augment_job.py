@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pipelines.augmenting.candidates import CandidateWorker
 from pipelines.augmenting.card import write_card
 from pipelines.augmenting.plan import shard_bounds
 from pipelines.augmenting.request import AugmentRequest, Checked, check_inputs, identity_of
-from pipelines.augmenting.snapshot import Snapshot, read_snapshot, write_snapshot
-from pipelines.augmenting.stage_run import finished_records, run_stage, write_manifest, write_rejected
+from pipelines.augmenting.snapshot import ROWS, TEXTS, Snapshot, read_snapshot, write_snapshot
+from pipelines.augmenting.stage_run import REJECTED, StageState, run_stage, write_manifest, write_rejected
 from pipelines.augmenting.stages import AUGMENTED, CANDIDATES, Job, Stage
+from pipelines.augmenting.variants import VariantWorker
 from pipelines.run_folder.lock import only_writer
-from pipelines.run_folder.records import Record, ShardNames, merge_counts
+from pipelines.run_folder.records import merge_counts
 from pipelines.run_folder.run_file import RunFile, begin, read_run, refuse_other_settings, undone_if_refused, write_run
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import label_words
 
 if TYPE_CHECKING:
-    from pipelines.augmenting.settings import Identity
-    from pipelines.engines import EngineSettings
+    from collections.abc import Callable
+
+    from pipelines.augmenting.resample_job import ResampleRequest
     from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run_folder.lock import WriterLock
+    from pipelines.run_folder.records import Record
 
-Finished = dict[str, dict[int, Record]]
 RECORDS = (f"{CANDIDATES}/records", f"{AUGMENTED}/records")
 
 
@@ -73,34 +77,27 @@ def run_augment(request: AugmentRequest, reporter: Reporter, found: Found) -> Ou
         JobError: parts failed; the others are kept.
     """
     storage = Storage(request.out)
-    started = begin(storage, request.overwrite, reporter.message)
+    begin(storage, request.overwrite, reporter.message)
     checked = check_inputs(request, reporter, found)
-    identity = identity_of(request, checked)
-    with only_writer(storage, reporter.message) as lock:
-        if request.overwrite:
-            storage.remove_all()
-        job = _job(request, checked, storage, started.identity if started else identity)
-        snapshot = read_snapshot(storage)
-        finished = finished_parts(storage, job, snapshot, request.verify) if snapshot is not None else None
-        if started is not None:
-            unfinished = snapshot is None or finished is None or parts_left(job, snapshot, finished) > 0
-            refuse_other_settings(storage, started.identity, identity, unfinished)
-        with undone_if_refused(storage, started is None or snapshot is None, RECORDS):
-            if started is None:
-                write_run(storage, RunFile(identity, _sources(request, checked), identity.candidates_hash))
-            if snapshot is None or finished is None:
-                snapshot = _take_snapshot(storage, job, checked, request, reporter)
-                finished = finished_parts(storage, job, snapshot, request.verify)
-            _say_classes(job, snapshot, reporter)
-            return finish_job(storage, job, snapshot, request.engine, finished, reporter, lock)
+    asked, job = _asked(request, checked, storage)
+    label = checked.opened.task.label
 
+    def input_rows(snapshot: Snapshot | None) -> Snapshot:
+        if snapshot is None:
+            reporter.message("reading the input")
+            settings = request.settings
+            spacing = settings.candidates.mask_spacing
+            snapshot = write_snapshot(
+                storage, checked.opened, settings.limit, checked.rejects, job.with_partner, spacing
+            )
+        lines, warnings = label_words(label, {"train": snapshot.labels})
+        for line in lines:
+            reporter.message(line)
+        for warning in warnings:
+            reporter.message(f"warning: {warning}")
+        return snapshot
 
-def _say_classes(job: Job, snapshot: Snapshot, reporter: Reporter) -> None:
-    lines, warnings = label_words(job.task.label, {"train": snapshot.labels})
-    for line in lines:
-        reporter.message(line)
-    for warning in warnings:
-        reporter.message(f"warning: {warning}")
+    return carry_out(request, asked, job, input_rows, reporter)
 
 
 def is_augmented(request: AugmentRequest, reporter: Reporter, found: Found) -> bool:
@@ -118,134 +115,163 @@ def is_augmented(request: AugmentRequest, reporter: Reporter, found: Found) -> b
     started = None if request.overwrite else read_run(storage)
     if started is None:
         return False
-    checked = check_inputs(request, reporter, found)
-    job, snapshot = _job(request, checked, storage, started.identity), read_snapshot(storage)
-    left = snapshot is None or parts_left(job, snapshot, finished_parts(storage, job, snapshot, request.verify)) > 0
-    refuse_other_settings(storage, started.identity, identity_of(request, checked), left)
+    asked, job = _asked(request, check_inputs(request, reporter, found), storage)
+    left = is_left(stage_states(_of_run(job, started), read_snapshot(storage), request.verify))
+    refuse_other_settings(storage, started.identity, asked.identity, left)
     return not left
 
 
-def stages(job: Job, snapshot: Snapshot) -> tuple[Stage | None, Stage]:
-    """The stages of a job: candidates (None where no table is stored) and augmented shards.
-
-    Args:
-        job: the job.
-        snapshot: its input.
-    """
-    shards = len(shard_bounds(snapshot.rows, job.identity.settings.shard_rows)) - 1
-    augmented = Stage(AUGMENTED, job, ShardNames(AUGMENTED, "train", shards), job.identity.augmented_hash)
-    if job.running or job.root != job.source:
-        return None, augmented
-    parts = ShardNames(CANDIDATES, "part", len(snapshot.text_bounds) - 1)
-    return Stage(CANDIDATES, job, parts, job.candidates_hash), augmented
-
-
-def finished_parts(storage: Storage, job: Job, snapshot: Snapshot, verify: bool) -> Finished:
-    """What is finished and intact of each stage.
-
-    Args:
-        storage: the run directory.
-        job: the job.
-        snapshot: its input.
-        verify: compare hashes, not sizes alone.
-
-    Returns:
-        Stage -> part -> its record.
-    """
-    return {
-        stage.name: finished_records(storage, stage, verify) for stage in stages(job, snapshot) if stage is not None
-    }
-
-
-def parts_left(job: Job, snapshot: Snapshot, finished: Finished) -> int:
-    """How many parts of a job's stages are left to make.
-
-    Args:
-        job: the job.
-        snapshot: its input.
-        finished: what `finished_parts` found.
-    """
-    return sum(stage.names.parts - len(finished[stage.name]) for stage in stages(job, snapshot) if stage is not None)
-
-
-def finish_job(
-    storage: Storage,
+def carry_out(
+    request: AugmentRequest | ResampleRequest,
+    asked: RunFile,
     job: Job,
-    snapshot: Snapshot,
-    engine: EngineSettings,
-    finished: Finished,
+    input_rows: Callable[[Snapshot | None], Snapshot],
     reporter: Reporter,
-    lock: WriterLock,
 ) -> Outcome:
-    """Runs what is left of a job's stages and writes what is merged from them.
+    """Starts a run or goes on with it, as its directory's only writer.
 
     Args:
-        storage: the run directory.
-        job: the job.
-        snapshot: its input.
-        engine: how to run.
-        finished: what need not be made.
+        request: overwrite, verify and engine are read.
+        asked: what run.json would say now.
+        job: the same for its workers.
+        input_rows: writes the snapshot unless it is given one.
         reporter: is told of progress.
-        lock: is checked after each part.
 
     Returns:
         What came of it.
 
     Raises:
+        UserError: the run was started with other settings, or workers found a mistake of the user's.
         JobError: parts failed, or the lock was lost; what was finished is kept.
     """
-    first, second = stages(job, snapshot)
-    found: list[Record] = []
-    fresh = parts_left(job, snapshot, finished)
-    if first is not None:
-        cost = dict.fromkeys(range(first.names.parts), 1.0)  # they were cut to cost the same
-        found = run_stage(storage, first, finished[first.name], engine, cost, reporter, lock)
-        write_manifest(storage, first, found, snapshot.file_rows)
-    bounds = shard_bounds(snapshot.rows, job.identity.settings.shard_rows)
-    cost = {part: float(bounds[part + 1] - bounds[part]) for part in range(second.names.parts)}
-    engine = engine if job.running else replace(engine, gpu=False)
-    drawn = run_stage(storage, second, finished[second.name], engine, cost, reporter, lock)
-    write_manifest(storage, second, drawn, snapshot.file_rows)
+    storage = Storage(job.root)
+    with only_writer(storage, reporter.message) as lock:
+        if request.overwrite:
+            storage.remove_all()
+        started, snapshot = read_run(storage), read_snapshot(Storage(job.source))
+        job = _of_run(job, started or asked)
+        states = stage_states(job, snapshot, request.verify)
+        if started is not None:
+            refuse_other_settings(storage, started.identity, asked.identity, is_left(states))
+        with undone_if_refused(storage, started is None or snapshot is None, RECORDS):
+            if started is None:
+                write_run(storage, asked)
+            known = input_rows(snapshot)
+            states = states or stage_states(job, known, request.verify)
+            return _finish(job, known, states, request, reporter, lock)
+
+
+def stages(job: Job, snapshot: Snapshot) -> list[Stage]:
+    """The stages of a job: candidates, unless they are stored elsewhere or not at all, and augmented shards.
+
+    Args:
+        job: the job.
+        snapshot: its input.
+    """
+    settings, running = job.identity.settings, job.running
+    candidates = Stage(
+        CANDIDATES,
+        job,
+        "part",
+        TEXTS,
+        snapshot.text_bounds,
+        job.candidates_hash,
+        computes=True,
+        protect=settings.candidates.protect,
+        worker=CandidateWorker,
+    )
+    augmented = Stage(
+        AUGMENTED,
+        job,
+        "train",
+        ROWS,
+        shard_bounds(snapshot.rows, settings.shard_rows),
+        job.identity.augmented_hash,
+        computes=running,
+        protect=settings.candidates.protect if running else settings.protect_more,
+        worker=partial(VariantWorker, snapshot.text_bounds),
+    )
+    return [augmented] if running or job.root != job.source else [candidates, augmented]
+
+
+def stage_states(job: Job, snapshot: Snapshot | None, verify: bool = False) -> list[StageState]:
+    """How far the stages of a job are.
+
+    Args:
+        job: the job.
+        snapshot: its input; None where that has not been read.
+        verify: compare hashes, not sizes alone.
+
+    Returns:
+        One for each stage, in order; none before the input has been read.
+    """
+    storage = Storage(job.root)
+    return [StageState.of(storage, stage, verify) for stage in (stages(job, snapshot) if snapshot is not None else ())]
+
+
+def run_states(storage: Storage, verify: bool = False) -> list[StageState]:
+    """The same of a run directory.
+
+    Args:
+        storage: the directory.
+        verify: compare hashes, not sizes alone.
+
+    Raises:
+        UserError: the directory holds something else.
+    """
+    run = read_run(storage)
+    if run is None:
+        return []
+    source = run.resampled_from or storage.root
+    job = Job(storage.root, source, run.identity, run.candidates_hash)
+    return stage_states(job, read_snapshot(Storage(source)), verify)
+
+
+def is_left(states: list[StageState]) -> bool:
+    """Whether something is left to make: a part, or all of it."""
+    return not states or any(state.left for state in states)
+
+
+def _finish(
+    job: Job,
+    snapshot: Snapshot,
+    states: list[StageState],
+    request: AugmentRequest | ResampleRequest,
+    reporter: Reporter,
+    lock: WriterLock,
+) -> Outcome:
+    """Runs what is left of a job's stages and writes what is merged from them."""
+    storage = Storage(job.root)
+    made: dict[str, list[Record]] = {}
+    protected: dict[str, int] = {}
+    for state in states:
+        records = made[state.stage.name] = run_stage(storage, state, request.engine, reporter, lock)
+        write_manifest(storage, state.stage, records, snapshot.file_rows)
+        protected |= state.stage.protected(records)
+    drawn, fresh = made[AUGMENTED], sum(len(state.left) for state in states)
     rejects = [*snapshot.rejects, *(reject for record in drawn for reject in record.rejects)]
-    if fresh or (rejects and storage.size("rejected.parquet") is None):
+    if fresh or (rejects and storage.size(REJECTED) is None):
         write_rejected(storage, rejects)
-    if fresh or storage.size("augmented/README.md") is None:
-        write_card(storage, job, second, drawn)
+    if fresh or storage.size(f"{AUGMENTED}/README.md") is None:
+        write_card(storage, job, drawn)
     return Outcome(
         storage,
         job,
         snapshot,
-        merge_counts(found),
-        merge_counts(drawn),
+        merge_counts(record.counts for record in made.get(CANDIDATES, ())),
+        merge_counts(record.counts for record in drawn),
         sum(record.rows for record in drawn),
         sum(record.bytes for record in drawn),
         len(rejects),
         fresh,
-        {**(first.protected(found) if first is not None else {}), **second.protected(drawn)},
+        protected,
     )
 
 
-def _job(request: AugmentRequest, checked: Checked, storage: Storage, identity: Identity) -> Job:
-    local = Path(request.mlm).expanduser()
-    return Job(
-        storage.root,
-        storage.root,
-        identity,
-        str(local.absolute()) if local.is_dir() else request.mlm,
-        checked.model.revision,
-        _absolute(request.glove),
-        identity.candidates_hash,
-    )
-
-
-def _absolute(name: str | None) -> str | None:
-    """Paths as workers in other directories can open them; names as they are."""
-    path = Path(name).expanduser() if name is not None else None
-    return str(path.absolute()) if path is not None and path.exists() else name
-
-
-def _sources(request: AugmentRequest, checked: Checked) -> dict[str, Any]:
-    return {
+def _asked(request: AugmentRequest, checked: Checked, storage: Storage) -> tuple[RunFile, Job]:
+    """What run.json would say of a request, and the same for its workers, who may be in other directories."""
+    identity = identity_of(request, checked)
+    sources = {
         "task": request.task,
         "data": str(request.data) if request.data is not None else None,
         "data_revision": checked.opened.revision,
@@ -253,18 +279,16 @@ def _sources(request: AugmentRequest, checked: Checked) -> dict[str, Any]:
         "mlm_revision": checked.model.revision,
         "glove": request.glove,
     }
+    mlm, glove = (_absolute(name) if name is not None else None for name in (request.mlm, request.glove))
+    job = Job(storage.root, storage.root, identity, identity.candidates_hash, mlm, checked.model.revision, glove)
+    return RunFile(identity, sources, identity.candidates_hash), job
 
 
-def _take_snapshot(
-    storage: Storage, job: Job, checked: Checked, request: AugmentRequest, reporter: Reporter
-) -> Snapshot:
-    reporter.message("reading the input")
-    settings = request.settings
-    return write_snapshot(
-        storage,
-        checked.opened,
-        settings.limit,
-        checked.rejects,
-        job.with_partner,
-        settings.candidates.mask_spacing,
-    )
+def _absolute(name: str) -> str:
+    """Paths as workers in other directories can open them; names as they are."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name
+
+
+def _of_run(job: Job, run: RunFile) -> Job:
+    return replace(job, identity=run.identity, candidates_hash=run.candidates_hash)

@@ -6,10 +6,11 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from pipelines.augmenting.stages import AUGMENTED
 from pipelines.run_folder.records import Record, merge_counts
 
 if TYPE_CHECKING:
-    from pipelines.augmenting.stages import Job, Stage
+    from pipelines.augmenting.stages import Job
     from pipelines.run_folder.storage import Storage
 
 CARD = """---
@@ -50,17 +51,16 @@ that of the data it was made from. `manifest.json` lists every shard with its ro
 """
 
 
-def write_card(storage: Storage, job: Job, stage: Stage, records: list[Record]) -> None:
+def write_card(storage: Storage, job: Job, records: list[Record]) -> None:
     """Writes the card.
 
     Args:
         storage: the run directory.
         job: the job.
-        stage: the stage of the augmented shards.
-        records: of all shards.
+        records: of all augmented shards.
     """
     settings, task = job.identity.settings, job.task
-    counts = merge_counts(records)
+    counts = merge_counts(record.counts for record in records)
     lines = [f"| `{name}` | string | text |" for name in task.text_columns]
     if task.label.column is not None:
         kind = f"class: {', '.join(task.label.names)}" if task.label.kind == "class" else "float32"
@@ -79,7 +79,7 @@ def write_card(storage: Storage, job: Job, stage: Stage, records: list[Record]) 
         edits_mlm=counts.get("edits_mlm", 0),
         edits_glove=counts.get("edits_glove", 0),
     )
-    storage.write_bytes(f"{stage.name}/README.md", card.encode())
+    storage.write_bytes(f"{AUGMENTED}/README.md", card.encode())
 
 
 def _digest(records: list[Record]) -> str:

@@ -80,7 +80,7 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
     """
     checked = check_inputs(request, reporter, found)
     identity = identity_of(request, checked)
-    job = Job(request.out, request.out, identity, request.mlm, checked.model.revision, request.glove, "")
+    job = Job(request.out, request.out, identity, "", request.mlm, checked.model.revision, request.glove)
     reporter.message("loading the masked LM")
     finder = load_finder(job, found)
     reporter.message("counting words")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from pipelines.augmenting.settings import differences, software_versions
 from pipelines.errors import UserError
+from pipelines.run_folder.identity import differences, software_versions
 
 if TYPE_CHECKING:
     from augment.candidates import CandidateFinder
-    from pipelines.augmenting.settings import Compute
+    from pipelines.augmenting.settings import Identity
     from pipelines.augmenting.stages import Job
     from pipelines.found import Found
 
@@ -26,11 +26,9 @@ def load_finder(job: Job, found: Found) -> CandidateFinder:
         The finder; torch is set to the job's number of threads.
 
     Raises:
-        UserError: this machine's masked LM, vectors or software are not those the run was started with.
+        UserError: this machine's masked LM or vectors are not those the run was started with.
         AugmentError: this machine lacks the device.
     """
-    require_same_software(job, job.identity.settings.compute)
-
     import torch
 
     from augment.candidates import CandidateFinder
@@ -50,18 +48,18 @@ def load_finder(job: Job, found: Found) -> CandidateFinder:
     return CandidateFinder(model, vectors, settings.candidates, tokens, settings.compute.threads)
 
 
-def require_same_software(job: Job, compute: Compute | None = None) -> None:
+def require_same_software(identity: Identity, computes: bool) -> None:
     """Makes sure that this machine would make the same bytes as the one the command was given on.
 
     Args:
-        job: its identity names the versions there.
-        compute: how the masked LM runs; None where none does.
+        identity: names the versions there.
+        computes: whether the masked LM runs: what multiplies its matrices counts, too.
 
     Raises:
         UserError: this machine has other versions.
     """
-    here = software_versions(compute)
-    found = differences({name: job.identity.versions.get(name) for name in here}, here)
+    here = software_versions(identity.settings.compute if computes else None)
+    found = differences({name: identity.versions.get(name) for name in here}, here)
     if found:
         raise UserError(
             f"worker on {socket.gethostname()}: expected the software this job was started with, found other "

@@ -99,8 +99,3 @@ def rows_of_example(settings: DrawSettings, columns: int) -> int:
 def shard_bounds(rows: int, shard_rows: int) -> list[int]:
     """Bounds of the output shards: shard i holds the rows from bounds[i] up to bounds[i + 1]."""
     return [*range(0, rows, shard_rows), rows]
-
-
-def part_of(bounds: list[int], numbers: np.ndarray) -> np.ndarray:
-    """The part that holds each numbered text: int64, same shape."""
-    return np.searchsorted(np.array(bounds), numbers, side="right") - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from augment.files.checks import case_warning
 from pipelines.augmenting.settings import Identity, JobSettings, make_identity
@@ -12,9 +12,12 @@ from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.machine.compute import resolve_compute
 from pipelines.machine.devices import check_device
+from pipelines.run_folder.records import Reject
 from pipelines.tasks import BadRow, CustomOptions, OpenTask, stop_or_skip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from augment.files.find import ModelFiles
     from glove import WordVectors
     from pipelines.found import Found
@@ -78,7 +81,7 @@ class Checked:
     """
 
     opened: OpenTask
-    rejects: list[dict[str, Any]]
+    rejects: list[Reject]
     model: ModelFiles
     vectors: WordVectors | None
 
@@ -100,7 +103,7 @@ def check_inputs(request: AugmentRequest, reporter: Reporter, found: Found) -> C
             f"--revision {request.mlm_revision}: expected --mlm with a name on the hub, found the folder "
             f"{request.mlm}; leave --revision out"
         )
-    rejects: list[dict[str, Any]] = []
+    rejects: list[Reject] = []
     on_bad = stop_or_skip if request.settings.on_bad_row == "stop" else _collector(rejects)
     opened = found.task(request.task, request.data, request.custom, request.data_revision, on_bad)
     check_pairs(request.settings, opened.task, request.pairs)
@@ -152,18 +155,18 @@ def identity_of(request: AugmentRequest, checked: Checked) -> Identity:
     return make_identity(checked.opened.task, files, replace(request.settings, compute=compute), models)
 
 
-def _collector(rejects: list[dict[str, Any]]) -> Any:
+def _collector(rejects: list[Reject]) -> Callable[[BadRow], None]:
     def collect(row: BadRow) -> None:
         rejects.append(
-            {
-                "source_idx": row.source_idx,
-                "file": row.file,
-                "line": row.line,
-                "column": row.column,
-                "stage": "read",
-                "error": row.error,
-                "text": row.text,
-            }
+            Reject(
+                source_idx=row.source_idx,
+                file=row.file,
+                line=row.line,
+                column=row.column,
+                stage="read",
+                error=row.error,
+                text=row.text,
+            )
         )
 
     return collect

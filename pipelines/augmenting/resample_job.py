@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines.augmenting.augment_job import Outcome, finish_job, finished_parts, parts_left
+from pipelines.augmenting.augment_job import Outcome, carry_out, stages
 from pipelines.augmenting.request import check_pairs
-from pipelines.augmenting.settings import Identity, software_versions
 from pipelines.augmenting.snapshot import Snapshot, read_snapshot
-from pipelines.augmenting.stage_run import finished_records
-from pipelines.augmenting.stages import CANDIDATES, Job, Stage, task_from
+from pipelines.augmenting.stage_run import StageState
+from pipelines.augmenting.stages import Job
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
-from pipelines.run_folder.lock import only_writer
-from pipelines.run_folder.records import ShardNames
-from pipelines.run_folder.run_file import RunFile, begin, existing_run, refuse_other_settings, write_run
+from pipelines.run_folder.identity import software_versions
+from pipelines.run_folder.run_file import RunFile, begin, existing_run
 from pipelines.run_folder.storage import Storage
 
 if TYPE_CHECKING:
+    from pipelines.augmenting.settings import Identity
     from pipelines.reporting import Reporter
 
 
@@ -69,49 +68,36 @@ def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
         raise UserError(f"--out {request.out}: expected another directory than --candidates, found the same one")
     run, snapshot = _drawable(source)
     identity = _identity(run, request)
-    check_pairs(identity.settings, task_from(identity.task), request.draw.get("pairs"))
-    started = begin(storage, request.overwrite, reporter.message)
-    with only_writer(storage, reporter.message) as lock:
-        if request.overwrite:
-            storage.remove_all()
-        kept = started.identity if started else identity
-        job = Job(storage.root, source.root, kept, None, None, None, run.candidates_hash)
-        finished = finished_parts(storage, job, snapshot, request.verify)
-        if started is not None:
-            refuse_other_settings(storage, started.identity, identity, parts_left(job, snapshot, finished) > 0)
-        else:
-            write_run(storage, RunFile(identity, run.sources, run.candidates_hash, source.root))
-        return finish_job(storage, job, snapshot, request.engine, finished, reporter, lock)
+    check_pairs(identity.settings, identity.task, request.draw.get("pairs"))
+    begin(storage, request.overwrite, reporter.message)
+    asked = RunFile(identity, run.sources, run.candidates_hash, source.root)
+    job = Job(storage.root, source.root, identity, run.candidates_hash)
+    return carry_out(request, asked, job, lambda _: snapshot, reporter)
 
 
 def _drawable(source: Storage) -> tuple[RunFile, Snapshot]:
     """The run and the input of a directory whose candidates are complete."""
-    run = existing_run(source, "--candidates ")
-    if run.resampled_from is not None:
-        raise UserError(
-            f"--candidates {source.display()}: expected a run with candidates, found one that was drawn from "
-            f"{run.resampled_from}; name that one"
-        )
-    if run.identity.settings.candidates.context == "running":
-        raise UserError(
-            f"--candidates {source.display()}: expected stored candidates, found a run with context running: its "
-            "candidates depend on seed and variant and are not stored; run `tinyaug augment` with another --seed"
-        )
+    run, remedy = existing_run(source, "--candidates "), ""
     snapshot = read_snapshot(source)
-    if snapshot is None:
-        raise UserError(
-            f"--candidates {source.display()}: expected its input snapshot, found none or a damaged one; run its "
-            "`tinyaug augment` command again"
+    if run.resampled_from is not None:
+        remedy = f"a run with candidates, found one that was drawn from {run.resampled_from}; name that one"
+    elif run.identity.settings.candidates.context == "running":
+        remedy = (
+            "stored candidates, found a run with context running: its candidates depend on seed and variant and are "
+            "not stored; run `tinyaug augment` with another --seed"
         )
-    names = ShardNames(CANDIDATES, "part", len(snapshot.text_bounds) - 1)
-    job = Job(source.root, source.root, run.identity, None, None, None, run.candidates_hash)
-    finished = finished_records(source, Stage(CANDIDATES, job, names, run.candidates_hash))
-    if len(finished) < names.parts:
-        raise UserError(
-            f"--candidates {source.display()}: expected {names.parts} finished parts, found {len(finished)}; run its "
-            "`tinyaug augment` command to the end first"
+    elif snapshot is None:
+        remedy = "its input snapshot, found none or a damaged one; run its `tinyaug augment` command again"
+    else:
+        job = Job(source.root, source.root, run.identity, run.candidates_hash)
+        state = StageState.of(source, stages(job, snapshot)[0], verify=False)
+        if not state.left:
+            return run, snapshot
+        remedy = (
+            f"{state.stage.names.parts} finished parts, found {len(state.records)}; run its `tinyaug augment` command "
+            "to the end first"
         )
-    return run, snapshot
+    raise UserError(f"--candidates {source.display()}: expected {remedy}")
 
 
 def _identity(run: RunFile, request: ResampleRequest) -> Identity:

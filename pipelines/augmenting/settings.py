@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from augment.presets import CandidateSettings, DrawSettings, check_protected
-from pipelines.augmenting.setting_options import option_of
 from pipelines.errors import UserError
 from pipelines.machine.precision import check_precision
+from pipelines.run_folder.identity import as_json, content_hash, software_versions, task_content, task_from
 from pipelines.run_folder.records import FORMAT_VERSION
 
 if TYPE_CHECKING:
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
     from pipelines.tasks import InputFile, Task
 
 MAX_THREADS = 1024  # libraries crash at absurd numbers
-VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -99,14 +95,14 @@ class Identity:
     """A run's settings together with what they were applied to.
 
     Args:
-        task: name, text columns and label, as plain data.
+        task: the task.
         inputs: name, bytes and sha256 of each input file.
         settings: what the user set.
         models: role (`mlm`, `glove`) -> fingerprint; empty where none is used.
         versions: software -> version.
     """
 
-    task: dict[str, Any]
+    task: Task
     inputs: list[dict[str, Any]]
     settings: JobSettings
     models: dict[str, str]
@@ -115,9 +111,9 @@ class Identity:
     def fields(self) -> dict[str, Any]:
         """Plain data, as run.json holds it."""
         return {
-            "task": self.task,
+            "task": task_content(self.task),
             "inputs": self.inputs,
-            "settings": _plain(asdict(self.settings)),
+            "settings": as_json(asdict(self.settings)),
             "models": self.models,
             "versions": self.versions,
         }
@@ -146,9 +142,8 @@ def make_identity(task: Task, inputs: Sequence[InputFile], settings: JobSettings
         settings: what the user set.
         models: fingerprints by role.
     """
-    described = _plain({"name": task.name, "text_columns": task.text_columns, "label": asdict(task.label)})
     files = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in inputs]
-    return Identity(described, files, settings, models, software_versions(settings.compute))
+    return Identity(task, files, settings, models, software_versions(settings.compute))
 
 
 def identity_from(content: Mapping[str, Any]) -> Identity:
@@ -168,68 +163,10 @@ def identity_from(content: Mapping[str, Any]) -> Identity:
         settings = JobSettings(
             CandidateSettings(**candidates), DrawSettings(**given.pop("draw")), Compute(**given.pop("compute")), **given
         )
-        known = {name: content[name] for name in ("task", "inputs", "models", "versions")}
+        task, known = task_from(content["task"]), {name: content[name] for name in ("inputs", "models", "versions")}
     except (KeyError, TypeError) as error:
         raise UserError(
             f"run.json: expected the fields of format version {FORMAT_VERSION}, found others ({error}); it was "
             "written by another version of tinyaug: use that one, or start afresh with --overwrite"
         ) from error
-    return Identity(settings=settings, **known)
-
-
-def software_versions(compute: Compute | None = None) -> dict[str, str]:
-    """Versions of the software that determines the output.
-
-    Args:
-        compute: how the masked LM runs: adds what multiplies its matrices on this machine. None: none runs.
-    """
-    versions = {name: _version(name) for name in VERSIONED}
-    if compute is not None:
-        from augment.packed_linear import linear_kernel
-
-        versions["linear_layers"] = linear_kernel(compute.device, compute.precision)
-    return versions
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", prefix: str = "") -> list[str]:
-    """Names of the fields in which two identities differ, with both values.
-
-    Args:
-        old: as recorded.
-        new: as asked for.
-        kind: of the run, whose settings are called by their options; empty for none.
-        prefix: name of the enclosing field.
-    """
-    found: list[str] = []
-    for name in sorted({*old, *new}):
-        before, after = old.get(name), new.get(name)
-        if name == "task" and before and after and before["name"] != after["name"]:
-            before, after = ({"name": task["name"]} for task in (before, after))  # its columns follow from it
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += differences(before, after, kind, f"{prefix}{name}.")
-        elif before != after:
-            found.append(f"{option_of(kind, prefix + name)}: {_short(before)} there, {_short(after)} now")
-    return found
-
-
-def content_hash(content: Mapping[str, Any]) -> str:
-    """Hexadecimal sha256 of plain data in canonical JSON."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "source tree"
-
-
-def _plain(content: Any) -> Any:
-    """Tuples as lists, as JSON gives them back."""
-    return json.loads(json.dumps(content))
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return Identity(task, settings=settings, **known)

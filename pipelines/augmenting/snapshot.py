@@ -21,6 +21,7 @@ from pipelines.tasks.label_counts import LabelCounter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipelines.run_folder.records import Reject
     from pipelines.run_folder.storage import Storage
     from pipelines.tasks import OpenTask, Task
 
@@ -49,7 +50,7 @@ class Snapshot:
     texts: int
     text_bounds: list[int]
     held_out: int
-    rejects: list[dict[str, Any]]
+    rejects: list[Reject]
     bytes: dict[str, int]
     file_rows: dict[str, int | None] = field(default_factory=dict)
     labels: list[float] = field(default_factory=list)
@@ -59,7 +60,7 @@ def write_snapshot(
     storage: Storage,
     opened: OpenTask,
     limit: int | None,
-    rejects: list[dict[str, Any]],
+    rejects: list[Reject],
     with_partner: bool,
     spacing: int,
 ) -> Snapshot:

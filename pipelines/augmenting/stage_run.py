@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipelines.engines import EngineSettings, Failure, run_parts
 from pipelines.errors import JobError
 from pipelines.machine.hardware import counted_hardware, refuse_other_hardware, ruling_hardware
-from pipelines.run_folder.parquet import open_writer
-from pipelines.run_folder.records import FORMAT_VERSION, Record, merge_counts, read_record
+from pipelines.run_folder.parquet import write_tables
+from pipelines.run_folder.records import FORMAT_VERSION, REJECT_SCHEMA, Record, Reject, merge_counts, read_record
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from pipelines.augmenting.stages import Stage
@@ -20,52 +21,52 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
 
 REJECTED = "rejected.parquet"
-REJECT_SCHEMA = pa.schema(
-    [
-        ("source_idx", pa.int64()),
-        ("file", pa.string()),
-        ("line", pa.int64()),
-        ("column", pa.string()),
-        ("stage", pa.string()),
-        ("error", pa.string()),
-        ("text", pa.string()),
-    ]
-)
 
 
-def finished_records(storage: Storage, stage: Stage, verify: bool = False) -> dict[int, Record]:
-    """Records of the parts that are finished and intact.
+@dataclass(frozen=True)
+class StageState:
+    """How far a stage is.
 
     Args:
-        storage: the run directory.
         stage: the stage.
-        verify: also compares hashes.
+        records: of its parts that are finished and intact, by part.
     """
-    found: dict[int, Record] = {}
-    for part in range(stage.names.parts):
-        record = read_record(storage, stage.names, part, stage.settings_hash, verify)
-        if record is not None:
-            found[part] = record
-    return found
+
+    stage: Stage
+    records: dict[int, Record]
+
+    @classmethod
+    def of(cls, storage: Storage, stage: Stage, verify: bool) -> StageState:
+        """Looks at the shards of a stage.
+
+        Args:
+            storage: the run directory.
+            stage: the stage.
+            verify: compare hashes, not sizes alone.
+        """
+        found = (
+            read_record(storage, stage.names, part, stage.settings_hash, verify) for part in range(stage.names.parts)
+        )
+        return cls(stage, {record.part: record for record in found if record is not None})
+
+    def __str__(self) -> str:
+        return f"{self.stage.name:<11} {len(self.records):>5} of {counted(self.stage.names.parts, 'shard')}"
+
+    @property
+    def left(self) -> list[int]:
+        """Its parts that are still to be made."""
+        return [part for part in range(self.stage.names.parts) if part not in self.records]
 
 
 def run_stage(
-    storage: Storage,
-    stage: Stage,
-    finished: dict[int, Record],
-    engine: EngineSettings,
-    cost: dict[int, float],
-    reporter: Reporter,
-    lock: WriterLock,
+    storage: Storage, state: StageState, engine: EngineSettings, reporter: Reporter, lock: WriterLock
 ) -> list[Record]:
     """Runs what is left of a stage; a manifest of earlier shards is removed first.
 
     Args:
         storage: the run directory.
-        stage: the stage.
-        finished: records of parts that need not be run.
-        engine: how to run the others.
-        cost: of each part, for progress.
+        state: of the stage.
+        engine: how to run the parts that are left; a GPU is taken only where a model computes.
         reporter: is told of it.
         lock: is checked after each part.
 
@@ -76,7 +77,7 @@ def run_stage(
         UserError: parts were made on several kinds of hardware, which was not allowed.
         JobError: parts failed, or the lock was lost; what was finished is kept.
     """
-    records = dict(finished)
+    stage, records = state.stage, dict(state.records)
     failures: list[Failure] = []
 
     def on_done(done: Record | Failure) -> None:
@@ -92,21 +93,22 @@ def run_stage(
             reporter.advanced(done)
         lock.check()
 
-    left = [part for part in range(stage.names.parts) if part not in finished]
-    if left:
-        hardware = ruling_hardware(stage, finished.values(), engine.mixed_hardware)
+    if state.left:
+        hardware = ruling_hardware(stage, records.values(), engine.mixed_hardware)
         storage.remove(stage.names.manifest)
-        reporter.started(stage.name, stage.names.parts, list(finished.values()), cost)
+        costs = dict.fromkeys(range(stage.names.parts), 1.0)  # of about the same size each
+        reporter.started(stage.name, stage.names.parts, list(records.values()), costs)
         try:
-            run_parts(replace(stage, hardware=hardware), left, engine, on_done)
+            engine = replace(engine, gpu=engine.gpu and stage.computes)
+            run_parts(replace(stage, hardware=hardware), state.left, engine, on_done)
         finally:
             reporter.ended(stage.name)
     if failures:
         named = ", ".join(stage.names.data(failure.part) for failure in failures[:3])
         more = f" and {len(failures) - 3} more" if len(failures) > 3 else ""
         raise JobError(
-            f"{len(failures)} of {stage.names.parts} shards failed: {named}{more} ({failures[0].reason}); logs lie in "
-            f"{storage.display('logs')}, what was finished is kept: run the same command again"
+            f"{len(failures)} of {stage.names.parts} shards failed: {named}{more} ({failures[0].reason}); see the logs "
+            f"in {storage.display('logs')}. What was finished is kept: run the same command again"
         )
     return [records[part] for part in range(stage.names.parts)]
 
@@ -120,13 +122,10 @@ def write_manifest(storage: Storage, stage: Stage, records: list[Record], file_r
         records: of all its parts, in order.
         file_rows: rows of the input files by name; None where they were not counted.
     """
-    if storage.size(stage.names.manifest) is None:
-        storage.write_json(stage.names.manifest, _manifest(stage, records, file_rows))
-
-
-def _manifest(stage: Stage, records: list[Record], file_rows: dict[str, int | None]) -> dict[str, Any]:
+    if storage.size(stage.names.manifest) is not None:
+        return
     content = stage.job.identity.fields()
-    return {
+    manifest = {
         "format_version": FORMAT_VERSION,
         "stage": stage.name,
         "settings_hash": stage.settings_hash,
@@ -135,7 +134,7 @@ def _manifest(stage: Stage, records: list[Record], file_rows: dict[str, int | No
         "inputs": [{**file, "rows": file_rows.get(file["name"])} for file in content["inputs"]],
         "rows": sum(record.rows for record in records),
         "bytes": sum(record.bytes for record in records),
-        "counts": merge_counts(records),
+        "counts": merge_counts(record.counts for record in records),
         **({"hardware": counted_hardware(records)} if stage.computes else {}),
         "protected": stage.protected(records),
         "rejected_rows": sum(len(record.rejects) for record in records),
@@ -152,13 +151,13 @@ def _manifest(stage: Stage, records: list[Record], file_rows: dict[str, int | No
             for record in records
         ],
     }
+    storage.write_json(stage.names.manifest, manifest)
 
 
-def write_rejected(storage: Storage, rejects: list[dict[str, Any]]) -> None:
+def write_rejected(storage: Storage, rejects: list[Reject]) -> None:
     """Writes rejected.parquet, or removes one that no longer holds; rows by source_idx."""
     if not rejects:
         storage.remove(REJECTED)
         return
     ordered = sorted(rejects, key=lambda reject: (reject["source_idx"], reject["stage"]))
-    with storage.writing(REJECTED) as sink, open_writer(sink, REJECT_SCHEMA) as writer:
-        writer.write_table(pa.Table.from_pylist(ordered, schema=REJECT_SCHEMA))
+    write_tables(storage, REJECTED, [pa.Table.from_pylist(ordered, schema=REJECT_SCHEMA)])

@@ -1,22 +1,31 @@
-"""What a worker is told: a small, picklable description of a run and its stages."""
+"""The contract of a sharded stage: what a worker computes of the rows of a part; its maker reads, writes and records.
+
+Everything here is small and picklable: it is all that another process or machine is told.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-import pyarrow as pa
-
-from augment.assemble import EDIT
-from pipelines.run_folder.records import FORMAT_VERSION, Record, ShardNames, merge_count_maps
-from pipelines.tasks import METADATA_KEY, Label, Task, features_metadata
+from pipelines.augmenting.models import require_same_software
+from pipelines.machine.hardware import worker_hardware
+from pipelines.machine.memory import return_free_memory
+from pipelines.run_folder.parquet import RowReader, write_tables
+from pipelines.run_folder.records import FORMAT_VERSION, Record, Reject, ShardNames, merge_counts
+from pipelines.run_folder.storage import Storage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+
     from pipelines.augmenting.settings import Identity
+    from pipelines.tasks import Task
 
 CANDIDATES, AUGMENTED = "candidates", "augmented"
-SETTINGS_KEY = b"tinyaug"
 
 
 @dataclass(frozen=True)
@@ -27,24 +36,24 @@ class Job:
         root: the run directory that is written to.
         source: the run directory that input and candidates are read from; the same but for `resample`.
         identity: settings and what they apply to.
+        candidates_hash: settings the candidates were made with.
         mlm: folder or hub name of the masked LM; None where none is needed.
         mlm_revision: its commit on the hub.
         glove: file or name of the vectors; None for none.
-        candidates_hash: settings the candidates were made with.
     """
 
     root: str
     source: str
     identity: Identity
-    mlm: str | None
-    mlm_revision: str | None
-    glove: str | None
     candidates_hash: str
+    mlm: str | None = None
+    mlm_revision: str | None = None
+    glove: str | None = None
 
     @property
     def task(self) -> Task:
         """The task."""
-        return task_from(self.identity.task)
+        return self.identity.task
 
     @property
     def with_partner(self) -> bool:
@@ -56,12 +65,41 @@ class Job:
         """Whether candidates are found while variants are drawn, and no table of them is stored."""
         return self.identity.settings.candidates.context == "running"
 
+    @property
+    def described(self) -> bytes:
+        """What determines a shard's bytes, as JSON for its metadata: no worker counts, paths or times."""
+        content = {"format_version": FORMAT_VERSION, **self.identity.fields()}
+        return json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
+
+
+@dataclass
+class Tally:
+    """What a worker says of a part beside its tables.
+
+    Attributes:
+        counts: what was done, by name.
+        protected: entry of `--protect` -> words that it kept.
+        rejects: examples that failed.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    protected: Counter[str] = field(default_factory=Counter)
+    rejects: list[Reject] = field(default_factory=list)
+
 
 class Worker(Protocol):
-    """Does the parts of one stage; built once in each worker process."""
+    """Computes the parts of one stage; built once in each process. It writes nothing."""
 
-    def work(self, part: int) -> Record:
-        """Makes one shard, publishes it and its record, and returns the record."""
+    def tables(self, rows: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:
+        """Computes one part.
+
+        Args:
+            rows: the rows of the part, some at a time.
+            tally: to be complete after the last table.
+
+        Yields:
+            What the shard is to hold: one or more tables of one schema, each the beginning of a row group.
+        """
 
 
 @dataclass(frozen=True)
@@ -71,67 +109,91 @@ class Stage:
     Args:
         name: CANDIDATES or AUGMENTED.
         job: the job.
-        names: of its files.
+        shard: what the names of its shards begin with.
+        reads: file of the input snapshot whose rows are its input.
+        bounds: part i works on the rows from bounds[i] up to bounds[i + 1] of that file.
         settings_hash: of what determines its shards.
+        computes: whether a model computes in it, whose last digits depend on the hardware.
+        protect: entries of `--protect` that it applies.
+        worker: builds its worker, given the schema of its rows; picklable.
         hardware: the kind its parts must be made on; None where any will do.
     """
 
     name: str
     job: Job
-    names: ShardNames
+    shard: str
+    reads: str
+    bounds: list[int]
     settings_hash: str
+    computes: bool
+    protect: tuple[str, ...]
+    worker: Callable[[Job, pa.Schema], Worker]
     hardware: str | None = None
 
     @property
-    def computes(self) -> bool:
-        """Whether a model computes in it, whose last digits depend on the hardware."""
-        return self.name == CANDIDATES or self.job.running
-
-    @property
-    def protect(self) -> tuple[str, ...]:
-        """Entries of `--protect` that this stage applies."""
-        settings = self.job.identity.settings
-        return settings.candidates.protect if self.name == CANDIDATES or self.job.running else settings.protect_more
+    def names(self) -> ShardNames:
+        """Names of its files."""
+        return ShardNames(self.name, self.shard, len(self.bounds) - 1)
 
     def protected(self, records: list[Record]) -> dict[str, int]:
-        """Words that each of them kept, in the order they were given in.
+        """Words that each entry of `--protect` kept, in the order they were given in.
 
         Args:
             records: of all parts of the stage.
         """
-        found = merge_count_maps([record.protected for record in records])
+        found = merge_counts(record.protected for record in records)
         return {entry: found.get(entry, 0) for entry in self.protect}
 
-    def make_worker(self) -> Worker:
-        """Builds the worker: loads models, opens files."""
-        if self.name == CANDIDATES:
-            from pipelines.augmenting.candidates import CandidateWorker
-
-            return CandidateWorker(self)
-        from pipelines.augmenting.variants import VariantWorker
-
-        return VariantWorker(self)
+    def make_worker(self) -> ShardMaker:
+        """What makes its shards in this process: models are loaded, files opened."""
+        return ShardMaker(self)
 
 
-def task_from(content: dict[str, Any]) -> Task:
-    """Reads a task back from run.json."""
-    label = Label(**{**content["label"], "names": tuple(content["label"]["names"])})
-    return Task(content["name"], tuple(content["text_columns"]), label)
-
-
-def augmented_schema(columns: pa.Schema, job: Job) -> pa.Schema:
-    """Schema of the augmented shards: the task's own columns and ours, with features and settings as metadata.
+class ShardMaker:
+    """Makes shards of a stage in one process: reads the rows of a part, has them worked on, writes and records.
 
     Args:
-        columns: the task's columns.
-        job: the job; its settings go into the metadata.
+        stage: the stage.
+
+    Raises:
+        UserError: this machine's software, hardware or models are not those the run was started with.
     """
-    ours = [("source_idx", pa.int64()), ("variant", pa.int32()), ("edits", pa.list_(EDIT))]
-    schema = pa.schema([*columns, *(pa.field(name, kind) for name, kind in ours)])
-    return schema.with_metadata({METADATA_KEY: features_metadata(schema, job.task), SETTINGS_KEY: described(job)})
 
+    def __init__(self, stage: Stage) -> None:
+        job = stage.job
+        require_same_software(job.identity, stage.computes)
+        self._stage, self._storage, self._hardware = stage, Storage(job.root), worker_hardware(stage)
+        self._rows = RowReader(Storage(job.source), stage.reads)
+        self._worker = stage.worker(job, self._rows.schema)
 
-def described(job: Job) -> bytes:
-    """What determines a shard's bytes, as JSON for its metadata: no worker counts, paths or times."""
-    content = {"format_version": FORMAT_VERSION, **job.identity.fields()}
-    return json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
+    def work(self, part: int) -> Record:
+        """Makes one shard and publishes it, then its completion record.
+
+        Args:
+            part: its number.
+
+        Returns:
+            The record.
+        """
+        stage, tally = self._stage, Tally()
+        first, last = stage.bounds[part : part + 2]
+        tables = self._worker.tables(self._rows.pieces(first, last), tally)
+        written = write_tables(self._storage, stage.names.data(part), tables)
+        record = Record(
+            stage.name,
+            part,
+            stage.names.parts,
+            first,
+            last,
+            written.rows,
+            written.bytes,
+            written.sha256,
+            stage.settings_hash,
+            dict(tally.counts),
+            tally.rejects,
+            self._hardware,
+            dict(tally.protected),
+        )
+        self._storage.write_json(stage.names.record(part), asdict(record))
+        return_free_memory()
+        return record

@@ -15,8 +15,8 @@ Begun = Annotated[str, Argument(help="Run directory, or the --out of a training 
 
 def status(run: Begun) -> int:
     """Say how far a run or a training is."""
+    from pipelines.augmenting.augment_job import is_left, run_states
     from pipelines.cli.terminal import output_console
-    from pipelines.run_folder.run_state import stage_states
     from pipelines.run_folder.storage import Storage
     from pipelines.training.stage_progress import training_progress
     from pipelines.wording import counted
@@ -27,13 +27,11 @@ def status(run: Begun) -> int:
             console.print(f"{stage.name:<12} {stage}")
         return _say_whether_complete(training.done)
     storage = _open(run)
-    states, trained = list(stage_states(storage)), _models(storage)
-    complete = bool(states) and all(state.finished == state.parts for state in states) and all(trained.values())
+    states, trained = run_states(storage), _models(storage)
+    complete = not is_left(states) and all(trained.values())
     for state in states:
-        console.print(
-            f"{state.name:<11} {state.finished:>5} of {counted(state.parts, 'shard')}, {counted(state.rows, 'row')}, "
-            f"{state.bytes / 1e6:,.1f} MB"
-        )
+        rows, size = (sum(getattr(record, name) for record in state.records.values()) for name in ("rows", "bytes"))
+        console.print(f"{state}, {counted(rows, 'row')}, {size / 1e6:,.1f} MB")
     for model, done in trained.items():
         console.print(f"{model:<11} {'trained' if done else 'not trained yet'}")
         begun = None if done else training_progress(storage, f"{model}/")
@@ -44,18 +42,17 @@ def status(run: Begun) -> int:
 
 def verify(run: Run) -> int:
     """Read every shard again and compare its sha256 with its record; exit 1 if one differs."""
+    from pipelines.augmenting.augment_job import run_states
     from pipelines.cli.terminal import output_console
-    from pipelines.run_folder.run_state import stage_states
-    from pipelines.wording import counted
 
     console = output_console()
-    states = list(stage_states(_open(run), verify=True))
+    states = run_states(_open(run), verify=True)
     if not states:
         console.print("not complete: its input is missing or damaged; run its command again to go on")
         return 1
-    bad = [name for state in states for name in state.missing]
+    bad = [state.stage.names.data(part) for state in states for part in state.left]
     for state in states:
-        console.print(f"{state.name:<11} {state.finished:>5} of {counted(state.parts, 'shard')} intact")
+        console.print(f"{state} intact")
     for name in bad:
         console.print(f"missing or damaged: {name}", soft_wrap=True)
     if bad:
@@ -69,7 +66,6 @@ def inspect(
     variants: Annotated[int, Option(help="Variants of each.", min=1)] = 5,
 ) -> int:
     """Show examples and their variants, replaced words highlighted: masked LM green, GloVe magenta."""
-    from pipelines.augmenting.stages import task_from
     from pipelines.cli.summary import show_variants
     from pipelines.cli.terminal import output_console
     from pipelines.errors import UserError
@@ -80,7 +76,7 @@ def inspect(
         raise UserError(
             f"{storage.display()}: expected augmented shards, found none yet; run its command again to go on"
         )
-    columns = list(task_from(existing_run(storage).identity.task).text_columns)
+    columns = list(existing_run(storage).identity.task.text_columns)
     show_variants(output_console(), storage, columns, examples, variants)
     return 0
 

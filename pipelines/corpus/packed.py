@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipelines.errors import JobError, UserError
-from pipelines.run_folder.parquet import CountingSink, open_writer
+from pipelines.run_folder.parquet import write_tables
 from pipelines.run_folder.stage_folder import is_whole
 
 if TYPE_CHECKING:
@@ -150,12 +150,9 @@ class _Packer:
         files: dict[str, dict[str, Any]] = {}
         for group in groups:
             name = f"part-{len(files):05d}.parquet"
-            with self.storage.writing(f"{FOLDER}/{name}") as file:
-                sink = CountingSink(file)
-                with open_writer(pa.PythonFile(sink, "w"), SCHEMA) as writer:
-                    for table in itertools.chain([group], itertools.islice(groups, SHARD_GROUPS - 1)):
-                        writer.write_table(table)
-            files[name] = {"bytes": sink.bytes, "sha256": sink.sha256}
+            shard = itertools.chain([group], itertools.islice(groups, SHARD_GROUPS - 1))
+            written = write_tables(self.storage, f"{FOLDER}/{name}", shard)
+            files[name] = {"bytes": written.bytes, "sha256": written.sha256}
         return Packed(self.sequences, self.pairs, self.tokens, self._share(sequences), files)
 
     def _texts(self) -> Iterator[str | None]:

@@ -13,7 +13,7 @@ from pipelines.errors import JobError, UserError
 from pipelines.machine.limits import usable_cores, usable_memory
 
 if TYPE_CHECKING:
-    from pipelines.augmenting.stages import Stage, Worker
+    from pipelines.augmenting.stages import ShardMaker, Stage
     from pipelines.run_folder.records import Record
 
 ENGINES = ("auto", "ray", "local")
@@ -76,7 +76,7 @@ class Failure:
 OnDone = Callable[["Record | Failure"], None]
 
 
-def attempt(worker: Worker, stage: Stage, part: int, expendable: bool = False) -> Record | Failure:
+def attempt(worker: ShardMaker, stage: Stage, part: int, expendable: bool = False) -> Record | Failure:
     """Makes one part, more than once if it fails; every failure leaves its own log.
 
     Args:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.sharedctypes import Synchronized
 
-    from pipelines.augmenting.stages import Stage, Worker
+    from pipelines.augmenting.stages import ShardMaker, Stage
     from pipelines.run_folder.records import Record
 
 _stage: Stage | None = None
-_worker: Worker | None = None
+_worker: ShardMaker | None = None
 
 
 def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:

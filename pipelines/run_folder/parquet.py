@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pipelines.run_folder.storage import Storage
 
@@ -80,52 +84,58 @@ def open_writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(sink, schema, compression="zstd", compression_level=3)
 
 
-class CountingSink:
-    """Passes bytes on, counting and hashing them, so that a file need not be read again for its record.
+@dataclass(frozen=True)
+class Written:
+    """A Parquet file that was written.
 
     Args:
-        sink: where the bytes go.
+        rows: rows in it.
+        bytes: its size.
+        sha256: of its bytes, hexadecimal.
     """
 
-    def __init__(self, sink: Any) -> None:
-        import hashlib
+    rows: int
+    bytes: int
+    sha256: str
 
+
+def write_tables(storage: Storage, name: str, tables: Iterable[pa.Table]) -> Written:
+    """Writes a Parquet file from tables as they come; the file appears once the last one is written.
+
+    Args:
+        storage: the run directory.
+        name: of the file.
+        tables: one or more, all of one schema; each begins a row group.
+
+    Raises:
+        JobError: the file cannot be written.
+    """
+    rows, tables = 0, iter(tables)
+    first = next(tables)
+    with storage.writing(name) as raw:
+        sink = _HashingSink(raw)
+        with open_writer(sink, first.schema) as writer:
+            for table in chain([first], tables):
+                writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+                rows += table.num_rows
+    return Written(rows, sink.bytes, sink.digest.hexdigest())
+
+
+class _HashingSink(io.RawIOBase):
+    """Passes bytes on, counting and hashing them, so that a file need not be read again for its record."""
+
+    def __init__(self, sink: Any) -> None:
         self._sink = sink
-        self._digest = hashlib.sha256()
-        self.bytes = 0
-        self.closed = False
+        self.bytes, self.digest = 0, hashlib.sha256()
 
     def write(self, content: Any) -> int:
-        """Writes bytes; pyarrow calls this."""
-        self._digest.update(content)
+        self.digest.update(content)
         self.bytes += len(content)
         self._sink.write(content)
         return len(content)
 
-    def tell(self) -> int:
-        """Bytes written so far."""
-        return self.bytes
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """The sink below is closed by whoever opened it."""
-        self.closed = True
-
     def writable(self) -> bool:
-        """It can be written to."""
         return True
 
-    def readable(self) -> bool:
-        """It cannot be read."""
-        return False
-
-    def seekable(self) -> bool:
-        """It cannot be rewound."""
-        return False
-
-    @property
-    def sha256(self) -> str:
-        """Hexadecimal digest of what was written."""
-        return self._digest.hexdigest()
+    def tell(self) -> int:
+        return self.bytes

@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict
+
+import pyarrow as pa
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from pipelines.run_folder.storage import Storage
 
 FORMAT_VERSION = 1
+
+
+class Reject(TypedDict):
+    """An example that could not be read or worked on, as a row of rejected.parquet.
+
+    Attributes:
+        source_idx: its row in the input.
+        file: the input file; None for an example that was read.
+        line: in that file; None where it has none.
+        column: the column at fault; None where it is the whole row.
+        stage: where it failed: `read`, `candidates` or `augmented`.
+        error: what was expected and what was found.
+        text: its first 200 characters.
+    """
+
+    source_idx: int
+    file: str | None
+    line: int | None
+    column: str | None
+    stage: str
+    error: str
+    text: str
+
+
+REJECT_SCHEMA = pa.schema(
+    [(name, pa.int64() if name in ("source_idx", "line") else pa.string()) for name in Reject.__annotations__]
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +58,7 @@ class Record:
         sha256: of the file.
         settings: hash of the settings it was made with.
         counts: what was done, by name.
-        rejects: examples that failed, as they will stand in rejected.parquet.
+        rejects: examples that failed.
         hardware: the kind of hardware that a model computed on; None where none did, or from before it was recorded.
         protected: entry of `--protect` -> words that it kept; entries that kept none are left out.
     """
@@ -41,7 +73,7 @@ class Record:
     sha256: str
     settings: str
     counts: dict[str, int]
-    rejects: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
     hardware: str | None = None
     protected: dict[str, int] = field(default_factory=dict)
 
@@ -72,11 +104,6 @@ class ShardNames:
     def manifest(self) -> str:
         """The stage's manifest."""
         return f"{self.stage}/manifest.json"
-
-
-def write_record(storage: Storage, names: ShardNames, record: Record) -> None:
-    """Publishes a completion record; only after its shard."""
-    storage.write_json(names.record(record.part), asdict(record))
 
 
 def read_record(storage: Storage, names: ShardNames, part: int, settings: str, verify: bool = False) -> Record | None:
@@ -115,15 +142,9 @@ def sha256(storage: Storage, name: str) -> str:
     return digest.hexdigest()
 
 
-def merge_counts(records: list[Record]) -> dict[str, int]:
-    """Sums of the counts of some records, by name."""
-    return merge_count_maps([record.counts for record in records])
-
-
-def merge_count_maps(counts: list[dict[str, int]]) -> dict[str, int]:
+def merge_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Sums by name."""
-    total: dict[str, int] = {}
+    total: Counter[str] = Counter()
     for one in counts:
-        for name, count in one.items():
-            total[name] = total.get(name, 0) + count
-    return total
+        total.update(one)
+    return dict(total)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from augment.errors import AugmentError
 from distill.errors import DistillError
 from glove.errors import VectorsError
-from pipelines.augmenting.settings import Identity, differences, identity_from
+from pipelines.augmenting.settings import Identity, identity_from
 from pipelines.errors import UserError
+from pipelines.run_folder.identity import differences
 from pipelines.run_folder.lock import LOCK, refuse_if_held
 from pipelines.run_folder.records import FORMAT_VERSION
 from pipelines.run_folder.storage import PARTIAL

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from distill.stores import without_credentials
-from pipelines.augmenting.settings import differences, software_versions
 from pipelines.errors import UserError
 from pipelines.run_folder.address import shown_address
+from pipelines.run_folder.identity import as_json, differences, software_versions
+from pipelines.run_folder.identity import task_content as task_content
 from pipelines.run_folder.lock import LOCK
 from pipelines.run_folder.records import FORMAT_VERSION, sha256
 from pipelines.run_folder.storage import PARTIAL, Storage
@@ -22,8 +21,6 @@ from pipelines.training.step_parts import PARTS
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from pipelines.tasks import Task
 
 RUN, METRICS = "run.json", "metrics.json"
 COMPARED = ("kind", "settings", "task", "inputs", "models")
@@ -126,13 +123,7 @@ def run_content(
         "versions": {**versions, "python": ".".join(map(str, sys.version_info[:3]))},
         "command": ["tinyaug", *map(without_credentials, sys.argv[1:])],
     }
-    return json.loads(json.dumps(content))  # tuples as lists, as it is read back
-
-
-def task_content(task: Task) -> dict[str, Any]:
-    """A task as plain data."""
-    described = {"name": task.name, "text_columns": task.text_columns, "label": asdict(task.label)}
-    return json.loads(json.dumps(described))
+    return as_json(content)
 
 
 def finished_metrics(storage: Storage) -> dict[str, Any] | None:

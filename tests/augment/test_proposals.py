@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from augment import Augmenter
-from augment.errors import DeviceLostError, ModelFailedError
+from augment.errors import DeviceLostError, FailedExamplesError, ModelFailedError
 from augment.presets import DrawSettings
-from augment.running import FailedExamplesError, RunningDrawer
+from augment.running import RunningDrawer
 from augment.sites import find_sites
 from augment.variants import draw_variants
 from tests.augment.helpers import TEXTS, tiny_finder

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from pipelines.augmenting.stages import ShardMaker
 from pipelines.errors import JobError
 from pipelines.run_folder import lease
 from pipelines.run_folder.lock import only_writer
@@ -225,16 +226,14 @@ def test_a_store_that_stays_down_ends_the_job_before_its_lease_lapses(storage, m
 
 
 def test_a_job_whose_lease_is_taken_stops_in_the_middle_of_a_part(inputs, storage, monkeypatch):
-    from pipelines.augmenting import variants as variant_stage
-
-    work = variant_stage.VariantWorker.work
+    work = ShardMaker.work
 
     def watched(self, part):
-        if part == 3:
+        if (self._stage.name, part) == ("augmented", 3):
             until(lambda: storage.write_json(".lock", THEIRS))
         return work(self, part)
 
-    monkeypatch.setattr(variant_stage.VariantWorker, "work", watched)
+    monkeypatch.setattr(ShardMaker, "work", watched)
     ran = tinyaug(*inputs.augment(storage.root, "--shard-rows", 10))
     assert (ran.code, "expected this job's own lease, found that of process 7 on host other" in ran.err) == (1, True)
     assert held(storage) == THEIRS

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import pytest
 import typer
-
 from pipelines.augmenting.setting_options import IN_RUN, OPTIONS, option_of
+
 from pipelines.augmenting.settings import JobSettings, differences
 from pipelines.cli.app import app
 from tests.pipelines.jobs import done

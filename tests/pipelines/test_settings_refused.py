@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 from importlib import metadata
-from types import SimpleNamespace
 
 import pytest
 
 from pipelines.augmenting.models import require_same_software
+from pipelines.augmenting.stages import Stage
 from pipelines.errors import UserError
 from pipelines.run_folder.run_file import read_run
 from pipelines.run_folder.storage import Storage
@@ -99,11 +98,11 @@ def test_other_linear_layers_are_refused_while_shards_are_left(inputs, run, monk
 
 
 def test_a_worker_with_other_linear_layers_is_refused(inputs, run, monkeypatch):
-    job = SimpleNamespace(identity=read_run(Storage(str(run))).identity)
-    require_same_software(job, job.identity.settings.compute)
+    identity = read_run(Storage(str(run))).identity
+    require_same_software(identity, computes=True)
     monkeypatch.setattr("augment.packed_linear.linear_kernel", lambda *_: "another")
     with pytest.raises(UserError, match=r"worker on .*linear_layers: .*\"another\" now"):
-        require_same_software(job, job.identity.settings.compute)
+        require_same_software(identity, computes=True)
 
 
 def test_shards_that_only_verify_finds_damaged_are_not_made_with_other_software(inputs, run, monkeypatch):
@@ -126,19 +125,18 @@ def test_shards_that_only_verify_finds_damaged_are_not_made_with_other_software(
     assert (ran.code, "versions.torch: " in ran.err) == (2, True)
 
 
-@pytest.mark.parametrize("stage", ["candidate_stage", "variant_stage"])
+@pytest.mark.parametrize("stage", ["candidates", "augmented"])
 def test_a_worker_with_other_software_is_refused(inputs, tmp_path, monkeypatch, stage):
     """As on a node of a cluster: what the command was given on is not what the worker has."""
-    module = importlib.import_module(f"pipelines.{stage}")
-    kind = {"candidate_stage": "CandidateWorker", "variant_stage": "VariantWorker"}[stage]
-    build, real = getattr(module, kind), metadata.version
+    make, real = Stage.make_worker, metadata.version
 
     def elsewhere(given):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(metadata, "version", lambda name: "1.0" if name == "pyarrow" else real(name))
-            return build(given)
+            if given.name == stage:
+                patch.setattr(metadata, "version", lambda name: "1.0" if name == "pyarrow" else real(name))
+            return make(given)
 
-    monkeypatch.setattr(module, kind, elsewhere)
+    monkeypatch.setattr(Stage, "make_worker", elsewhere)
     ran = tinyaug(*inputs.augment(tmp_path / "run"))
     assert ran.code == 2
     assert "worker on" in ran.err
