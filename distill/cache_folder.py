@@ -33,25 +33,21 @@ def claim_cache(folder: Path, key: CacheKey, rebuild: bool = False) -> None:
     Raises:
         DistillError: the folder holds something else, or a cache of another key.
     """
-    path = folder / KEY_FILE
     if holds_other_files(folder):
         raise DistillError(
             f"expected an empty folder or a teacher cache at {folder}; found other files. Choose another cache folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        write_json(path, key.as_json())
-        return
     difference = key_difference(folder, key)
-    if difference is None:
-        return
-    if not rebuild:
-        raise DistillError(
-            f"expected the cache of this run in {folder}; found one with {difference}. Choose another cache folder, "
-            "or rebuild it."
-        )
-    empty_cache(folder)
-    write_json(path, key.as_json())
+    if difference is not None:
+        if not rebuild:
+            raise DistillError(
+                f"expected the cache of this run in {folder}; found one with {difference}. Choose another cache "
+                "folder, or rebuild it."
+            )
+        empty_cache(folder)
+    if difference is not None or not (folder / KEY_FILE).exists():
+        write_json(folder / KEY_FILE, key.as_json())
 
 
 def holds_other_files(folder: Path) -> bool:

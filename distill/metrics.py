@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -13,6 +14,8 @@ from sklearn import metrics
 from distill.errors import DistillError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 Scores = dict[str, dict[str, float]]
@@ -27,6 +30,14 @@ class Metric(StrEnum):
     MATTHEWS = "matthews"
     PEARSON = "pearson"
     SPEARMAN = "spearman"
+
+
+AGREEMENTS = {
+    Metric.ACCURACY: metrics.accuracy_score,
+    Metric.F1: partial(metrics.f1_score, zero_division=0.0),
+    Metric.MATTHEWS: metrics.matthews_corrcoef,
+}
+CORRELATIONS = {Metric.PEARSON: stats.pearsonr, Metric.SPEARMAN: stats.spearmanr}
 
 
 def compute_metrics(
@@ -56,26 +67,20 @@ def compute_metrics(
     if logits.shape[1] == 1:
         return {str(name): _correlation(name, logits[:, 0], labels) for name in wanted}
     predicted, true = logits.argmax(-1), labels.astype(np.int64)
-    return {str(name): _agreement(name, predicted, true) for name in wanted}
+    return {str(name): float(_suiting(AGREEMENTS, name, "classification")(true, predicted)) for name in wanted}
+
+
+def _suiting(choices: Mapping[Metric, Any], name: Metric, task: str) -> Any:
+    if name not in choices:
+        raise DistillError(f"expected {' or '.join(choices)} for a {task} task; found {name}. Choose one.")
+    return choices[name]
 
 
 def _correlation(name: Metric, scores: NDArray[np.float32], labels: NDArray[np.float64]) -> float:
-    if name not in (Metric.PEARSON, Metric.SPEARMAN):
-        raise DistillError(f"expected pearson or spearman for a regression task; found {name}. Choose one.")
-    correlate = stats.pearsonr if name is Metric.PEARSON else stats.spearmanr
+    correlate = _suiting(CORRELATIONS, name, "regression")
     if len(scores) < 2:
         return 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         value = float(correlate(scores, labels).statistic)
     return value if np.isfinite(value) else 0.0
-
-
-def _agreement(name: Metric, predicted: NDArray[np.int64], true: NDArray[np.int64]) -> float:
-    if name is Metric.ACCURACY:
-        return float(metrics.accuracy_score(true, predicted))
-    if name is Metric.F1:
-        return float(metrics.f1_score(true, predicted, zero_division=0.0))
-    if name is Metric.MATTHEWS:
-        return float(metrics.matthews_corrcoef(true, predicted))
-    raise DistillError(f"expected accuracy, f1 or matthews for a classification task; found {name}. Choose one.")

@@ -21,16 +21,10 @@ from distill.errors import DistillError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 RAW_SCORES = "tinyaug_raw_scores"
-FAMILIES = (
-    "bert",
-    "roberta",
-    "xlm-roberta",
-    "electra",
-    "distilbert",
-)  # each tested against eager attention
+FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "distilbert")  # each is tested against eager attention
 
 
 def raw_scores_attention(
@@ -92,28 +86,30 @@ class EncoderOutputs:
     logits: Tensor | None
 
 
-def check_family(model: PreTrainedModel) -> None:
+def check_family(config: PreTrainedConfig, who: str = "model") -> None:
     """Refuses models whose outputs were never verified here.
+
+    Args:
+        config: of the model.
+        who: the model, for the message.
 
     Raises:
         DistillError: the model is not an encoder of FAMILIES with absolute positions.
     """
-    config = model.config
     if config.model_type not in FAMILIES:
         raise DistillError(
-            f"expected an encoder of the families {', '.join(FAMILIES)}; found {type(model).__name__} of "
-            f"type {config.model_type!r}. Use a model of one of these families."
+            f"{who}: expected an encoder of the families {', '.join(FAMILIES)}; found the type {config.model_type!r}. "
+            "Use a model of one of these families."
         )
     if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
         raise DistillError(
-            f"expected an encoder; found {type(model).__name__} configured as a decoder (is_decoder or "
-            "add_cross_attention). Use an encoder."
+            f"{who}: expected an encoder; found a decoder (is_decoder or add_cross_attention). Use an encoder."
         )
     positions = getattr(config, "position_embedding_type", "absolute") or "absolute"
     if positions != "absolute":
         raise DistillError(
-            f"expected absolute position embeddings; found {positions!r} in {type(model).__name__}: its "
-            "extra term in the scores is not computed by transformers 5. Use a model with absolute positions."
+            f"{who}: expected absolute position embeddings; found {positions!r}, whose extra term in the scores "
+            "transformers 5 does not compute. Use a model with absolute positions."
         )
 
 
@@ -123,7 +119,7 @@ def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
     Raises:
         DistillError: unsupported model, or a release of transformers that builds it otherwise.
     """
-    check_family(model)
+    check_family(model.config, type(model).__name__)
     encoder = model.base_model
     # The class that transformers itself hooks to collect attentions.
     kind = cast("dict[str, type[nn.Module]]", encoder._can_record_outputs)["attentions"]
@@ -184,8 +180,8 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
             f"expected attention {RAW_SCORES!r}; found {model.config._attn_implementation!r}. "
             "Call record_scores(model, layers) first."
         )
-    runner = _run_with_head if head else _run_encoder
-    found, logits = runner(model, inputs, output_hidden_states=True, output_attentions=bool(layers))
+    wanted = {"output_hidden_states": True, "output_attentions": bool(layers)}
+    found, logits = _run_with_head(model, inputs, **wanted) if head else (model.base_model(**inputs, **wanted), None)
     scores = dict(zip(layers, found.attentions or (), strict=True))
     return EncoderOutputs(tuple(found.hidden_states), scores, logits)
 
@@ -193,10 +189,6 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
 def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
     """The logits (B, C) alone, in fp32 under autocast, too; no hidden state or score is kept."""
     return cast("Tensor", _run_with_head(model, inputs)[1])
-
-
-def _run_encoder(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wanted: bool) -> tuple[Any, None]:
-    return model.base_model(**inputs, **wanted), None
 
 
 def _run_with_head(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wanted: bool) -> tuple[Any, Any]:
@@ -228,7 +220,6 @@ def embedding_output(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Te
 
     Cheap, so a teacher cache leaves it out and recomputes it.
     """
-    check_family(model)
     encoder = cast("Any", model.base_model)
     accepted = {name: value for name, value in inputs.items() if name in ("input_ids", "token_type_ids")}
     output: Tensor = encoder.embeddings(**accepted)

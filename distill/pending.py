@@ -29,13 +29,10 @@ class PendingSteps:
 
     def __init__(self, stream: ShardStream) -> None:
         self.stream = stream
-        self._rows: list[dict[str, Any]] = []
-        self._losses: list[dict[str, Tensor]] = []
-        self._norms: list[Tensor] = []
-        self._batches: list[Batch] = []
+        self._steps: list[tuple[dict[str, Any], dict[str, Tensor], Tensor, Batch]] = []
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._steps)
 
     def add(self, row: dict[str, Any], losses: dict[str, Tensor], norm: Tensor, batch: Batch) -> None:
         """Keeps a step.
@@ -46,10 +43,7 @@ class PendingSteps:
             norm: of the gradient before it was clipped, a scalar.
             batch: what it was made on.
         """
-        self._rows.append(row)
-        self._losses.append(losses)
-        self._norms.append(norm)
-        self._batches.append(batch)
+        self._steps.append((row, losses, norm, batch))
 
     def take(self, accelerator: Accelerator, said: Sequence[float] = ()) -> tuple[list[dict[str, Any]], list[float]]:
         """Fetches the numbers of all steps, which are then forgotten.
@@ -64,24 +58,23 @@ class PendingSteps:
         Raises:
             NotFiniteError: a loss or gradient that is not finite; the message names step and rows.
         """
-        if not self._rows:
+        if not self._steps:
             return [], []
-        kinds = list(self._losses[0])
-        table = torch.stack([torch.stack([losses[kind] for kind in kinds]) for losses in self._losses])
+        steps, self._steps = self._steps, []
+        rows, kinds = [row for row, *_ in steps], list(steps[0][1])
+        table = torch.stack([torch.stack([losses[kind] for kind in kinds]) for _, losses, *_ in steps])
         sent = torch.cat([table.flatten(), table.new_tensor(said)])
         summed = accelerator.reduce(sent, "sum").double().cpu()
         values = summed[: table.numel()].view(table.shape).tolist()  # (steps, kinds)
-        norms = torch.stack(self._norms).double().cpu().tolist()
+        norms = torch.stack([norm for *_, norm, _ in steps]).double().cpu().tolist()
         if accelerator.scaler is not None:
             norms = [0.0] * len(norms)  # its own affair: a step that overflows is left out, and its scale lowered
-        for row, numbers, norm, batch in zip(self._rows, values, norms, self._batches, strict=True):
+        for (row, _, _, batch), numbers, norm in zip(steps, values, norms, strict=True):
             row |= {"loss": math.fsum(numbers), **dict(zip(kinds, numbers, strict=True))}
             if not math.isfinite(row["loss"]):
                 raise NotFiniteError(self._not_finite("losses", row["loss"], row, batch))
             if not math.isfinite(norm):
                 raise NotFiniteError(self._not_finite("gradients", norm, row, batch))
-        rows = self._rows
-        self._rows, self._losses, self._norms, self._batches = [], [], [], []
         return rows, summed[table.numel() :].tolist()
 
     def _not_finite(self, what: str, found: float, row: Mapping[str, Any], batch: Batch) -> str:

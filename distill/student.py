@@ -139,7 +139,7 @@ def build_student(
     Raises:
         DistillError: unsupported family, weights that cannot be had or do not fit.
     """
-    check_family(teacher)
+    check_family(teacher.config, "teacher")
     head: Any = AutoModelForMaskedLM if masked_lm else AutoModelForSequenceClassification
     folder = None
     if (start == StudentStart.FIRST_LAYERS) != (encoder is not None):
@@ -157,7 +157,7 @@ def build_student(
         source = general_name(shape) if start == StudentStart.GENERAL else start
         model = _load(source, student_config(shape, teacher.config), seed, head)
         folder = Path(source)
-    check_family(model)
+    check_family(model.config, "student")
     widths = model.config.hidden_size, teacher.config.hidden_size
     projections = (load_projections(folder, *widths) if folder else None) or Projections(*widths, seed=seed)
     return Student(model.train(), projections, str(folder or start))

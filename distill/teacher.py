@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from distill.errors import DistillError
-from distill.outputs import (
-    embedding_output,
-    encoder_outputs,
-    model_logits,
-    record_scores,
-    recorded_layers,
-)
+from distill.outputs import embedding_output, encoder_outputs, model_logits, record_scores, recorded_layers
 from distill.precision import Precision, autocast, resolve_precision
 
 if TYPE_CHECKING:
@@ -129,18 +123,18 @@ class Teacher:
         self.model.eval()  # whoever lent us the model may have changed it since
         inputs = model_inputs(batch, self.model)
         with torch.no_grad(), autocast(self.precision, self.model.device):
+            self._record(self.layer_map if wanted.scores else ())
             if wanted.hidden or wanted.scores or wanted.cls:
-                self._record(self.layer_map if wanted.scores else ())
                 found = encoder_outputs(self.model, inputs, head=wanted.logits)
+                states = [found.hidden[layer] for layer in self.layer_map]
                 targets = TeacherTargets(
-                    logits=found.logits if wanted.logits else None,
-                    hidden=tuple(found.hidden[layer] for layer in self.layer_map) if wanted.hidden else (),
+                    logits=found.logits,
+                    hidden=tuple(states) if wanted.hidden else (),
                     scores=tuple(found.scores[layer] for layer in self.layer_map) if wanted.scores else (),
                     embedding=found.hidden[0] if wanted.embedding else None,
-                    cls=tuple(found.hidden[layer][:, 0] for layer in self.layer_map) if wanted.cls else (),
+                    cls=tuple(state[:, 0] for state in states) if wanted.cls else (),
                 )
             else:
-                self._record(())
                 targets = TeacherTargets(
                     logits=model_logits(self.model, inputs) if wanted.logits else None,
                     embedding=embedding_output(self.model, inputs) if wanted.embedding else None,

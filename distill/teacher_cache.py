@@ -11,8 +11,9 @@ import hashlib
 import json
 import logging
 import os
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,7 +82,7 @@ class TeacherCache:
         claim_cache(folder, key, rebuild)
         self._pending: dict[int, list[tuple[int, int, NDArray[np.generic]]]] = defaultdict(list)
         self._pending_bytes = 0
-        self._maps: OrderedDict[Path, NDArray[np.generic]] = OrderedDict()
+        self._map = lru_cache(OPEN_MAPS)(lambda path: np.memmap(path, key.dtype, mode="r"))
         self._shards: dict[int, CachedShard] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
         self.refresh()
@@ -208,14 +209,6 @@ class TeacherCache:
         if (segment < 0).any():
             raise ValueError("rows are missing")
         return CachedShard(tuple(p.with_suffix(".bin") for p in indexes), segment, offset, tokens)
-
-    def _map(self, path: Path) -> NDArray[np.generic]:
-        if path not in self._maps:
-            self._maps[path] = np.memmap(path, self.key.dtype, mode="r")
-            if len(self._maps) > OPEN_MAPS:
-                self._maps.popitem(last=False)
-        self._maps.move_to_end(path)
-        return self._maps[path]
 
 
 def _append(path: Path, data: bytes) -> None:
