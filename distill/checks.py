@@ -28,6 +28,19 @@ def check_vocabularies(teacher: PreTrainedTokenizerBase, student: PreTrainedToke
     )
 
 
+def check_equal_embeddings(student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
+    """Refuses a student of another number of token embeddings than its teacher.
+
+    Raises:
+        DistillError: it is.
+    """
+    if student.vocab_size != teacher.vocab_size:
+        raise DistillError(
+            f"expected {teacher.vocab_size} embeddings in the student as the teacher has; found "
+            f"{student.vocab_size}. Set vocab_size in the student's config.json."
+        )
+
+
 def check_vocabulary_size(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, who: str) -> None:
     """Refuses a model with fewer embeddings than its tokenizer has tokens.
 

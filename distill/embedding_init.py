@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from distill.checks import usable_positions
+from distill.checks import check_equal_embeddings, usable_positions
 from distill.errors import DistillError
 from distill.outputs import embedding_output
 
@@ -81,11 +81,7 @@ def _check(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
             f"expected a student no wider than its teacher ({theirs.hidden_size}) to project embeddings; found "
             f"{mine.hidden_size}. Start with random embeddings."
         )
-    if mine.vocab_size != theirs.vocab_size:
-        raise DistillError(
-            f"expected {theirs.vocab_size} embeddings in the student as the teacher has; found {mine.vocab_size}. "
-            "Set vocab_size in the student's config.json."
-        )
+    check_equal_embeddings(mine, theirs)
 
 
 def _fill(embeddings: Any, name: str, values: Tensor) -> None:

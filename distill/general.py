@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
+from distill.checks import check_equal_embeddings
 from distill.errors import DistillError
 from distill.losses import soft_cross_entropy
 from distill.masking import UNMASKED
@@ -92,7 +93,7 @@ class GeneralStage(IntermediateStage):
             self.reaches_all = True
         if self.masked_lm.soft:
             _check_head(teacher.model, "teacher")
-            _check_vocabularies(self.model, teacher.model)
+            check_equal_embeddings(self.model.config, teacher.model.config)
             if teacher.model.config.num_hidden_layers not in teacher.layer_map:
                 raise DistillError(
                     "expected the teacher's last layer in the layer map, for its predictions are made from it; found "
@@ -183,13 +184,4 @@ def _check_head(model: PreTrainedModel, who: str) -> None:
         raise DistillError(
             f"expected a BERT masked LM as {who}, for a masked-LM loss; found {type(model).__name__}. Set the "
             "masked-LM weights to 0, or use a BERT."
-        )
-
-
-def _check_vocabularies(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
-    mine, theirs = student.config.vocab_size, teacher.config.vocab_size
-    if mine != theirs:
-        raise DistillError(
-            f"expected {theirs} embeddings in the student as the teacher has, to learn its predictions; found {mine}. "
-            "Set vocab_size in the student's config.json."
         )

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from distill.errors import DistillError
-from distill.order import draws
+from distill.order import draws, shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,8 +77,7 @@ class Masker:
                 f"expected the token {settings.mask_token} in the vocabulary; found none. A masked-LM loss needs the "
                 "vocabulary of a masked LM, such as BERT's."
             )
-        self.settings, self.seed, self.sha256 = settings, seed, sha256
-        self._starts: dict[int, int] = {}
+        self.settings, self.seed, self.sha256 = settings, seed, cache(sha256)
         self.mask_id = vocabulary[settings.mask_token]
         size = max(vocabulary.values()) + 1
         self.special, self.continues = np.zeros(size, bool), np.zeros(size, bool)
@@ -101,31 +101,17 @@ class Masker:
             units = np.maximum.accumulate(starts, axis=1)  # position of the piece that a word begins with
         rows = self._rows(batch, epoch)
         own = batch.mask.astype(bool) & ~self.special[ids]
-        chosen = own & (_shares(rows, units, _CHOICE) < self.settings.rate)
-        action = _shares(rows, places, _ACTION)
-        drawn = self.drawable[(_bits(rows, places, _TOKEN) % np.uint64(len(self.drawable))).astype(np.int64)]
+        with np.errstate(over="ignore"):
+            first, here = rows + units, rows + places  # modulo 2^64
+        chosen = own & (shares(first, _CHOICE) < self.settings.rate)
+        action = shares(here, _ACTION)
+        drawn = self.drawable[(draws(here, _TOKEN) % np.uint64(len(self.drawable))).astype(np.int64)]
         shown = np.where(action < 0.8, self.mask_id, np.where(action < 0.9, drawn, ids))
         return replace(batch, ids=np.where(chosen, shown, ids), labels=np.where(chosen, ids, UNMASKED))
 
     def _rows(self, batch: Batch, epoch: int) -> NDArray[np.uint64]:
-        """A number for each example (B, 1)."""
+        """A number for each example (B, 1): its row, counted from the first 64 bits of its shard's digest."""
         shards, places = np.unique(batch.shard, return_inverse=True)
-        starts = np.array([self._start(int(shard)) for shard in shards], np.uint64)
+        starts = np.array([int(self.sha256(shard)[:16], 16) for shard in shards.tolist()], np.uint64)
         rows = starts[places] + batch.row.astype(np.uint64)  # modulo 2^64
         return draws(rows, self.seed, 0 if self.settings.static else epoch, _ROW)[:, None]
-
-    def _start(self, shard: int) -> int:
-        """The first 64 bits of a shard's digest, from which its rows are counted."""
-        if shard not in self._starts:
-            self._starts[shard] = int(self.sha256(shard)[:16], 16)
-        return self._starts[shard]
-
-
-def _bits(rows: NDArray[np.uint64], places: NDArray[np.uint64], purpose: int) -> NDArray[np.uint64]:
-    with np.errstate(over="ignore"):
-        return draws(rows + places, purpose)
-
-
-def _shares(rows: NDArray[np.uint64], places: NDArray[np.uint64], purpose: int) -> NDArray[np.float64]:
-    """Numbers in [0, 1), 53 bits each."""
-    return (_bits(rows, places, purpose) >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -57,6 +57,11 @@ def draws(counters: NDArray[np.uint64], *key: int) -> NDArray[np.uint64]:
         return _mix(state + counters * _GOLDEN)
 
 
+def shares(counters: NDArray[np.uint64], *key: int) -> NDArray[np.float64]:
+    """Numbers in [0, 1) with 53 random bits, one for each counter; they depend on counter and key alone."""
+    return (draws(counters, *key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 def cut_chunks(row_groups: Sequence[Sequence[int]], chunk_rows: int) -> list[Chunk]:
     """Cuts row groups (rows by shard and row group) into chunks of at most `chunk_rows` rows."""
     chunks = []

@@ -15,12 +15,10 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from distill.errors import DistillError
-from distill.order import draws
+from distill.order import shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from numpy.typing import NDArray
 
 BATCH_CHARACTERS = 1 << 18  # tokenised at once
 DRAWN = 4_096  # sequences whose draws are made at once
@@ -116,13 +114,8 @@ def _splits(pairs: float) -> Iterator[float | None]:
     """For each sequence in turn: where among its sentences a pair is cut, in [0, 1); None for a single segment."""
     for first in itertools.count(0, DRAWN):
         numbers = np.arange(first, first + DRAWN, dtype=np.uint64)
-        chosen = (_uniform(numbers, _PAIR) < pairs).tolist()
-        yield from (at if pair else None for pair, at in zip(chosen, _uniform(numbers, _SPLIT).tolist(), strict=True))
-
-
-def _uniform(numbers: NDArray[np.uint64], purpose: int) -> NDArray[np.float64]:
-    """A hash of each number as a float in [0, 1), 53 bits of it."""
-    return (draws(numbers, purpose) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        chosen = (shares(numbers, _PAIR) < pairs).tolist()
+        yield from (at if pair else None for pair, at in zip(chosen, shares(numbers, _SPLIT).tolist(), strict=True))
 
 
 def _sequence(sentences: Sequence[list[int]], split: float | None, packing: Packing) -> PackedSequence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from distill.projections import Projections, load_projections
 from distill.weights import read_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -106,8 +107,7 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
         if hasattr(config, "embedding_size"):
             config.embedding_size = preset.width
     else:
-        config = _read_config(shape)
-        check_buildable(config, f"student {shape}")
+        config = _read_config(shape, partial(_no_shape, shape))
     _take_labels(config, teacher)
     return config
 
@@ -185,15 +185,22 @@ def _like(teacher: PreTrainedConfig) -> PreTrainedConfig:
     return type(teacher)(**settings)
 
 
-def _read_config(shape: str) -> PreTrainedConfig:
+def _read_config(source: str, refusal: Callable[[Exception], str]) -> PreTrainedConfig:
+    """A configuration that encoders are built of; `refusal` says what to do about one that cannot be read."""
     try:
-        return AutoConfig.from_pretrained(shape, trust_remote_code=False)
+        found: PreTrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except UNREADABLE as error:
-        refuse_wrong_type(error, f"student {shape}")
-        raise DistillError(
-            f"expected a student {', '.join(NAMED_SHAPES)}, layers:N or a config.json; found {shape!r} "
-            f"({reason(error)}). Give the path of a Hugging Face configuration with its model_type."
-        ) from error
+        refuse_wrong_type(error, f"student {source}")
+        raise DistillError(refusal(error)) from error
+    check_buildable(found, f"student {source}")
+    return found
+
+
+def _no_shape(shape: str, error: Exception) -> str:
+    return (
+        f"expected a student {', '.join(NAMED_SHAPES)}, layers:N or a config.json; found {shape!r} ({reason(error)}). "
+        "Give the path of a Hugging Face configuration with its model_type."
+    )
 
 
 def _random_model(config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
@@ -250,13 +257,8 @@ def start_config(source: str, config: PreTrainedConfig, first_layers: bool = Fal
     Raises:
         DistillError: it cannot be read, or is of another shape than the chosen student.
     """
-    try:
-        found: PreTrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except UNREADABLE as error:
-        refuse_wrong_type(error, f"student {source}")
-        raise DistillError(_cannot_load(source, error)) from error
+    found = _read_config(source, partial(_cannot_load, source))
     _take_labels(found, config)
-    check_buildable(found, f"student {source}")
     if first_layers:
         found.num_hidden_layers = min(found.num_hidden_layers, config.num_hidden_layers)
     theirs = _sizes(found)
