@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,6 +110,36 @@ def attempt(worker: ShardMaker, stage: Stage, part: int, expendable: bool = Fals
     return Failure(part, reason)
 
 
+class RemoteWorker:
+    """A stage's worker in a process of its own, which may be ended: built for the first part, kept for the others.
+
+    Args:
+        stage: what to run.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._worker: ShardMaker | None = None
+
+    def work(self, part: int) -> Record | Failure | UserError:
+        """Makes a part.
+
+        Args:
+            part: its number.
+
+        Returns:
+            Its record, why there is none, or the user's mistake that keeps the worker from being built.
+        """
+        try:
+            self._worker = self._worker or self._stage.make_worker()
+        except (UserError, ValueError) as error:
+            return UserError(str(error))
+        except Exception as error:
+            write_log(self._stage, f"{part:05d}", 0, traceback.format_exc())
+            return Failure(part, f"{type(error).__name__}: {error}")
+        return attempt(self._worker, self._stage, part, expendable=True)
+
+
 def write_log(stage: Stage, of: str, number: int, text: str) -> None:
     """Keeps a text under logs/; a log that cannot be written is no reason to stop.
 
@@ -117,11 +149,7 @@ def write_log(stage: Stage, of: str, number: int, text: str) -> None:
         number: of the attempt; 0 for none.
         text: such as the traceback of a failed attempt.
     """
-    import socket
-    import time
-
-    from pipelines.errors import JobError
-    from pipelines.run_folder.storage import Storage
+    from pipelines.run_folder.storage import Storage  # here, since it needs pyarrow, which takes long to import
 
     name = f"logs/{stage.name}-{of}-{time.time_ns()}-{socket.gethostname()}-{os.getpid()}-try{number}.txt"
     try:

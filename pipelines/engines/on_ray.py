@@ -6,16 +6,15 @@ block, Ray's unit of retry. What is missing at the end is reported as failed.
 
 from __future__ import annotations
 
-import json
+import pickle
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone, attempt, write_log
+from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone, RemoteWorker, write_log
 from pipelines.engines.quiet import native_stderr_to
 from pipelines.engines.ray_start import ended_with, start_ray
 from pipelines.errors import UserError
-from pipelines.run_folder.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,36 +47,12 @@ class Pool:
     gpus: int
 
 
-class RayWorker:
-    """The actor: builds the stage's worker once, then does one part a call.
-
-    Args:
-        stage: what to run.
-    """
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._mistake: str | None = None
-        self._failure: str | None = None
-        # An actor that dies while it is built is built again for ever: what went wrong is handed to the driver.
-        try:
-            self._worker = stage.make_worker()
-        except (UserError, ValueError) as error:
-            self._mistake = str(error)
-        except Exception as error:
-            self._failure = f"{type(error).__name__}: {error}"
+class RayWorker(RemoteWorker):
+    """The actor: its worker is built for its first part, since an actor that dies at its start is built for ever."""
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
-        """Makes the parts of a batch and returns their records as JSON."""
-        return {"result": [json.dumps(self._one(int(part))) for part in batch["part"]]}
-
-    def _one(self, part: int) -> dict[str, Any]:
-        if self._mistake is not None:
-            return {"mistake": self._mistake}
-        if self._failure is not None:
-            return {"failure": self._failure, "part": part}
-        done = attempt(self._worker, self._stage, part, expendable=True)
-        return {"failure": done.reason, "part": part} if isinstance(done, Failure) else {"record": asdict(done)}
+        """Makes the parts of a batch; gives what came of each, pickled as text."""
+        return {"result": [pickle.dumps(self.work(int(part)), 0).decode("latin-1") for part in batch["part"]]}
 
 
 def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
@@ -108,10 +83,9 @@ def _run(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDo
     try:
         with ended_with(raylet):
             for row in _dataset(ray, stage, parts, settings).iter_rows():
-                result = json.loads(row["result"])
-                if "mistake" in result:
-                    raise UserError(result["mistake"])
-                done = Failure(result["part"], result["failure"]) if "failure" in result else Record(**result["record"])
+                done = pickle.loads(row["result"].encode("latin-1"))
+                if isinstance(done, UserError):
+                    raise done
                 left.discard(done.part)
                 on_done(done)
     except ray.exceptions.RayError as error:

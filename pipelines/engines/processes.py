@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, attempt, worker_count, write_log
+from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, RemoteWorker, worker_count, write_log
 from pipelines.errors import UserError
 from pipelines.machine.devices import gpu_count, take_gpu, visible_gpus
 from pipelines.run_folder.lease import ALARM
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.sharedctypes import Synchronized
 
-    from pipelines.augmenting.stages import ShardMaker, Stage
+    from pipelines.augmenting.stages import Stage
     from pipelines.run_folder.records import Record
 
-_stage: Stage | None = None
-_worker: ShardMaker | None = None
+_worker: RemoteWorker | None = None
 
 
 def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
@@ -81,17 +80,15 @@ def _run_pool(pool: ProcessPoolExecutor, workers: int, parts: list[int], left: l
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 part = running.pop(future)
-                error = future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    broken.append(part)
-                elif error is not None:
-                    raise error
-                else:
-                    left.remove(part)
+                try:
                     result = future.result()
-                    if isinstance(result, UserError):
-                        raise result
-                    on_done(result)
+                except BrokenProcessPool:
+                    broken.append(part)
+                    continue
+                left.remove(part)
+                if isinstance(result, UserError):
+                    raise result
+                on_done(result)
             if broken:
                 return [*broken, *running.values()]
     except BrokenProcessPool:  # raised by submit
@@ -113,13 +110,13 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 def _start(stage: Stage, parent: int, gpus: list[str], started: Synchronized[int]) -> None:
     """In a new process: takes its GPU, leaves Ctrl-C to the parent, and ends when the parent is gone."""
-    global _stage
+    global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with started.get_lock():
         number, started.value = started.value, started.value + 1
     take_gpu(number, gpus)
-    _stage = stage
+    _worker = RemoteWorker(stage)
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
@@ -130,14 +127,8 @@ def _follow(parent: int) -> None:
 
 
 def _work(part: int) -> Record | Failure | UserError:
-    global _worker
-    assert _stage is not None
-    if _worker is None:
-        try:
-            _worker = _stage.make_worker()
-        except (UserError, ValueError) as error:
-            return UserError(str(error))
-    return attempt(_worker, _stage, part, expendable=True)
+    assert _worker is not None
+    return _worker.work(part)
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

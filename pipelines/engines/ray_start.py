@@ -167,14 +167,11 @@ def _own_token() -> None:
     """Gives a cluster of our own its own token: Ray's default would put one into the user's home for all clusters."""
     if "RAY_AUTH_MODE" in os.environ or "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
         return
-    from glove.cache import default_cache_folder
+    from glove.cache import atomic_file, default_cache_folder  # here, since it needs numpy
 
-    path = Path(default_cache_folder()) / "ray-token"
+    path = default_cache_folder() / "ray-token"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.touch(mode=0o600)
-        partial.write_text(secrets.token_hex(32), encoding="ascii")
-        os.replace(partial, path)
+        with atomic_file(path) as stream:  # which only its owner can read
+            stream.write(secrets.token_hex(32).encode())
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
