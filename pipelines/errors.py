@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class JobError(Exception):
     """A failure while working, exit code 1."""
+
+
+class DiskFullError(JobError):
+    """No space is left where files are written: it is of no use to try again."""

@@ -11,13 +11,14 @@ from pipelines.augmenting.candidates import CandidateWorker
 from pipelines.augmenting.card import write_card
 from pipelines.augmenting.plan import shard_bounds
 from pipelines.augmenting.request import AugmentRequest, Checked, check_inputs, identity_of
+from pipelines.augmenting.run_file import RunFile, read_run
 from pipelines.augmenting.snapshot import ROWS, TEXTS, Snapshot, read_snapshot, write_snapshot
 from pipelines.augmenting.stage_run import REJECTED, StageState, run_stage, write_manifest, write_rejected
 from pipelines.augmenting.stages import AUGMENTED, CANDIDATES, Job, Stage
 from pipelines.augmenting.variants import VariantWorker
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.records import merge_counts
-from pipelines.run_folder.run_file import RunFile, begin, read_run, refuse_other_settings, undone_if_refused, write_run
+from pipelines.run_folder.run_file import AUGMENT, refuse_other_run, started_run, undone_if_refused
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import label_words
 
@@ -77,27 +78,30 @@ def run_augment(request: AugmentRequest, reporter: Reporter, found: Found) -> Ou
         JobError: parts failed; the others are kept.
     """
     storage = Storage(request.out)
-    begin(storage, request.overwrite, reporter.message)
-    checked = check_inputs(request, reporter, found)
-    asked, job = _asked(request, checked, storage)
-    label = checked.opened.task.label
+    started_run(storage, AUGMENT)
+    with only_writer(storage, reporter.message) as lock:
+        checked = check_inputs(request, reporter, found)
+        asked, job = _asked(request, checked, storage)
+        return carry_out(request, asked, job, partial(_input_rows, request, checked, job, reporter), reporter, lock)
 
-    def input_rows(snapshot: Snapshot | None) -> Snapshot:
-        if snapshot is None:
-            reporter.message("reading the input")
-            settings = request.settings
-            spacing = settings.candidates.mask_spacing
-            snapshot = write_snapshot(
-                storage, checked.opened, settings.limit, checked.rejects, job.with_partner, spacing
-            )
-        lines, warnings = label_words(label, {"train": snapshot.labels})
-        for line in lines:
-            reporter.message(line)
-        for warning in warnings:
-            reporter.message(f"warning: {warning}")
-        return snapshot
 
-    return carry_out(request, asked, job, input_rows, reporter)
+def _input_rows(
+    request: AugmentRequest, checked: Checked, job: Job, reporter: Reporter, snapshot: Snapshot | None
+) -> Snapshot:
+    """Reads the input unless that was done, and says what classes there are."""
+    if snapshot is None:
+        reporter.message("reading the input")
+        settings = request.settings
+        spacing = settings.candidates.mask_spacing
+        snapshot = write_snapshot(
+            Storage(job.root), checked.opened, settings.limit, checked.rejects, job.with_partner, spacing
+        )
+    lines, warnings = label_words(job.task.label, {"train": snapshot.labels})
+    for line in lines:
+        reporter.message(line)
+    for warning in warnings:
+        reporter.message(f"warning: {warning}")
+    return snapshot
 
 
 def is_augmented(request: AugmentRequest, reporter: Reporter, found: Found) -> bool:
@@ -116,9 +120,9 @@ def is_augmented(request: AugmentRequest, reporter: Reporter, found: Found) -> b
     if started is None:
         return False
     asked, job = _asked(request, check_inputs(request, reporter, found), storage)
-    left = is_left(stage_states(_of_run(job, started), read_snapshot(storage), request.verify))
-    refuse_other_settings(storage, started.identity, asked.identity, left)
-    return not left
+    done = all_done(stage_states(_of_run(job, started), read_snapshot(storage), request.verify))
+    refuse_other_run(storage, started.identity.fields(), asked.identity.fields(), done)
+    return done
 
 
 def carry_out(
@@ -127,8 +131,9 @@ def carry_out(
     job: Job,
     input_rows: Callable[[Snapshot | None], Snapshot],
     reporter: Reporter,
+    lock: WriterLock,
 ) -> Outcome:
-    """Starts a run or goes on with it, as its directory's only writer.
+    """Starts a run or goes on with it.
 
     Args:
         request: overwrite, verify and engine are read.
@@ -136,6 +141,7 @@ def carry_out(
         job: the same for its workers.
         input_rows: writes the snapshot unless it is given one.
         reporter: is told of progress.
+        lock: the run directory's; is checked after each part.
 
     Returns:
         What came of it.
@@ -145,20 +151,19 @@ def carry_out(
         JobError: parts failed, or the lock was lost; what was finished is kept.
     """
     storage = Storage(job.root)
-    with only_writer(storage, reporter.message) as lock:
-        if request.overwrite:
-            storage.remove_all()
-        started, snapshot = read_run(storage), read_snapshot(Storage(job.source))
-        job = _of_run(job, started or asked)
-        states = stage_states(job, snapshot, request.verify)
-        if started is not None:
-            refuse_other_settings(storage, started.identity, asked.identity, is_left(states))
-        with undone_if_refused(storage, started is None or snapshot is None, RECORDS):
-            if started is None:
-                write_run(storage, asked)
-            known = input_rows(snapshot)
-            states = states or stage_states(job, known, request.verify)
-            return _finish(job, known, states, request, reporter, lock)
+    if request.overwrite:
+        storage.remove_all()
+    started, snapshot = read_run(storage), read_snapshot(Storage(job.source))
+    job = _of_run(job, started or asked)
+    states = stage_states(job, snapshot, request.verify)
+    if started is not None:
+        refuse_other_run(storage, started.identity.fields(), asked.identity.fields(), all_done(states))
+    with undone_if_refused(storage, started is None or snapshot is None, RECORDS):
+        if started is None:
+            asked.write(storage)
+        known = input_rows(snapshot)
+        states = states or stage_states(job, known, request.verify)
+        return _finish(job, known, states, request, reporter, lock)
 
 
 def stages(job: Job, snapshot: Snapshot) -> list[Stage]:
@@ -227,9 +232,9 @@ def run_states(storage: Storage, verify: bool = False) -> list[StageState]:
     return stage_states(job, read_snapshot(Storage(source)), verify)
 
 
-def is_left(states: list[StageState]) -> bool:
-    """Whether something is left to make: a part, or all of it."""
-    return not states or any(state.left for state in states)
+def all_done(states: list[StageState]) -> bool:
+    """Whether nothing is left to make."""
+    return bool(states) and not any(state.left for state in states)
 
 
 def _finish(

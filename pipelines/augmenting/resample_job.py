@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.augmenting.augment_job import Outcome, carry_out, stages
 from pipelines.augmenting.request import check_pairs
+from pipelines.augmenting.run_file import RunFile, existing_run
 from pipelines.augmenting.snapshot import Snapshot, read_snapshot
 from pipelines.augmenting.stage_run import StageState
 from pipelines.augmenting.stages import Job
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.run_folder.identity import software_versions
-from pipelines.run_folder.run_file import RunFile, begin, existing_run
+from pipelines.run_folder.lock import only_writer
+from pipelines.run_folder.run_file import AUGMENT, started_run
 from pipelines.run_folder.storage import Storage
 
 if TYPE_CHECKING:
@@ -69,10 +71,11 @@ def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
     run, snapshot = _drawable(source)
     identity = _identity(run, request)
     check_pairs(identity.settings, identity.task, request.draw.get("pairs"))
-    begin(storage, request.overwrite, reporter.message)
+    started_run(storage, AUGMENT)
     asked = RunFile(identity, run.sources, run.candidates_hash, source.root)
     job = Job(storage.root, source.root, identity, run.candidates_hash)
-    return carry_out(request, asked, job, lambda _: snapshot, reporter)
+    with only_writer(storage, reporter.message) as lock:
+        return carry_out(request, asked, job, lambda _: snapshot, reporter, lock)
 
 
 def _drawable(source: Storage) -> tuple[RunFile, Snapshot]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipelines.engines import EngineSettings, Failure, run_parts
-from pipelines.errors import JobError
+from pipelines.errors import DiskFullError, JobError
 from pipelines.machine.hardware import counted_hardware, refuse_other_hardware, ruling_hardware
 from pipelines.run_folder.parquet import write_tables
 from pipelines.run_folder.records import FORMAT_VERSION, REJECT_SCHEMA, Record, Reject, merge_counts, read_record
@@ -82,8 +82,8 @@ def run_stage(
 
     def on_done(done: Record | Failure) -> None:
         if isinstance(done, Failure):
-            if "no space left" in done.reason:
-                raise JobError(f"{done.reason}; free some space and run the same command again")
+            if done.disk_full:
+                raise DiskFullError(done.reason)
             failures.append(done)
             reporter.message(f"{stage.names.data(done.part)} failed: {done.reason}")
         else:

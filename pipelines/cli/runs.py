@@ -15,7 +15,7 @@ Begun = Annotated[str, Argument(help="Run directory, or the --out of a training 
 
 def status(run: Begun) -> int:
     """Say how far a run or a training is."""
-    from pipelines.augmenting.augment_job import is_left, run_states
+    from pipelines.augmenting.augment_job import all_done, run_states
     from pipelines.cli.terminal import output_console
     from pipelines.run_folder.storage import Storage
     from pipelines.training.stage_progress import training_progress
@@ -28,7 +28,7 @@ def status(run: Begun) -> int:
         return _say_whether_complete(training.done)
     storage = _open(run)
     states, trained = run_states(storage), _models(storage)
-    complete = not is_left(states) and all(trained.values())
+    complete = all_done(states) and all(trained.values())
     for state in states:
         rows, size = (sum(getattr(record, name) for record in state.records.values()) for name in ("rows", "bytes"))
         console.print(f"{state}, {counted(rows, 'row')}, {size / 1e6:,.1f} MB")
@@ -66,10 +66,10 @@ def inspect(
     variants: Annotated[int, Option(help="Variants of each.", min=1)] = 5,
 ) -> int:
     """Show examples and their variants, replaced words highlighted: masked LM green, GloVe magenta."""
+    from pipelines.augmenting.run_file import existing_run
     from pipelines.cli.summary import show_variants
     from pipelines.cli.terminal import output_console
     from pipelines.errors import UserError
-    from pipelines.run_folder.run_file import existing_run
 
     storage = _open(run)
     if not storage.names("augmented/data"):
@@ -98,7 +98,7 @@ def _say_whether_complete(complete: bool) -> int:
 
 
 def _open(run: str) -> Storage:
-    from pipelines.run_folder.run_file import existing_run
+    from pipelines.augmenting.run_file import existing_run
     from pipelines.run_folder.storage import Storage
 
     storage = Storage(run)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipelines.errors import JobError, UserError
+from pipelines.errors import UserError
 from pipelines.run_folder.parquet import write_tables
 from pipelines.run_folder.stage_folder import is_whole
 
@@ -100,12 +100,7 @@ def pack_corpus(
         )
     if corpus.left_out:
         reporter.warning(corpus.left_out)
-    try:
-        packed = _Packer(storage, corpus, reporter).run(tokenizer, shape)
-    except JobError as error:
-        if "no space left" not in str(error):
-            raise
-        raise JobError(f"{error}; free some space and run the same command again") from error
+    packed = _Packer(storage, corpus, reporter).run(tokenizer, shape)
     if not packed.sequences:
         raise UserError("--corpus: expected text, found none but blank lines; give one sentence a line")
     storage.write_json(RECORD, {"version": VERSION, **asdict(packed)})

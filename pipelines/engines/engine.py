@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from augment.errors import DeviceLostError
-from pipelines.errors import JobError, UserError
+from pipelines.errors import DiskFullError, JobError, UserError
 from pipelines.machine.limits import usable_cores, usable_memory
 
 if TYPE_CHECKING:
@@ -69,10 +69,12 @@ class Failure:
     Args:
         part: its number.
         reason: why, in a line.
+        disk_full: whether no space is left, so that no other part can be made either.
     """
 
     part: int
     reason: str
+    disk_full: bool = False
 
 
 OnDone = Callable[["Record | Failure"], None]
@@ -98,6 +100,8 @@ def attempt(worker: ShardMaker, stage: Stage, part: int, expendable: bool = Fals
     for number in range(1, ATTEMPTS + 1):
         try:
             return worker.work(part)
+        except DiskFullError as error:
+            return Failure(part, str(error), disk_full=True)
         except Exception as error:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             write_log(stage, f"{part:05d}", number, traceback.format_exc())
@@ -105,8 +109,6 @@ def attempt(worker: ShardMaker, stage: Stage, part: int, expendable: bool = Fals
                 if expendable:
                     os._exit(1)  # an exception would be sent to the driver and leave the process as it is
                 raise JobError(str(error)) from error
-            if "no space left" in str(error).lower():
-                break
     return Failure(part, reason)
 
 

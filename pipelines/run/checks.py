@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.augmenting.request import check_inputs
+from pipelines.augmenting.run_file import read_run
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, plan_student
 from pipelines.distilling.choices import check_choices
 from pipelines.errors import UserError
@@ -14,7 +15,6 @@ from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.models.labels import check_classes
 from pipelines.models.load import move
-from pipelines.run_folder.run_file import read_run
 from pipelines.run_folder.stage_folder import RUN, stage_storage, started_run
 from pipelines.teacher_cache.foreign import refuse_early
 from pipelines.teacher_cache.room import check_cache_place

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pipelines.augmenting.augment_job import run_augment
+from pipelines.augmenting.run_file import read_run
 from pipelines.distilling.distill_job import run_distill
 from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
@@ -14,7 +15,6 @@ from pipelines.run.checks import check_run, judge_early
 from pipelines.run.metrics import run_metrics
 from pipelines.run.plan import announcement, own_threads
 from pipelines.run_folder.lock import only_writer
-from pipelines.run_folder.run_file import read_run
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
 from pipelines.training.finetune_job import run_finetune
 from pipelines.wording import rejected_rows

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import socket
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from pipelines.errors import JobError, UserError
+from pipelines.errors import UserError
 from pipelines.run_folder.lease import LOCK, WriterLock, leased, refusal, wait_until_free
-from pipelines.run_folder.storage import NO_SPACE, remove_folders
+from pipelines.run_folder.storage import remove_folders, unwritten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,83 +72,57 @@ def remove_unused(storage: Storage, made: list[Path]) -> None:
         remove_folders(made)
 
 
-def refuse_if_held(storage: Storage, say: Callable[[str], None] = _say_nothing) -> None:
-    """Refuses a directory another job works in, before anything costly is done; leaves nothing there.
+def refuse_if_held(storage: Storage) -> None:
+    """Refuses a directory another job works in; leaves nothing there.
 
     Args:
         storage: the run directory; it need not exist.
-        say: is told if another job's lease has to lapse first.
 
     Raises:
         UserError: another job holds its lock.
     """
-    if not storage.is_local:
-        wait_until_free(storage, say)
-        return
-    import fcntl
-
     try:
         with (storage.local_folder() / LOCK).open(encoding="utf-8") as stream:
             if not _lock(storage, stream, fcntl.LOCK_SH):  # two that look do not disturb each other
-                wait_until_free(storage, say)
+                wait_until_free(storage, _say_nothing)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return  # nobody's yet, or storage.create() says what is wrong
 
 
 @contextmanager
 def _locked(storage: Storage, say: Callable[[str], None]) -> Iterator[WriterLock]:
-    if storage.is_local:
-        import fcntl
-
-        with _open_lock(storage) as stream:
-            if _lock(storage, stream, fcntl.LOCK_EX):
-                if not _is_there(storage, stream):
-                    raise UserError(refusal(storage, None))
-                _sign(storage, stream)
-                yield WriterLock()
-                return
-    with leased(storage, say) as lease:
-        yield lease
+    if (stream := _kernel_lock(storage) if storage.is_local else None) is not None:
+        with stream:
+            yield WriterLock()
+    else:
+        with leased(storage, say) as lease:
+            yield lease
 
 
-def _open_lock(storage: Storage) -> IO[str]:
+def _kernel_lock(storage: Storage) -> IO[str] | None:
+    """The lock file, locked and with the holder's name in it; None where the file system has no locks."""
+    place = storage.local_folder() / LOCK
     try:
-        return (storage.local_folder() / LOCK).open("a+", encoding="utf-8")
+        stream = place.open("a+", encoding="utf-8")
+        if not _lock(storage, stream, fcntl.LOCK_EX):
+            return None
+        if not place.exists() or not os.path.samestat(os.fstat(stream.fileno()), place.stat()):
+            raise UserError(refusal(storage, None))  # its holder has just removed an unused directory
+        os.ftruncate(stream.fileno(), 0)
+        # Unbuffered: what a full disk refuses is not tried again when the file is closed.
+        os.write(stream.fileno(), json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode())
     except PermissionError as error:
         raise UserError(
             f"{storage.display(LOCK)}: expected a lock file that can be written to, found one of another user's; ask "
             "for access, or choose another --out"
         ) from error
     except OSError as error:
-        raise _unwritten(storage, error) from error
-
-
-def _sign(storage: Storage, stream: IO[str]) -> None:
-    """Writes the holder's name into a lock file, unbuffered: what a full disk refuses is not tried again at its end."""
-    try:
-        os.ftruncate(stream.fileno(), 0)
-        os.write(stream.fileno(), json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode())
-    except OSError as error:
-        raise _unwritten(storage, error) from error
-
-
-def _unwritten(storage: Storage, error: OSError) -> JobError:
-    remedy = "free some space and run the same command again" if error.errno in NO_SPACE else "choose another --out"
-    return JobError(f"{storage.display(LOCK)}: cannot be written: {error.strerror or error}; {remedy}")
-
-
-def _is_there(storage: Storage, stream: IO[str]) -> bool:
-    """Whether a lock that was opened is still the directory's: its holder may have removed an unused directory."""
-    try:
-        return os.path.samestat(os.fstat(stream.fileno()), os.stat(storage.local_folder() / LOCK))
-    except FileNotFoundError:
-        return False
+        raise unwritten(storage.display(LOCK), error) from error
+    return stream
 
 
 def _lock(storage: Storage, stream: IO[str], kind: int) -> bool:
     """Takes the kernel's lock on a file; False where the file system has none."""
-    import fcntl
-
     try:
         fcntl.flock(stream, kind | fcntl.LOCK_NB)
     except OSError as error:

@@ -15,13 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import JobError, UserError
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from pipelines.errors import DiskFullError, JobError, UserError
 from pipelines.run_folder.address import open_store, shown_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pyarrow as pa
 
 PARTIAL = ".partial"
 NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
@@ -42,17 +43,17 @@ class Storage:
     def __init__(self, root: str) -> None:
         if not root.strip():
             raise UserError("expected a folder or an address of a run directory, found an empty name; give one")
-        self.root = root
         self.is_local = "://" not in root or root.startswith("file://")
         if self.is_local:
-            self._folder = Path(root.removeprefix("file://")).expanduser().absolute()
-            self.root = str(self._folder)
+            root = str(Path(root.removeprefix("file://")).expanduser().absolute())
+            self._fs, self._prefix = pafs.LocalFileSystem(), root.rstrip("/")
         else:
             self._fs, self._prefix = open_store(root)
+        self.root = root
 
     def local_folder(self) -> Path:
         """The directory on this machine; only for a local run."""
-        return self._folder
+        return Path(self.root)
 
     def display(self, name: str = "") -> str:
         """How a file is named to the user."""
@@ -66,9 +67,6 @@ class Storage:
             UserError: it may not be looked at.
         """
         with self._allowed(name):
-            if self.is_local:
-                path = self._folder / name
-                return path.stat().st_size if path.is_file() else None
             info = self._fs.get_file_info(self._key(name))
             return int(info.size) if info.is_file else None
 
@@ -78,14 +76,9 @@ class Storage:
         Raises:
             UserError: it may not be listed.
         """
-        with self._allowed(folder):
-            if self.is_local:
-                path = self._folder / folder
-                return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-            import pyarrow.fs as pafs
-
-            selector = pafs.FileSelector(self._key(folder), allow_not_found=True)
-            return sorted(info.base_name for info in self._fs.get_file_info(selector))
+        with self._allowed(folder), suppress(NotADirectoryError):
+            return sorted(info.base_name for info in self._entries(folder))
+        return []
 
     def read_bytes(self, name: str) -> bytes:
         """Contents of a file.
@@ -115,10 +108,6 @@ class Storage:
         Raises:
             FileNotFoundError: there is none.
         """
-        import pyarrow as pa
-
-        if self.is_local:
-            return pa.OSFile(str(self._folder / name), "rb")
         return self._fs.open_input_file(self._key(name))
 
     def write_bytes(self, name: str, content: bytes) -> None:
@@ -144,46 +133,48 @@ class Storage:
         """A binary sink whose content becomes the file when the block ends without an exception.
 
         Raises:
-            JobError: the disk is full or the file cannot be written; nothing is left under its name.
+            DiskFullError: no space is left; nothing is left under the file's name.
+            JobError: the file cannot be written, likewise.
         """
         try:
             if self.is_local:
-                with self._writing_locally(name) as sink:
-                    yield sink
+                partial = self.local_folder() / PARTIAL / f"{name.replace('/', '-')}.{uuid.uuid4().hex}"
+                partial.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    with partial.open("wb") as stream:
+                        yield stream
+                    move_into_place(partial, self.local_folder() / name)
+                finally:
+                    partial.unlink(missing_ok=True)  # its folder stays: another writer may be about to open a file
             else:
-                with self._uploading(name) as sink:
-                    yield sink
+                # An exception inside a pyarrow upload still publishes what was written, so it begins at the end.
+                buffer = pa.BufferOutputStream()
+                yield buffer
+                with self._fs.open_output_stream(self._key(name)) as upload:
+                    upload.write(buffer.getvalue())
         except OSError as error:
-            reason = "no space left" if error.errno in NO_SPACE else _reason(error)
-            raise JobError(f"{self.display(name)}: cannot be written: {reason}; what was finished is kept") from error
+            raise unwritten(self.display(name), error) from error
 
     def remove(self, name: str) -> None:
         """Removes a file if it is there."""
-        if self.is_local:
-            (self._folder / name).unlink(missing_ok=True)
-        elif self.size(name) is not None:
-            self._fs.delete_file(self._key(name))
+        if self.size(name) is not None:
+            with suppress(FileNotFoundError):
+                self._fs.delete_file(self._key(name))
 
     def remove_all(self) -> None:
         """Removes everything in the run directory but the lock that protects it."""
-        if self.is_local:
-            entries = self._folder.iterdir() if self._folder.is_dir() else ()
-            for entry in sorted(entries, key=lambda entry: entry.name == "run.json"):  # last: till then it is a run
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
-                elif entry.name != ".lock":
-                    entry.unlink()
-        else:
-            import pyarrow.fs as pafs
-
-            for info in self._fs.get_file_info(pafs.FileSelector(self._prefix, recursive=True, allow_not_found=True)):
-                if info.is_file and info.base_name != ".lock":
-                    self._fs.delete_file(info.path)
+        for info in sorted(
+            self._entries(), key=lambda info: info.base_name == "run.json"
+        ):  # last: till then it is a run
+            if info.type == pafs.FileType.Directory:
+                self._fs.delete_dir(info.path)
+            elif info.base_name != ".lock":
+                self._fs.delete_file(info.path)
 
     def clear_partial(self) -> None:
         """Removes what writers left behind; only for the driver, before its workers begin or after they ended."""
         if self.is_local:
-            shutil.rmtree(self._folder / PARTIAL, ignore_errors=True)
+            shutil.rmtree(self.local_folder() / PARTIAL, ignore_errors=True)
 
     def create(self) -> None:
         """Makes the directory.
@@ -191,33 +182,18 @@ class Storage:
         Raises:
             UserError: it cannot be made or written to.
         """
-        probe = f".probe-{uuid.uuid4().hex}"
+        probe = self._key(f".probe-{uuid.uuid4().hex}")
         try:
             if self.is_local:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                (self._folder / probe).touch()
-                (self._folder / probe).unlink()
-            else:
-                with self._fs.open_output_stream(self._key(probe)) as upload:
-                    upload.write(b"")
-                self._fs.delete_file(self._key(probe))
+                self.local_folder().mkdir(parents=True, exist_ok=True)
+            with self._fs.open_output_stream(probe) as upload:
+                upload.write(b"")
+            self._fs.delete_file(probe)
         except OSError as error:
             raise UserError(
                 f"--out {self.display()}: expected a {'directory' if self.is_local else 'bucket'} that can be written "
                 f"to, found: {_reason(error)}; choose another one"
             ) from error
-
-    def check_writable(self) -> None:
-        """The same, but leaves nothing behind: a directory that had to be made is removed again.
-
-        Raises:
-            UserError: it cannot be made or written to.
-        """
-        made = self.missing_folders()
-        try:
-            self.create()
-        finally:
-            remove_folders(made)
 
     def written(self, name: str) -> float:
         """When a file was written, in seconds, by the clock of the place where it lies.
@@ -225,8 +201,6 @@ class Storage:
         Raises:
             FileNotFoundError: there is none, or the store does not say when.
         """
-        if self.is_local:
-            return (self._folder / name).stat().st_mtime
         info = self._fs.get_file_info(self._key(name))
         if not info.is_file or info.mtime_ns is None:
             raise FileNotFoundError(name)
@@ -234,7 +208,7 @@ class Storage:
 
     def missing_folders(self) -> list[Path]:
         """The directory and those above it that are not there yet, the innermost first; none in an object store."""
-        folders = [self._folder, *self._folder.parents] if self.is_local else []
+        folders = [self.local_folder(), *self.local_folder().parents] if self.is_local else []
         return [folder for folder in folders if not os.path.lexists(folder)]
 
     @contextmanager
@@ -253,31 +227,36 @@ class Storage:
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}".rstrip("/")
 
-    @contextmanager
-    def _writing_locally(self, name: str) -> Iterator[Any]:
-        partial = self._folder / PARTIAL / f"{name.replace('/', '-')}.{uuid.uuid4().hex}"
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            target = self._folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(partial, target)
-            _sync_folder(target.parent)
-        finally:
-            partial.unlink(missing_ok=True)  # the folder stays: another writer may be about to open a file in it
+    def _entries(self, folder: str = "") -> list[pafs.FileInfo]:
+        return list(self._fs.get_file_info(pafs.FileSelector(self._key(folder) or "/", allow_not_found=True)))
 
-    @contextmanager
-    def _uploading(self, name: str) -> Iterator[Any]:
-        import pyarrow as pa
 
-        # An exception inside a pyarrow upload still publishes what was written, so nothing is sent before the end.
-        buffer = pa.BufferOutputStream()
-        yield buffer
-        with self._fs.open_output_stream(self._key(name)) as upload:
-            upload.write(buffer.getvalue())
+def move_into_place(partial: Path, target: Path) -> None:
+    """Gives a complete file or folder its name, at once and synced; it replaces what has that name.
+
+    Args:
+        partial: on the same file system; of a folder the files are synced already.
+        target: its folder is made if it is missing.
+    """
+    mask = os.umask(0)
+    os.umask(mask)
+    # As readable as the user's other files: safetensors writes for its owner alone.
+    partial.chmod((0o777 if partial.is_dir() else 0o666) & ~mask)
+    sync(partial)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(partial, target)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Has the system write a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_folders(made: list[Path]) -> None:
@@ -287,13 +266,20 @@ def remove_folders(made: list[Path]) -> None:
             folder.rmdir()
 
 
+def unwritten(shown: str, error: OSError) -> JobError:
+    """What is said of a file that cannot be written.
+
+    Args:
+        shown: its name.
+        error: what the system said.
+    """
+    if error.errno in NO_SPACE:
+        return DiskFullError(
+            f"{shown}: cannot be written: no space left; what was finished is kept: free some space and run the same "
+            "command again"
+        )
+    return JobError(f"{shown}: cannot be written: {_reason(error)}; what was finished is kept")
+
+
 def _reason(error: OSError) -> str:
-    return error.strerror or str(error).strip().splitlines()[0]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return os.strerror(error.errno) if error.errno else str(error).strip().splitlines()[0]

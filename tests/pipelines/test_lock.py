@@ -60,7 +60,10 @@ def test_without_kernel_locks_a_lease_serves(inputs, tmp_path, no_kernel_locks):
 
 def test_other_troubles_with_a_lock_are_no_other_job(tmp_path, monkeypatch):
     fail_with(errno.EIO, monkeypatch)
-    with pytest.raises(OSError, match="as told"), only_writer(Storage(str(tmp_path))):
+    with (
+        pytest.raises(JobError, match=r"\.lock: cannot be written: Input/output error"),
+        only_writer(Storage(str(tmp_path))),
+    ):
         pass
 
 

@@ -246,13 +246,13 @@ def test_looking_at_no_run(tmp_path, verb):
     assert refused(tmp_path, verb, tmp_path) == said
     assert "--out" not in said
     (tmp_path / "run.json").write_text('{"tinyaug": "0.1", "format_version": 0, "kind": "finetune"}')
-    assert "expected a run of tinyaug, format version 1, found 0" in refused(tmp_path, verb, tmp_path)
+    assert "format version 1, found a run of `tinyaug finetune`" in refused(tmp_path, verb, tmp_path)
 
 
 @pytest.mark.parametrize("verb", ["verify", "inspect"])
 def test_looking_at_a_training(tmp_path, verb):
     (tmp_path / "run.json").write_text('{"tinyaug": "0.1", "format_version": 1, "kind": "finetune"}')
-    assert "expected a run of `tinyaug augment`, found one of `tinyaug finetune`" in refused(tmp_path, verb, tmp_path)
+    assert "`tinyaug run`, format version 1, found a run of `tinyaug finetune`" in refused(tmp_path, verb, tmp_path)
 
 
 @pytest.mark.integration

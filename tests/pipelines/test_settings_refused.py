@@ -9,9 +9,9 @@ from importlib import metadata
 import pytest
 
 from pipelines.augmenting.models import require_same_software
+from pipelines.augmenting.run_file import read_run
 from pipelines.augmenting.stages import Stage
 from pipelines.errors import UserError
-from pipelines.run_folder.run_file import read_run
 from pipelines.run_folder.storage import Storage
 from tests.fixtures import save_tiny_masked_lm
 from tests.pipelines.jobs import ONE_WORKER, Inputs, augment, done, everything, tinyaug

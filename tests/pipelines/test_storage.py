@@ -34,22 +34,26 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path):
         assert not (tmp_path / ".partial").exists()
 
 
-def test_looking_whether_a_place_can_be_written_to_leaves_nothing(tmp_path):
-    Storage(str(tmp_path / "a/b/run")).check_writable()
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "mine").write_text("kept")
-    Storage(str(tmp_path)).check_writable()
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
 def test_a_place_that_cannot_be_written_to_is_told_and_nothing_is_left(tmp_path, monkeypatch):
     def deny(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.touch", deny)
+    monkeypatch.setattr("pathlib.Path.mkdir", deny)
     with pytest.raises(UserError, match=r"can be written to, found: Permission denied"):
-        Storage(str(tmp_path / "a/run")).check_writable()
+        Storage(str(tmp_path / "a/run")).create()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_is_removed_but_the_lock_and_what_links_point_at(tmp_path):
+    run, mine = tmp_path / "run", tmp_path / "mine"
+    (run / "data").mkdir(parents=True)
+    mine.mkdir()
+    for path in (run / "run.json", run / ".lock", run / "data/shard", mine / "kept"):
+        path.write_text("content")
+    (run / "link").symlink_to(mine)
+    Storage(str(run)).remove_all()
+    assert [path.name for path in run.iterdir()] == [".lock"]
+    assert (mine / "kept").exists()
 
 
 @pytest.mark.parametrize("verb", ["status", "augment"])

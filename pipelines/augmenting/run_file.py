@@ -1,0 +1,83 @@
+"""run.json of an augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipelines.augmenting.settings import Identity, identity_from
+from pipelines.errors import UserError
+from pipelines.run_folder.records import FORMAT_VERSION
+from pipelines.run_folder.run_file import AUGMENT, RUN, started_run
+
+if TYPE_CHECKING:
+    from pipelines.run_folder.storage import Storage
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What run.json says.
+
+    Args:
+        identity: settings and what they apply to.
+        sources: names of masked LM, vectors and data as the user gave them, to replay the run.
+        candidates_hash: hash of what the candidates were made with.
+        resampled_from: the run whose candidates were drawn from; None for a run of its own.
+    """
+
+    identity: Identity
+    sources: dict[str, Any]
+    candidates_hash: str
+    resampled_from: str | None = None
+
+    def write(self, storage: Storage) -> None:
+        """Writes run.json, the first file of a run."""
+        content = {
+            "tinyaug": self.identity.versions["tinyaug"],
+            "format_version": FORMAT_VERSION,
+            "identity": self.identity.fields(),
+            "candidates_hash": self.candidates_hash,
+            "sources": self.sources,
+            "resampled_from": self.resampled_from,
+        }
+        storage.write_json(RUN, content)
+
+
+def read_run(storage: Storage) -> RunFile | None:
+    """The run of a directory that a command is to write into; None where nothing has been started.
+
+    Args:
+        storage: the directory.
+
+    Raises:
+        UserError: the directory holds something else, or a run of another format.
+    """
+    content = started_run(storage, AUGMENT)
+    return _run_of(content) if content is not None else None
+
+
+def existing_run(storage: Storage, option: str = "") -> RunFile:
+    """The run of a directory that a command only reads.
+
+    Args:
+        storage: the directory.
+        option: that names it, with a space behind; empty where it is the command's argument.
+
+    Raises:
+        UserError: there is none, or one of another format.
+    """
+    content = storage.read_json(RUN)
+    if content is None or "identity" not in content or content.get("format_version") != FORMAT_VERSION:
+        found = (
+            "no run.json there" if content is None else f"a run of `tinyaug {content.get('kind', 'of another kind')}`"
+        )
+        raise UserError(
+            f"{option}{storage.display()}: expected the run directory of a `tinyaug augment` or `tinyaug run`, format "
+            f"version {FORMAT_VERSION}, found {found}; check the path"
+        )
+    return _run_of(content)
+
+
+def _run_of(content: dict[str, Any]) -> RunFile:
+    sources, candidates_hash = content["sources"], content["candidates_hash"]
+    return RunFile(identity_from(content["identity"]), sources, candidates_hash, content.get("resampled_from"))
