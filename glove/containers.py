@@ -43,28 +43,19 @@ def open_source(path: Path, member: str | None = None) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def file_kind(path: Path) -> str:
-    """The container a file is by its first bytes: `gzip`, `zip` or `plain`."""
-    with path.open("rb") as stream:
-        magic = stream.read(4)
-    if magic.startswith(GZIP_MAGIC):
-        return "gzip"
-    return "zip" if magic in ZIP_MAGIC else "plain"
-
-
 @contextmanager
 def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
-    kind = file_kind(path)
-    if member is not None and kind != "zip":
-        raise VectorsError(f"{path} is no zip file, so there is no {member} in it; name the file itself")
-    if kind == "gzip":
-        with gzip.open(path, "rb") as unpacked:
-            yield cast("IO[bytes]", unpacked)
-    elif kind == "zip":
-        with zipfile.ZipFile(path) as archive, _open_member(archive, path, member) as unpacked:
-            yield unpacked
-    else:
-        with path.open("rb") as plain:
+    with path.open("rb") as plain:
+        magic = plain.read(4)
+        plain.seek(0)
+        if magic in ZIP_MAGIC:
+            with zipfile.ZipFile(plain) as archive, _open_member(archive, path, member) as unpacked:
+                yield unpacked
+        elif member is not None:
+            raise VectorsError(f"{path} is no zip file, so there is no {member} in it; name the file itself")
+        elif magic.startswith(GZIP_MAGIC):
+            yield cast("IO[bytes]", gzip.GzipFile(fileobj=plain))
+        else:
             yield plain
 
 

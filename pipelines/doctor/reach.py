@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,9 +60,6 @@ def _hub_finding(environment: Mapping[str, str]) -> Finding:
     if told:
         found = f"{', '.join(told)} set: what is not in the local cache cannot be had"
         return Finding(name, WARN, found, f"unset {told[0]} to download; {LOCAL}")
-    if importlib.util.find_spec("huggingface_hub") is None:
-        found = "the package huggingface_hub is missing: names on the hub cannot be used"
-        return Finding(name, WARN, found, "pip install huggingface_hub")
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -111,10 +107,6 @@ def check_ray(address: str | None, environment: Mapping[str, str]) -> Finding:
             remedy = "start the cluster" if address else "start the cluster, or unset RAY_ADDRESS"
             return Finding("ray", FAIL, f"{source} {named}: {error}", f"{remedy}, or use --engine local")
         return Finding("ray", OK, f"{source} {named}: something listens there")
-    raylet = _raylet()
-    if raylet is not None and not os.access(raylet, os.X_OK):
-        found = f"{raylet} cannot be executed: a local cluster would not start"
-        return Finding("ray", FAIL, found, "install ray again on a disk without noexec, or use --engine local")
     return Finding("ray", OK, "a cluster of our own is started on this machine when one is needed")
 
 
@@ -134,13 +126,6 @@ def _model_place(name: str) -> Path | None:
         if isinstance(config, str) and isinstance(try_to_load_from_cache(name, weights), str):
             return Path(config).parent
     return None
-
-
-def _raylet() -> Path | None:
-    found = importlib.util.find_spec("ray")
-    folders = list(found.submodule_search_locations or ()) if found else []
-    paths = [Path(folder) / "core" / "src" / "ray" / "raylet" / "raylet" for folder in folders]
-    return next((path for path in paths if path.exists()), None)
 
 
 def _line(error: BaseException) -> str:

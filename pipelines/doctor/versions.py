@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "tinyaug"
 PYTHON = (3, 11)
-REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*([^;]*)")
-BOUND = re.compile(r"(>=|<)\s*([0-9.]+)")
 
 
 def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Finding:
@@ -38,20 +35,20 @@ def check_packages(requirements: Iterable[str] | None = None) -> list[Finding]:
     Args:
         requirements: such as `torch>=2.6`; None for those the project declares.
     """
+    from packaging.requirements import Requirement  # here, since it may be what is missing
+
     fit, findings = [f"{DISTRIBUTION} {installed(DISTRIBUTION) or 'source tree'}"], []
     for text in declared() if requirements is None else requirements:
-        name, bounds = _parsed(text)
-        version = installed(name)
-        if version is not None and all(_within(version, sign, bound) for sign, bound in bounds):
+        requirement = Requirement(text)
+        name, version = requirement.name, installed(requirement.name)
+        if version is not None and requirement.specifier.contains(version, prereleases=True):
             fit.append(f"{name} {version}")
             continue
         wanted = text.split(";")[0].strip()
-        if version is None:
-            found = f"is not installed; expected {wanted}, and whatever uses it fails"
-            findings.append(Finding(name, FAIL, found, f"pip install '{wanted}'"))
-        else:
-            found = f"{version}; expected {wanted}: other versions are not tested and may fail"
-            findings.append(Finding(name, WARN, found, f"pip install '{wanted}'"))
+        state, found = FAIL, f"is not installed; expected {wanted}, and whatever uses it fails"
+        if version is not None:
+            state, found = WARN, f"{version}; expected {wanted}: other versions are not tested and may fail"
+        findings.append(Finding(name, state, found, f"pip install '{wanted}'"))
     return [Finding("packages", OK, ", ".join(fit)), *findings]
 
 
@@ -63,9 +60,7 @@ def declared() -> list[str]:
         import tomllib
 
         project = Path(__file__).parents[2] / "pyproject.toml"
-        listed = (
-            tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"] if project.exists() else []
-        )
+        listed = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
     return [text for text in listed if "extra ==" not in text]
 
 
@@ -75,21 +70,3 @@ def installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _parsed(requirement: str) -> tuple[str, list[tuple[str, str]]]:
-    found = REQUIREMENT.match(requirement.strip())
-    return (found[1], BOUND.findall(found[2])) if found else (requirement, [])
-
-
-def _within(version: str, sign: str, bound: str) -> bool:
-    mine, other = _numbers(version), _numbers(bound)
-    width = max(len(mine), len(other))
-    mine, other = mine + (0,) * (width - len(mine)), other + (0,) * (width - len(other))
-    return mine >= other if sign == ">=" else mine < other
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """2.6.0+cpu and 2.6.0rc1 as (2, 6, 0): enough to compare with bounds of two or three numbers."""
-    found = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
