@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from augment.files.hub import HUB_SECONDS, ask_in_time, explain
+from augment.files.hub import HUB_SECONDS, explain
+from glove.deadline import ask_in_time
 from pipelines.corpus.files import FileCorpus, Piece, open_files
 from pipelines.corpus.lines import row_pieces
 from pipelines.errors import JobError, UserError

@@ -53,8 +53,8 @@ def examine(out: Path, address: str | None = None) -> list[Finding]:
 def import_shared() -> None:
     """Imports what several checks need, one after the other.
 
-    Threads that enter the modules of one package by different doors wait for each other's locks, which Python ends
-    by an error in one of them. What cannot be imported is for the check that needs it to tell.
+    Threads that import different modules of one package can wait for each other's locks, and Python ends that by an
+    error in one of them. The check that needs a module reports that it cannot be imported.
     """
     for module in SHARED:
         with suppress(Exception):
@@ -66,7 +66,7 @@ def run_checks(checks: dict[str, Check], seconds: float) -> list[Finding]:
 
     Args:
         checks: name -> check.
-        seconds: until when all have to be done.
+        seconds: the deadline for all of them.
 
     Returns:
         Their findings; a check that raised, or was not done in time, has one that says so.

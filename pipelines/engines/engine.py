@@ -87,14 +87,14 @@ def attempt(worker: ShardMaker, stage: Stage, part: int, expendable: bool = Fals
         worker: of the stage.
         stage: the stage.
         part: the part's number.
-        expendable: whether this process may be ended; when its device is lost it is, and the engine's next one
+        expendable: whether this process may be ended: it is when its device is lost, and the engine's next process
             tries again.
 
     Returns:
         Its record, or why there is none. A user's mistake and a full disk are not tried again.
 
     Raises:
-        JobError: the device is lost and this process has to live on.
+        JobError: the device is lost, and this process must not be ended.
     """
     reason = ""
     for number in range(1, ATTEMPTS + 1):
@@ -147,8 +147,8 @@ def write_log(stage: Stage, of: str, number: int, text: str) -> None:
 
     Args:
         stage: the stage it came from.
-        of: what it tells of: a part's number, `ray` or `workers`.
-        number: of the attempt; 0 for none.
+        of: what the text is about: a part's number, `ray` or `workers`.
+        number: of the attempt; 0 where there are no attempts.
         text: such as the traceback of a failed attempt.
     """
     from pipelines.run_folder.storage import Storage  # here, since it needs pyarrow, which takes long to import

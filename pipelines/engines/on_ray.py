@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipelines.augmenting.stages import Stage
 
 TASK_RETRIES = 2
-USUAL = (  # what Ray says in every run, of things that hold on purpose
+USUAL = (  # what Ray says in every run, about settings that we chose
     "Progress bars disabled",
     "has constructor arguments in the object store and max_restarts > 0",
 )
@@ -48,7 +48,7 @@ class Pool:
 
 
 class RayWorker(RemoteWorker):
-    """The actor: its worker is built for its first part, since an actor that dies at its start is built for ever."""
+    """The actor; it builds its worker at its first part: Ray would restart for ever an actor that dies at its start."""
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
         """Makes the parts of a batch; gives what came of each, pickled as text."""

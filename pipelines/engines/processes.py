@@ -97,9 +97,9 @@ def _run_pool(pool: ProcessPoolExecutor, workers: int, parts: list[int], left: l
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """For starting processes: they inherit it, and so have no traceback to show while they are still importing.
+    """Blocks Ctrl-C while processes start: they inherit the mask and so print no traceback while they still import.
 
-    The alarm of a lost lease waits, too: a process that is half started would be missing from the pool that ends it.
+    The alarm of a lost lease is blocked, too: the pool that it ends would not know a process that is half started.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, ALARM])
     try:
@@ -109,7 +109,7 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _start(stage: Stage, parent: int, gpus: list[str], started: Synchronized[int]) -> None:
-    """In a new process: takes its GPU, leaves Ctrl-C to the parent, and ends when the parent is gone."""
+    """Prepares a new process: it takes its GPU, leaves Ctrl-C to its parent, and ends when the parent is gone."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

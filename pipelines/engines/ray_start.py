@@ -86,18 +86,18 @@ def _log_to_descriptor_2(*names: str) -> None:
 
 @contextmanager
 def ended_with(raylet: Raylet) -> Iterator[None]:
-    """Ends what goes on meanwhile as soon as the raylet does.
+    """Ends the block as soon as the raylet ends.
 
-    Ray itself would try for half a minute, then leave this process from C++, where no Python runs any more.
+    Ray itself would try for half a minute, then exit from C++, where no Python runs any more.
 
     Args:
-        raylet: a child of this process; None for none.
+        raylet: a child of this process, or None.
 
     Raises:
         JobError: it ended.
     """
     if raylet is None or threading.current_thread() is not threading.main_thread():
-        yield  # beside the main thread no handler can be set
+        yield  # only the main thread can set handlers
         return
 
     def look(*_: object) -> None:
@@ -122,9 +122,9 @@ def _cause(code: int) -> str:
 
 @contextmanager
 def _sigterm_is_ours() -> Iterator[None]:
-    """Ray puts its own handlers there, which exit with other codes; what they caught meanwhile is sent again."""
+    """Keeps our handler of SIGTERM: Ray's own exits with another code. A signal that it caught is sent again."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # no handler can be set here, by Ray neither
+        yield  # only the main thread can set handlers, so Ray sets none
         return
     on_term = signal.getsignal(signal.SIGTERM)
     try:
@@ -140,11 +140,11 @@ def _sigterm_is_ours() -> Iterator[None]:
 
 @contextmanager
 def _groups_of_their_own() -> Iterator[list[subprocess.Popen[Any]]]:
-    """Lets the processes started meanwhile lead process groups, and gives them.
+    """Makes each process that starts meanwhile lead a process group of its own; gives these processes.
 
-    A signal to the whole group (a shell's, `timeout`'s) would else reach the raylet too, whose end makes Ray leave
-    this process by exit code 1, before it can end in order. They end with this process all the same, by the kernel;
-    where Ray leaves that to a process that ends the group, all stays as it is.
+    Otherwise a signal to the whole group (from a shell or `timeout`) would also reach the raylet, whose end makes Ray
+    exit with code 1 before this process can end in order. On Linux the kernel ends them with this process all the
+    same; elsewhere Ray has a process that ends the group, so nothing is changed there.
     """
     started: list[subprocess.Popen[Any]] = []
     if sys.platform != "linux":

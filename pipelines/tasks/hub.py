@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from augment.files.hub import ask_in_time, explain
+from augment.files.hub import explain
+from glove.deadline import ask_in_time
 from pipelines.errors import UserError
 from pipelines.tasks.labels import LabelReader
 from pipelines.tasks.readers.parquet_reader import parquet_source
