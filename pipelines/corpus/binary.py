@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCK = 1 << 13  # bytes looked at
-LEAST = 512  # bytes that a share means something of; shorter files are refused by the line, if at all
-MOST_STRANGE, MOST_CONTROL = 0.1, 0.02  # shares of the characters
-CONTROL = {chr(code) for code in (*range(1, 32), 127)} - set("\b\t\n\v\f\r\x1b")
 REMEDY = "give plain text, JSON lines (.jsonl) or Parquet (.parquet), in UTF-8"
 SIGNATURES = {
     b"\x89PNG": ("a PNG picture", REMEDY),
@@ -32,13 +29,13 @@ SIGNATURES = {
 
 
 def refuse_binary(path: Path) -> None:
-    """Refuses what opens with a known signature, and what is largely no text.
+    """Refuses what opens with a known signature.
 
     Args:
         path: of the file; it is unpacked where its name says how.
 
     Raises:
-        UserError: it is binary, or text of an encoding that has hardly a character in common with UTF-8.
+        UserError: it is no text.
     """
     try:
         with path.open("rb") as raw, unpacked(raw, path) as file:
@@ -48,16 +45,3 @@ def refuse_binary(path: Path) -> None:
     for signature, (kind, remedy) in SIGNATURES.items():
         if block.startswith(signature):
             raise UserError(f"{path}: expected text, found {kind} by its first bytes; {remedy}")
-    if len(block) < LEAST:
-        return
-    text = block.decode("utf-8", "replace")
-    control = sum(character in CONTROL for character in text) / len(text)
-    strange = control + text.count("\ufffd") / len(text)
-    if strange <= MOST_STRANGE:
-        return
-    if control > MOST_CONTROL:
-        raise UserError(f"{path}: expected text, found a binary file ({strange:.0%} of it is no text); {REMEDY}")
-    raise UserError(
-        f"{path}: expected text in UTF-8, found {strange:.0%} of its beginning in no valid UTF-8: it is a binary file, "
-        "or text of another encoding, which a command such as `iconv -f cp1251 -t utf-8` converts"
-    )

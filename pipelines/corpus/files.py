@@ -17,11 +17,11 @@ from pipelines.corpus.folder import first_names, list_folder
 from pipelines.corpus.lines import row_pieces, text_pieces, without_marks
 from pipelines.errors import UserError
 from pipelines.general.request import TEXT_COLUMN
-from pipelines.tasks.readers.columnar import ROWS, is_text, read
+from pipelines.tasks.readers.columnar import is_text, read
 from pipelines.tasks.readers.jsonl import text_source
 from pipelines.tasks.readers.lines import PACKED, split_name
 from pipelines.tasks.readers.parquet_reader import parquet_source
-from pipelines.tasks.readers.source import Column, Plan, Request, Role, file_digest
+from pipelines.tasks.readers.source import Column, Plan, Role, file_digest
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _row_texts(path: Path, column: str) -> Iterator[tuple[str, float]]:
         refuse_binary(path)
         source = text_source(path, path.name, column)
     plan, before = Plan((Column(column, pa.string(), Role.TEXT),), None), 0.0
-    for chunk, batch in read(source, Request(plan, 0, None, ROWS, _refuse_row)):
+    for chunk, batch in read(source, plan, _refuse_row):
         step = (chunk.done - before) / max(1, batch.num_rows)
         for row, text in enumerate(batch.column(column).to_pylist(), 1):
             yield text, before + row * step

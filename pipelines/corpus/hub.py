@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from augment.files.hub import HUB_SECONDS, explain
-from glove.deadline import ask_in_time
+from augment.files.hub import explain
 from pipelines.corpus.files import FileCorpus, Piece, open_files
 from pipelines.corpus.lines import row_pieces
 from pipelines.errors import JobError, UserError
 from pipelines.general.request import SENTENCES
+from pipelines.tasks.hub import dataset_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,27 +86,18 @@ class HubCorpus:
         return text
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        datasets = _datasets()
-        try:
-            rows = iter(
-                datasets.load_dataset(self.name, self.config, split=PART, streaming=True, revision=self.revision)
-            )
-            row = next(rows, None)
-        except Exception as error:  # the library and the hub's client raise many kinds
-            raise self._refusal(error) from error
         number = 0
-        while row is not None:
-            yield row
-            number += 1
-            try:
-                row = next(rows, None)
-            except OSError as error:  # ConnectionError and the hub's own errors among them
+        try:
+            data = _datasets().load_dataset(self.name, self.config, split=PART, streaming=True, revision=self.revision)
+            for number, row in enumerate(data, 1):  # noqa: B007 the last row's number is told where the next fails
+                yield row
+        except Exception as error:  # the library and the hub's client raise many kinds
+            if number and isinstance(error, OSError):  # ConnectionError and the hub's own errors among them
                 raise JobError(
                     f"--corpus {self.name}: the connection broke after row {number:,} ({_reason(error)}); run the same "
                     f"command again. Where it always breaks there the data set is damaged: {REMEDY}"
                 ) from error
-            except Exception as error:  # rows that the library cannot read
-                raise self._refusal(error) from error
+            raise self._refusal(error) from error
 
     def _refusal(self, error: Exception) -> UserError:
         reason = _reason(error)
@@ -158,21 +149,14 @@ def _recorded(choice: CorpusChoice, started: dict[str, Any] | None) -> str | Non
 
 def _commit(choice: CorpusChoice) -> str | None:
     """The commit that the data set stands at, so that a resumed run reads the same rows."""
-    from huggingface_hub import HfApi
-
-    def ask() -> str | None:
-        commit: str | None = HfApi().dataset_info(choice.place, revision=choice.revision, timeout=HUB_SECONDS).sha
-        return commit
-
     try:
-        commit: str | None = ask_in_time(ask, HUB_SECONDS)
+        return dataset_commit(choice.place, choice.revision)
     except Exception as error:  # the client raises many kinds
         raise UserError(
             f"--corpus {choice.place}: expected a file, a folder or a data set on the hub; there is no such file or "
             f"folder, and {explain(error, asked=True)}. Check the name and the network, from which a data set is "
             f"streamed, or {REMEDY}"
         ) from error
-    return commit
 
 
 def _datasets() -> Any:

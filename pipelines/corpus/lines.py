@@ -49,9 +49,9 @@ def _decoded(path: Path, number: int, data: bytes) -> str:
     except UnicodeDecodeError as error:
         around = repr(data[max(0, error.start - 20) : error.start + 10].decode("utf-8", "replace"))  # to search for
         raise UserError(
-            f"{path}, line {number}: expected UTF-8, found byte 0x{data[error.start]:02x} ({around}); convert the "
-            "file, such as with `iconv -f latin1 -t utf-8`, or, where files of several encodings were joined, each of "
-            "them before joining"
+            f"{path}, line {number}: expected UTF-8, found byte 0x{data[error.start]:02x} ({around}); convert "
+            "text of another encoding, such as with `iconv -f cp1251 -t utf-8`, and files of several encodings before "
+            f"they are joined; where it is no text at all, {REMEDY}"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -80,24 +80,12 @@ def open_custom(data: Path, options: CustomOptions, on_bad: Callable[[BadRow], N
         UserError: If files or columns are missing, or the label is no class and no score.
     """
     files = custom_files(data)
-    quoted, note = find_quoting(path for paths in files.values() for path in paths if split_name(path)[1] == ".tsv")
-    given = _Input(data, files, options, quoted, on_bad)
-    found = _label(given)
-    parts = {part: partial(_open_part, given, found, part) for part in files}
-    notes = (*found.notes, note) if note else found.notes
+    quoted, notes = find_quoting(path for paths in files.values() for path in paths if split_name(path)[1] == ".tsv")
+    reader = _Reader(data, files, options, quoted, on_bad)
+    found = reader.find_label()
+    parts = {part: partial(reader.open_part, part, found) for part in files}
     expected = f"a file named {{}} with a suffix of {listed(FORMATS)}".format
-    return OpenTask(Task("custom", options.text, found.label), parts, expected, str(data), read_notes=notes)
-
-
-@dataclass(frozen=True)
-class _Input:
-    """The files of a task, whether its .tsv files are quoted, and what the user says of them and of bad rows."""
-
-    data: Path
-    files: dict[str, tuple[Path, ...]]
-    options: CustomOptions
-    quoted: bool
-    on_bad: Callable[[BadRow], None]
+    return OpenTask(reader.task(found.label), parts, expected, str(data), read_notes=(*found.notes, *notes))
 
 
 @dataclass(frozen=True)
@@ -109,31 +97,83 @@ class _Found:
     notes: tuple[str, ...] = ()
 
 
-def _sources(given: _Input, part: str) -> tuple[Source, ...]:
-    """The opened files of a part; they must have the same columns, but JSON lines may lack some."""
-    sources = tuple(_source(path, given) for path in given.files[part])
-    lines = all(source.may_lack for source in sources)
-    for source in sources:
-        _check_columns(source, given.options)
-        if not lines and set(source.schema.names) != set(sources[0].schema.names):
+@dataclass(frozen=True)
+class _Reader:
+    """The files of a task, whether its .tsv files are quoted, and what the user says of them and of bad rows."""
+
+    data: Path
+    files: dict[str, tuple[Path, ...]]
+    options: CustomOptions
+    quoted: bool
+    on_bad: Callable[[BadRow], None]
+    _opened: dict[str, tuple[Source, ...]] = field(default_factory=dict)
+
+    def task(self, label: Label) -> Task:
+        return Task("custom", self.options.text, label)
+
+    def find_label(self) -> _Found:
+        options = self.options
+        if options.label is None:
+            return _Found(Label(None, "none"))
+        if options.label_type == "score":
+            return _Found(Label(options.label, "score"))
+        if options.label_names is not None:
+            return _Found(Label(options.label, "class", tuple(name.strip() for name in options.label_names)))
+        if "train" not in self.files:
             raise UserError(
-                f"{source.place}: expected the columns of {sources[0].place} ({listed(sources[0].schema.names)}), "
-                f"found {listed(source.schema.names)}. Files of one part must agree."
+                f"{self.data}: expected a train part to find the classes of {options.label!r} in, found "
+                f"{listed(self.files)}. Pass --label-names."
             )
-    return sources
+        sources = self._sources("train")
+        _check_label(sources, options.label)
+        if stored := _stored_names(sources, options.label):
+            return _Found(Label(options.label, "class", stored))
+        values = chain.from_iterable(distinct_values(source, options.label) for source in sources)
+        label, notes = discover_classes(options.label, values, sure=options.label_type == "class")
+        if label is not None:
+            return _Found(label, ordered=False, notes=notes)
+        for _ in self.open_part("train", _Found(Label(None, "none"))).batches():  # says so if no row can be read
+            break
+        raise UserError(f"label column {options.label!r}: expected labels, found none. Name another with --label.")
 
+    def open_part(self, part: str, found: _Found) -> Split:
+        """One part, whose label is known."""
+        sources, label, task = self._sources(part), found.label, self.task(found.label)
+        columns = [_column(name, kind, task) for name, kind in _types(sources, task).items()]
+        reader = None
+        if label.column is not None:
+            if part == "test" and label.column not in {column.name for column in columns}:
+                columns.append(Column(label.column, label.type, Role.UNLABELLED))
+            else:
+                _check_label(sources, label.column)
+            names = _stored_names(sources, label.column)
+            reader = LabelReader(label, part == "test", names, found.ordered, can_name=True)
+        return Split(part, task, sources, Plan(tuple(columns), reader), self.on_bad)
 
-def _source(path: Path, given: _Input) -> Source:
-    name = path.name if path == given.data else path.relative_to(given.data).as_posix()
-    suffix = split_name(path)[1]
-    if suffix in (".csv", ".tsv"):
-        is_csv = suffix == ".csv"
-        return delimited_source(path, name, "," if is_csv else "\t", quoted=is_csv or given.quoted)
-    if suffix == ".parquet":
-        return parquet_source(path, name)
-    if suffix in ARROW:
-        return arrow_source(path, name)
-    return jsonl_source(path, name, given.options.text)
+    def _sources(self, part: str) -> tuple[Source, ...]:
+        """The opened files of a part; they must have the same columns, but JSON lines may lack some."""
+        if part not in self._opened:
+            first, *others = sources = tuple(map(self._source, self.files[part]))
+            for source in sources:
+                _check_columns(source, self.options)
+            for source in others:
+                if not source.may_lack and set(source.schema.names) != set(first.schema.names):
+                    raise UserError(
+                        f"{source.place}: expected the columns of {first.place} ({listed(first.schema.names)}), "
+                        f"found {listed(source.schema.names)}. Files of one part must agree."
+                    )
+            self._opened[part] = sources
+        return self._opened[part]
+
+    def _source(self, path: Path) -> Source:
+        name = path.name if path == self.data else path.relative_to(self.data).as_posix()
+        suffix = split_name(path)[1]
+        if suffix in (".csv", ".tsv"):
+            is_csv = suffix == ".csv"
+            return delimited_source(path, name, "," if is_csv else "\t", quoted=is_csv or self.quoted)
+        if suffix == ".parquet":
+            return parquet_source(path, name)
+        return arrow_source(path, name) if suffix in ARROW else jsonl_source(path, name, self.options.text)
 
 
 def _check_columns(source: Source, options: CustomOptions) -> None:
@@ -146,62 +186,28 @@ def _check_columns(source: Source, options: CustomOptions) -> None:
             f"{listed(ours)}. Rename it."
         )
     for column in options.text:
-        if column not in names:
-            raise UserError(
-                f"{source.place}: expected the text column {column!r}, found columns {listed(names)}."
-                f"{near(column, names)} Name it with --text."
-            )
-        if not is_text(source.schema.field(column).type):
-            found = source.schema.field(column).type
+        _require(source, column, "text")
+        if not is_text(found := source.schema.field(column).type):
             what = "a list of tokens, which is not supported: join them" if pa.types.is_nested(found) else str(found)
             raise UserError(f"{source.place}: expected text in column {column!r}, found {what}, or name another.")
 
 
-def _label(given: _Input) -> _Found:
-    options = given.options
-    if options.label is None:
-        return _Found(Label(None, "none"))
-    if options.label_type == "score":
-        return _Found(Label(options.label, "score"))
-    if options.label_names is not None:
-        return _Found(Label(options.label, "class", tuple(name.strip() for name in options.label_names)))
-    if "train" not in given.files:
-        raise UserError(
-            f"{given.data}: expected a train part to find the classes of {options.label!r} in, found "
-            f"{listed(given.files)}. Pass --label-names."
-        )
-    sources = _sources(given, "train")
+def _check_label(sources: tuple[Source, ...], column: str) -> None:
     for source in sources:
-        _check_label(source, options.label)
-    if stored := _stored_names(sources, options.label):
-        return _Found(Label(options.label, "class", stored))
-    values = chain.from_iterable(distinct_values(source, options.label) for source in sources)
-    label, notes = discover_classes(options.label, values, sure=options.label_type == "class")
-    if label is not None:
-        return _Found(label, ordered=False, notes=notes)
-    _refuse_without_rows(sources, given)
-    raise UserError(f"label column {options.label!r}: expected labels, found none. Name another with --label.")
+        _require(source, column, "label")
+        if pa.types.is_nested(found := source.schema.field(column).type):
+            raise UserError(
+                f"{source.place}: expected one label a row in column {column!r}, found {found}: several labels a row, "
+                "or one for each token, are not supported. Name another with --label."
+            )
 
 
-def _refuse_without_rows(sources: tuple[Source, ...], given: _Input) -> None:
-    """Says so if there are no labels because there are no rows, or none that can be read."""
-    task = Task("custom", given.options.text, Label(None, "none"))
-    columns = tuple(_column(field, task) for field in _schema(sources, task) if field.name in task.text_columns)
-    for _ in Split("train", task, sources, Plan(columns, None), given.on_bad).batches():
-        return
-
-
-def _check_label(source: Source, column: str) -> None:
+def _require(source: Source, column: str, what: str) -> None:
     names = source.schema.names
     if column not in names:
         raise UserError(
-            f"{source.place}: expected the label column {column!r}, found columns {listed(names)}."
-            f"{near(column, names)} Name it with --label."
-        )
-    if pa.types.is_nested(found := source.schema.field(column).type):
-        raise UserError(
-            f"{source.place}: expected one label a row in column {column!r}, found {found}: several labels a row, or "
-            "one for each token, are not supported. Name another with --label."
+            f"{source.place}: expected the {what} column {column!r}, found columns {listed(names)}."
+            f"{near(column, names)} Name it with --{what}."
         )
 
 
@@ -217,49 +223,23 @@ def _stored_names(sources: tuple[Source, ...], column: str) -> tuple[str, ...]:
     return names[0]
 
 
-def _open_part(given: _Input, found: _Found, part: str) -> Split:
-    sources = _sources(given, part)
-    task = Task("custom", given.options.text, found.label)
-    return Split(part, task, sources, _plan(task, sources, part == "test", found.ordered), given.on_bad)
-
-
-def _schema(sources: tuple[Source, ...], task: Task) -> pa.Schema:
-    """All columns of a part's files with the types that hold what each of them has; MIXED where there is none."""
-    own = {*task.text_columns, task.label.column}
-    fields = []
+def _types(sources: tuple[Source, ...], task: Task) -> dict[str, pa.DataType]:
+    """The type of each column of a part's files that holds what all of them have; MIXED where there is none."""
+    found = {}
     for name in dict.fromkeys(name for source in sources for name in source.schema.names):
-        holders = [source for source in sources if name in source.schema.names]
-        kinds = [source.schema.field(name).type for source in holders]
-        kind = kinds[0] if name in own else widest(kinds)
-        others = [source for source, own_kind in zip(holders, kinds, strict=True) if own_kind != kind]
-        values = chain.from_iterable(distinct_values(source, name) for source in others)
-        fields.append((name, kind if name in own or holds_integers(kind, values) else MIXED))
-    return pa.schema(fields)
+        kinds = {source.place: source.schema.field(name).type for source in sources if name in source.schema.names}
+        found[name] = next(iter(kinds.values()))
+        if name not in (*task.text_columns, task.label.column):
+            kind = widest(kinds.values())
+            others = [source for source in sources if kinds.get(source.place, kind) != kind]
+            values = chain.from_iterable(distinct_values(source, name) for source in others)
+            found[name] = kind if holds_integers(kind, values) else MIXED
+    return found
 
 
-def _plan(task: Task, sources: tuple[Source, ...], held_back: bool, ordered: bool) -> Plan:
-    schema, label = _schema(sources, task), task.label
-    if label.column is None:
-        return Plan(tuple(_column(field, task) for field in schema), None)
-    columns = [_column(field, task) for field in schema]
-    if label.column not in schema.names and held_back:
-        columns.append(Column(label.column, _label_type(task), Role.UNLABELLED))
-    else:
-        for source in sources:
-            _check_label(source, label.column)
-    reader = LabelReader(label, held_back, _stored_names(sources, label.column), ordered, can_name=True)
-    return Plan(tuple(columns), reader)
-
-
-def _column(field: pa.Field, task: Task) -> Column:
-    if field.name in task.text_columns:
-        return Column(field.name, pa.string(), Role.TEXT, field.name)
-    if field.name == task.label.column:
-        return Column(field.name, _label_type(task), Role.LABEL, field.name)
-    if field.type == MIXED:
-        return Column(field.name, pa.string(), Role.JSON, field.name)
-    return Column(field.name, field.type, Role.KEPT, field.name)
-
-
-def _label_type(task: Task) -> pa.DataType:
-    return pa.int64() if task.label.kind == "class" else pa.float32()
+def _column(name: str, kind: pa.DataType, task: Task) -> Column:
+    if name in task.text_columns:
+        return Column(name, pa.string(), Role.TEXT)
+    if name == task.label.column:
+        return Column(name, task.label.type, Role.LABEL)
+    return Column(name, pa.string(), Role.JSON) if kind == MIXED else Column(name, kind, Role.KEPT)

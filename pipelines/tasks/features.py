@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -15,6 +16,9 @@ METADATA_KEY = b"huggingface"
 
 _NAMES = {"halffloat": "float16", "float": "float32", "double": "float64", "date32[day]": "date32"}
 _NAMES |= {"date64[ms]": "date64"}
+_SIMPLE = re.compile(
+    r"bool|null|u?int\d+|halffloat|float|double|(large_)?(string|binary)|(date|time|timestamp|duration|decimal[12]).*"
+)
 
 
 def features_metadata(schema: pa.Schema, task: Task) -> bytes:
@@ -61,17 +65,4 @@ def _list(kind: pa.DataType, name: str, length: int | None) -> dict[str, object]
 
 
 def _is_simple(kind: pa.DataType) -> bool:
-    tests = (
-        pa.types.is_boolean,
-        pa.types.is_integer,
-        pa.types.is_floating,
-        pa.types.is_string,
-        pa.types.is_large_string,
-        pa.types.is_binary,
-        pa.types.is_large_binary,
-        pa.types.is_null,
-        pa.types.is_temporal,
-        pa.types.is_decimal128,
-        pa.types.is_decimal256,
-    )
-    return not pa.types.is_interval(kind) and any(test(kind) for test in tests)
+    return _SIMPLE.fullmatch(str(kind)) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pipelines.tasks.labels import LabelReader
 from pipelines.tasks.readers.delimited import delimited_source
 from pipelines.tasks.readers.lines import Lines
 from pipelines.tasks.readers.source import Column, Plan, Role, Source
-from pipelines.tasks.split import Split
+from pipelines.tasks.split import OpenTask, Split
 from pipelines.tasks.task import listed
 
 if TYPE_CHECKING:
@@ -24,12 +25,20 @@ if TYPE_CHECKING:
 _OTHER_FORMATS = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
-def glue_files(task: Task, data: Path) -> dict[str, Path]:
-    """The files of a task by part, in a folder, in the task's folder inside it, or a file as the train part.
+def open_glue(task: Task, data: Path, on_bad: Callable[[BadRow], None]) -> OpenTask:
+    """A task's own files: in a folder, in the task's folder inside it, or a file as the train part.
 
     Raises:
         UserError: If there are none.
     """
+    files = _files(task, data)
+    parts = {part: partial(open_glue_file, task, part, path, on_bad) for part, path in files.items()}
+    unknown = (f"a part of {listed(task.splits)}",)
+    place = str(next(iter(files.values())).parent)
+    return OpenTask(task, parts, lambda part: task.splits.get(part, unknown)[0], place)
+
+
+def _files(task: Task, data: Path) -> dict[str, Path]:
     if data.is_file():
         return {"train": data}
     if not data.is_dir():
@@ -60,10 +69,8 @@ def open_glue_file(task: Task, part: str, path: Path, on_bad: Callable[[BadRow],
     Raises:
         UserError: If it cannot be read or lacks a column.
     """
-    held_back = part.startswith("test")
-    header = () if held_back or _has_header(task, path) else task.headerless
-    source = delimited_source(path, path.name, "\t", quoted=False, header=header)
-    return Split(part, task, (source,), _plan(task, source, held_back), on_bad)
+    header = () if part.startswith("test") or _has_header(task, path) else task.headerless
+    return glue_split(task, part, (delimited_source(path, path.name, "\t", quoted=False, header=header),), on_bad)
 
 
 def _has_header(task: Task, path: Path) -> bool:
@@ -71,35 +78,33 @@ def _has_header(task: Task, path: Path) -> bool:
     return not task.headerless or task.text_columns[0].encode() in first.rstrip(b"\r\n").split(b"\t")
 
 
-def _plan(task: Task, source: Source, held_back: bool) -> Plan:
-    texts = [Column(name, pa.string(), Role.TEXT, _origin(task, name, source)) for name in task.text_columns]
-    label = task.label.column or "label"
-    kind = pa.int64() if task.label.kind == "class" else pa.float32()
-    if held_back and not _known(task, label, source):
-        answer = Column(label, kind, Role.UNLABELLED)
-    else:
-        answer = Column(label, kind, Role.LABEL, _origin(task, label, source))
-    number = Column("idx", pa.int32(), Role.ROW_NUMBER)
-    return Plan((*texts, answer, number), LabelReader(task.label, may_lack=held_back))
+def glue_split(task: Task, part: str, sources: tuple[Source, ...], on_bad: Callable[[BadRow], None]) -> Split:
+    """A part of GLUE's own files or of those of the hub, whose columns the first file tells.
+
+    Raises:
+        UserError: If a column is missing.
+    """
+    first, held_back, label = sources[0], part.startswith("test"), task.label.column or "label"
+    texts = [Column(name, pa.string(), Role.TEXT, _origin(task, name, first)) for name in task.text_columns]
+    origin = _origin(task, label, first, may_lack=held_back)
+    answer = Column(label, task.label.type, Role.LABEL if origin else Role.UNLABELLED, origin)
+    numbered = "idx" in first.schema.names and first.schema.field("idx").type != pa.string()
+    number = Column("idx", pa.int32(), Role.KEPT if numbered else Role.ROW_NUMBER)
+    reader = LabelReader(task.label, held_back, first.class_names.get(label, ()))
+    return Split(part, task, sources, Plan((*texts, answer, number), reader), on_bad)
 
 
-def _origin(task: Task, column: str, source: Source) -> str:
-    """The name of a column in the file: the classic one, or else the hub's."""
-    known = _known(task, column, source)
-    if not known:
-        remedy = (
-            "For files of your own use --task custom with --text and --label."
-            if source.path.suffix.lower() in _OTHER_FORMATS
-            else "Fields must be separated by tabs, as in GLUE's own files."
-        )
-        expected = task.file_columns.get(column, column)
-        raise UserError(
-            f"{source.path}: expected the column {expected!r} of {task.name}, found the header "
-            f"{listed(map(repr, source.schema.names))}. {remedy}"
-        )
-    return known[0]
-
-
-def _known(task: Task, column: str, source: Source) -> list[str]:
-    classic = task.file_columns.get(column, column)
-    return [name for name in (classic, column) if name in source.schema.names]
+def _origin(task: Task, column: str, source: Source, may_lack: bool = False) -> str | None:
+    """The name of a column in the file: the classic one, or else the hub's; None for one that is missing."""
+    names, classic = source.schema.names, task.file_columns.get(column, column)
+    if may_lack or classic in names or column in names:
+        return next((name for name in (classic, column) if name in names), None)
+    remedy = (
+        "For files of your own use --task custom with --text and --label."
+        if source.path.suffix.lower() in _OTHER_FORMATS
+        else "Fields must be separated by tabs, as in GLUE's own files."
+    )
+    raise UserError(
+        f"{source.place}: expected the column {classic!r} of {task.name}, found the header "
+        f"{listed(map(repr, names))}. {remedy}"
+    )

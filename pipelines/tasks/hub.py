@@ -8,14 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from augment.files.hub import explain
 from glove.deadline import ask_in_time
 from pipelines.errors import UserError
-from pipelines.tasks.labels import LabelReader
+from pipelines.tasks.glue_files import glue_split
 from pipelines.tasks.readers.parquet_reader import parquet_source
-from pipelines.tasks.readers.source import Column, Plan, Role
 from pipelines.tasks.split import OpenTask, Split
 from pipelines.tasks.task import listed
 
@@ -55,16 +52,7 @@ def stored_folders(task: Task) -> list[Path]:
 def _open_part(task: Task, part: str, paths: list[Path], on_bad: Callable[[BadRow], None]) -> Split:
     names = [f"{REPOSITORY}/{task.name}/{path.name}" for path in paths]
     sources = tuple(parquet_source(path, name, place=name) for path, name in zip(paths, names, strict=True))
-    label = task.label.column or "label"
-    kind = pa.int64() if task.label.kind == "class" else pa.float32()
-    columns = [Column(name, pa.string(), Role.TEXT, name) for name in task.text_columns]
-    columns += [Column(label, kind, Role.LABEL, label), Column("idx", pa.int32(), Role.KEPT, "idx")]
-    for source in sources:
-        if missing := [column.name for column in columns if column.name not in source.schema.names]:
-            found = listed(source.schema.names)
-            raise UserError(f"{source.place}: expected columns {listed(missing)}, found {found}. {_REMEDY}.")
-    reader = LabelReader(task.label, part.startswith("test"), sources[0].class_names.get(label, ()))
-    return Split(part, task, sources, Plan(tuple(columns), reader), on_bad)
+    return glue_split(task, part, sources, on_bad)
 
 
 def _parts(task: Task, folder: Path) -> dict[str, list[Path]]:
@@ -85,7 +73,7 @@ def _folder(task: Task, revision: str | None) -> Path:
     """The folder of the commit that a revision names: downloaded, or as it was stored earlier."""
     trouble, commit = None, revision
     try:
-        commit = _commit(revision)
+        commit = dataset_commit(REPOSITORY, revision)
     except Exception as error:  # the client raises many kinds; what was stored earlier must do
         trouble = error
     stored = _stored(task, commit) or (stored_folders(task) if trouble is not None and revision is None else [])
@@ -108,14 +96,18 @@ def _folder(task: Task, revision: str | None) -> Path:
     return folder
 
 
-def _commit(revision: str | None) -> str | None:
-    """The commit that the hub has under a revision."""
+def dataset_commit(repository: str, revision: str | None) -> str | None:
+    """The commit that the hub has under a revision of a data set.
+
+    Raises:
+        Exception: Whatever the client raised; TimeoutError without an answer in time.
+    """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     if os.environ.get("HF_DATASETS_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES:
         raise OfflineModeIsEnabled("offline mode is enabled")
-    ask = partial(HfApi().dataset_info, REPOSITORY, revision=revision, timeout=PROBE_SECONDS)
+    ask = partial(HfApi().dataset_info, repository, revision=revision, timeout=PROBE_SECONDS)
     commit: str | None = ask_in_time(ask, PROBE_SECONDS).sha
     return commit
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.tasks.task import UNLABELLED, Label, RowError, listed, shown
+from pipelines.tasks.task import UNLABELLED, Label, RowError, listed, shown, wrong_byte
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,13 +30,14 @@ _GREATEST_FLOAT32 = 3.4028234663852886e38
 _LISTED = "expected one label a row: several of them, or one for each token, are not supported"
 
 
+@dataclass(frozen=True)
 class LabelReader:
     """Turns a label as it stands in the input into what the batches hold.
 
     A class may be written as its name. Where the order of the names is known and they do not number the classes
     otherwise, it may also be written as its position ("1" or 1); of two truth values, as 0 or 1.
 
-    Args:
+    Attributes:
         label: The task's label; not of the kind "none".
         may_lack: Whether a row may have no label (test parts): it gets -1.
         stored_names: Names of the classes that the file stores as numbers (a `datasets` ClassLabel).
@@ -42,28 +45,23 @@ class LabelReader:
         can_name: Whether the user may name other classes with --label-names.
     """
 
-    def __init__(
-        self,
-        label: Label,
-        may_lack: bool = False,
-        stored_names: tuple[str, ...] = (),
-        ordered: bool = True,
-        can_name: bool = False,
-    ) -> None:
-        self._label = label
-        self._may_lack = may_lack
-        self._stored_names = stored_names
-        self._ordered = ordered
-        self._can_name = can_name
-        self._index = {plain_name(name): index for index, name in enumerate(label.names)}
-        self._index |= {name: index for index, name in enumerate(label.names)}
-        truths = [name.lower() for name in label.names]
+    label: Label
+    may_lack: bool = False
+    stored_names: tuple[str, ...] = ()
+    ordered: bool = True
+    can_name: bool = False
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        names = self.label.names
+        index = {spelling: place for place, name in enumerate(names) for spelling in (plain_name(name), name)}
+        truths = [name.lower() for name in names]
         if sorted(truths) == ["false", "true"]:
-            no, yes = truths.index("false"), truths.index("true")
-            for spelled in (str.lower, str.title, str.upper):
-                self._index |= {spelled("false"): no, spelled("true"): yes, "0": no, "1": yes}
-        elif ordered and not _numbered_otherwise(label.names):
-            self._index |= {str(index): index for index in range(len(label.names))}
+            for place, truth in enumerate(truths):
+                index |= dict.fromkeys((truth, truth.title(), truth.upper(), "01"[truth == "true"]), place)
+        elif self.ordered and not _numbered_otherwise(names):
+            index |= {str(place): place for place in range(len(names))}
+        return index
 
     def __call__(self, value: object) -> int | float:
         """The class number (0-based) or the score of one label.
@@ -71,45 +69,45 @@ class LabelReader:
         Raises:
             RowError: If it is missing, an unknown class, no number or out of range.
         """
-        value = _decoded(value, self._label.column)
-        if self._may_lack and (value is None or self._is_mark(value)):
+        _refuse_bytes(value, self.label.column)
+        if self.may_lack and (value is None or self._is_mark(value)):
             return UNLABELLED
-        return self._class(value) if self._label.kind == "class" else self._score(value)
+        return self._class(value) if self.label.kind == "class" else self._score(value)
 
     def _is_mark(self, value: object) -> bool:
         text = "-1" if value == UNLABELLED else str(value).strip()
         return text not in self._index and (not text or text in ("-1", "-1.0") or text.lower() in MISSING)
 
     def _class(self, value: object) -> int:
-        if self._stored_names and isinstance(value, int | float) and value in range(len(self._stored_names)):
-            value = self._stored_names[int(value)]
+        if self.stored_names and isinstance(value, int | float) and value in range(len(self.stored_names)):
+            value = self.stored_names[int(value)]
         if isinstance(value, str) and value in self._index:
             return self._index[value]
-        name = class_name(value, self._label.column)
+        name = class_name(value, self.label.column)
         index = self._index.get(name)
         if index is None:
             found = f"{shown(name)}{self._hint(name)}" if name else "an empty field"
-            raise RowError(self._label.column, f"expected a label ({listed(self._index)}), found {found}")
+            raise RowError(self.label.column, f"expected a label ({listed(self._index)}), found {found}")
         return index
 
     def _hint(self, name: str) -> str:
         """What to do about a label that is no class, where that is known."""
         if name.lower() in MISSING or _is_negative(name):
-            return " (a missing label; --label-names makes it a class)" if self._can_name else " (a missing label)"
-        names = self._label.names
-        if not self._can_name or all(map(_NUMBER.fullmatch, names)) or name not in map(str, range(len(names))):
+            return " (a missing label; --label-names makes it a class)" if self.can_name else " (a missing label)"
+        names = self.label.names
+        if not self.can_name or all(map(_NUMBER.fullmatch, names)) or name not in map(str, range(len(names))):
             return ""
-        if self._ordered:
+        if self.ordered:
             return " (a position, which the names seem to number otherwise; give --label-names without their numbers)"
         return " (a position; give --label-names in the order of the numbers)"
 
     def _score(self, value: object) -> float:
         score = _number(value)
         if score is None or not abs(score) <= _GREATEST_FLOAT32:
-            raise RowError(self._label.column, f"expected a finite number, found {shown(value)}")
-        low, high = self._label.low, self._label.high
+            raise RowError(self.label.column, f"expected a finite number, found {shown(value)}")
+        low, high = self.label.low, self.label.high
         if (low is not None and score < low) or (high is not None and score > high):
-            raise RowError(self._label.column, f"expected a score from {low} to {high}, found {shown(value)}")
+            raise RowError(self.label.column, f"expected a score from {low} to {high}, found {shown(value)}")
         return score
 
 
@@ -129,7 +127,7 @@ def class_name(value: object, column: str | None) -> str:
     Raises:
         RowError: If it is null, no UTF-8, or neither text nor a number nor a truth value.
     """
-    value = _decoded(value, column)
+    _refuse_bytes(value, column)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float | Decimal) and value == value:  # NaN is not equal to itself
@@ -141,11 +139,9 @@ def class_name(value: object, column: str | None) -> str:
     raise RowError(column, f"expected a label, found {'none' if value is None else shown(value)}")
 
 
-def _decoded(value: object, column: str | None) -> object:
-    try:
-        return value.decode("utf-8") if isinstance(value, bytes) else value
-    except UnicodeDecodeError as error:
-        raise RowError(column, f"expected UTF-8, found byte 0x{error.object[error.start]:02x}") from error
+def _refuse_bytes(value: object, column: str | None) -> None:
+    if isinstance(value, bytes):  # readers decode what is UTF-8
+        raise RowError(column, wrong_byte(value))
 
 
 def plain_name(text: str) -> str:
@@ -192,7 +188,6 @@ def discover_classes(column: str, values: Iterable[object], sure: bool) -> tuple
         if isinstance(value, float | Decimal) and value == value:
             has_floats, pointed = True, pointed or str(value)
         try:
-            value = _decoded(value, column)
             names.add(class_name(value, column))
         except RowError as error:
             several = several or (str(error) if _LISTED in str(error) else "")

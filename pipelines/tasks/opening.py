@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.tasks.custom import open_custom
 from pipelines.tasks.glue import find_task, plain_name
-from pipelines.tasks.glue_files import glue_files, open_glue_file
+from pipelines.tasks.glue_files import open_glue
 from pipelines.tasks.hub import open_hub
-from pipelines.tasks.split import OpenTask
 from pipelines.tasks.task import listed, stop_at_bad_row
 
 if TYPE_CHECKING:
@@ -18,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipelines.tasks.custom import CustomOptions
-    from pipelines.tasks.task import BadRow, Task
+    from pipelines.tasks.split import OpenTask
+    from pipelines.tasks.task import BadRow
 
 
 def open_task(
@@ -56,13 +55,4 @@ def open_task(
             f"--text and --label: expected --task custom, found --task {task.name}, whose columns are "
             f"{listed(task.text_columns)}. Leave them out, or pass --task custom."
         )
-    return open_hub(task, revision, on_bad) if data is None else _open_files(task, data, on_bad)
-
-
-def _open_files(task: Task, data: Path, on_bad: Callable[[BadRow], None]) -> OpenTask:
-    files = glue_files(task, data)
-    parts = {part: partial(open_glue_file, task, part, path, on_bad) for part, path in files.items()}
-    place = next(iter(files.values())).parent
-    return OpenTask(
-        task, parts, lambda part: task.splits.get(part, (f"a part of {listed(task.splits)}",))[0], str(place)
-    )
+    return open_hub(task, revision, on_bad) if data is None else open_glue(task, data, on_bad)

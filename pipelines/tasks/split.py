@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.tasks.readers.columnar import ROWS, read
-from pipelines.tasks.readers.source import Plan, Request, Role, Source
+from pipelines.tasks.readers.source import Plan, Role, Source, file_digest
 from pipelines.tasks.task import InputFile, Task, listed
 from pipelines.wording import counted
 
@@ -50,7 +50,7 @@ class Split:
         """The files, hashed block by block on first use; rows are known once they have all been read."""
         rows = [self._counted.get(index, source.rows) for index, source in enumerate(self.sources)]
         if not self._hashed:
-            self._hashed[:] = [source.digest() for source in self.sources]
+            self._hashed[:] = [file_digest(source.path) for source in self.sources]
         parts = zip(self.sources, self._hashed, rows, strict=True)
         return tuple(InputFile(source.name, *digest, count) for source, digest, count in parts)
 
@@ -87,7 +87,7 @@ class Split:
             left, first = None if limit is None else limit - start, start
             if left == 0:
                 break
-            for chunk, batch in read(source, Request(self.plan, start, left, rows, self.on_bad)):
+            for chunk, batch in read(source, self.plan, self.on_bad, start, left, rows):
                 start, good = start + chunk.size, good + batch.num_rows
                 if batch.num_rows:
                     yield batch

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
+import pyarrow as pa
+
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,9 +35,6 @@ class Label:
         names: Class names; a row holds the position (0-based) of its class in them.
         low: The least score that is valid; None: no bound.
         high: The greatest score that is valid; None: no bound.
-
-    Raises:
-        ValueError: If the fields contradict each other.
     """
 
     column: str | None
@@ -44,15 +43,10 @@ class Label:
     low: float | None = None
     high: float | None = None
 
-    def __post_init__(self) -> None:
-        if self.kind not in LABEL_KINDS:
-            raise ValueError(f"label kind must be one of {', '.join(LABEL_KINDS)}; found {self.kind!r}")
-        if (self.column is None) != (self.kind == "none"):
-            raise ValueError(f"a {self.kind!r} label does not go with the column {self.column!r}")
-        if bool(self.names) != (self.kind == "class"):
-            raise ValueError(f"a {self.kind!r} label does not go with the names {self.names!r}")
-        if len(set(self.names)) != len(self.names):
-            raise ValueError(f"label names must differ from each other; found {self.names!r}")
+    @property
+    def type(self) -> pa.DataType:
+        """The Arrow type of the rows' labels."""
+        return pa.int64() if self.kind == "class" else pa.float32()
 
 
 @dataclass(frozen=True)
@@ -71,9 +65,6 @@ class Task:
         official_n: Variants of each example in the authors' published code.
         submission: Files that the GLUE server expects, one for each test part in order.
         submits_names: Whether the server expects the names of classes, not their numbers.
-
-    Raises:
-        ValueError: If there is no text column, or one is named twice or is also the label.
     """
 
     name: str
@@ -87,11 +78,6 @@ class Task:
     official_n: int = 20
     submission: tuple[str, ...] = ()
     submits_names: bool = False
-
-    def __post_init__(self) -> None:
-        named = [*self.text_columns, *([self.label.column] if self.label.column is not None else [])]
-        if not self.text_columns or len(set(named)) != len(named):
-            raise ValueError(f"text columns and label must be named, and once each; found {named}")
 
     @property
     def submitted(self) -> dict[str, str]:
@@ -186,6 +172,14 @@ def shown(value: object, width: int = 60) -> str:
     """A value of the input as it stands in a message: quoted, and cut to `width` characters."""
     text = value if isinstance(value, str) else str(value)
     return repr(text if len(text) <= width else text[:width] + "…")
+
+
+def wrong_byte(data: bytes) -> str:
+    """What is wrong with bytes that are no UTF-8."""
+    try:
+        return f"expected bytes that are no UTF-8, found {shown(data.decode('utf-8'))}"
+    except UnicodeDecodeError as error:
+        return f"expected UTF-8, found byte 0x{data[error.start]:02x}"
 
 
 def listed(names: Iterable[str], most: int = 30) -> str:

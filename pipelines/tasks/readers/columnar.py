@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from pipelines.errors import UserError
 from pipelines.tasks.readers.lines import Fault
-from pipelines.tasks.readers.source import Chunk, Column, Request, Role, Source, json_text
-from pipelines.tasks.task import TEXT_SHOWN, UNLABELLED, BadRow, RowError
+from pipelines.tasks.readers.source import Chunk, Column, Plan, Role, Source, json_text
+from pipelines.tasks.task import TEXT_SHOWN, UNLABELLED, BadRow, RowError, wrong_byte
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,15 +41,34 @@ def arrow_chunk(batch: pa.RecordBatch, done: float) -> Chunk:
     return Chunk(batch.num_rows, done, range(batch.num_rows), {}, values, begin)
 
 
-def read(source: Source, request: Request) -> Iterator[tuple[Chunk, pa.RecordBatch]]:
-    """Yields chunks of a file and their good rows as batches of the task, which may be empty; reports the bad rows."""
-    done = 0
-    limit = sys.maxsize if request.limit is None else request.limit
-    columns = [column.read_from for column in request.plan.columns if column.role not in NOT_READ]
-    for chunk in source.chunks(min(request.rows, limit), columns):
-        yield chunk, _task_batch(chunk, done, limit - done, source.place, request)
+def read(
+    source: Source,
+    plan: Plan,
+    on_bad: Callable[[BadRow], None],
+    start: int = 0,
+    most: int | None = None,
+    rows: int = ROWS,
+) -> Iterator[tuple[Chunk, pa.RecordBatch]]:
+    """Yields chunks of a file and their good rows as batches of the task, which may be empty.
+
+    Args:
+        source: The file.
+        plan: How rows become batches.
+        on_bad: Is given every bad row.
+        start: source_idx of the file's first row.
+        most: Rows to read at most, bad ones included; None: all.
+        rows: Rows of a batch at most.
+    """
+    done, most = 0, sys.maxsize if most is None else most
+    columns = [column.read_from for column in plan.columns if column.role not in NOT_READ]
+    for chunk in source.chunks(min(rows, most), columns):
+        faults, batch = _task_batch(chunk, start + done, most - done, source.place, plan)
+        for position, fault in faults:
+            number, in_file = start + done + position, done + position
+            on_bad(BadRow(source.place, fault.line, number, fault.column, fault.error, fault.text, in_file))
+        yield chunk, batch
         done += chunk.size
-        if done >= limit:
+        if done >= most:
             return
 
 
@@ -63,27 +82,24 @@ def distinct_values(source: Source, column: str) -> Iterator[object]:
             yield from python_values(values if pa.types.is_nested(values.type) else values.unique())
 
 
-def _task_batch(chunk: Chunk, done: int, most: int, place: str, request: Request) -> pa.RecordBatch:
-    """The good rows among the first `most`; bad ones are reported, in order, and left out."""
-    plan, good = request.plan, chunk.good
-    faults = dict(chunk.faults)
+def _task_batch(
+    chunk: Chunk, first: int, most: int, place: str, plan: Plan
+) -> tuple[list[tuple[int, Fault]], pa.RecordBatch]:
+    """The faults among the first `most` rows, in order, with their positions in the chunk; and the good rows."""
+    good, faults = chunk.good, dict(chunk.faults)
     text = next(column.read_from for column in plan.columns if column.role is Role.TEXT)
 
     def report(row: int, column: str, error: str) -> None:
         line, head = chunk.begin(row, text)
         faults.setdefault(good[row], Fault(line, error, head, column))
 
-    numbers = [request.start + done + position for position in good]
-    columns = [_column(column, chunk, numbers, request.plan.labels, report, place) for column in plan.columns]
-    for position, fault in sorted(faults.items(), key=lambda item: item[0]):
-        if position < most:
-            number, in_file = request.start + done + position, done + position
-            request.report(BadRow(place, fault.line, number, fault.column, fault.error, fault.text, in_file))
+    numbers = [first + position for position in good]
+    columns = [_column(column, chunk, numbers, plan.labels, report, place) for column in plan.columns]
     batch = pa.RecordBatch.from_arrays([pa.array(numbers, pa.int64()), *columns], schema=plan.batch_schema)
-    if not faults and chunk.size <= most:
-        return batch
-    kept = [row for row, position in enumerate(good) if position < most and position not in faults]
-    return batch.take(pa.array(kept, pa.int64()))
+    if faults or chunk.size > most:
+        kept = [row for row, position in enumerate(good) if position < most and position not in faults]
+        batch = batch.take(pa.array(kept, pa.int64()))
+    return [(position, faults[position]) for position in sorted(faults) if position < most], batch
 
 
 def _column(
@@ -116,27 +132,19 @@ def _plain(values: Any) -> list[object]:
 
 
 def _text(array: pa.Array, column: Column, report: Report) -> pa.Array:
-    if array.null_count:
-        for row, is_null in enumerate(array.is_null().to_pylist()):
-            if is_null:
-                report(row, column.name, "expected text, found null")
-    try:
-        array.validate(full=True)
-        return array.cast(column.type)
-    except pa.ArrowInvalid:
-        # Readers of Parquet do not look whether text is UTF-8; find the rows that are not.
-        return _checked_text(array, column, report)
-
-
-def _checked_text(array: pa.Array, column: Column, report: Report) -> pa.Array:
-    texts: list[str | None] = []
-    for row, data in enumerate(_bytes_of(array)):
+    if not array.null_count:
         try:
-            texts.append(None if data is None else data.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            texts.append(None)
-            report(row, column.name, f"expected UTF-8, found byte 0x{error.object[error.start]:02x}")
-    return pa.array(texts, column.type)
+            array.validate(full=True)  # readers of Parquet do not look whether text is UTF-8
+            return array.cast(column.type)
+        except pa.ArrowInvalid:
+            pass
+    values = python_values(array)
+    for row, value in enumerate(values):
+        if isinstance(value, bytes):
+            report(row, column.name, wrong_byte(value))
+        elif value is None:
+            report(row, column.name, "expected text, found null")
+    return pa.array([value if isinstance(value, str) else None for value in values], column.type)
 
 
 def _label(values: Any, column: Column, labels: LabelReader | None, report: Report) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -32,11 +32,7 @@ def jsonl_source(path: Path, name: str, text: tuple[str, ...]) -> Source:
     Raises:
         UserError: If the file cannot be read or has no object.
     """
-    try:
-        state = path.stat()
-    except OSError as error:
-        raise UserError(f"{path}: expected a readable file; {error.strerror or error}.") from error
-    types = dict(_column_types(path, state.st_size, state.st_mtime_ns))
+    types = joined_columns(_objects(path))
     # A list stays one, for the message that it is no text.
     types |= {column: pa.string() for column in text if column in types and not pa.types.is_list(types[column])}
     records = partial(_records, names=tuple(types), text=text)
@@ -57,34 +53,38 @@ def text_source(path: Path, name: str, column: str) -> Source:
     return record_source(path, name, pa.schema([(column, pa.string())]), records)
 
 
-@lru_cache(maxsize=64)  # a task is opened several times in one command
-def _column_types(path: Path, _size: int, _changed: int) -> tuple[tuple[str, pa.DataType], ...]:
-    return tuple(joined_columns(_objects(path)).items())
-
-
 def _objects(path: Path) -> Iterator[dict[str, object]]:
-    found, first_fault = False, None
-    for row in without_blank_end(text_rows(Lines(path))):
-        parsed = row if isinstance(row, Fault) else _parsed(row)
-        if isinstance(parsed, Fault):
-            first_fault = first_fault or parsed
-        else:
+    first_fault: Fault | None = None
+    found = False
+    for row, parsed in _rows(Lines(path)):
+        if parsed is not None:
             found = True
             yield parsed
+        elif isinstance(row, Fault):
+            first_fault = first_fault or row
     if not found:
         fault = f" Line {first_fault.line}: {first_fault.error}." if first_fault else ""
         raise UserError(f"{path}: expected one JSON object a line, found none.{fault}")
 
 
+def _rows(
+    lines: Iterable[tuple[int, bytes]], strict: bool = True
+) -> Iterator[tuple[Record | Fault, dict[str, object] | None]]:
+    """Each row with its object, or its fault."""
+    for row in without_blank_end(text_rows(lines)):
+        if isinstance(row, Fault):
+            yield row, None
+        elif strict or str(row.values[0]).strip():
+            parsed = _parsed(row, strict)
+            yield (parsed, None) if isinstance(parsed, Fault) else (row, parsed)
+
+
 def _records(
     lines: Iterable[tuple[int, bytes]], names: tuple[str, ...], text: tuple[str, ...], strict: bool = True
 ) -> Iterator[Record | Fault]:
-    for row in without_blank_end(text_rows(lines)):
-        if not strict and isinstance(row, Record) and not str(row.values[0]).strip():
-            continue
-        parsed = row if isinstance(row, Fault) else _parsed(row, strict)
-        if isinstance(parsed, Fault) or isinstance(row, Fault):
-            yield parsed if isinstance(parsed, Fault) else row
+    for row, parsed in _rows(lines, strict):
+        if parsed is None or isinstance(row, Fault):
+            yield row
             continue
         wrong = next((column for column in text if type(parsed.get(column)) is not str), None)
         if wrong is not None:

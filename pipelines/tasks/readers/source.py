@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from pipelines.tasks.labels import LabelReader
     from pipelines.tasks.readers.lines import Fault
-    from pipelines.tasks.task import BadRow
 
 BATCH_BYTES = 32 * 1024 * 1024
 """Bytes of input after which a batch ends even if it has fewer rows than asked for: long rows stay bounded."""
@@ -83,25 +82,6 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Request:
-    """Which rows of a source are wanted.
-
-    Attributes:
-        plan: How rows become batches.
-        start: source_idx of the source's first row.
-        limit: Rows to read at most, bad ones included; None: all.
-        rows: Rows of a batch at most.
-        report: Is given every bad row.
-    """
-
-    plan: Plan
-    start: int
-    limit: int | None
-    rows: int
-    report: Callable[[BadRow], None]
-
-
-@dataclass(frozen=True)
 class Chunk:
     """Rows that follow each other in a file, as they stand there.
 
@@ -147,14 +127,6 @@ class Source:
     rows: int | None = None
     may_lack: bool = False
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def digest(self) -> tuple[int, str]:
-        """Its size in bytes and its sha256, hexadecimal.
-
-        Raises:
-            UserError: If the file cannot be read.
-        """
-        return file_digest(self.path)
 
 
 def json_text(value: object) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pipelines.tasks.readers.lines import MAX_LINE, Lines
@@ -28,7 +27,7 @@ class _Votes:
     wrapped: int = 0
 
 
-def find_quoting(paths: Iterable[Path]) -> tuple[bool, str]:
+def find_quoting(paths: Iterable[Path]) -> tuple[bool, tuple[str, ...]]:
     """Whether the .tsv files of a task are read as CSV with tabs, and what to say of it.
 
     Args:
@@ -37,17 +36,15 @@ def find_quoting(paths: Iterable[Path]) -> tuple[bool, str]:
     Raises:
         UserError: If one cannot be read.
     """
-    states = [(path, path.stat()) for path in paths]
-    votes = [_votes(path, state.st_size, state.st_mtime_ns) for path, state in states]
+    votes = list(map(_votes, paths))
     quoted, wrapped = sum(one.quoted for one in votes), sum(one.wrapped for one in votes)
     if quoted and quoted >= sum(one.plain for one in votes):
-        return True, f".tsv files: read with the quoting of CSV, which {counted(quoted, 'row')} of them seem to have"
+        return True, (f".tsv files: read with the quoting of CSV, which {counted(quoted, 'row')} of them seem to have",)
     kept = f".tsv files: {counted(wrapped, 'field')} in quotation marks kept with them"
-    return False, f"{kept}; if the marks are quoting, write the files as .csv" if wrapped else ""
+    return False, (f"{kept}; if the marks are quoting, write the files as .csv",) if wrapped else ()
 
 
-@lru_cache(maxsize=64)  # a task is opened several times in one command
-def _votes(path: Path, _size: int, _changed: int) -> _Votes:
+def _votes(path: Path) -> _Votes:
     votes, width = _Votes(), 0
     for number, (values, lines) in enumerate(_rows(path)):
         width = width or len(values or lines[0])

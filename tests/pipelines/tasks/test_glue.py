@@ -7,7 +7,7 @@ import pytest
 
 from distill.metrics import Metric
 from pipelines.errors import UserError
-from pipelines.tasks import GLUE, Label, Task, find_task
+from pipelines.tasks import GLUE, find_task
 
 
 @pytest.mark.parametrize(
@@ -62,20 +62,6 @@ def test_what_the_paper_the_authors_code_and_the_server_have_by_task():
     }
     assert {metric for task in GLUE.values() for metric in task.metrics} <= set(Metric)
     assert GLUE["mnli"].submitted == {"test_matched": "MNLI-m.tsv", "test_mismatched": "MNLI-mm.tsv"}
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [("label", "kind"), (None, "class", ("a",)), ("label", "class"), ("label", "score", ("a",)), ("l", "none")],
-)
-def test_contradicting_labels_are_refused(arguments):
-    with pytest.raises(ValueError, match="label"):
-        Label(*arguments)
-
-
-def test_a_task_names_each_column_once():
-    with pytest.raises(ValueError, match="once each"):
-        Task("custom", ("a", "a"), Label(None, "none"))
 
 
 def test_nothing_heavy_is_imported():
