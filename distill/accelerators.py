@@ -8,7 +8,6 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, PartialState
 
-from distill.errors import DistillError
 from distill.precision import Precision
 
 if TYPE_CHECKING:
@@ -36,28 +35,3 @@ def own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:
     AcceleratorState._reset_state(reset_partial_state=False)
     unused = DistributedDataParallelKwargs(find_unused_parameters=not stage.reaches_all)
     return Accelerator(mixed_precision=MIXED[settings.precision], cpu=settings.cpu, kwargs_handlers=[unused])
-
-
-def computed_precision(accelerator: Accelerator, asked: Precision) -> Precision:
-    """The precision that a caller's own accelerator computes in.
-
-    Args:
-        accelerator: the caller's.
-        asked: by the settings; AUTO takes the accelerator's.
-
-    Returns:
-        Any precision but AUTO.
-
-    Raises:
-        DistillError: the settings ask for another one.
-    """
-    mixed = str(accelerator.mixed_precision)
-    if asked is not Precision.AUTO and MIXED[asked] == mixed:
-        return asked
-    found = next((one for one in (Precision.FP32, Precision.BF16, Precision.FP16) if MIXED[one] == mixed), None)
-    if found is None or asked is not Precision.AUTO:
-        raise DistillError(
-            f"expected an accelerator with mixed_precision {MIXED.get(asked, 'no, bf16 or fp16')}; found {mixed}. Set "
-            "the same precision in TrainSettings and Accelerator."
-        )
-    return found

@@ -197,7 +197,7 @@ def plan_cache(
     """Decides what to keep.
 
     Args:
-        mode: what the user asked for.
+        mode: what the user asked for; full is decided as auto is, and its caller refuses a plan that keeps less.
         lengths: tokens of a sample of rows.
         rows: rows of the data set.
         key: of a cache with all that is wanted of the layers.
@@ -206,9 +206,6 @@ def plan_cache(
 
     Returns:
         The decision; `auto` keeps logits always and the rest when its estimate fits.
-
-    Raises:
-        DistillError: `full` was asked for and does not fit.
     """
     size = np.dtype(key.dtype).itemsize
     entry = INDEX.itemsize
@@ -218,13 +215,7 @@ def plan_cache(
     content: CacheContent | CacheMode = CacheMode.OFF
     if mode is not CacheMode.OFF:
         content = CacheContent.LOGITS if mode is CacheMode.LOGITS or not fits else key.kept
-    plan = CachePlan(content, logits, full, budget, taken, key.classes > 0, key.kept)
-    if mode is CacheMode.FULL and not fits:
-        raise DistillError(
-            f"{plan.beyond_budget()}. Raise the budget, {'choose another folder, ' if taken else ''}or choose auto or "
-            "logits."
-        )
-    return plan
+    return CachePlan(content, logits, full, budget, taken, key.classes > 0, key.kept)
 
 
 def default_budget(folder: Path, there: int = 0) -> int:

@@ -43,7 +43,7 @@ class RunState:
         best_value: best value of the selecting metric so far.
         best_step: step it was reached at.
         metrics: the last evaluation.
-        steps: of the whole run; None where a token budget leaves it open.
+        steps: of the whole run.
         unjudged: whether the run was stopped after an epoch's last step and before its evaluation.
     """
 
@@ -54,7 +54,7 @@ class RunState:
     best_step: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
-    steps: int | None = None
+    steps: int = 0
     unjudged: bool = False
 
 
@@ -147,7 +147,7 @@ def load_checkpoint(
                 f"expected {name} {value!r} as this run has; the checkpoint in {folder} was made with {there!r}. "
                 "Resume with the same settings and data, or choose another folder."
             )
-    state = {name: value for name, value in stored["state"].items() if name != "cache"}  # which older versions wrote
+    state = stored["state"]
     return RunState(**{**state, "position": Position(**state["position"])}), weights, optimiser
 
 

@@ -138,25 +138,9 @@ def batch_turns(batches: int, *key: int) -> NDArray[np.int64]:
     return permutation(batches, *key, _OF_BATCHES)
 
 
-def batch_bounds(lengths: NDArray[np.int32], rows: int | None, tokens: int | None) -> list[tuple[int, int]]:
-    """Bounds of batches over rows sorted by length: by tokens where that is set, else by rows."""
-    return cut_by_rows(lengths, rows or 1) if tokens is None else cut_by_tokens(lengths, tokens)
-
-
-def cut_by_rows(lengths: NDArray[np.int32], rows: int) -> list[tuple[int, int]]:
-    """Bounds of batches of `rows` rows over rows sorted by length; the last one may be short."""
-    return [(start, min(start + rows, len(lengths))) for start in range(0, len(lengths), rows)]
-
-
-def cut_by_tokens(lengths: NDArray[np.int32], tokens: int) -> list[tuple[int, int]]:
-    """Bounds of batches of at most `tokens` tokens, padding included, over rows sorted by length; ≥ 1 row each."""
-    bounds = []
-    start = 0
-    for stop in range(1, len(lengths) + 1):
-        if stop == len(lengths) or (stop + 1 - start) * int(lengths[stop]) > tokens:
-            bounds.append((start, stop))
-            start = stop
-    return bounds
+def batch_bounds(size: int, rows: int) -> list[tuple[int, int]]:
+    """Bounds of batches of `rows` rows of a pool of `size`; the last one may be short."""
+    return [(start, min(start + rows, size)) for start in range(0, size, rows)]
 
 
 def split_evenly(size: int, parts: int) -> list[tuple[int, int]]:

@@ -41,8 +41,7 @@ class StreamSettings:
 
     Attributes:
         max_length: tokens of an example, special ones included; longer ones are cut.
-        batch_rows: examples of a step, over all ranks and accumulation parts; or
-        batch_tokens: tokens of a step, padding included. Exactly one of the two is set.
+        batch_rows: examples of a step, over all ranks and accumulation parts.
         seed: of the order.
         pool_rows: rows shuffled and bucketed together; memory grows with it.
         chunk_rows: consecutive rows that stay in one pool.
@@ -51,8 +50,7 @@ class StreamSettings:
     """
 
     max_length: int = 128
-    batch_rows: int | None = 32
-    batch_tokens: int | None = None
+    batch_rows: int = 32
     seed: int = 0
     pool_rows: int = 32_768
     chunk_rows: int = 4_096
@@ -60,21 +58,15 @@ class StreamSettings:
     masking: MaskSettings | None = None
 
     def __post_init__(self) -> None:
-        if (self.batch_rows is None) == (self.batch_tokens is None):
-            raise DistillError(
-                f"expected either batch_rows or batch_tokens; found {self.batch_rows} and {self.batch_tokens}. "
-                "Set one of them to None."
-            )
-        smallest = {"max_length": 2, "batch_rows": 1, "batch_tokens": 1, "pool_rows": 1, "chunk_rows": 1}
-        for name, least in (smallest | {"workers": 0}).items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise DistillError(f"expected {name} of at least {least}; found {value}. Raise it.")
+        smallest = {"max_length": 2, "batch_rows": 1, "pool_rows": 1, "chunk_rows": 1, "workers": 0}
+        for name, least in smallest.items():
+            if getattr(self, name) < least:
+                raise DistillError(f"expected {name} of at least {least}; found {getattr(self, name)}. Raise it.")
 
     @property
     def whole_pool(self) -> int:
         """Rows of a pool: `pool_rows`, made a multiple of the batch so that no pool ends in a short batch."""
-        return whole_pool(self.pool_rows, self.batch_rows or 1)
+        return whole_pool(self.pool_rows, self.batch_rows)
 
 
 @dataclass(frozen=True)
@@ -165,10 +157,9 @@ class ShardStream:
         """Examples of an epoch."""
         return self.files.rows
 
-    def steps(self) -> int | None:
-        """Steps of an epoch; None with a token budget, where they are known only when all is tokenised."""
-        rows = self.settings.batch_rows
-        return None if rows is None else -(-len(self) // rows)
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return -(-len(self) // self.settings.batch_rows)
 
     def batches(self, start: Position) -> Iterator[Batch]:
         """The batches of epoch `start.epoch` from `start` on.
@@ -236,9 +227,8 @@ class ShardStream:
     def _pool_batches(self, rows: TokenRows, epoch: int, pool: int, first: int, last_pool: bool) -> Iterator[Batch]:
         """Rows by length, equal lengths in random order, cut into batches that come in random order."""
         key = (self.settings.seed, epoch, pool)
-        lengths = rows.lengths
-        order = rows_by_length(lengths, *key)
-        bounds = batch_bounds(lengths[order], self.settings.batch_rows, self.settings.batch_tokens)
+        order = rows_by_length(rows.lengths, *key)
+        bounds = batch_bounds(len(order), self.settings.batch_rows)
         turns = batch_turns(len(bounds), *key)
         for turn in range(first, len(turns)):
             start, stop = bounds[int(turns[turn])]

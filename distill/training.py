@@ -18,7 +18,7 @@ import torch
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 
-from distill.accelerators import computed_precision, own_accelerator, own_device
+from distill.accelerators import own_accelerator, own_device
 from distill.checkpoints import LossCurve, RunState, load_checkpoint, run_identity, save_checkpoint
 from distill.errors import StoppedError
 from distill.folder_lock import folder_lock
@@ -50,7 +50,6 @@ def train(
     folder: Path,
     settings: TrainSettings,
     hooks: Hooks | None = None,
-    accelerator: Accelerator | None = None,
 ) -> RunState:
     """Trains a stage from where its folder stands to the end.
 
@@ -61,23 +60,17 @@ def train(
         folder: for checkpoints and losses.csv; one run at a time.
         settings: of the loop.
         hooks: progress, evaluation, selection.
-        accelerator: to share one between stages; made from `settings` otherwise.
 
     Returns:
         The final state; a finished run comes back at once.
 
     Raises:
-        DistillError: folder in use or of other settings, a loss that is not finite, unreadable data, an accelerator
-            of another precision than the settings name.
+        DistillError: folder in use or of other settings, a loss that is not finite, unreadable data.
         StoppedError: `hooks.stop` asked for it; a checkpoint of the last step is kept.
     """
-    if accelerator is None:
-        device = own_device(settings)
-        settings = replace(settings, precision=resolve_precision(settings.precision, device))
-        accelerator = own_accelerator(stage, settings)
-    else:
-        device = accelerator.device
-        settings = replace(settings, precision=computed_precision(accelerator, settings.precision))
+    device = own_device(settings)
+    settings = replace(settings, precision=resolve_precision(settings.precision, device))
+    accelerator = own_accelerator(stage, settings)
     lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
     own = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default those of all GPUs
     with lock, torch.random.fork_rng(own), gpu_kernels(settings.precision, device):
@@ -110,7 +103,8 @@ class _Loop:
         if found:
             self.state, weights, _ = found
             self.stage.load_state_dict(weights)
-        self.state = replace(self.state, steps=_steps(self.stream, self.settings))
+        every = self.stream.steps() * self.settings.epochs
+        self.state = replace(self.state, steps=min(every, self.settings.max_steps or every))
         self.began = began - self.state.seconds
         self.looked = time.perf_counter(), self.state.examples
         self.model, self.optimiser = self.accelerator.prepare(self.stage, optimiser)
@@ -281,12 +275,6 @@ class _Loop:
         self.optimiser.load_state_dict(states["optimiser"])
         if self.accelerator.scaler is not None and "scaler" in states:
             self.accelerator.scaler.load_state_dict(states["scaler"])
-
-
-def _steps(stream: ShardStream, settings: TrainSettings) -> int | None:
-    """Steps of a whole run; None with a token budget."""
-    epoch = stream.steps()
-    return None if epoch is None else min(epoch * settings.epochs, settings.max_steps or epoch * settings.epochs)
 
 
 def _weights(stage: Stage) -> dict[str, Tensor]:

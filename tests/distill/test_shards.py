@@ -33,20 +33,15 @@ def same(mine, theirs) -> bool:
     )
 
 
-@pytest.mark.parametrize("budget", [{}, {"batch_rows": None, "batch_tokens": 60}])
-def test_every_row_once_an_epoch(folder, budget):
-    stream = open_stream(folder, **budget)
+def test_every_row_once_an_epoch(folder):
+    stream = open_stream(folder)
     for epoch in (0, 1):
         batches = everything(stream, Position(epoch))
         keys = [key for b in batches for key in zip(b.shard.tolist(), b.row.tolist(), strict=True)]
         assert sorted(keys) == [(s, r) for s, n in enumerate((37, 50, 13)) for r in range(n)]
         assert batches[-1].after == Position(epoch + 1)
-    if not budget:
-        assert [len(b) for b in everything(stream)].count(8) == 12
-        assert len(everything(stream)) == stream.steps() == 13
-    else:
-        assert stream.steps() is None
-        assert all(b.ids.size <= 60 for b in batches)
+    assert [len(b) for b in everything(stream)].count(8) == 12
+    assert len(everything(stream)) == stream.steps() == 13
 
 
 def test_epochs_and_seeds_differ(folder):
@@ -245,9 +240,7 @@ def test_a_store_that_fails_is_not_called_a_damaged_shard(folder, monkeypatch):
     assert "swordfish" not in str(said.value)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"batch_tokens": 5}, {"batch_rows": None}, {"batch_rows": 0}, {"workers": -1}, {"max_length": 1}]
-)
+@pytest.mark.parametrize("changes", [{"batch_rows": 0}, {"workers": -1}, {"max_length": 1}])
 def test_settings_are_checked(changes):
     with pytest.raises(DistillError):
         StreamSettings(**changes)

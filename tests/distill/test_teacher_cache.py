@@ -117,8 +117,6 @@ def test_bytes_are_what_theory_says(stream, teacher, tmp_path):
     assert "(logits " in str(plan)
     silent = plan_cache(CacheMode.AUTO, lengths, 100, replace(cache.key, classes=0), 10**9)
     assert str(silent).startswith("teacher cache: full (attention scores and hidden states ")
-    with pytest.raises(DistillError, match="Raise the budget"):
-        plan_cache(CacheMode.FULL, lengths, 100, cache.key, theory - 1)
 
 
 def test_what_a_killed_epoch_has_written_is_taken_up(stream, teacher, tmp_path):
@@ -253,8 +251,7 @@ def test_budget_counts_what_lies_there(stream, teacher, tmp_path, monkeypatch):
     tight = plan_cache(CacheMode.AUTO, lengths, 100, key, full + 10, 2_000_000)
     assert tight.content is CacheContent.LOGITS
     assert "of which other records there take 2.0 MB" in str(tight)
-    with pytest.raises(DistillError, match=r"other records there 1 B\. Raise the budget, choose another folder"):
-        plan_cache(CacheMode.FULL, lengths, 100, key, full, 1)
+    assert plan_cache(CacheMode.FULL, lengths, 100, key, full, 1).beyond_budget().endswith("other records there 1 B")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=6_000))
     assert default_budget(tmp_path / "nothing" / "yet") == 3_000
     assert default_budget(tmp_path, there=4_000) == 5_000
