@@ -63,12 +63,10 @@ class Student:
     Attributes:
         model: the encoder with its task head.
         projections: W_h and W_e.
-        origin: where its weights came from, for the record.
     """
 
     model: PreTrainedModel
     projections: Projections
-    origin: str
 
 
 def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
@@ -87,28 +85,21 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
         DistillError: unknown shape, a file that cannot be read or describes no encoder, a teacher of one layer to be
             halved.
     """
-    if shape == HALF:
-        config = _like(teacher)
-        if config.num_hidden_layers < 2:
-            raise DistillError(
-                f"expected a teacher of at least 2 layers for the student {HALF}; found 1. Name another."
-            )
-        config.num_hidden_layers //= 2
-    elif chosen := LAYERS.fullmatch(shape):
-        config = _like(teacher)
-        config.num_hidden_layers = int(chosen[1])
-    elif shape in SHAPES:
-        preset = SHAPES[shape]
-        config = _like(teacher)
+    chosen, preset = LAYERS.fullmatch(shape), SHAPES.get(shape)
+    named = shape in NAMED_SHAPES or chosen is not None
+    config = _like(teacher) if named else _read_config(shape, partial(_no_shape, shape))
+    _take_labels(config, teacher)
+    if preset:
         config.num_hidden_layers = preset.layers
         config.hidden_size = preset.width
         config.num_attention_heads = preset.heads
         setattr(config, _feed_forward_name(config), preset.feed_forward)
         if hasattr(config, "embedding_size"):
             config.embedding_size = preset.width
-    else:
-        config = _read_config(shape, partial(_no_shape, shape))
-    _take_labels(config, teacher)
+    elif named:
+        config.num_hidden_layers = int(chosen[1]) if chosen else teacher.num_hidden_layers // 2
+    if config.num_hidden_layers < 1:
+        raise DistillError(f"expected a teacher of at least 2 layers for the student {HALF}; found 1. Name another.")
     return config
 
 
@@ -140,6 +131,7 @@ def build_student(
         DistillError: unsupported family, weights that cannot be had or do not fit.
     """
     check_family(teacher.config, "teacher")
+    config = student_config(shape, teacher.config)
     head: Any = AutoModelForMaskedLM if masked_lm else AutoModelForSequenceClassification
     folder = None
     if (start == StudentStart.FIRST_LAYERS) != (encoder is not None):
@@ -148,19 +140,18 @@ def build_student(
             f"the start {start}. Give the pre-trained encoder that the teacher was made of."
         )
     if encoder is not None:
-        model = _load(encoder, student_config(shape, teacher.config), seed, head, first_layers=True)
+        model = _load(encoder, start_config(encoder, config, first_layers=True), seed, head)
     elif start == StudentStart.RANDOM:
-        model = _random_model(student_config(shape, teacher.config), seed, head)
+        model = _random_model(config, seed, head)
     elif start == StudentStart.TEACHER_LAYERS:
-        model = _from_teacher_layers(student_config(shape, teacher.config), teacher, layer_map, seed, head)
+        model = _from_teacher_layers(config, teacher, layer_map, seed, head)
     else:
         source = general_name(shape) if start == StudentStart.GENERAL else start
-        model = _load(source, student_config(shape, teacher.config), seed, head)
+        model = _load(source, start_config(source, config), seed, head)
         folder = Path(source)
-    check_family(model.config, "student")
     widths = model.config.hidden_size, teacher.config.hidden_size
     projections = (load_projections(folder, *widths) if folder else None) or Projections(*widths, seed=seed)
-    return Student(model.train(), projections, str(folder or start))
+    return Student(model.train(), projections)
 
 
 def general_name(shape: str) -> str:
@@ -271,11 +262,10 @@ def start_config(source: str, config: PreTrainedConfig, first_layers: bool = Fal
     return found
 
 
-def _load(source: str, config: PreTrainedConfig, seed: int, head: Any, first_layers: bool = False) -> PreTrainedModel:
-    """Loads a general or earlier student, or an encoder's first layers; only its head may be missing: it is drawn."""
-    found = start_config(source, config, first_layers)
+def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
+    """Loads an encoder, or the first layers of one; only its head may be missing, and is then drawn from `seed`."""
     try:
-        model, _, missing = read_model(head, source, found, seed)
+        model, _, missing = read_model(head, source, config, seed)
     except (OSError, ValueError, RuntimeError) as error:
         raise DistillError(_cannot_load(source, error)) from error
     if missing:

@@ -37,7 +37,7 @@ class BrokenOff(Exception):  # noqa: N818 - no error: what ends a run in the mid
 
 def tiny_pair(**student_changes) -> tuple[Student, Teacher]:
     """A two-layer student of width 16 and a four-layer teacher of width 32."""
-    student = Student(tiny_student(**student_changes), Projections(16, 32), "random")
+    student = Student(tiny_student(**student_changes), Projections(16, 32))
     return student, Teacher(tiny_encoder(), LAYERS)
 
 

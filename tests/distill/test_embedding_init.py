@@ -17,7 +17,7 @@ from tests.fixtures import VOCABULARY, tiny_masked_lm
 
 def student_of(**changes) -> Student:
     model = tiny_masked_lm(1, **{"hidden_size": 16, "intermediate_size": 32, **changes})
-    return Student(model, Projections(model.config.hidden_size, 32), "random")
+    return Student(model, Projections(model.config.hidden_size, 32))
 
 
 def test_principal_components_are_those_of_numpy():
@@ -96,7 +96,7 @@ def embedding_loss(student: Student, teacher, length: int) -> float:
 @pytest.mark.parametrize("family", ["roberta", "distilbert"])
 def test_other_families(family):
     teacher, student = narrow_teacher(family), tiny_encoder(family, 1, hidden_size=16)
-    whole = Student(student, Projections(16, 32), "random")
+    whole = Student(student, Projections(16, 32))
     random = embedding_loss(whole, teacher, 50)
     project_embeddings(whole, teacher)
     assert embedding_loss(whole, teacher, 50) < 0.02 * random
@@ -108,7 +108,7 @@ def test_other_numbers_of_positions(family, mine, theirs):
     """The rows that both have are projected, the rest stays as drawn; RoBERTa's count from behind the padding id."""
     teacher = narrow_teacher(family, max_position_embeddings=theirs)
     student = tiny_encoder(family, 1, hidden_size=16, max_position_embeddings=mine)
-    whole = Student(student, Projections(16, 32), "random")
+    whole = Student(student, Projections(16, 32))
     positions = student.base_model.embeddings.position_embeddings.weight
     before, usable = positions.detach().clone(), 64 if family == "bert" else 62
     random = embedding_loss(whole, teacher, usable)
@@ -133,7 +133,7 @@ def test_the_mean_of_the_words_is_kept_in_what_is_added_to_each(family):
     teacher, model = tiny_encoder(family), tiny_encoder(family)
     with torch.no_grad():
         teacher.base_model.embeddings.word_embeddings.weight += 0.5
-    project_embeddings(Student(model, Projections(32, 32), "random"), teacher)
+    project_embeddings(Student(model, Projections(32, 32)), teacher)
 
     def lengths(encoder) -> torch.Tensor:
         tables = encoder.base_model.embeddings

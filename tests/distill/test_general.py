@@ -35,7 +35,7 @@ STILL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 def pair(layer_map=(2, 4), **changes) -> tuple[Student, Teacher]:
     shape = {"num_hidden_layers": 2, "hidden_size": 16, "intermediate_size": 32, **STILL, **changes}
     teacher = Teacher(tiny_masked_lm(0, num_hidden_layers=4), layer_map, predicts=False)
-    return Student(tiny_masked_lm(1, **shape).train(), Projections(16, 32), "random"), teacher
+    return Student(tiny_masked_lm(1, **shape).train(), Projections(16, 32)), teacher
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def test_intermediate_trains_all_but_pooler_and_classifier(batch):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_learns_from_its_own(batch, family):
     teacher = Teacher(tiny_encoder(family), (2, 4))
-    student = Student(tiny_encoder(family, 1, num_hidden_layers=2), Projections(32, 32), "random")
+    student = Student(tiny_encoder(family, 1, num_hidden_layers=2), Projections(32, 32))
     _, rest = gradients(IntermediateStage(student, teacher, LossSettings()), teacher, batch)
     assert all(set(HEADS) & set(name.split(".")) for name in rest)
     assert any("classifier" in name for name in rest)
@@ -105,7 +105,7 @@ def test_without_attention_neither_model_returns_scores(batch):
 
 def test_a_student_of_teacher_layers_has_no_embedding_loss(batch):
     teacher = Teacher(tiny_encoder(), (1, 2, 3, 4))
-    student = Student(tiny_encoder(), Projections(32, 32), "teacher-layers")
+    student = Student(tiny_encoder(), Projections(32, 32))
     stage = IntermediateStage(student, teacher, LossSettings()).eval()
     losses = stage(model_inputs(batch, stage.model), Targets(teacher)(batch, stage.wanted), None)
     assert all(loss.abs().max() < 1e-6 for loss in losses.values())
@@ -113,7 +113,7 @@ def test_a_student_of_teacher_layers_has_no_embedding_loss(batch):
 
 def test_regression_and_labels(batch):
     teacher = Teacher(tiny_encoder(num_labels=1))
-    student = Student(tiny_student(num_labels=1), Projections(16, 32), "random")
+    student = Student(tiny_student(num_labels=1), Projections(16, 32))
     stage = PredictionStage(student, teacher, LossSettings()).eval()
     inputs, given = model_inputs(batch, stage.model), Targets(teacher)(batch, stage.wanted)
     own = student.model(**inputs).logits
@@ -126,14 +126,14 @@ def test_regression_and_labels(batch):
 
 def test_refusals():
     _, teacher = tiny_pair()
-    five = Student(tiny_student(hidden_size=20, num_attention_heads=5), Projections(20, 32), "random")
+    five = Student(tiny_student(hidden_size=20, num_attention_heads=5), Projections(20, 32))
     with pytest.raises(DistillError, match="expected 4 attention heads as the teacher has; found 5"):
         IntermediateStage(five, teacher, LossSettings())
     IntermediateStage(five, teacher, LossSettings(heads=HeadReduction.MEAN))
-    three = Student(tiny_student(num_hidden_layers=3), Projections(16, 32), "random")
+    three = Student(tiny_student(num_hidden_layers=3), Projections(16, 32))
     with pytest.raises(DistillError, match=f"student's 3; found \\({LAYERS[0]}, {LAYERS[1]}\\)"):
         IntermediateStage(three, teacher, LossSettings())
     with pytest.raises(DistillError, match=r"projections \(16, 32\)"):
-        IntermediateStage(Student(tiny_student(), Projections(16, 16), ""), teacher, LossSettings())
+        IntermediateStage(Student(tiny_student(), Projections(16, 16)), teacher, LossSettings())
     with pytest.raises(DistillError, match="expected 2 labels as the teacher has; found 3"):
-        PredictionStage(Student(tiny_student(num_labels=3), Projections(16, 32), ""), teacher, LossSettings())
+        PredictionStage(Student(tiny_student(num_labels=3), Projections(16, 32)), teacher, LossSettings())

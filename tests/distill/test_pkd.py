@@ -42,7 +42,7 @@ def batch(stream):
 def patient_pair(family: str = "bert", **changes) -> tuple[Student, Teacher]:
     """A student of three layers and a teacher of four of the same width, without dropout."""
     student = tiny_encoder(family, 1, num_hidden_layers=3, hidden_dropout_prob=0.0, dropout=0.0, **changes)
-    return Student(student, Projections(32, 32), "random"), Teacher(tiny_encoder(family, **changes), (1, 2))
+    return Student(student, Projections(32, 32)), Teacher(tiny_encoder(family, **changes), (1, 2))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_what_does_not_fit_is_refused():
     student, teacher = patient_pair()
     with pytest.raises(DistillError, match=r"each of the student's 3 layers but the last; found \(2,\)"):
         PkdStage(student, Teacher(teacher.model, (2,)))
-    narrow = Student(tiny_encoder(num_hidden_layers=3, hidden_size=16), Projections(16, 32), "random")
+    narrow = Student(tiny_encoder(num_hidden_layers=3, hidden_size=16), Projections(16, 32))
     with pytest.raises(DistillError, match=r"teacher's width 32.*found 16.*layers:N"):
         PkdStage(narrow, teacher)
     PkdStage(narrow, teacher, PkdSettings(beta=0))
