@@ -127,7 +127,7 @@ def load_checkpoint(
     Raises:
         DistillError: it belongs to a run with other settings, or cannot be read.
     """
-    found = _checkpoints(folder)
+    found = sorted(path for path in folder.glob("step-*") if path.suffix != ".tmp")
     if not found:
         return None
     try:
@@ -141,24 +141,15 @@ def load_checkpoint(
     for name, value in json.loads(json.dumps(run)).items():
         there = stored["run"].get(name)
         if there != value:
-            if name == "shards":
-                value, there = _first_other(value, there or [])
+            if name == "shards":  # the first pair that differs
+                pairs = itertools.zip_longest(value, there or [])
+                value, there = next((pair for pair in pairs if pair[0] != pair[1]), (None, None))
             raise DistillError(
                 f"expected {name} {value!r} as this run has; the checkpoint in {folder} was made with {there!r}. "
                 "Resume with the same settings and data, or choose another folder."
             )
     state = stored["state"]
     return RunState(**{**state, "position": Position(**state["position"])}), weights, optimiser
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step-*") if path.suffix != ".tmp")
-
-
-def _first_other(mine: Sequence[str], theirs: Sequence[str]) -> tuple[str | None, str | None]:
-    """The first pair of shards that differ."""
-    pairs = itertools.zip_longest(mine, theirs)
-    return next((pair for pair in pairs if pair[0] != pair[1]), (None, None))
 
 
 class LossCurve:

@@ -28,20 +28,6 @@ def reason(error: Exception) -> str:
     return " ".join(line.strip() for line in told)[:200].rstrip(".") or type(error).__name__
 
 
-def refuse_wrong_type(error: Exception, who: str) -> None:
-    """Says which setting is of another type than it has; all other errors are left to the caller.
-
-    Args:
-        error: of reading a configuration.
-        who: what it belongs to, for the message.
-
-    Raises:
-        DistillError: naming the setting.
-    """
-    if isinstance(error, StrictDataclassError):
-        raise DistillError(f"{who}: {reason(error)}. Correct its config.json.") from error
-
-
 def check_sizes(config: PreTrainedConfig, who: str) -> None:
     """Refuses sizes that no encoder has.
 

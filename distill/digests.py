@@ -32,7 +32,7 @@ def file_sha256(filesystem: fs.FileSystem, path: str) -> str:
     Raises:
         DistillError: it cannot be read.
     """
-    name = _name(filesystem, path)
+    name = f"{filesystem.type_name}:{path}"
     with reading(f"a whole shard at {path}"):
         info = filesystem.get_file_info(path)
         known = _known.get(name)
@@ -46,7 +46,3 @@ def file_sha256(filesystem: fs.FileSystem, path: str) -> str:
     if info.mtime_ns is not None and time.time_ns() - info.mtime_ns > SETTLED:
         _known[name] = (info.size, info.mtime_ns, found)
     return found
-
-
-def _name(filesystem: fs.FileSystem, path: str) -> str:
-    return f"{filesystem.type_name}:{path}"

@@ -44,8 +44,7 @@ class Projections(nn.Module):
 
 def save_projections(projections: Projections, folder: Path) -> None:
     """Writes projections.safetensors (tensors `W_h`, `W_e`) into the student's folder."""
-    save_file({name: value.contiguous() for name, value in projections.state_dict().items()},
-              folder / PROJECTIONS_FILE)  # fmt: skip
+    save_file(projections.state_dict(), folder / PROJECTIONS_FILE)
 
 
 def load_projections(folder: Path, student_width: int, teacher_width: int) -> Projections | None:
@@ -65,21 +64,16 @@ def load_projections(folder: Path, student_width: int, teacher_width: int) -> Pr
     path = folder / PROJECTIONS_FILE
     if not path.is_file():
         return None
+    widths, projections = (student_width, teacher_width), Projections(student_width, teacher_width)
     try:
         found = load_file(path)
-    except SafetensorError as error:
+        shapes = {tuple(found[name].shape) for name in projections.state_dict()}
+    except (SafetensorError, KeyError) as error:
         raise DistillError(
-            f"expected projections in {path}; it cannot be read ({error}). Delete it to start them afresh."
+            f"expected the tensors W_h and W_e in {path}; it cannot be read ({error}). Delete it to start them afresh."
         ) from error
-    if set(found) != {"W_h", "W_e"}:
-        raise DistillError(
-            f"expected tensors W_h and W_e in {path}; found {sorted(found)}. Delete it to start them afresh."
-        )
-    projections = Projections(student_width, teacher_width)
-    if any(found[name].shape != value.shape for name, value in projections.state_dict().items()):
-        shape = tuple(found["W_h"].shape)
-        log.warning("%s: made for widths %s, not %s; the projections start afresh", path, shape,
-                    (student_width, teacher_width))  # fmt: skip
+    if shapes != {widths}:
+        log.warning("%s: made for widths %s, not %s; the projections start afresh", path, shapes.pop(), widths)
         return None
     projections.load_state_dict(found)
     return projections

@@ -31,14 +31,10 @@ def reading(what: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         remedy = "It was cut off or damaged: make it again."
-        if is_of_store(error):
+        # A disk or a store failed, not the bytes that were read: a system's error has a number.
+        if isinstance(error, OSError) and (error.errno is not None or OF_STORES.search(str(error))):
             remedy = "Nothing says that it is damaged: check disk, network and access, and run the same again."
         raise DistillError(f"expected {what}; it cannot be read ({error}). {remedy}") from error
-
-
-def is_of_store(error: Exception) -> bool:
-    """Whether a disk or a store failed, not the bytes that were read: a system's error has a number."""
-    return isinstance(error, OSError) and (error.errno is not None or OF_STORES.search(str(error)) is not None)
 
 
 def without_credentials(address: str) -> str:

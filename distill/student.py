@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from distill.config_checks import UNREADABLE, check_buildable, reason, refuse_wrong_type
+from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
 from distill.outputs import check_family
 from distill.projections import Projections, load_projections
@@ -181,8 +182,9 @@ def _read_config(source: str, refusal: Callable[[Exception], str]) -> PreTrained
     try:
         found: PreTrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except UNREADABLE as error:
-        refuse_wrong_type(error, f"student {source}")
-        raise DistillError(refusal(error)) from error
+        wrong_type = isinstance(error, StrictDataclassError)  # it names the setting
+        said = f"student {source}: {reason(error)}. Correct its config.json." if wrong_type else refusal(error)
+        raise DistillError(said) from error
     check_buildable(found, f"student {source}")
     return found
 
