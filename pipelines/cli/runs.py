@@ -18,13 +18,13 @@ def status(run: Begun) -> int:
     from pipelines.augmenting.augment_job import all_done, run_states
     from pipelines.cli.terminal import output_console
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.stage_progress import training_progress
+    from pipelines.training.stage_progress import training_state
     from pipelines.wording import counted
 
     console = output_console()
-    if (training := training_progress(Storage(run))) is not None:
-        for stage in training.stages:
-            console.print(f"{stage.name:<12} {stage}")
+    if (training := training_state(Storage(run))) is not None:
+        for name, words in training.stages.items():
+            console.print(f"{name:<12} {words}")
         return _say_whether_complete(training.done)
     storage = _open(run)
     states, trained = run_states(storage), _models(storage)
@@ -34,9 +34,9 @@ def status(run: Begun) -> int:
         console.print(f"{state}, {counted(rows, 'row')}, {size / 1e6:,.1f} MB")
     for model, done in trained.items():
         console.print(f"{model:<11} {'trained' if done else 'not trained yet'}")
-        begun = None if done else training_progress(storage, f"{model}/")
-        for stage in begun.stages if begun else ():
-            console.print(f"{'':<11} {stage.name}: {stage}")
+        begun = None if done else training_state(storage, f"{model}/")
+        for name, words in begun.stages.items() if begun else ():
+            console.print(f"{'':<11} {name}: {words}")
     return _say_whether_complete(complete)
 
 

@@ -13,8 +13,12 @@ from pipelines.tasks.readers.parquet_reader import stored_class_names
 from pipelines.tasks.task import UNLABELLED, RowError, listed, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from distill.reading import ShardFiles
     from pipelines.tasks import Label, Task
+
+REMEDY = "name the task that these shards are of, or leave the column out, for a student learns from its teacher alone"
 
 
 def check_shard_labels(files: ShardFiles, task: Task) -> None:
@@ -35,37 +39,35 @@ def check_shard_labels(files: ShardFiles, task: Task) -> None:
 
     from distill.stores import reading
 
-    column, known = task.label.column, _known(task.label)
+    column, names, known = task.label.column, task.label.names, _known(task.label)
     if task.label.kind != "class" or column is None:
         return
     for path, sizes in zip(files.paths, files.row_groups, strict=True):
         with reading(f"labels of {path}"), pq.ParquetFile(path, filesystem=files.filesystem) as file:
             if column not in file.schema_arrow.names:
                 continue
-            _check_names(path, stored_class_names(file.schema_arrow).get(column, ()), task)
-            first = 0
-            for group, size in enumerate(sizes):
+            stored = stored_class_names(file.schema_arrow).get(column, ())
+            if not (_are_numbers(stored) or _are_numbers(names)) and {*map(str.lower, stored)} != {
+                *map(str.lower, names)
+            }:
+                raise UserError(
+                    f"{path}, column {column!r}: expected the classes of {task.name} ({listed(names)}), found "
+                    f"{listed(stored)}; {REMEDY}"
+                )
+            for group in range(len(sizes)):
                 labels = decoded_array(pa.concat_arrays(file.read_row_group(group, columns=[column]).column(0).chunks))
-                distinct = labels if pa.types.is_nested(labels.type) else labels.unique()
-                for value in python_values(distinct):
+                for value in python_values(labels if pa.types.is_nested(labels.type) else labels.unique()):
                     if _name(value) not in known:
-                        raise UserError(_refusal(path, first + python_values(labels).index(value), task, value))
-                first += size
+                        row = sum(sizes[:group]) + python_values(labels).index(value)
+                        raise UserError(
+                            f"{path}, row {row}, column {column!r}: expected a label of {task.name} ({listed(names)}, "
+                            f"or their numbers, 0 to {len(names) - 1}), found {shown(value)}; correct it, {REMEDY}"
+                        )
 
 
-def _check_names(path: str, stored: tuple[str, ...], task: Task) -> None:
-    found, expected = ([name.lower() for name in names] for names in (stored, task.label.names))
-    if not found or set(found) == set(expected) or _are_numbers(found) or _are_numbers(expected):
-        return
-    raise UserError(
-        f"{path}, column {task.label.column!r}: expected the classes of {task.name} ({listed(task.label.names)}), "
-        f"found {listed(stored)}; name the task that these shards are of, or leave the column out, for a "
-        "student learns from its teacher alone"
-    )
-
-
-def _are_numbers(names: list[str]) -> bool:
-    return all(name.removeprefix("label_").removeprefix("-").isdecimal() for name in names)
+def _are_numbers(names: Iterable[str]) -> bool:
+    """Whether names of classes say nothing: they are numbers, or there are none."""
+    return all(name.lower().removeprefix("label_").removeprefix("-").isdecimal() for name in names)
 
 
 def _known(label: Label) -> set[str]:
@@ -77,16 +79,7 @@ def _known(label: Label) -> set[str]:
 
 def _name(value: Any) -> str:
     try:
-        name = class_name(value, None)
+        name = class_name(value, None).lower()
     except RowError:
         return "" if value is None or value != value else str(value).lower()  # null, NaN, or what can be no class
-    return "" if name.lower() in MISSING else name.lower()
-
-
-def _refusal(path: str, row: int, task: Task, value: Any) -> str:
-    names = task.label.names
-    return (
-        f"{path}, row {row}, column {task.label.column!r}: expected a label of {task.name} ({listed(names)}, or their "
-        f"numbers, 0 to {len(names) - 1}), found {shown(value)}; correct it, name the task it is of, or leave the "
-        "column out, for a student learns from its teacher alone"
-    )
+    return "" if name in MISSING else name
