@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipelines.tasks import Task
     from pipelines.training.parts import TaskData
     from pipelines.training.reporting import TrainingReporter
-    from pipelines.training.request import DataChoice, EvaluateRequest
+    from pipelines.training.request import EvaluateRequest
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,12 @@ def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter, found: Fo
     data = open_data(request.data, found)
     wanted = check_outputs(request, data)
     if not data.dev_parts and not wanted:
-        raise UserError(_nothing_to_judge(request.data, data.task))
+        usual = [names[0] for part, names in data.task.splits.items() if part.startswith(DEV)]
+        raise UserError(
+            f"--task {data.task.name}: expected labelled dev rows to evaluate on, found none; give a folder that has a "
+            f"{usual[0] if usual else 'dev.csv, dev.jsonl or the like'} as --data (a single file counts as train)"
+            f"{', or ask for --submission alone' if usual else ', and the column of its labels as --label'}"
+        )
     files = find_files(request.model, request.revision, "model", found)
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         return _Evaluation(request, data, files, folder, reporter).run(wanted)
@@ -102,21 +107,6 @@ def check_outputs(request: EvaluateRequest, data: TaskData, made: Path | None = 
         if data.opened is not None:
             data.opened.split(part)
     return wanted
-
-
-def _nothing_to_judge(choice: DataChoice, task: Task) -> str:
-    """Why there is no dev part to judge by, and what to do about it."""
-    place = choice.data
-    if task.label.kind == "none" or place is None:
-        lacking = "--label with its column of labels" if place else "--data with a dev part to evaluate on"
-        return f"--task {task.name}: expected {lacking}, found none; add it"
-    usual = [names[0] for part, names in task.splits.items() if part.startswith(DEV)]
-    dev, or_else = (usual[0], ", or ask for --submission alone") if usual else ("dev.csv, dev.jsonl or the like", "")
-    found = "a single file, which counts as train" if place.is_file() else "none"
-    return (
-        f"--data {place}: expected a labelled dev part to evaluate on, found {found}; put it into a folder as {dev} "
-        f"and give the folder{or_else}"
-    )
 
 
 class _Evaluation:

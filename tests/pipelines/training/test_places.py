@@ -31,33 +31,20 @@ def judged(parts, data, *more) -> list[str]:
             "--model", str(parts.teacher), *map(str, more)]  # fmt: skip
 
 
-def test_the_label_of_a_custom_task_is_forgotten(parts, custom):
-    said = refused(judged(parts, custom))
-    assert "--task custom: expected --label with its column of labels, found none; add it" in said
-    assert "--submission" not in said
-
-
-def test_a_single_file(parts, custom):
-    place = custom / "dev.csv"
-    said = refused(judged(parts, place, "--label", "label", "--label-names", "0,1"))
-    assert f"--data {place}: expected a labelled dev part to evaluate on, found a single file, which counts as" in said
-    assert "put it into a folder as dev.csv, dev.jsonl or the like and give the folder" in said
-    assert "--submission" not in said
-    place = parts.data / "dev.tsv"
-    said = refused(evaluate(parts, parts.teacher, "--data", place))
-    assert "put it into a folder as dev.tsv and give the folder, or ask for --submission alone" in said
-
-
-def test_a_folder_without_a_dev_part(parts, custom, tmp_path):
+def test_no_labelled_dev_rows(parts, custom, tmp_path):
+    """A forgotten label, a single file, a folder without a dev part, no data at all: one message has the remedies."""
     shutil.copy(custom / "train.csv", tmp_path / "train.csv")
-    said = refused(judged(parts, tmp_path, "--label", "label", "--label-names", "0,1"))
-    assert "expected a labelled dev part to evaluate on, found none; put it into a folder as dev.csv" in said
-    assert "--submission" not in said
-
-
-def test_without_data(parts):
-    command = ["evaluate", "--task", "custom", "--text", "sentence", "--model", str(parts.teacher), "--device", "cpu"]
-    assert "expected --data with a dev part" in refused(command)
+    label = ("--label", "label", "--label-names", "0,1")
+    nowhere = judged(parts, custom)
+    place = nowhere.index("--data")
+    del nowhere[place : place + 2]
+    for command in (judged(parts, custom), judged(parts, custom / "dev.csv", *label), judged(parts, tmp_path, *label),
+                    nowhere):  # fmt: skip
+        said = refused(command)
+        assert "--task custom: expected labelled dev rows to evaluate on, found none; give a folder that has a" in said
+        assert said.endswith("as --data (a single file counts as train), and the column of its labels as --label")
+    said = refused(evaluate(parts, parts.teacher, "--data", parts.data / "dev.tsv"))
+    assert "has a dev.tsv as --data (a single file counts as train), or ask for --submission alone" in said
 
 
 def test_train_takes_parquet(parts, custom, tmp_path):
