@@ -82,15 +82,15 @@ class Measured:
         from distill.reading import Columns
         from pipelines.corpus.files import open_files
         from pipelines.corpus.packed import COLUMNS, FOLDER, PackedShape, pack_corpus
+        from pipelines.reporting import Silent
         from pipelines.run_folder.storage import Storage
-        from pipelines.training.reporting import SilentTraining
 
         arguments = self._arguments
         self._corpus = open_files(arguments.corpus, "text")
         storage = Storage(str(folder))
         shape = PackedShape(arguments.max_length, arguments.pairs, arguments.sequences)
         began = time.perf_counter()
-        self._packed = pack_corpus(storage, self._corpus, self._tokenizer, shape, SilentTraining())
+        self._packed = pack_corpus(storage, self._corpus, self._tokenizer, shape, Silent())
         self._packing_rate = self._packed.tokens / (time.perf_counter() - began)
         if self._packed.sequences < arguments.batch_rows:
             sys.exit(f"expected {arguments.batch_rows} sequences or more, found {self._packed.sequences}: more text")

@@ -84,10 +84,8 @@ def test_files_are_short(path):
 
 
 def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines from `def` to the end without the docstring; of a verb, whose options are its signature, the body's."""
-    verb = any(isinstance(one.annotation, ast.Attribute) and ast.unparse(one.annotation).startswith("opt.")
-               for one in function.args.args)  # fmt: skip
-    lines = function.end_lineno - (function.body[0].lineno if verb else function.lineno) + 1
+    """Lines from `def` to the end without the docstring."""
+    lines = function.end_lineno - function.lineno + 1
     first = function.body[0]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         lines -= first.end_lineno - first.lineno + 1

@@ -49,8 +49,8 @@ def test_what_was_typed_wins(name):
 
 def test_data_of_the_user_s_own_go_before_the_embedded_in_every_stage(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("pipelines.cli.run._run", lambda request, _: asked.append(request) or 0)
-    assert tinyaug(*RUN, "--data", tmp_path / "mine").code == 0
+    monkeypatch.setattr("pipelines.cli.run_summary.show_run_plan", lambda request: asked.append(request) or 0)
+    assert tinyaug(*RUN, "--data", tmp_path / "mine", "--dry-run").code == 0
     [request] = asked
     stages = (request.augment.data, request.finetune.data.data, request.distill.data.data)
     assert stages == (tmp_path / "mine",) * 3

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -19,6 +20,7 @@ from pipelines.cli.distill_general import distill_general
 from pipelines.cli.doctor import doctor
 from pipelines.cli.evaluate import evaluate
 from pipelines.cli.finetune import finetune
+from pipelines.cli.flatten import flat
 from pipelines.cli.resample import resample
 from pipelines.cli.run import run
 from pipelines.cli.runs import inspect, status, verify
@@ -56,9 +58,11 @@ class OncePerOption(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-TRAINING: tuple[Any, ...] = (finetune, distill, distill_general, cache_teacher, evaluate)
-for verb in (run, augment, resample, *TRAINING, status, verify, inspect, doctor):
-    app.command(cls=OncePerOption)(verb)
+VERBS: tuple[Callable[[Any], int], ...] = (
+    run, augment, resample, finetune, distill, distill_general, cache_teacher, evaluate, doctor,
+)  # fmt: skip
+for command in (*map(flat, VERBS), status, verify, inspect):
+    app.command(cls=OncePerOption)(command)
 
 ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry
 

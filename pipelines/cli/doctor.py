@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from typer import Option
-
-from pipelines.cli import options as opt
+from pipelines.options.verbs import DoctorOptions
 
 if TYPE_CHECKING:
     from pipelines.doctor import Finding
 
-Out = Annotated[Path, Option(help="Where runs would be written.", rich_help_panel=opt.FILES)]
-Json = Annotated[
-    str | None, Option("--json", help="The findings as JSON into a file, or - for the terminal.")
-]  # fmt: skip
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def doctor(out: Out = Path(), address: opt.Address = None, json: Json = None) -> int:
+def doctor(options: DoctorOptions) -> int:
     """Look at this machine: versions, devices, memory, disk, network, Ray, caches; exit 1 if the demo would not run.
 
     Every line that is not ok says what would fail, why, and what to do. Add the JSON to a bug report.
@@ -31,11 +25,11 @@ def doctor(out: Out = Path(), address: opt.Address = None, json: Json = None) ->
     from pipelines.doctor import examine
     from pipelines.doctor.examine import would_run
 
-    findings = examine(out, address)
+    findings = examine(options.out, options.address)
     runs = would_run(findings)
-    if json is not None:
-        _write_json(findings, runs, json)
-    if json != "-":
+    if options.json is not None:
+        _write_json(findings, runs, options.json)
+    if options.json != "-":
         _show(findings, runs)
     return 0 if runs else 1
 

@@ -21,14 +21,14 @@ KNOWN = {
 }
 
 
-def show_general(trained: Trained) -> None:
-    """Prints what came of it.
+def show_general(trained: Trained) -> int:
+    """Prints what came of it; gives the exit code.
 
     Args:
         trained: what came of it.
     """
     if os.environ.get("RANK", "0") != "0":
-        return  # under torchrun the first rank prints it
+        return 0  # under torchrun the first rank prints it
     console, metrics = output_console(), trained.metrics
     if not trained.fresh:
         console.print("everything was done already; nothing was run")
@@ -40,6 +40,7 @@ def show_general(trained: Trained) -> None:
         f"next:  tinyaug distill --task … --teacher … --student-init {trained.storage.display()} --out …",
         soft_wrap=True,
     )
+    return 0
 
 
 def show_general_plan(request: GeneralRequest) -> int:

@@ -1,150 +1,190 @@
-"""Turns options as typed into a request."""
+"""Turns the options of a verb into the request of its job: the one place where options become what the jobs read."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from augment.presets import is_regex, preset
+from augment.presets import preset
 from pipelines.augmenting.request import AugmentRequest
+from pipelines.augmenting.resample_job import ResampleRequest
 from pipelines.augmenting.settings import Compute, JobSettings
+from pipelines.distilling.choices import GENERAL, RANDOM, TEACHER_LAYERS
 from pipelines.engines import EngineSettings
-from pipelines.errors import UserError
-from pipelines.machine.devices import named_device
-from pipelines.machine.precision import AUTO
-from pipelines.tasks import CustomOptions
-from pipelines.tasks.glue import GLUE, find_task, plain_name
+from pipelines.evaluating.output_files import check_place
+from pipelines.general.request import GENERAL_RECIPE, GeneralRequest
+from pipelines.machine.devices import local_device, named_device
+from pipelines.machine.precision import training_precision
+from pipelines.options.data import OnBadRow
+from pipelines.options.option import Options, flag
+from pipelines.options.running import Device
+from pipelines.options.teacher_cache import Keep
+from pipelines.options.training import Profile
+from pipelines.run.run_job import RunRequest
+from pipelines.tasks.glue import GLUE, plain_name
 from pipelines.tasks.task import Task
+from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES, StageRecipe, stage_recipe
+from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
 
-DEFAULT_MLM, DEFAULT_GLOVE = "bert-base-uncased", "glove-wiki-gigaword-300"
-LIST_SUFFIXES = (".txt", ".tsv", ".csv", ".lst", ".list")  # no word ends like this
-SAME_NAME = (
-    "n", "p", "k", "seed", "context", "mask_spacing", "exclude_original", "skip_stopwords", "punctuation", "pairs",
-    "keep_whole", "max_words",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from pipelines.options import verbs
+    from pipelines.options.output import Answers
+    from pipelines.options.running import Machine
+    from pipelines.options.training import Recipe
+
+    Trained = TypeVar("Trained", verbs.FinetuneOptions, verbs.DistillOptions)
+
+Request = TypeVar("Request", bound=Options)
 
 
-def augment_request(options: dict[str, Any]) -> AugmentRequest:
+def augment_request(options: verbs.AugmentOptions) -> AugmentRequest:
     """The request behind the options of `augment`.
 
-    Args:
-        options: by name, as typed.
-
-    Returns:
-        The request.
-
     Raises:
-        UserError, AugmentError: a value that cannot be used.
+        UserError, AugmentError: a value that cannot be used; here and below.
     """
-    demo = options["demo"]
-    if demo:
-        from pipelines.demo import demo_options
-
-        options = demo_options(options)
-    device = named_device(options["device"])
-    workers = 1 if device.startswith("cuda:") and options["workers"] is None else options["workers"]
+    data, rows, engine, output = options.data, options.rows, options.engine, options.output
+    compute = replace(options.compute, device=named_device(options.compute.device))
+    workers = 1 if compute.device.startswith("cuda:") and engine.workers is None else engine.workers
+    overrides = {**asdict(options.candidates), **asdict(options.draw)}
+    candidates, draw = preset(options.preset, GLUE.get(plain_name(data.task), Task).official_n, **overrides)
+    on_device = Compute(compute.device, compute.precision, compute.batch_tokens, engine.threads)
     return AugmentRequest(
-        task=options["task"],
-        out=f"runs/{options['task'].lower()}" if options["out"] is None else options["out"],
-        mlm=options["mlm"] or DEFAULT_MLM,
-        glove=None if options["glove"] == "none" else options["glove"] or DEFAULT_GLOVE,
-        data=options["data"],
-        custom=custom_options(options),
-        settings=_settings(options, device),
-        engine=EngineSettings(
-            options["engine"],
-            workers,
-            options["threads"],
-            device == "cuda",
-            options["address"],
-            options["mixed_hardware"],
+        task=data.task,
+        out=f"runs/{data.task.lower()}" if output.out is None else output.out,
+        mlm=options.models.mlm,
+        glove=None if options.models.glove == "none" else options.models.glove,
+        data=data.data,
+        custom=data.custom,
+        settings=JobSettings(
+            candidates, draw, on_device, output.shard_rows, rows.limit, rows.on_bad_row, options.drop_leaks
         ),
-        mlm_revision=options["revision"],
-        data_revision=options["data_revision"],
-        overwrite=options["overwrite"],
-        verify=options["verify"],
-        allow_rejects=options["allow_rejects"],
-        pairs=options["pairs"],
+        engine=EngineSettings(
+            engine.engine, workers, engine.threads, compute.device == "cuda", engine.address, engine.mixed_hardware
+        ),
+        mlm_revision=options.models.revision,
+        data_revision=data.revision,
+        overwrite=output.overwrite,
+        verify=output.verify,
+        allow_rejects=rows.allow_rejects,
+        pairs=options.draw.pairs,
     )
 
 
-def _settings(options: dict[str, Any], device: str) -> JobSettings:
-    overrides = {name: options[name] for name in SAME_NAME}
-    overrides["protect"] = protected(options["protect"]) if options["protect"] else None
-    if options["pair_context"] is not None:
-        overrides["segment"] = "partner" if options["pair_context"] else "none"
-    if options["unique"] is not None:
-        overrides["duplicates"] = "redraw" if options["unique"] else "keep"
-    candidates, draw = preset(options["preset"], GLUE.get(plain_name(options["task"]), Task).official_n, **overrides)
-    compute = Compute(device, options["precision"], _batch_tokens(options["batch_tokens"]), options["threads"])
-    return JobSettings(
-        candidates, draw, compute, options["shard_rows"], options["limit"], options["on_bad_row"], options["drop_leaks"]
+def resample_request(options: verbs.ResampleOptions) -> ResampleRequest:
+    """The request behind the options of `resample`."""
+    return ResampleRequest(
+        options.candidates,
+        options.out,
+        asdict(options.draw),
+        options.drop_leaks,
+        options.shards.shard_rows,
+        EngineSettings(options.workers.engine, options.workers.workers, 1, False, options.workers.address),
+        options.shards.overwrite,
+        options.shards.verify,
+        options.protected.protect or (),
     )
 
 
-def _batch_tokens(text: str) -> int | None:
-    """Tokens of a forward pass; None for `auto`."""
-    if text == AUTO:
-        return None
-    if not text.lstrip("-").isdecimal():
-        raise UserError(f"--batch-tokens: expected auto or a number of tokens, found {text!r}")
-    return int(text)
+def finetune_request(options: verbs.FinetuneOptions) -> FinetuneRequest:
+    """The request behind the options of `finetune`."""
+    recipe = _changed(stage_recipe("finetune", plain_name(options.data.task), options.profile), options.recipe)
+    return _decided(FinetuneRequest, _quick(options), data=options.data.with_labels(), recipe=recipe)
 
 
-def protected(entries: list[str]) -> tuple[str, ...]:
-    """Words and patterns that are never replaced; a file's lines in its place.
-
-    Args:
-        entries: words, `/regular expressions/`, or names of files with one of them a line.
-
-    Raises:
-        UserError: a file that is no text, or is not there.
-    """
-    found: list[str] = []
-    for entry in entries:
-        path = Path(entry).expanduser()
-        if not path.is_file():
-            markup = "<" in entry or ">" in entry  # such as <br />: no file is called so
-            if not (is_regex(entry) or markup) and ("/" in entry or path.suffix.lower() in LIST_SUFFIXES):
-                raise UserError(
-                    f"--protect {entry}: expected a word, a /regular expression/ or a file with one of them a line, "
-                    "found what looks like a path and no such file; check it, or write the word into a file"
-                )
-            found.append(entry)
-            continue
-        try:
-            lines = path.read_text(encoding="utf-8-sig").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--protect {entry}: expected a UTF-8 file with one word a line: {error}") from error
-        found += [line.strip() for line in lines if line.strip()]
-    return tuple(dict.fromkeys(found))
+def distill_request(options: verbs.DistillOptions) -> DistillRequest:
+    """The request behind the options of `distill`."""
+    task, given = (
+        plain_name(options.data.task),
+        {name: getattr(options, name) for name in ("intermediate", "prediction")},
+    )
+    recipes = {name: _changed(stage_recipe(name, task, options.profile), given[name]) for name in given}
+    return _decided(DistillRequest, _quick(options), data=options.data.with_labels(), **recipes)
 
 
-def custom_options(options: dict[str, Any]) -> CustomOptions | None:
-    """The columns of a custom task as typed; None if none is named.
+def cache_request(options: verbs.CacheTeacherOptions) -> DistillRequest:
+    """The request behind the options of `cache-teacher`: of its student only the layers count, no weights are read."""
+    shape = "" if options.start in (GENERAL, TEACHER_LAYERS, RANDOM) else options.start
+    return distill_request(replace(options, student=options.student or shape, start=RANDOM))
 
-    Args:
-        options: by name, as typed.
 
-    Raises:
-        UserError: options that contradict each other, or that only a custom task has.
-    """
-    given = [name for name in ("text", "label", "label_type", "label_names") if options[name] not in (None, [])]
-    if not given:
-        return None
-    typed = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-    if options["task"] is not None and plain_name(options["task"]) != "custom":
-        task = find_task(options["task"])
-        raise UserError(
-            f"{typed}: expected --task custom, found --task {task.name}, whose columns are known (text "
-            f"{', '.join(task.text_columns)}; label {task.label.column}); leave {typed} out, or pass --task custom"
+def general_request(options: verbs.GeneralOptions) -> GeneralRequest:
+    """The request behind the options of `distill-general`."""
+    return _decided(GeneralRequest, options, recipe=_changed(GENERAL_RECIPE, options.recipe))
+
+
+def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateRequest:
+    """The request behind the options of `evaluate`."""
+    if options.json_file is not None:
+        check_place(flag(type(options), "json_file"), options.json_file)
+    return _decided(EvaluateRequest, options, data=options.data.with_labels())
+
+
+def run_request(options: verbs.RunOptions) -> RunRequest:
+    """The requests behind the options of `run`; teacher, student and caches are in the run directory."""
+    rows, profile = options.augment.rows, options.distill.profile
+    if profile == Profile.quick and rows.limit is None:
+        rows = replace(rows, limit=QUICK_SOURCES)
+    augment = augment_request(replace(options.augment, rows=rows))
+    root = augment.out.rstrip("/")
+    data = replace(options.augment.data, skip_bad_rows=rows.on_bad_row == OnBadRow.skip)
+    finetune = None
+    if options.teacher is None:
+        model = options.teacher_model or augment.mlm
+        revision = options.teacher_revision if options.teacher_model else augment.mlm_revision
+        finetune = finetune_request(
+            replace(options.finetune, data=data, model=model, revision=revision, out=f"{root}/teacher")
         )
-    if not options["text"]:
-        raise UserError(f"--text: expected the name of a text column beside {typed}, found none; add --text COLUMN")
-    names = options["label_names"]
-    return CustomOptions(
-        tuple(options["text"]),
-        options["label"],
-        options["label_type"],
-        tuple(name.strip() for name in names.split(",")) if names is not None else None,
+    cache = options.distill.cache
+    if cache.mode != Keep.off and cache.folder is None:
+        cache = replace(cache, folder=Path(root) / "teacher_cache")
+    distill = distill_request(
+        replace(
+            options.distill,
+            out=f"{root}/student",
+            data=data,
+            train=f"{root}/augmented",
+            teacher=options.teacher or f"{root}/teacher",
+            teacher_revision=options.teacher_revision if options.teacher else None,
+            cache=cache,
+        )
     )
+    stated = "demo" if rows.demo and not options.distill.has("profile") else profile
+    return RunRequest(augment, finetune, distill, _answers(options.answers, distill), stated, rows.demo)
+
+
+def _answers(answers: Answers, distill: DistillRequest) -> EvaluateRequest | None:
+    if answers.submission is None and answers.predictions is None:
+        return None
+    return EvaluateRequest(
+        data=distill.data,
+        model=distill.out,
+        submission=answers.submission,
+        predictions=answers.predictions,
+        max_length=distill.reading.max_length,
+        machine=Device(device=distill.machine.device, precision=distill.machine.precision),
+    )
+
+
+def _decided(kind: type[Request], options: Any, **decided: Any) -> Request:
+    """A request with what was typed and what was decided, such as recipes; the machine is that of this process.
+
+    From here on this process uses the GPU that was named.
+    """
+    machine: Machine = replace(options.machine, device=local_device(options.machine.device))
+    machine = replace(machine, precision=training_precision(machine.precision, machine.device))
+    decided["machine"] = machine
+    same = {one.name: getattr(options, one.name) for one in fields(kind) if one.name not in decided}
+    return kind(**same, **decided)
+
+
+def _quick(options: Trained) -> Trained:
+    """The options with the rows of the quick profile, where the user named none."""
+    if options.profile != Profile.quick or options.reading.train_rows is not None:
+        return options
+    return replace(options, reading=replace(options.reading, train_rows=QUICK_ROWS))
+
+
+def _changed(recipe: StageRecipe, given: Recipe) -> StageRecipe:
+    return recipe.changed(given.epochs, given.batch_rows, given.learning_rate, given.max_steps)

@@ -38,8 +38,8 @@ def welcome() -> None:
     plain_console(stderr=True).print(WELCOME, style="bold cyan", soft_wrap=True)
 
 
-def show_demo(outcome: RunOutcome) -> None:
-    """Prints the tour.
+def show_demo(outcome: RunOutcome) -> int:
+    """Prints the tour; gives the exit code.
 
     Args:
         outcome: what came of the run.
@@ -65,6 +65,7 @@ def show_demo(outcome: RunOutcome) -> None:
     _title(console, "How to go on")
     for line in _next(outcome):
         console.print(f"  {line}", style="dim" if line.startswith("#") else None, soft_wrap=True)
+    return 0
 
 
 def _stages(metrics: RunMetrics) -> Table:

@@ -1,4 +1,4 @@
-"""What `tinyaug run` shows: progress of its stages, its plan, its summary."""
+"""What `tinyaug run` shows: its plan and its summary."""
 
 from __future__ import annotations
 
@@ -10,19 +10,14 @@ from rich.table import Table
 from distill.wording import shown_bytes
 from pipelines.cli.summary import warnings
 from pipelines.cli.terminal import TerminalReporter, output_console
-from pipelines.cli.training_progress import TrainingProgress
 from pipelines.cli.training_summary import show_stages
 from pipelines.wording import counted, duration
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from distill.comparison import Comparison
     from distill.latency import Latency
-    from pipelines.reporting import Reporter
     from pipelines.run.metrics import Measured
     from pipelines.run.run_job import RunOutcome, RunRequest
-    from pipelines.training.reporting import TrainingReporter
 
 MODELS = ("teacher", "student")
 SIZES = (
@@ -32,23 +27,8 @@ SIZES = (
 )
 
 
-class TerminalReporting:
-    """Bars on stderr for every stage; what the checks of the inputs say is said once."""
-
-    def __init__(self) -> None:
-        self._noted: set[str] = set()
-
-    def augmenting(self) -> AbstractContextManager[Reporter]:
-        """For the augmentation."""
-        return TerminalReporter(self._noted)
-
-    def training(self) -> AbstractContextManager[TrainingReporter]:
-        """For everything else."""
-        return TrainingProgress()
-
-
-def show_run(outcome: RunOutcome) -> None:
-    """Prints the summary of a run.
+def show_run(outcome: RunOutcome) -> int:
+    """Prints the summary of a run; gives the exit code.
 
     Args:
         outcome: what came of it.
@@ -69,6 +49,7 @@ def show_run(outcome: RunOutcome) -> None:
         console.print(warning, style="yellow", soft_wrap=True)
     console.print(f"student: {metrics.folders['student']}", soft_wrap=True)
     console.print(f"metrics: {outcome.storage.display('metrics.json')}", soft_wrap=True)
+    return 0
 
 
 def comparison_table(scores: Comparison, measured: Measured) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -22,16 +23,20 @@ SHOWN_ENTRIES = 5
 FEW = 0.4  # of the eligible words with candidates; English has 92% and more, Chinese, Russian or Finnish 29% and less
 
 
-def show_outcome(outcome: Outcome, name: str) -> None:
+def show_outcome(outcome: Outcome, out: str, allow_rejects: bool) -> int:
     """Prints the summary of a finished job.
 
     Args:
         outcome: what came of it.
-        name: of the run.
+        out: the run directory as the user named it.
+        allow_rejects: whether rejected rows are no failure.
+
+    Returns:
+        The exit code.
     """
     console = output_console()
     if not outcome.fresh:
-        console.print(f"{name}: everything was done already; nothing was run")
+        console.print(f"{Path(out).name}: everything was done already; nothing was run")
     table = Table(show_header=False, box=None, padding=(0, 2))
     for label, value in summary_rows(outcome):
         table.add_row(label, value)
@@ -44,6 +49,7 @@ def show_outcome(outcome: Outcome, name: str) -> None:
     if outcome.rejected:
         said = Text(f"{rejected_rows(outcome.rejected)}:", style="yellow")
         console.print(said, outcome.storage.display("rejected.parquet"), soft_wrap=True)
+    return 1 if outcome.rejected and not allow_rejects else 0
 
 
 def warnings(outcome: Outcome) -> list[str]:

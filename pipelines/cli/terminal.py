@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
+from pipelines.run_folder.records import Record
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
-    from pipelines.run_folder.records import Record
+    from distill.training_settings import Progress as Steps
 
-TITLES = {"candidates": "finding candidates", "augmented": "drawing variants"}
+TITLES = {
+    "candidates": "finding candidates",
+    "augmented": "drawing variants",
+    "labels": "fine-tuning",
+    "intermediate": "intermediate distillation",
+    "prediction": "prediction distillation",
+    "general": "general distillation",
+    "teacher": "running the teacher",
+}
 NOTES = ("note: ", "warning: ")  # how lines begin that a check of the inputs says each time
 LINE_EVERY = 20.0  # seconds between lines where there is no terminal
 UNBROKEN = 1_000_000_000  # columns of a file or pipe
@@ -39,31 +50,29 @@ def output_console() -> Console:
     return console
 
 
+@contextmanager
+def training_reporter() -> Iterator[TerminalReporter]:
+    """A reporter for a verb that may run in several processes, which leave each other at the end."""
+    from pipelines.training.ranks import leave_ranks
+
+    try:
+        with TerminalReporter() as reporter:
+            yield reporter
+    finally:
+        leave_ranks()
+
+
 class TerminalReporter:
-    """Shows progress on stderr.
+    """Shows progress on stderr, one stage after the other; a note of the inputs is shown once."""
 
-    Args:
-        noted: notes and warnings that were printed; they are printed once by all reporters that share it.
-    """
-
-    def __init__(self, noted: set[str] | None = None) -> None:
-        self._noted = set() if noted is None else noted
+    def __init__(self) -> None:
+        self._noted: set[str] = set()
         self._console = plain_console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[rates]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._task: TaskID | None = None
+        self._bar: Progress | None = None
+        self._title = self._words = ""
         self._cost: dict[int, float] = {}
-        self._total = self._before = self._done = 0.0  # cost of all parts, of those of earlier runs, of finished ones
         self._counts = {"rows": 0, "masked_words": 0}
+        self._total = self._before = self._done = 0.0  # of all the work, of earlier commands, of what is done
         self._start = self._said = time.monotonic()
 
     def __enter__(self) -> TerminalReporter:
@@ -72,49 +81,78 @@ class TerminalReporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def message(self, text: str) -> None:
-        """Prints a line above the bars."""
+        """Prints a line above the bar."""
         if text in self._noted:
             return
         if text.startswith(NOTES):
             self._noted.add(text)
         self._console.print(text, style="dim", soft_wrap=True)
 
-    def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:
-        """Opens a bar."""
-        self._cost, self._total = cost, sum(cost.values())
-        self._before = self._done = sum(cost[record.part] for record in finished)
-        self._counts = {"rows": 0, "masked_words": 0}
-        self._start = self._said = time.monotonic()
-        title = TITLES.get(stage, stage)
-        if finished:
-            self.message(f"{title}: {len(finished)} of {counted(parts, 'shard')} done already")
-        if self._console.is_terminal:
-            self._progress.start()  # not before: till then downloads draw bars of their own
-            self._task = self._progress.add_task(title, total=self._total, completed=int(self._done), rates="")
-        else:
-            self.message(f"{title}: {counted(parts - len(finished), 'shard')}")
+    def warning(self, text: str) -> None:
+        """Prints a line that stands out."""
+        self._console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
-    def advanced(self, record: Record) -> None:
-        """Moves the bar by one part."""
-        self._done += self._cost[record.part]
-        for name in self._counts:
-            self._counts[name] += record.counts.get(name, record.rows if name == "rows" else 0)
-        if self._task is not None:
-            self._progress.update(self._task, completed=self._done, rates=self._rates())
+    def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:
+        """Opens a bar for shards."""
+        self._cost, self._counts = cost, dict.fromkeys(self._counts, 0)
+        if finished:
+            self.message(f"{TITLES.get(stage, stage)}: {len(finished)} of {counted(parts, 'shard')} done already")
+        done = sum(cost[record.part] for record in finished)
+        self._open(stage, sum(cost.values()), done, counted(parts - len(finished), "shard"))
+
+    def stage_started(self, name: str, examples: int) -> None:
+        """Opens a bar for examples."""
+        self._open(name, examples, 0, f"{examples:,} examples")
+
+    def advanced(self, now: Record | Steps) -> None:
+        """Moves the bar."""
+        if isinstance(now, Record):
+            self._done += self._cost[now.part]
+            for name in self._counts:
+                self._counts[name] += now.counts.get(name, now.rows if name == "rows" else 0)
+            self._words = self._rates()
+        else:
+            self._done, self._words = min(now.examples, self._total), _steps_words(now)
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[-1], completed=self._done, now=self._words)
         elif time.monotonic() - self._said >= LINE_EVERY:
             self._said = time.monotonic()
-            self.message(f"  {100 * self._done / max(self._total, 1):.0f}%, {self._rates()}, {self._left()} left")
+            self.message(f"  {100 * self._done / max(self._total, 1):.0f}%, {self._words}, {self._left()} left")
 
     def ended(self, stage: str) -> None:
         """Closes the bar."""
-        if self._task is None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif self._words:
             seconds = time.monotonic() - self._start
-            self.message(f"{TITLES.get(stage, stage)}: {self._rates()}, {seconds:.0f} s")
-        self._task = None
+            self.message(f"{TITLES.get(stage, stage)}: {self._words}, {seconds:.0f} s")
+        self._bar = None
         sys.stderr.flush()
+
+    def _open(self, stage: str, total: float, done: float, work: str) -> None:
+        self._total, self._before, self._done, self._words = total, done, done, ""
+        self._start = self._said = time.monotonic()
+        title = TITLES.get(stage, stage)
+        if not self._console.is_terminal:
+            self.message(f"{title}: {work}")
+            return
+        self._bar = Progress(
+            "{task.description}",
+            BarColumn(bar_width=24),
+            "{task.percentage:>3.0f}%",
+            "{task.fields[now]}",
+            TimeElapsedColumn(),
+            "left",
+            TimeRemainingColumn(),
+            console=self._console,
+            speed_estimate_period=120,
+        )
+        self._bar.start()  # not before: until then downloads draw bars of their own
+        self._bar.add_task(title, total=total, completed=int(done), now="")
 
     def _rates(self) -> str:
         seconds = max(time.monotonic() - self._start, 1e-3)
@@ -127,3 +165,8 @@ class TerminalReporter:
         seconds = time.monotonic() - self._start
         left = seconds * (self._total - self._done) / max(self._done - self._before, 1e-9)
         return f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"
+
+
+def _steps_words(now: Steps) -> str:
+    words = [f"epoch {now.epoch + 1}, step {now.step:,}, {now.examples_per_s:,.0f} examples/s"]
+    return ", ".join([*words, *(f"{kind} {value:.4f}" for kind, value in now.losses.items())])

@@ -31,8 +31,8 @@ Planned = TypeVar("Planned", "FinetuneRequest", "DistillRequest")
 Metrics = dict[str, dict[str, float]]
 
 
-def show_trained(trained: Trained, verb: str) -> None:
-    """Prints what came of `finetune` or `distill`.
+def show_trained(trained: Trained, verb: str) -> int:
+    """Prints what came of `finetune` or `distill`; gives the exit code.
 
     Args:
         trained: what came of it.
@@ -40,7 +40,7 @@ def show_trained(trained: Trained, verb: str) -> None:
     """
     console, metrics = output_console(), trained.metrics
     if os.environ.get("RANK", "0") != "0":
-        return  # under torchrun the first rank prints it
+        return 0  # under torchrun the first rank prints it
     if not trained.fresh:
         console.print("everything was done already; nothing was run")
     models = {"teacher": metrics.get("teacher_dev", {}), "student": metrics["dev"]} if verb == "distill" else {}
@@ -48,6 +48,7 @@ def show_trained(trained: Trained, verb: str) -> None:
     if any(models.values()):
         console.print(metric_table(models))
     console.print(f"model: {trained.storage.display()}", soft_wrap=True)
+    return 0
 
 
 def metric_table(models: Mapping[str, Metrics]) -> Table:
@@ -67,8 +68,8 @@ def metric_table(models: Mapping[str, Metrics]) -> Table:
     return table
 
 
-def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path | None) -> None:
-    """Prints what came of `evaluate`, and writes it as JSON where asked.
+def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path | None) -> int:
+    """Prints what came of `evaluate`, and writes it as JSON where asked; gives the exit code.
 
     Args:
         request: what was asked.
@@ -89,10 +90,11 @@ def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path |
 
         content = {"task": request.data.task, "model": request.model, "dev": found.dev, "rows": found.rows}
         write_whole(json_file, (json.dumps(content, indent=1) + "\n").encode())
+    return 0
 
 
-def show_filled(filled: Filled) -> None:
-    """Prints what came of `cache-teacher`."""
+def show_filled(filled: Filled) -> int:
+    """Prints what came of `cache-teacher`; gives the exit code."""
     console = output_console()
     if not filled.fresh:
         console.print("everything was done already; nothing was run")
@@ -100,6 +102,7 @@ def show_filled(filled: Filled) -> None:
         f"{filled.rows:,} rows, {shown_bytes(filled.bytes)}, {shown_bytes(filled.bytes / max(1, filled.rows))} a row"
     )
     console.print(f"cache: {filled.folder} (give `tinyaug distill` --cache-dir {filled.folder.parent})", soft_wrap=True)
+    return 0
 
 
 def show_training_plan(plan: Callable[[Planned, str, Found], TrainingEstimate], request: Planned, profile: str) -> int:

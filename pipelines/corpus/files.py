@@ -16,7 +16,7 @@ from pipelines.corpus.binary import refuse_binary
 from pipelines.corpus.folder import first_names, list_folder
 from pipelines.corpus.lines import row_pieces, text_pieces, without_marks
 from pipelines.errors import UserError
-from pipelines.general.request import TEXT_COLUMN
+from pipelines.options.data import TEXT_COLUMN
 from pipelines.tasks.readers.columnar import is_text, read
 from pipelines.tasks.readers.jsonl import text_source
 from pipelines.tasks.readers.lines import PACKED, split_name

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from distill.packing import PackedSequence
     from pipelines.corpus.files import FileCorpus
     from pipelines.corpus.hub import HubCorpus
+    from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.reporting import TrainingReporter
 
 FOLDER, RECORD = "corpus", "corpus.json"  # the folder holds shards alone
 COLUMNS = ("input_ids", "token_type_ids")
@@ -74,7 +74,7 @@ def pack_corpus(
     corpus: FileCorpus | HubCorpus,
     tokenizer: Any,
     shape: PackedShape,
-    reporter: TrainingReporter,
+    reporter: Reporter,
 ) -> Packed:
     """Writes the shards, or finds them there undamaged; the same corpus gives the same bytes.
 
@@ -128,7 +128,7 @@ def packed_corpus(storage: Storage, verify: bool = False) -> Packed | None:
 class _Packer:
     """One pass over a corpus."""
 
-    def __init__(self, storage: Storage, corpus: FileCorpus | HubCorpus, reporter: TrainingReporter) -> None:
+    def __init__(self, storage: Storage, corpus: FileCorpus | HubCorpus, reporter: Reporter) -> None:
         self.storage, self.corpus, self.reporter = storage, corpus, reporter
         self.sequences = self.pairs = self.tokens = 0
         self.done: float | None = 0.0

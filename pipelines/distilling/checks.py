@@ -24,9 +24,9 @@ from pipelines.training.parts import open_data, shards_of, task_columns
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from pipelines.distilling.teaching import LossChoice
     from pipelines.found import Found
     from pipelines.general.request import GeneralRequest
+    from pipelines.options.training import LossChoice
     from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest
 

@@ -57,11 +57,11 @@ if TYPE_CHECKING:
     from pipelines.distilling.checks import CheckedDistill
     from pipelines.found import Found
     from pipelines.general.request import GeneralRequest
+    from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.estimates import TrainingEstimate
     from pipelines.training.loop import Dev
     from pipelines.training.recipe import StageRecipe
-    from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
 
 UNTAUGHT = "The student after intermediate distillation; its head has learnt nothing yet."
@@ -70,7 +70,7 @@ STUDENT = "student"  # what the intermediate stage leaves, in its folder
 
 def run_distill(
     request: DistillRequest,
-    reporter: TrainingReporter,
+    reporter: Reporter,
     found: Found,
     profile: str | None = "paper",
     judged: Scores | None = None,
@@ -124,7 +124,7 @@ class _Distillation:
         checked: CheckedDistill,
         storage: Storage,
         ranks: Ranks,
-        reporter: TrainingReporter,
+        reporter: Reporter,
     ) -> None:
         self.request, self.checked, self.storage, self.ranks = request, checked, storage, ranks
         self.reporter = ranks.reporter(reporter)

@@ -146,7 +146,7 @@ def decide_cache(
         plan = replace(plan, content=CacheContent.LOGITS, taken=taken)
         _check_logits(request, plan.logits_bytes, room)
     needed = max(0, (plan.logits_bytes if content == CacheContent.LOGITS else plan.full_bytes) - room.there)
-    if room.filled or request.cache.mode != CacheMode.AUTO or request.intermediate.sees_all(rows):
+    if room.filled or request.cache.mode != "auto" or request.intermediate.sees_all(rows):
         words = ", made ahead" if room.filled else SEEN_ONCE if once else ""
         return CacheDecision(content, content, f"{plan}{words}", needed)
     prediction = "logits" if request.prediction.sees_all(rows) else OFF

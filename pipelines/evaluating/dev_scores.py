@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from distill.metrics import Metric, Scores
     from distill.reading import Columns
+    from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.tasks import Task
     from pipelines.training.parts import TaskData
-    from pipelines.training.reporting import TrainingReporter
 
 BATCH_ROWS = 64
 
@@ -84,7 +84,7 @@ class Judged:
     def __str__(self) -> str:
         return ", ".join(f"{metric} {value:.4f}" for metric, value in self.scores.items())
 
-    def warn_of_guess(self, task: Task, part: str, reporter: TrainingReporter, who: str, advice: str) -> None:
+    def warn_of_guess(self, task: Task, part: str, reporter: Reporter, who: str, advice: str) -> None:
         """Warns where guessing may be as good.
 
         Args:
@@ -124,7 +124,7 @@ def dev_of(storage: Storage, data: TaskData, tokenizer: Any, max_length: int) ->
 
 
 def evaluate_parts(
-    predictor: Predictor, storage: Storage, data: TaskData, reporter: TrainingReporter, who: str, advice: str
+    predictor: Predictor, storage: Storage, data: TaskData, reporter: Reporter, who: str, advice: str
 ) -> Scores:
     """Metrics of a model on every labelled dev part; warns where guessing may be as good on the selecting one.
 

@@ -15,13 +15,13 @@ from pipelines.training.parts import TaskData
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipelines.training.reporting import TrainingReporter
-    from pipelines.training.request import DataChoice
+    from pipelines.options.data import DataChoice
+    from pipelines.reporting import Reporter
 
 PLACES = ("diagnostic.tsv", "diagnostic/diagnostic.tsv", "AX/diagnostic.tsv", "AX/test.tsv", "ax/test.tsv")
 
 
-def find_diagnostic(choice: DataChoice, reporter: TrainingReporter) -> TaskData | None:
+def find_diagnostic(choice: DataChoice, reporter: Reporter) -> TaskData | None:
     """The diagnostic set from where MNLI itself comes from: files, or the hub.
 
     Args:

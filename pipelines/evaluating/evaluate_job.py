@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pipelines.distilling.checks import TeacherFiles
     from pipelines.evaluating.dev_scores import Judged
     from pipelines.found import Found
+    from pipelines.reporting import Reporter
     from pipelines.tasks import Task
     from pipelines.training.parts import TaskData
-    from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import EvaluateRequest
 
 
@@ -50,7 +50,7 @@ class Evaluated:
     missing: tuple[str, ...] = ()
 
 
-def run_evaluate(request: EvaluateRequest, reporter: TrainingReporter, found: Found) -> Evaluated:
+def run_evaluate(request: EvaluateRequest, reporter: Reporter, found: Found) -> Evaluated:
     """Judges a model; writes nothing but the files that were asked for.
 
     Args:
@@ -113,7 +113,7 @@ class _Evaluation:
     """A model, checked against its task, loaded, and given the parts of the task's data."""
 
     def __init__(
-        self, request: EvaluateRequest, data: TaskData, files: TeacherFiles, folder: str, reporter: TrainingReporter
+        self, request: EvaluateRequest, data: TaskData, files: TeacherFiles, folder: str, reporter: Reporter
     ) -> None:
         from distill.checks import usable_positions
 

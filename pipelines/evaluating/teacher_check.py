@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from distill.metrics import Scores
     from pipelines.distilling.checks import TeacherFiles
     from pipelines.evaluating.dev_scores import Judged
+    from pipelines.reporting import Reporter
     from pipelines.training.parts import TaskData
-    from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
 
 ORDER_ROWS = 200  # of dev; fewer may be too few to tell one order of labels from another
@@ -32,7 +32,7 @@ def judge_teacher(
     files: TeacherFiles,
     data: TaskData,
     request: DistillRequest,
-    reporter: TrainingReporter,
+    reporter: Reporter,
     storage: Storage | None = None,
 ) -> Scores:
     """The teacher's dev metrics; warns when they are near or below chance.

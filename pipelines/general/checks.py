@@ -10,15 +10,16 @@ from pipelines.corpus.packed import PackedShape
 from pipelines.distilling.checks import StudentPlan, TeacherFiles, find_files, plan_student
 from pipelines.distilling.choices import check_choices
 from pipelines.errors import UserError
-from pipelines.general.request import PAIRS, PROJECTED
+from pipelines.general.request import PAIRS
+from pipelines.options.models import PROJECTED
 from pipelines.teacher_cache.room import check_cache_place
 
 if TYPE_CHECKING:
     from pipelines.corpus.files import FileCorpus
     from pipelines.corpus.hub import HubCorpus
-    from pipelines.distilling.teaching import LossChoice
     from pipelines.found import Found
     from pipelines.general.request import GeneralRequest
+    from pipelines.options.training import LossChoice
 
 
 @dataclass(frozen=True)

@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from pipelines.corpus.packed import Packed
     from pipelines.general.checks import CheckedGeneral
     from pipelines.general.request import GeneralRequest
+    from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.reporting import TrainingReporter
 
 STAGE = "general"
 
 
-def run_general(request: GeneralRequest, reporter: TrainingReporter) -> Trained:
+def run_general(request: GeneralRequest, reporter: Reporter) -> Trained:
     """Distils over a corpus, going on where an earlier run of the same command stopped.
 
     Args:
@@ -94,7 +94,7 @@ class _General:
         checked: CheckedGeneral,
         storage: Storage,
         ranks: Ranks,
-        reporter: TrainingReporter,
+        reporter: Reporter,
     ) -> None:
         self.request, self.checked, self.storage, self.ranks = request, checked, storage, ranks
         self.reporter, self.told = ranks.reporter(reporter), reporter

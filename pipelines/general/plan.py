@@ -11,8 +11,9 @@ from pipelines.corpus.packed import FOLDER, GROUP_SEQUENCES, pack_corpus, packed
 from pipelines.distilling.checks import check_disk
 from pipelines.distilling.session import taught_examples
 from pipelines.general.content import KIND, general_content, refuse_other_general, with_general_parts
-from pipelines.general.request import SENTENCES
 from pipelines.general.session import GeneralCache, decide_cache, make_stage, packed_stream
+from pipelines.options.data import SENTENCES
+from pipelines.reporting import Silent
 from pipelines.run_folder.stage_folder import finished_metrics, stage_storage, started_run
 from pipelines.run_folder.storage import Storage
 from pipelines.teacher_cache.foreign import refuse_foreign_caches
@@ -25,7 +26,6 @@ from pipelines.training.estimates import (
     weights_bytes,
 )
 from pipelines.training.measure import NOTHING, sample_batches, stage_cost
-from pipelines.training.reporting import SilentTraining
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,7 +192,7 @@ def _begun(storage: Storage, started: dict[str, Any]) -> BegunGeneral:
 def _beginning(checked: CheckedGeneral, place: Storage) -> Packed:
     """Packs the first sequences of a corpus."""
     shape = replace(checked.shape, limit=min(GROUP_SEQUENCES, checked.shape.limit or GROUP_SEQUENCES))
-    return pack_corpus(place, checked.corpus, checked.teacher.tokenizer, shape, SilentTraining())
+    return pack_corpus(place, checked.corpus, checked.teacher.tokenizer, shape, Silent())
 
 
 def _shard_bytes(packed: Packed, sequences: int) -> int:

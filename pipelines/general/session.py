@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pipelines.corpus.packed import COLUMNS
 from pipelines.distilling.session import loss_settings
-from pipelines.general.request import PROJECTED
 from pipelines.models.load import load_masked_lm, move
+from pipelines.options.models import PROJECTED
 from pipelines.teacher_cache.room import OFF, plan_in_room, room_of_layers
 from pipelines.training.parts import POOL_ROWS
 from pipelines.training.teacher_kernel import pack_teacher

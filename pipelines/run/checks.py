@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run.run_job import RunRequest
-    from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
 
 
@@ -72,7 +71,7 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
     return teacher
 
 
-def judge_early(request: RunRequest, files: TeacherFiles, reporter: TrainingReporter, found: Found) -> Scores:
+def judge_early(request: RunRequest, files: TeacherFiles, reporter: Reporter, found: Found) -> Scores:
     """Judges a teacher that was given before the hours of an augmentation, by some rows; once for a run.
 
     Args:

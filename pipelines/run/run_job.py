@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pipelines.augmenting.augment_job import run_augment
 from pipelines.augmenting.run_file import read_run
@@ -20,8 +20,6 @@ from pipelines.training.finetune_job import run_finetune
 from pipelines.wording import rejected_rows
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from pipelines.augmenting.augment_job import Outcome
     from pipelines.augmenting.request import AugmentRequest
     from pipelines.found import Found
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from pipelines.run.metrics import RunMetrics
     from pipelines.run_folder.storage import Storage
     from pipelines.training.finetune_job import Trained
-    from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
 
 
@@ -73,22 +70,12 @@ class RunOutcome:
     metrics: RunMetrics
 
 
-class Reporting(Protocol):
-    """Opens what shows the progress of each kind of stage."""
-
-    def augmenting(self) -> AbstractContextManager[Reporter]:
-        """For the augmentation."""
-
-    def training(self) -> AbstractContextManager[TrainingReporter]:
-        """For everything else."""
-
-
-def run_task(request: RunRequest, reporting: Reporting, found: Found) -> RunOutcome:
+def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcome:
     """Runs what is left of all stages.
 
     Args:
         request: what the user asked for.
-        reporting: shows progress.
+        reporter: is told of progress.
         found: what the command has found already.
 
     Returns:
@@ -99,17 +86,14 @@ def run_task(request: RunRequest, reporting: Reporting, found: Found) -> RunOutc
         JobError: a stage failed; what was finished is kept.
     """
     began = time.monotonic()
-    with reporting.augmenting() as reporter:
-        teacher_files = check_run(request, reporter, found)
-    with reporting.training() as progress, own_threads():
-        judged = judge_early(request, teacher_files, progress, found)
-    with reporting.augmenting() as reporter:
-        said = announcement(request, teacher_files, reporter, found) if _is_unannounced(request) else None
+    teacher_files = check_run(request, reporter, found)
+    with own_threads():
+        judged = judge_early(request, teacher_files, reporter, found)
+    said = announcement(request, teacher_files, reporter, found) if _is_unannounced(request) else None
     if said is not None:
-        with reporting.training() as progress:
-            progress.warning(said)
+        reporter.warning(said)
     augmenting = time.monotonic()
-    with reporting.augmenting() as reporter, own_threads():
+    with own_threads():
         augmented = run_augment(request.augment, reporter, found)
     augmenting = time.monotonic() - augmenting
     if augmented.rejected and not request.augment.allow_rejects:
@@ -119,14 +103,13 @@ def run_task(request: RunRequest, reporting: Reporting, found: Found) -> RunOutc
         )
     teacher = None
     storage = stage_storage(request.augment.out, "a run with training")
-    with reporting.training() as progress:
-        if request.finetune is not None:
-            teacher = run_finetune(request.finetune, progress, found, profile=None)
-        student = run_distill(request.distill, progress, found, request.profile if said is None else None, judged)
-        if request.evaluate is not None:
-            run_evaluate(request.evaluate, progress, found)
-        metrics = run_metrics(request, augmented, teacher, student, began, augmenting, found)
-    with reporting.training() as progress, only_writer(storage, progress.message):
+    if request.finetune is not None:
+        teacher = run_finetune(request.finetune, reporter, found, profile=None)
+    student = run_distill(request.distill, reporter, found, request.profile if said is None else None, judged)
+    if request.evaluate is not None:
+        run_evaluate(request.evaluate, reporter, found)
+    metrics = run_metrics(request, augmented, teacher, student, began, augmenting, found)
+    with only_writer(storage, reporter.message):
         storage.write_json(METRICS, metrics.to_json())
     return RunOutcome(storage, augmented, teacher, student, metrics)
 

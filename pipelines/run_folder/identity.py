@@ -8,6 +8,7 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from pipelines.options.names import option_of
 from pipelines.tasks import Label, Task
 
 if TYPE_CHECKING:
@@ -16,64 +17,6 @@ if TYPE_CHECKING:
     from pipelines.augmenting.settings import Compute
 
 VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
-DATA = {
-    "task.name": "--task",
-    "task.text_columns": "--text",
-    "task.label.column": "--label",
-    "task.label.kind": "--label-type",
-    "task.label.names": "--label-names",
-}
-OPTIONS = {  # of settings whose option has another name than they have
-    "augment": {
-        "settings.candidates.segment": "--pair-context",
-        "settings.draw.duplicates": "--unique",
-        "settings.protect_more": "--protect",
-    },
-    "cache-teacher": {"settings.batch_rows": "--batch-size-intermediate"},
-    "distill-general": {"settings.corpus.column": "--text"},
-}
-OF_TRAINING = {
-    "parts": "--accumulation times processes",  # run.json has their product
-    "settings.losses.kinds": "--losses",
-    "settings.cache.mode": "--cache",
-    "settings.cache.budget": "--cache-budget",
-    "settings.student.config": "--student",
-    "settings.student.start": "--student-init",
-    "settings.student.embeddings": "--embedding-init",
-    "settings.masked_lm.weight": "--mlm-weight",
-    "settings.masked_lm.soft": "--mlm-soft",
-}
-OF_RECIPES = {"epochs": "--epochs", "batch_rows": "--batch-size", "learning_rate": "--lr"}
-IN_RUN = {
-    ("augment", "--precision"): "--augment-precision",
-    ("finetune", "--epochs"): "--epochs-finetune",
-    ("finetune", "--batch-size"): "--batch-size-finetune",
-    ("finetune", "--lr"): "--lr-finetune",
-    ("finetune", "--precision"): "--train-precision",
-    ("distill", "--precision"): "--train-precision",
-}
-
-
-def option_of(kind: str, field: str) -> str:
-    """What to call a setting in a message.
-
-    Args:
-        kind: of the run: augment, finetune, distill, distill-general, cache-teacher.
-        field: its place in run.json, such as settings.draw.n.
-
-    Returns:
-        The option, with that of `tinyaug run` where it has another name there; the place itself where there is none.
-    """
-    known = {**DATA, **(OF_TRAINING if kind != "augment" else {}), **OPTIONS.get(kind, {})}
-    for recipe, suffix in (("recipe", ""), ("intermediate", "-intermediate"), ("prediction", "-prediction")):
-        known |= {f"settings.{recipe}.{name}": option + suffix for name, option in OF_RECIPES.items()}
-    whole = next((name for name in known if field == name or field.startswith(f"{name}.")), None)
-    if not kind or (whole is None and not field.startswith("settings.")):
-        return field
-    option = known[whole] if whole else "--" + field.rpartition(".")[2].replace("_", "-")
-    inner = field[len(whole) + 1 :] if whole else ""
-    in_run = IN_RUN.get((kind, option))
-    return option + (f" ({inner})" if inner else "") + (f" (in `run`: {in_run})" if in_run else "")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", prefix: str = "") -> list[str]:

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from distill.shards import Batch, Position, ShardStream
     from distill.teacher import Teacher
     from pipelines.distilling.checks import CheckedDistill
+    from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import DistillRequest
 
 KIND, AFRESH = "cache-teacher", "--rebuild-cache"
@@ -73,7 +73,7 @@ class Filled:
     fresh: bool
 
 
-def fill_teacher_cache(request: DistillRequest, reporter: TrainingReporter) -> Filled:
+def fill_teacher_cache(request: DistillRequest, reporter: Reporter) -> Filled:
     """Runs the teacher over all training rows and keeps what `distill` will ask for; goes on after a kill.
 
     Args:
@@ -199,7 +199,7 @@ def _filled(
     stream: ShardStream,
     decision: CacheDecision,
     storage: Storage,
-    reporter: TrainingReporter,
+    reporter: Reporter,
 ) -> Filled:
     kept = kept_content(request, decision)
     caches = storage.local_folder()
@@ -218,7 +218,7 @@ def kept_content(request: DistillRequest, decision: CacheDecision) -> str:
     return decision.intermediate if request.intermediate.epochs else decision.prediction
 
 
-def _fill(targets: Any, stream: ShardStream, reporter: TrainingReporter) -> None:
+def _fill(targets: Any, stream: ShardStream, reporter: Reporter) -> None:
     from distill.targets import fill_cache
 
     reporter.stage_started("teacher", len(stream))
@@ -234,13 +234,13 @@ def _fill(targets: Any, stream: ShardStream, reporter: TrainingReporter) -> None
         ) from error
     finally:
         stream.close()
-        reporter.stage_ended("teacher")
+        reporter.ended("teacher")
 
 
 class _Watched:
     """A stream that tells of its batches."""
 
-    def __init__(self, stream: ShardStream, reporter: TrainingReporter) -> None:
+    def __init__(self, stream: ShardStream, reporter: Reporter) -> None:
         self.stream, self.reporter = stream, reporter
 
     def batches(self, start: Position) -> Iterator[Batch]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from distill.shards import ShardStream
     from distill.teacher import Teacher
-    from pipelines.distilling.teaching import CacheChoice
+    from pipelines.options.teacher_cache import CacheChoice
     from pipelines.training.request import DistillRequest
 
 KEY_OPTIONS = {

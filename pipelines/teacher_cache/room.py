@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from distill.cache_format import CacheContent, CacheKey, CacheMode, CachePlan
     from distill.shards import ShardStream
     from distill.teacher import Teacher
-    from pipelines.distilling.teaching import CacheChoice
-    from pipelines.training.reporting import TrainingReporter
+    from pipelines.options.teacher_cache import CacheChoice
+    from pipelines.reporting import Reporter
 
 OFF = "off"
 CONTENTS = ("full", "hidden", "scores", "logits")  # a folder each
@@ -166,7 +166,7 @@ def claim_caches(choice: CacheChoice, teacher: Teacher, stream: ShardStream, con
             claim_cache(root / content, cache_key(teacher, stream, content), choice.rebuild)
 
 
-def warn_of_rebuild(choice: CacheChoice, started: dict[str, Any] | None, reporter: TrainingReporter) -> None:
+def warn_of_rebuild(choice: CacheChoice, started: dict[str, Any] | None, reporter: Reporter) -> None:
     """Says that caches are emptied when a run begins, and not when it goes on: it would throw its own records away.
 
     Args:

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from distill.metrics import Scores
     from distill.shards import ShardStream
     from pipelines.found import Found
+    from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.cut_texts import CutTexts
     from pipelines.training.parts import TaskData
-    from pipelines.training.reporting import TrainingReporter
     from pipelines.training.request import FinetuneRequest
 
 STAGE = "labels"  # its folder, and the name of its loss
@@ -109,9 +109,7 @@ def check_finetune(request: FinetuneRequest, found: Found) -> Encoder:
     return Encoder(data, files, config, tokenizer)
 
 
-def run_finetune(
-    request: FinetuneRequest, reporter: TrainingReporter, found: Found, profile: str | None = "paper"
-) -> Trained:
+def run_finetune(request: FinetuneRequest, reporter: Reporter, found: Found, profile: str | None = "paper") -> Trained:
     """Fine-tunes, going on where an earlier run of the same command stopped.
 
     Args:
@@ -191,7 +189,7 @@ def _finetune(
     encoder: Encoder,
     storage: Storage,
     ranks: Ranks,
-    reporter: TrainingReporter,
+    reporter: Reporter,
     profile: str | None,
 ) -> Trained:
     from distill.objectives import LabelStage
@@ -223,7 +221,7 @@ def _finetune(
 
 
 def _say_what_is_read(
-    request: FinetuneRequest, encoder: Encoder, storage: Storage, stream: ShardStream, reporter: TrainingReporter
+    request: FinetuneRequest, encoder: Encoder, storage: Storage, stream: ShardStream, reporter: Reporter
 ) -> CutTexts:
     """Says what classes there are and what is cut of the texts, and warns of what the user may not have meant."""
     data, cut = encoder.data, cut_texts(stream)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from distill.shards import ShardStream
     from distill.targets import Targets
     from distill.training_settings import Progress, TrainSettings
+    from pipelines.options.running import Machine
+    from pipelines.reporting import Reporter
     from pipelines.training.recipe import StageRecipe
-    from pipelines.training.reporting import TrainingReporter
-    from pipelines.training.request import Machine
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def train_stage(
     folder: Path,
     settings: TrainSettings,
     dev: Dev | None,
-    reporter: TrainingReporter,
+    reporter: Reporter,
     examples: int,
 ) -> RunState:
     """Trains a stage to its end, going on from its last checkpoint.
@@ -98,7 +98,7 @@ def train_stage(
         finally:
             stream.close()
             watcher.close()
-            reporter.stage_ended(stage.name)
+            reporter.ended(stage.name)
 
 
 def _train(
@@ -144,7 +144,7 @@ class _Watcher:
         name: str,
         settings: TrainSettings,
         dev: Dev | None,
-        reporter: TrainingReporter,
+        reporter: Reporter,
         asked: Callable[[], bool],
     ) -> None:
         self.folder, self.name, self.settings = folder, name, settings

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from distill.objectives import Stage
     from distill.shards import Batch, ShardStream
     from distill.teacher import Teacher, Wanted
-    from pipelines.training.request import Machine
+    from pipelines.options.running import Machine
 
 SECONDS = 2.0  # of measuring a stage, past its first batch
 MOST_BATCHES = 6

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from distill.reading import Columns, ShardFiles
     from distill.shards import ShardStream
     from pipelines.found import Found
+    from pipelines.options.data import DataChoice
     from pipelines.tasks import OpenTask
-    from pipelines.training.request import DataChoice
 
 DEV = "validation"
 POOL_ROWS = 32_768  # more rows than one pool: a worker reads ahead

@@ -7,14 +7,14 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import JobError, UserError
+from pipelines.reporting import Silent
 from pipelines.run_folder.lock import only_writer, refuse_if_held
-from pipelines.training.reporting import SilentTraining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.reporting import TrainingReporter
 
 LOOK_EVERY, SAY_EVERY = 1.0, 60.0  # seconds
 
@@ -50,12 +50,12 @@ class Ranks:
         """Waits until all are here."""
         self._state.wait_for_everyone()
 
-    def reporter(self, reporter: TrainingReporter) -> TrainingReporter:
+    def reporter(self, reporter: Reporter) -> Reporter:
         """The reporter of the main process; silence for the others."""
-        return reporter if self.main else SilentTraining()
+        return reporter if self.main else Silent()
 
     @contextmanager
-    def writing(self, storage: Storage, reporter: TrainingReporter) -> Iterator[None]:
+    def writing(self, storage: Storage, reporter: Reporter) -> Iterator[None]:
         """The right to write into a folder, held by the main process for all.
 
         Args:
@@ -69,7 +69,7 @@ class Ranks:
 
 
 def wait_for_main(
-    storage: Storage, ready: Callable[[Storage], bool], what: str, ranks: Ranks, reporter: TrainingReporter
+    storage: Storage, ready: Callable[[Storage], bool], what: str, ranks: Ranks, reporter: Reporter
 ) -> None:
     """Waits for what the main process writes, for as long as it takes: a barrier would give up.
 

@@ -13,7 +13,7 @@ from huggingface_hub import constants
 
 from pipelines.corpus.hub import open_corpus
 from pipelines.errors import JobError, UserError
-from pipelines.general.request import CorpusChoice
+from pipelines.options.data import CorpusChoice
 from tests.fixtures import save_tiny_masked_lm
 from tests.hub.conftest import NOWHERE
 from tests.hub.server import Hub, Repository, serving

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.cli.requests import protected
 from pipelines.errors import UserError
+from pipelines.options.drawing import protected
 
 
 def test_words_patterns_and_lines_of_files(tmp_path):

@@ -16,7 +16,7 @@ from pipelines.corpus import lines as corpus_lines
 from pipelines.corpus.files import open_files
 from pipelines.corpus.hub import open_corpus
 from pipelines.errors import UserError
-from pipelines.general.request import CorpusChoice
+from pipelines.options.data import CorpusChoice
 
 DOCUMENTS = [["A good film.", "Rather dull, naïve too."], ["中文。"], ["one", "two", "three"]]
 PLAIN = "\n\n".join("\n".join(document) for document in DOCUMENTS)

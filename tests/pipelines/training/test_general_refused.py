@@ -58,17 +58,20 @@ def test_another_vocabulary_is_refused(parts, corpus, masked, tmp_path):
 def test_options_that_contradict_each_other(parts, corpus, tmp_path):
     for more, said in (
         (("--whole-word",), "expected --mlm-weight or --mlm-soft"),
-        (("--mlm-weight", -1), "--mlm-weight: expected 0 or more"),
+        (("--mlm-weight", -1), "--mlm-weight: expected at least 0"),
         (("--embedding-init", "pca"), "expected one of random, projected"),
-        (("--embedding-init", "projected", "--student-init", "teacher-layers"), "brings embeddings of its own"),
-        (("--cache", "logits"), "expected auto, full or off"),
+        (
+            ("--embedding-init", "projected", "--student-init", "teacher-layers"),
+            "expected --student-init random",
+        ),
+        (("--cache", "logits"), "expected one of auto, full, off, found"),
         (("--limit", 0), "--limit: expected at least 1"),
         (("--mlm-soft", 1, "--layer-map", "bottom"), "the teacher's last layer in the layer map"),
         (("--epochs", 0), "--epochs: expected at least 1"),
-        (("--mlm-weight", 1, "--cache-budget", "1GB"), "--cache-budget: expected --cache full beside it, found auto"),
+        (("--mlm-weight", 1, "--cache-budget", "1GB"), "--cache-budget: expected --cache full, for auto keeps nothing"),
         (
             ("--mlm-weight", 1, "--layer-weights", "0,0,0,0", "--cache", "full"),
-            "--cache full: expected a loss of the layers with a weight above 0",
+            "--cache: expected a loss of attention or hidden states with a weight above 0",
         ),
     ):
         assert said in refused(tmp_path, general(parts, corpus, tmp_path / "out", *more))

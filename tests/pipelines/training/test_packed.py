@@ -10,8 +10,8 @@ import pytest
 
 from pipelines.corpus.files import Piece, open_files
 from pipelines.corpus.packed import Packed, PackedShape, pack_corpus
+from pipelines.reporting import Silent
 from pipelines.run_folder.storage import Storage
-from pipelines.training.reporting import SilentTraining
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import done, refused, sentences, tinyaug
 from tests.pipelines.training.general import counts
@@ -49,7 +49,7 @@ def unmeasured(corpus, monkeypatch):
 def packed(place: Path, folder: Path, length: int, limit: int | None = None) -> Packed:
     """What is packed of a file."""
     shape = PackedShape(length, limit=limit)
-    return pack_corpus(Storage(str(folder)), open_files(place, "text"), tiny_tokenizer(), shape, SilentTraining())
+    return pack_corpus(Storage(str(folder)), open_files(place, "text"), tiny_tokenizer(), shape, Silent())
 
 
 def test_what_is_packed_is_counted_whatever_the_limit(parts, corpus, masked, tmp_path):

@@ -7,8 +7,12 @@ import json
 import pytest
 
 from pipelines.general.content import with_general_parts
-from pipelines.general.request import CorpusChoice, GeneralRequest
-from pipelines.training.request import DataChoice, FinetuneRequest, Machine
+from pipelines.general.request import GeneralRequest
+from pipelines.options.data import CorpusChoice, DataChoice
+from pipelines.options.running import GeneralMachine, Machine
+from pipelines.options.teacher_cache import GeneralCacheChoice
+from pipelines.options.training import LossChoice, MaskedLmChoice, PackedReading, Reading
+from pipelines.training.request import FinetuneRequest
 from pipelines.training.step_parts import parts_of, with_parts
 from tests.pipelines.jobs import done, finish, refused, start, tinyaug
 from tests.pipelines.training.general import MASKED
@@ -17,9 +21,13 @@ from tests.ranks import two_ranks
 
 
 def asked(kind=GeneralRequest, **machine):
-    if kind is GeneralRequest:
-        return GeneralRequest("out", CorpusChoice("corpus.txt"), "teacher", machine=Machine(**machine))
-    return FinetuneRequest("out", DataChoice("sst2"), "model", GeneralRequest.recipe, machine=Machine(**machine))
+    machine = {"device": "cpu", **machine}
+    if kind is FinetuneRequest:
+        recipe, machine, data = GeneralRequest.recipe, Machine(**machine), DataChoice("sst2")
+        return kind(out="out", data=data, model="model", recipe=recipe, reading=Reading(), machine=machine)
+    learnt = {"masked_lm": MaskedLmChoice(), "losses": LossChoice(), "cache": GeneralCacheChoice()}
+    read = {"corpus": CorpusChoice("corpus.txt"), "reading": PackedReading(), "machine": GeneralMachine(**machine)}
+    return kind(out="out", teacher="teacher", **read, **learnt)
 
 
 @pytest.mark.parametrize(("processes", "each"), [("1", 8), ("2", 4), ("4", 2), ("8", 1)])

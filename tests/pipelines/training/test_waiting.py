@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from pipelines.errors import JobError
+from pipelines.reporting import Silent
 from pipelines.run_folder import lease
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.storage import Storage
 from pipelines.training import ranks
 from pipelines.training.ranks import Ranks, wait_for_main
-from pipelines.training.reporting import SilentTraining
 
 
 @dataclass
-class Said(SilentTraining):
+class Said(Silent):
     """What was said."""
 
     messages: list[str] = field(default_factory=list)

@@ -1,0 +1,134 @@
+"""Options of the texts that a verb reads: a task's rows, or a corpus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+from pipelines.options.option import COUNT, Bounds, Options, flag, option
+
+if TYPE_CHECKING:
+    from pipelines.tasks import CustomOptions
+
+TEXT_COLUMN = "text"
+OnBadRow = StrEnum("OnBadRow", ["stop", "skip"])
+RowsAre = StrEnum("RowsAre", ["documents", "sentences"])  # what a row of JSON lines, Parquet or the hub is
+SENTENCES = RowsAre.sentences
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The parts between commas, without the space around them."""
+    return tuple(part.strip() for part in text.split(","))
+
+
+@dataclass(frozen=True)
+class DataChoice(Options):
+    """A task and where its parts are; text and label columns are of a custom task alone.
+
+    Args:
+        skip_bad_rows: leave out rows of the train part that cannot be read: a stage before has written them down.
+    """
+
+    task: str = option("cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, or custom.", ...)
+    data: Path | None = option("GLUE folder (classic TSV), or your own csv, tsv, jsonl, parquet, arrow; else the hub.")
+    revision: str | None = option("Revision of the data set on the hub.", None, "--data-revision")
+    text: list[str] | None = option("Text column of a custom task; may be repeated.")
+    label: str | None = option("Label column of a custom task.")
+    label_type: str | None = option("What the labels of a custom task are.", choices=("class", "score", "none"))
+    label_names: tuple[str, ...] | None = option("Class names in the order of a teacher's.", read=comma_separated)
+    skip_bad_rows: bool = False
+
+    @cached_property
+    def custom(self) -> CustomOptions | None:
+        """The columns of a custom task; None if none is named.
+
+        Raises:
+            UserError: options that contradict each other, or that only a custom task has.
+        """
+        from pipelines.tasks import CustomOptions
+        from pipelines.tasks.glue import find_task, plain_name
+
+        named = [
+            name for name in ("text", "label", "label_type", "label_names") if getattr(self, name) not in (None, [])
+        ]
+        if not named:
+            return None
+        typed = ", ".join(flag(DataChoice, name) for name in named)
+        if plain_name(self.task) != "custom":
+            task = find_task(self.task)
+            raise UserError(
+                f"{typed}: expected --task custom, found --task {task.name}, whose columns are known (text "
+                f"{', '.join(task.text_columns)}; label {task.label.column}); leave {typed} out, or pass --task custom"
+            )
+        if not self.text:
+            raise UserError(f"--text: expected the name of a text column beside {typed}, found none; add --text COLUMN")
+        return CustomOptions(tuple(self.text), self.label, self.label_type, self.label_names)
+
+    def with_labels(self) -> DataChoice:
+        """The same, where labels that are named can be read: training and judging read them from the task's files.
+
+        Raises:
+            UserError: labels of a custom task whose own parts, which would have them, were not named.
+        """
+        if self.data is None and self.custom is not None and self.custom.label is not None:
+            raise UserError(
+                f"--label {self.custom.label}: expected --data with the task's own files beside it, found none; add "
+                "--data, or leave the label out: `tinyaug distill` needs none"
+            )
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejects(Options):
+    """What becomes of rows that were rejected."""
+
+    allow_rejects: bool = option("Exit with 0 although rows were rejected.", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputRows(Rejects):
+    """The rows of the input that are augmented."""
+
+    limit: int | None = option("Augment only the first N rows of the input.", bounds=COUNT)
+    on_bad_row: OnBadRow = option("skip writes rows that cannot be read to rejected.parquet.", OnBadRow.stop)
+    demo: bool = option(
+        "Use embedded model, vectors and sentences; --data, --mlm and --glove of your own go before them.", False
+    )
+
+
+@dataclass(frozen=True)
+class CorpusChoice(Options):
+    """The text that general distillation learns from.
+
+    Args:
+        place: a file, a folder, or a name on the hub.
+        column: text column of JSON lines, Parquet and the hub.
+        config: configuration of a data set on the hub.
+        revision: of it.
+        limit: sequences at most; None for all.
+        rows: what a row is: documents, or sentences, with a blank one at the end of a document.
+        pairs: share of the sequences of two sentences or more that become pairs; None for the default, which depends
+            on the models.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    place: str = option(
+        "File, folder of files, or data set on the hub: .jsonl, .parquet, or text (.txt, .txt.gz), a sentence a line, "
+        "a blank line between documents.",
+        ...,
+        "--corpus",
+    )
+    column: str = option("Text column of jsonl, parquet, hub.", TEXT_COLUMN, "--text")
+    config: str | None = option("Configuration of the data set on the hub.", None, "--corpus-config")
+    revision: str | None = option("Revision of the data set on the hub.", None, "--corpus-revision")
+    limit: int | None = option("Read only the first N packed sequences.", bounds=COUNT)
+    rows: RowsAre = option("What a row is; an empty row of sentences ends a document.", RowsAre.documents)
+    pairs: float | None = option(
+        "Share of packed sequences that become pairs of segments [0.5; 0 where a model has one].", bounds=Bounds(0, 1)
+    )

@@ -1,0 +1,56 @@
+"""Options of models: the masked LM and the vectors of an augmentation, the student of a distillation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipelines.options.option import Options, Panel, option
+
+Embeddings = StrEnum("Embeddings", ["random", "projected"])
+PROJECTED = Embeddings.projected
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedLm(Options):
+    """What proposes words."""
+
+    panel = Panel.MODELS
+    mlm: str = option("Masked LM: a folder or a name on the hub.", "bert-base-uncased")
+    revision: str | None = option("Revision of the masked LM on the hub.")
+    glove: str = option(
+        "GloVe or word2vec file, gensim-downloader name, kumo-6b-50d or none.", "glove-wiki-gigaword-300"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student(Options):
+    """The student's shape and first weights, and which layers of the teacher it learns."""
+
+    panel = Panel.MODELS
+    teacher_revision: str | None = option("Revision of the teacher on the hub.")
+    student: str = option(
+        "tinybert4 (4 x 312), tinybert6 (6 x 768), half (the teacher's shape, half its layers), or a config.json "
+        "\\[tinybert4, or the folder of --student-init].",
+        "",
+    )
+    start: str = option(
+        "general (published TinyBERT), teacher-layers (equal widths), random, or a folder.",
+        "general",
+        "--student-init",
+    )
+    layer_map: str = option("uniform, top, bottom, or teacher layers such as 3,6,9,12.", "uniform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneralStudent(Student):
+    """A student that learns from a corpus."""
+
+    start: str = option(
+        "general (published TinyBERT), teacher-layers (equal widths), random, or a folder.",
+        "random",
+        "--student-init",
+    )
+    embeddings: Embeddings = option(
+        "projected are the principal components of the teacher's embeddings.", Embeddings.random, "--embedding-init"
+    )

@@ -1,0 +1,75 @@
+"""What to call a setting of run.json in a message: by the option that sets it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.options.option import groups_of, options_of
+from pipelines.options.verbs import (
+    AugmentInRun,
+    AugmentOptions,
+    CacheTeacherOptions,
+    DistillInRun,
+    DistillOptions,
+    FinetuneInRun,
+    FinetuneOptions,
+    GeneralOptions,
+)
+
+if TYPE_CHECKING:
+    from pipelines.options.option import Options
+
+VERBS: dict[str, tuple[type[Options], ...]] = {  # kind of run.json -> options of its verb, and of its stage in `run`
+    "augment": (AugmentOptions, AugmentInRun),
+    "finetune": (FinetuneOptions, FinetuneInRun),
+    "distill": (DistillOptions, DistillInRun),
+    "cache-teacher": (CacheTeacherOptions,),
+    "distill-general": (GeneralOptions,),
+}
+ELSEWHERE = {  # what run.json calls otherwise than the field of the option
+    "parts": "accumulation",
+    "settings.protect_more": "protect",
+    "task.name": "task",
+    "task.text_columns": "text",
+    "task.label.column": "label",
+    "task.label.kind": "label_type",
+    "task.label.names": "label_names",
+}
+
+
+def option_of(kind: str, place: str) -> str:
+    """What to call a setting in a message.
+
+    Its place ends with the name of the option's field, behind that of its group where several groups have such a field.
+
+    Args:
+        kind: of the run: augment, finetune, distill, distill-general, cache-teacher.
+        place: of the setting in run.json, such as settings.draw.n.
+
+    Returns:
+        The option, with that of `tinyaug run` where it has another name there; the place itself where there is none.
+    """
+    names = [name for verb in VERBS.get(kind, ()) if (name := _name(verb, place))]
+    if not names:
+        return place
+    return names[0] + (f" (in `run`: {names[1]})" if names[1:] and names[1] != names[0] else "")
+
+
+def _name(verb: type[Options], place: str) -> str:
+    """The option at a place, and in brackets which part of its value the place is; empty for none."""
+    if place not in ELSEWHERE and not place.startswith("settings."):
+        return ""
+    parts = ELSEWHERE.get(place, place.removeprefix("settings.")).split(".")
+    first, second = parts[0], parts[:2][-1]
+    own, groups = options_of(verb), {name: options_of(group) for name, group in groups_of(verb).items()}
+    places = [
+        (groups.get(first, {}), second),
+        (own, second),
+        (own, first),
+        *((group, second) for group in groups.values()),
+    ]
+    for options, name in places:
+        if name in options:
+            inner = "" if name == parts[-1] else f" ({parts[-1]})"
+            return options[name].name + (" times processes" if place == "parts" else "") + inner
+    return ""

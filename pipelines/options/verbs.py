@@ -1,0 +1,213 @@
+"""The options of each verb: groups, and what no other verb has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from augment.presets import PRESETS
+from pipelines.options import drawing, running, teacher_cache, training
+from pipelines.options.data import CorpusChoice, DataChoice, InputRows, Rejects
+from pipelines.options.models import GeneralStudent, MaskedLm, Student
+from pipelines.options.option import COUNT, Bounds, Options, Panel, option
+from pipelines.options.output import Answers, Folder, RunDirectory, ShardsAsBefore
+
+A_MODEL = "a folder or a name on the hub."
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentOptions(Options):
+    """Options of `tinyaug augment`."""
+
+    data: DataChoice
+    rows: InputRows
+    models: MaskedLm
+    preset: str = option(
+        "Settings, which other options override; texts is for your own.", "paper", panel=Panel.DRAWN, choices=PRESETS
+    )
+    draw: drawing.DrawOptions
+    candidates: drawing.CandidateOptions
+    drop_leaks: bool = option("Leave out variants equal to a dev or test example.", False, panel=Panel.DRAWN)
+    engine: running.EngineOptions
+    compute: running.ComputeOptions
+    output: RunDirectory
+
+    @classmethod
+    def filled(cls, typed: dict[str, Any]) -> dict[str, Any]:
+        """With --demo the embedded pack wherever the user named nothing else."""
+        from pipelines.demo import demo_options
+
+        return demo_options(typed) if typed["demo"] else typed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResampleOptions(Options):
+    """Options of `tinyaug resample`; None leaves what the run had."""
+
+    candidates: str = option("Run directory whose candidates are drawn from.", ...)
+    rejects: Rejects
+    draw: drawing.DrawOptions
+    protected: drawing.Protected
+    drop_leaks: bool | None = option("Leave out leaked variants.", None, "--drop-leaks/--keep-leaks", panel=Panel.DRAWN)
+    workers: running.Workers
+    out: str = option("Run directory of the new draw.", ..., panel=Panel.OUTPUT)
+    shards: ShardsAsBefore
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnTask(Folder):
+    """What the verbs that train on a task have in common."""
+
+    data: DataChoice
+    profile: training.Profile = option(
+        "quick takes 16,000 random rows (in `run` of 2,000 examples) and fewer epochs (1, 3 and 2).",
+        training.Profile.paper,
+        panel=Panel.TRAINING,
+    )
+    reading: training.Reading
+    machine: running.Machine
+
+    @property
+    def named_rows(self) -> int | None:
+        """The rows of the subset where the user named them, and no profile did: fewer rows are worth a note then."""
+        return self.reading.train_rows if self.reading.has("train_rows") else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetuning(OnTask):
+    """Options of `tinyaug finetune` that its job reads as they are."""
+
+    model: str = option(f"Encoder or masked LM to fine-tune: {A_MODEL}", ..., panel=Panel.MODELS)
+    revision: str | None = option("Revision of the model on the hub.", panel=Panel.MODELS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions(Finetuning):
+    """Options of `tinyaug finetune`."""
+
+    recipe: training.Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation(Student, OnTask):
+    """Options of `tinyaug distill` that its job reads as they are."""
+
+    train: str | None = option(
+        "Parquet shards to learn from, such as runs/sst2/augmented [the task's own train part].", panel=Panel.DATA
+    )
+    teacher: str = option("Fine-tuned teacher: a folder of finetune, or any classifier.", ..., panel=Panel.MODELS)
+    losses: training.LossChoice
+    cache: teacher_cache.CacheChoice
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillOptions(Distillation):
+    """Options of `tinyaug distill`."""
+
+    intermediate: training.Intermediate
+    prediction: training.Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheTeacherOptions(DistillOptions):
+    """Options of `tinyaug cache-teacher`: those of `distill` that decide what the cache holds."""
+
+    intermediate: training.IntermediateBatch
+    prediction: training.Prediction = training.Prediction()
+    losses: training.LossChoice = training.LossChoice(heads=training.Heads.mean)  # of no loss: any number of heads goes
+    cache: teacher_cache.CacheAhead
+    machine: running.Device
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneralDistillation(GeneralStudent, Folder):
+    """Options of `tinyaug distill-general` that its job reads as they are."""
+
+    corpus: CorpusChoice
+    teacher: str = option(f"Encoder or masked LM, not fine-tuned: {A_MODEL}", ..., panel=Panel.MODELS)
+    reading: training.PackedReading
+    masked_lm: training.MaskedLmChoice
+    losses: training.LossChoice
+    cache: teacher_cache.GeneralCacheChoice
+    machine: running.GeneralMachine
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneralOptions(GeneralDistillation):
+    """Options of `tinyaug distill-general`."""
+
+    recipe: training.GeneralRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(Answers):
+    """Options of `tinyaug evaluate`."""
+
+    data: DataChoice
+    model: str = option(f"Model to judge: {A_MODEL}", ..., panel=Panel.MODELS)
+    revision: str | None = option("Revision of the model on the hub.", panel=Panel.MODELS)
+    max_length: int | None = option(
+        "Tokens at which texts are cut \\[as trained, else 128].", panel=Panel.RUNNING, bounds=Bounds(8)
+    )
+    batch_rows: int = option("Examples of a forward pass.", 64, "--batch-size", panel=Panel.RUNNING, bounds=COUNT)
+    machine: running.Device
+    json_file: Path | None = option("File for the metrics as JSON.", None, "--json", panel=Panel.OUTPUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions(running.Cluster):
+    """Options of `tinyaug doctor`."""
+
+    out: Path = option("Where runs would be written.", Path(), panel=Panel.OUTPUT)
+    json: str | None = option("File for the findings as JSON, or - for the terminal.", panel=Panel.OUTPUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentInRun(AugmentOptions):
+    """Options of the first stage of a run."""
+
+    compute: running.ComputeInRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneInRun(FinetuneOptions):
+    """Options of the second stage of a run, which says itself where the model comes from and goes to."""
+
+    out: str = ""
+    model: str = ""
+    revision: str | None = None
+    recipe: training.TeacherRecipe
+    machine: running.MachineInRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillInRun(DistillOptions):
+    """Options of the third stage of a run."""
+
+    out: str = ""
+    train: str | None = None
+    teacher: str = ""
+    teacher_revision: str | None = None
+    machine: running.MachineInRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
+    """Options of `tinyaug run`: those of its stages; what several of them have is typed once."""
+
+    augment: AugmentInRun
+    finetune: FinetuneInRun
+    distill: DistillInRun
+    teacher: str | None = option("Fine-tuned teacher, in place of fine-tuning one.", panel=Panel.MODELS)
+    teacher_model: str | None = option("Encoder to fine-tune as the teacher \\[that of --mlm].", panel=Panel.MODELS)
+    teacher_revision: str | None = option("Revision of the teacher on the hub.", panel=Panel.MODELS)
+    answers: Answers
+
+    @classmethod
+    def filled(cls, typed: dict[str, Any]) -> dict[str, Any]:
+        """With --demo the embedded pack and its recipe wherever the user named nothing else."""
+        from pipelines.demo.recipe import demo_run_options
+
+        return demo_run_options(typed) if typed["demo"] else typed
