@@ -82,20 +82,14 @@ def run_augment(request: AugmentRequest, reporter: Reporter, found: Found) -> Ou
     with only_writer(storage, reporter.message) as lock:
         checked = check_inputs(request, reporter, found)
         asked, job = _asked(request, checked, storage)
-        return carry_out(request, asked, job, partial(_input_rows, request, checked, job, reporter), reporter, lock)
+        return carry_out(request, asked, job, partial(_input_rows, checked, job, reporter), reporter, lock)
 
 
-def _input_rows(
-    request: AugmentRequest, checked: Checked, job: Job, reporter: Reporter, snapshot: Snapshot | None
-) -> Snapshot:
+def _input_rows(checked: Checked, job: Job, reporter: Reporter, snapshot: Snapshot | None) -> Snapshot:
     """Reads the input unless that was done, and says what classes there are."""
     if snapshot is None:
         reporter.message("reading the input")
-        settings = request.settings
-        spacing = settings.candidates.mask_spacing
-        snapshot = write_snapshot(
-            Storage(job.root), checked.opened, settings.limit, checked.rejects, job.with_partner, spacing
-        )
+        snapshot = write_snapshot(job, checked.opened, checked.bad_rows)
     lines, warnings = label_words(job.task.label, {"train": snapshot.labels})
     for line in lines:
         reporter.message(line)

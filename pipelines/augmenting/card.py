@@ -57,16 +57,19 @@ def write_card(storage: Storage, job: Job, records: list[Record]) -> None:
     Args:
         storage: the run directory.
         job: the job.
-        records: of all augmented shards.
+        records: of all augmented shards, in order.
     """
     settings, task = job.identity.settings, job.task
+    # `datasets` keeps what it has read by the card alone, so that its name has to tell these very shards from others.
+    shards = "".join(f"{record.part} {record.sha256}\n" for record in records)
+    digest = hashlib.sha256(shards.encode()).hexdigest()[:16]
     counts = merge_counts(record.counts for record in records)
     lines = [f"| `{name}` | string | text |" for name in task.text_columns]
     if task.label.column is not None:
         kind = f"class: {', '.join(task.label.names)}" if task.label.kind == "class" else "float32"
         lines.append(f"| `{task.label.column}` | {kind} | label of the example |")
     card = CARD.format(
-        name=f"{re.sub('[^A-Za-z0-9]+', '-', task.name)}-{_digest(records)}",
+        name=f"{re.sub('[^A-Za-z0-9]+', '-', task.name)}-{digest}",
         task=task.name,
         rows=sum(record.rows for record in records),
         source_rows=counts.get("source_rows", 0),
@@ -80,11 +83,3 @@ def write_card(storage: Storage, job: Job, records: list[Record]) -> None:
         edits_glove=counts.get("edits_glove", 0),
     )
     storage.write_bytes(f"{AUGMENTED}/README.md", card.encode())
-
-
-def _digest(records: list[Record]) -> str:
-    """A name for these very shards: `datasets` keeps what it has read by the card alone, folder and files left out."""
-    digest = hashlib.sha256()
-    for record in sorted(records, key=lambda record: record.part):
-        digest.update(f"{record.part} {record.sha256}\n".encode())
-    return digest.hexdigest()[:16]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import time
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +13,12 @@ import pyarrow as pa
 from augment.candidate_table import to_arrow
 from augment.running import RunningDrawer
 from augment.sites import find_sites
-from augment.variants import draw_variants
+from augment.text_numbers import text_id
+from augment.variants import draw_from_table, draw_variants
 from pipelines.augmenting.models import load_finder
-from pipelines.augmenting.numbering import TextNumbers
-from pipelines.augmenting.plan import MOST_PARTS, PART_COST, rows_of_example, text_id
+from pipelines.augmenting.plan import MOST_PARTS, PART_COST, rows_of_example
 from pipelines.augmenting.request import AugmentRequest, check_inputs, identity_of
-from pipelines.augmenting.snapshot import ids_of
+from pipelines.augmenting.snapshot import UniqueTexts
 from pipelines.augmenting.stages import Job
 from pipelines.engines import worker_count
 from pipelines.run_folder.parquet import open_writer
@@ -84,108 +84,92 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
     reporter.message("loading the masked LM")
     finder = load_finder(job, found)
     reporter.message("counting words")
-    counted = _count(checked.opened, request, finder, job.with_partner)
+    rows, texts, counts, labels, sample = _count(checked.opened, job, finder)
     reporter.message("measuring on a few texts")
-    measured = _measure(finder, job, counted.sample)
-    draw = request.settings.draw
-    width = len(job.task.text_columns)
-    parts = max(1, min(MOST_PARTS, counted.counts["mlm_tokens"] // PART_COST))
-    workers = worker_count(request.engine, parts)
-    tokens = counted.counts["mlm_tokens"] * (draw.n * draw.p if job.running else 1.0)
-    output_rows = counted.rows * rows_of_example(draw, width)
+    measured = _measure(finder, job, sample)
+    draw, label, width = identity.settings.draw, job.task.label, len(job.task.text_columns)
+    output_rows = rows * rows_of_example(draw, width)
+    workers = worker_count(request.engine, max(1, min(MOST_PARTS, counts["mlm_tokens"] // PART_COST)))
+    finding = _tokens(counts["mlm_tokens"], job) / measured.tokens_per_second
     return Estimate(
-        counted.rows,
-        len(checked.rejects),
-        counted.texts,
-        counted.counts,
+        rows,
+        len(checked.bad_rows),
+        texts,
+        counts,
         output_rows,
         output_rows * width * measured.bytes_per_row,
-        0.0 if job.running else counted.texts * measured.bytes_per_text,
+        0.0 if job.running else texts * measured.bytes_per_text,
         workers,
-        (tokens / measured.tokens_per_second + output_rows * width * measured.seconds_per_row) / workers,
+        (finding + output_rows * width * measured.seconds_per_row) / workers,
         measured.tokens_per_second,
-        label_words(job.task.label, {"train": counted.labels}),
+        label_words(label, {"train": labels}),
     )
 
 
-@dataclass(frozen=True)
-class _Measured:
+class _Counted(NamedTuple):
+    rows: int
+    texts: int
+    counts: dict[str, int]
+    labels: list[float]
+    sample: list[tuple[str, str]]
+
+
+class _Measured(NamedTuple):
     tokens_per_second: float
     seconds_per_row: float
     bytes_per_row: float
     bytes_per_text: float
 
 
-@dataclass(frozen=True)
-class _Counted:
-    rows: int
-    texts: int
-    counts: dict[str, int]
-    sample: list[tuple[str, str]]
-    labels: list[float]
-
-
-def _count(opened: OpenTask, request: AugmentRequest, finder: CandidateFinder, with_partner: bool) -> _Counted:
-    """Rows, unique texts, counts over these, and a sample of texts and partners spread over the input."""
-    numbers, labels, rows, every = TextNumbers(), LabelCounter(opened.task.label), 0, 1
-    counts: dict[str, int] = {}
+def _count(opened: OpenTask, job: Job, finder: CandidateFinder) -> _Counted:
+    """Rows, unique texts, counts over these, labels, and a sample of texts and partners spread over the input."""
+    settings = job.identity.settings
+    unique = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
+    labels, counts, rows, every = LabelCounter(job.task.label), Counter[str](), 0, 1
     sample: list[tuple[str, str]] = []
-    for batch in opened.split("train").batches(limit=request.settings.limit):
+    for batch in opened.split("train").batches(limit=settings.limit):
         labels.add(batch)
-        seen = numbers.count
-        _, firsts = numbers.add(ids_of(batch, opened.task, with_partner))
-        new = _new_texts(batch, opened.task.text_columns, firsts)
-        for name, count in finder.count([text for text, _ in new], [other for _, other in new]).items():
-            counts[name] = counts.get(name, 0) + count
-        sample += [pair for place, pair in enumerate(new, start=seen) if place % every == 0]
+        seen, (_, new) = unique.count, unique.add(batch)
+        texts = new.column("text").to_pylist()
+        partners = new.column("partner").to_pylist() if job.with_partner else texts
+        counts.update(finder.count(texts, partners))
+        sample += [pair for place, pair in enumerate(zip(texts, partners, strict=True), seen) if place % every == 0]
         while len(sample) > 2 * SAMPLED_TEXTS:  # how many there will be is not known yet
             sample, every = sample[::2], 2 * every
         rows += batch.num_rows
     sample = sample[:: max(1, -(-len(sample) // SAMPLED_TEXTS))]
-    return _Counted(rows, numbers.count, counts, sample, labels.found())
-
-
-def _new_texts(batch: pa.RecordBatch, names: tuple[str, ...], firsts: np.ndarray) -> list[tuple[str, str]]:
-    """Texts that occur for the first time, with their partners."""
-    columns = [batch.column(name).to_pylist() for name in names]
-    pairs = [
-        (text, texts[(place + 1) % len(texts)])
-        for texts in zip(*columns, strict=True)
-        for place, text in enumerate(texts)
-    ]
-    return [pairs[place] for place in np.flatnonzero(firsts)]
+    return _Counted(rows, unique.count, counts, labels.found(), sample)
 
 
 def _measure(finder: CandidateFinder, job: Job, sample: list[tuple[str, str]]) -> _Measured:
-    texts, partners = [text for text, _ in sample], [other for _, other in sample]
-    settings = job.identity.settings
-    size, seconds, tokens = 4, 0.0, 0
-    while size == 4 or (seconds < MEASURED_SECONDS / 3 and size // 2 < len(texts)):  # more texts till the time tells
-        part, others = texts[:size], partners[:size]
+    draw, size, seconds = job.identity.settings.draw, 4, 0.0
+    while size == 4 or (seconds < MEASURED_SECONDS / 3 and size // 2 < len(sample)):  # more texts till the time tells
+        texts, partners = ([pair[place] for pair in sample[:size]] for place in (0, 1))
         start = time.perf_counter()
-        candidates = finder.find(part, others)
-        sites = find_sites(candidates, job.running)
+        candidates = finder.find(texts, partners)
+        sites, numbers = find_sites(candidates, job.running), np.arange(len(texts))
         drawing = time.perf_counter()
-        numbers = np.arange(len(part))
-        drawn = (sites, numbers, numbers[:, None], ["text"], settings.draw)
-        if job.running:
-            batch = draw_variants(*drawn, drawer=RunningDrawer(finder, candidates, others))
-            seconds = time.perf_counter() - start
-            tokens = round(finder.count(part, others)["mlm_tokens"] * settings.draw.n * settings.draw.p)
-        else:
-            batch = draw_variants(*drawn)
-            seconds, tokens = drawing - start, candidates.counts["mlm_tokens"]
+        drawer = RunningDrawer(finder, candidates, partners) if job.running else draw_from_table
+        batch = draw_variants(sites, numbers, numbers[:, None], ["text"], draw, drawer=drawer)
+        seconds = (time.perf_counter() if job.running else drawing) - start
         written = pa.table({"text": batch.texts[0], "edits": batch.edits})
         output = _bytes(written)
         drawing = time.perf_counter() - drawing
         size *= 2
-    stored = _bytes(to_arrow(candidates, [text_id(text) for text in part]))
+    tokens = _tokens(finder.count(texts, partners)["mlm_tokens"], job)
+    stored = _bytes(to_arrow(candidates, [text_id(text) for text in texts]))
     rows = max(written.num_rows, 1)
-    return _Measured(max(tokens, 1) / max(seconds, 1e-6), drawing / rows, output / rows, stored / len(part))
+    return _Measured(max(tokens, 1) / max(seconds, 1e-6), drawing / rows, output / rows, stored / len(texts))
+
+
+def _tokens(of_table: int, job: Job) -> float:
+    """Tokens that the masked LM reads where a table of candidates would take so many."""
+    draw = job.identity.settings.draw
+    return of_table * (draw.n * draw.p if job.running else 1.0)
 
 
 def _bytes(table: pa.Table) -> int:
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     with open_writer(sink, table.schema) as writer:
         writer.write_table(table)
-    return len(sink.getvalue())
+    return int(sink.tell())

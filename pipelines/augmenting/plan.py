@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from augment.presets import DrawSettings
 
 PART_COST = 150_000  # estimated masked-LM tokens of a part at most: 40 s of a CPU core with a 6 x 384 model
 MOST_PARTS = 5_000  # huge inputs get larger parts instead of more
 WINDOW = 512
-
-
-def text_id(*texts: str) -> bytes:
-    """Digest of a text, with the partner it is seen with if there is one.
-
-    Args:
-        texts: the text and, with `pair_context`, its partner.
-
-    Returns:
-        16 bytes: BLAKE2b-128 over the UTF-8 texts, each after its length in bytes as 8 bytes, little endian.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for text in texts:
-        encoded = text.encode()
-        digest.update(len(encoded).to_bytes(8, "little"))
-        digest.update(encoded)
-    return digest.digest()
 
 
 def text_costs(sizes: np.ndarray, spacing: int) -> np.ndarray:
@@ -49,41 +32,24 @@ def text_costs(sizes: np.ndarray, spacing: int) -> np.ndarray:
     return passes * np.minimum(sizes / 4.5 + 2, WINDOW)
 
 
-@dataclass
-class PartCutter:
-    """Cuts a stream of texts into contiguous parts of about equal cost.
+def part_bounds(costs: Iterable[float], total: float) -> list[int]:
+    """Cuts texts into contiguous parts of about equal cost, as many as PART_COST asks for.
 
     Args:
-        target: cost at which a part ends.
+        costs: of each text.
+        total: cost that the number of parts follows from.
+
+    Returns:
+        Part i holds the texts from bounds[i] up to bounds[i + 1].
     """
-
-    target: float
-    texts: int = 0
-    cost: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.bounds: list[int] = [0]
-
-    def add(self, costs: np.ndarray) -> None:
-        """Takes the costs of the next texts."""
-        for cost in costs.tolist():
-            self.cost += cost
-            self.texts += 1
-            if self.cost >= self.target * (1 - 1e-9):  # sums of floats
-                self.bounds.append(self.texts)
-                self.cost = 0.0
-
-    def finish(self) -> list[int]:
-        """Bounds of the parts: part i holds the texts from bounds[i] up to bounds[i + 1]."""
-        if self.bounds[-1] < self.texts or len(self.bounds) == 1:
-            self.bounds.append(self.texts)
-        return self.bounds
-
-
-def part_target(total_cost: float) -> float:
-    """Cost of a part for a job of some total cost: as many equal parts as PART_COST asks for."""
-    parts = min(max(math.ceil(total_cost / PART_COST), 1), MOST_PARTS)
-    return total_cost / parts
+    target = total / min(max(math.ceil(total / PART_COST), 1), MOST_PARTS)
+    bounds, texts, spent = [0], 0, 0.0
+    for texts, cost in enumerate(costs, start=1):
+        spent += cost
+        if spent >= target * (1 - 1e-9):  # sums of floats
+            bounds.append(texts)
+            spent = 0.0
+    return bounds if bounds[-1] == texts and len(bounds) > 1 else [*bounds, texts]
 
 
 def rows_of_example(settings: DrawSettings, columns: int) -> int:

@@ -12,12 +12,9 @@ from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.machine.compute import resolve_compute
 from pipelines.machine.devices import check_device
-from pipelines.run_folder.records import Reject
 from pipelines.tasks import BadRow, CustomOptions, OpenTask, stop_or_skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from augment.files.find import ModelFiles
     from glove import WordVectors
     from pipelines.found import Found
@@ -75,13 +72,13 @@ class Checked:
 
     Args:
         opened: the task's files.
-        rejects: filled with bad rows while the task is read.
+        bad_rows: filled while the task is read; none where the first one stops the job.
         model: the masked LM's files.
         vectors: the vectors, or None.
     """
 
     opened: OpenTask
-    rejects: list[Reject]
+    bad_rows: list[BadRow]
     model: ModelFiles
     vectors: WordVectors | None
 
@@ -103,8 +100,8 @@ def check_inputs(request: AugmentRequest, reporter: Reporter, found: Found) -> C
             f"--revision {request.mlm_revision}: expected --mlm with a name on the hub, found the folder "
             f"{request.mlm}; leave --revision out"
         )
-    rejects: list[Reject] = []
-    on_bad = stop_or_skip if request.settings.on_bad_row == "stop" else _collector(rejects)
+    bad_rows: list[BadRow] = []
+    on_bad = stop_or_skip if request.settings.on_bad_row == "stop" else bad_rows.append
     opened = found.task(request.task, request.data, request.custom, request.data_revision, on_bad)
     check_pairs(request.settings, opened.task, request.pairs)
     opened.split("train")
@@ -114,7 +111,7 @@ def check_inputs(request: AugmentRequest, reporter: Reporter, found: Found) -> C
     if warning := case_warning(model.folder, model.who):
         reporter.message(f"warning: {warning}")
     vectors = found.vectors(request.glove, reporter.message) if request.glove is not None else None
-    return Checked(opened, rejects, model, vectors)
+    return Checked(opened, bad_rows, model, vectors)
 
 
 def check_pairs(settings: JobSettings, task: Task, pairs: str | None) -> None:
@@ -153,20 +150,3 @@ def identity_of(request: AugmentRequest, checked: Checked) -> Identity:
     models = {"mlm": checked.model.fingerprint, "glove": checked.vectors.fingerprint if checked.vectors else ""}
     compute = resolve_compute(request.settings.compute, checked.model, request.engine)
     return make_identity(checked.opened.task, files, replace(request.settings, compute=compute), models)
-
-
-def _collector(rejects: list[Reject]) -> Callable[[BadRow], None]:
-    def collect(row: BadRow) -> None:
-        rejects.append(
-            Reject(
-                source_idx=row.source_idx,
-                file=row.file,
-                line=row.line,
-                column=row.column,
-                stage="read",
-                error=row.error,
-                text=row.text,
-            )
-        )
-
-    return collect

@@ -13,17 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.augmenting.numbering import TextNumbers
-from pipelines.augmenting.plan import PartCutter, part_target, text_costs, text_id
+from augment.text_numbers import TextNumbers, text_id
+from pipelines.augmenting.plan import part_bounds, text_costs
 from pipelines.run_folder.parquet import open_writer
+from pipelines.run_folder.records import Reject
+from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import LabelCounter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.run_folder.records import Reject
-    from pipelines.run_folder.storage import Storage
-    from pipelines.tasks import OpenTask, Task
+    from pipelines.augmenting.stages import Job
+    from pipelines.tasks import BadRow, OpenTask
 
 ROWS, TEXTS, HELD_OUT = "input/rows.parquet", "input/texts.parquet", "input/held-out.parquet"
 RECORD = "input/record.json"
@@ -40,7 +41,7 @@ class Snapshot:
         texts: unique texts.
         text_bounds: part i of the candidates holds the texts from bounds[i] up to bounds[i + 1].
         held_out: rows of the dev and test parts.
-        rejects: bad rows, as they will stand in rejected.parquet.
+        rejects: bad rows.
         bytes: sizes of the three files.
         file_rows: rows of the input files by name, bad ones included; None where a limit ended the reading.
         labels: good rows of each class in order, or the least score, the mean and the greatest; empty without labels.
@@ -56,141 +57,134 @@ class Snapshot:
     labels: list[float] = field(default_factory=list)
 
 
-def write_snapshot(
-    storage: Storage,
-    opened: OpenTask,
-    limit: int | None,
-    rejects: list[Reject],
-    with_partner: bool,
-    spacing: int,
-) -> Snapshot:
+def write_snapshot(job: Job, opened: OpenTask, bad_rows: list[BadRow]) -> Snapshot:
     """Reads the input and writes the snapshot.
 
     Args:
-        storage: the run directory.
+        job: its run directory is written to.
         opened: the task's files.
-        limit: first rows to read; None for all.
-        rejects: the list that the task's `on_bad` fills while rows are read.
-        with_partner: whether the masked LM sees the other text of a pair.
-        spacing: mask_spacing, for the estimate of costs.
+        bad_rows: the list that the task's `on_bad` fills while rows are read.
 
     Returns:
         What was written; also in input/record.json.
     """
-    task = opened.task
-    split = opened.split("train")
-    texts, labels = _Texts(task, with_partner, spacing), LabelCounter(task.label)
-    rows = _write_train(storage, split.batches(limit=limit, rows=ROWS_AT_ONCE), texts, labels)
+    storage, settings, split = Storage(job.root), job.identity.settings, opened.split("train")
+    texts = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
+    labels = LabelCounter(job.task.label)
+    rows = _write_train(storage, split.batches(limit=settings.limit, rows=ROWS_AT_ONCE), texts, labels)
     bounds = texts.bounds()
-    train_rejects = list(rejects)  # bad rows of dev and test are no concern of the output
-    held_out, file_rows = _write_held_out(storage, opened, task)
+    rejects = [_reject(row) for row in bad_rows]  # before those of dev and test, which the output does not hold
+    held_out, file_rows = _write_held_out(storage, opened)
     sizes = {name: storage.size(name) or 0 for name in (ROWS, TEXTS, HELD_OUT)}
     file_rows = {**split.file_rows, **file_rows}
-    snapshot = Snapshot(rows, bounds[-1], bounds, held_out, train_rejects, sizes, file_rows, labels.found())
+    snapshot = Snapshot(rows, bounds[-1], bounds, held_out, rejects, sizes, file_rows, labels.found())
     storage.write_json(RECORD, asdict(snapshot))
     return snapshot
 
 
 def read_snapshot(storage: Storage) -> Snapshot | None:
     """The snapshot of a run directory; None if it is missing or its files have other sizes than recorded."""
-    content = storage.read_json(RECORD)
     try:
-        snapshot = Snapshot(**(content or {}))
+        snapshot = Snapshot(**(storage.read_json(RECORD) or {}))
     except TypeError:
         return None
-    if any(storage.size(name) != size for name, size in snapshot.bytes.items()):
-        return None
-    return snapshot
+    whole = all(storage.size(name) == size for name, size in snapshot.bytes.items())
+    return snapshot if whole else None
 
 
-def ids_of(batch: pa.RecordBatch, task: Task, with_partner: bool) -> np.ndarray:
-    """Digests of a batch's texts: uint64 (rows x columns, 2), row by row."""
-    columns = [batch.column(name).to_pylist() for name in task.text_columns]
-    digests = bytearray()
-    for texts in zip(*columns, strict=True):
-        for place, text in enumerate(texts):
-            digests += text_id(text, *_partner(texts, place, with_partner))
-    return np.frombuffer(bytes(digests), dtype=np.uint64).reshape(-1, 2)
+class UniqueTexts:
+    """Numbers the texts of rows as they come, and cuts the distinct ones into parts of about equal work.
 
+    Args:
+        names: of the text columns.
+        with_partner: whether the masked LM sees the other text of a pair.
+        spacing: mask_spacing.
+    """
 
-def _partner(texts: tuple[str, ...], place: int, with_partner: bool) -> tuple[str, ...]:
-    """The text seen beside another one: the next column's, and for the last column the first's."""
-    return (texts[(place + 1) % len(texts)],) if with_partner and len(texts) > 1 else ()
-
-
-class _Texts:
-    """Numbers the texts of rows as they come, and keeps what parts are cut by."""
-
-    def __init__(self, task: Task, with_partner: bool, spacing: int) -> None:
-        self._task, self._with_partner, self._spacing = task, with_partner, spacing
+    def __init__(self, names: tuple[str, ...], with_partner: bool, spacing: int) -> None:
+        self.names, self._with_partner, self._spacing = names, with_partner, spacing
         self._numbers = TextNumbers()
         self._bytes: list[np.ndarray] = []  # int32 of each distinct text
         self._total = 0.0
-        self.link = pa.field(TEXT_NUMBERS, pa.list_(pa.int64(), len(task.text_columns)))
         partner = [("partner", pa.string())] if with_partner else []
         self.schema = pa.schema([("text_id", pa.binary(16)), ("text", pa.string()), *partner])
 
-    def add(self, batch: pa.RecordBatch) -> tuple[pa.Array, pa.Table]:
-        """Numbers of a batch's texts, a list for each row, and those texts that are new."""
-        ids = ids_of(batch, self._task, self._with_partner)
-        numbers, firsts = self._numbers.add(ids)
-        for name in self._task.text_columns:
+    @property
+    def count(self) -> int:
+        """Distinct texts so far."""
+        return self._numbers.count
+
+    def add(self, batch: pa.RecordBatch) -> tuple[np.ndarray, pa.Table]:
+        """Numbers the texts of the next rows.
+
+        Args:
+            batch: R rows with the C text columns.
+
+        Returns:
+            Numbers, int64 (R x C,) row by row; and those texts that are new, with their ids and partners.
+        """
+        seen: list[tuple[str, ...]] = []
+        for row in zip(*(batch.column(name).to_pylist() for name in self.names), strict=True):
+            partners = (*row[1:], row[0])  # the next column's text, and for the last column the first's
+            seen += zip(row, partners, strict=True) if self._with_partner else ((text,) for text in row)
+        ids = [text_id(*texts) for texts in seen]
+        numbers, firsts = self._numbers.add(np.frombuffer(b"".join(ids), dtype=np.uint64).reshape(-1, 2))
+        new = [(ids[place], *seen[place]) for place in np.flatnonzero(firsts)]
+        columns = zip(*new, strict=True) if new else [()] * len(self.schema)
+        texts = pa.table([list(column) for column in columns], schema=self.schema)
+        for name in self.names:
             self._total += float(text_costs(_sizes(batch.column(name)), self._spacing).sum())
-        texts = _unique_texts(batch, self._task, firsts, self._with_partner, self.schema)
         self._bytes.append(_sizes(texts.column("text")).astype(np.int32))
-        return pa.FixedSizeListArray.from_arrays(pa.array(numbers), len(self._task.text_columns)), texts
+        return numbers, texts
 
     def bounds(self) -> list[int]:
-        """Bounds of the parts of the candidates: about as much work in each."""
-        cutter = PartCutter(part_target(self._total))
-        for sizes in self._bytes:
-            cutter.add(text_costs(sizes, self._spacing))
-        return cutter.finish()
+        """Bounds of the parts of the candidates."""
+        costs = (text_costs(sizes, self._spacing).tolist() for sizes in self._bytes)
+        return part_bounds(chain.from_iterable(costs), self._total)
 
 
-def _write_train(storage: Storage, batches: Iterator[pa.RecordBatch], texts: _Texts, labels: LabelCounter) -> int:
+def _reject(row: BadRow) -> Reject:
+    return Reject(
+        source_idx=row.source_idx,
+        file=row.file,
+        line=row.line,
+        column=row.column,
+        stage="read",
+        error=row.error,
+        text=row.text,
+    )
+
+
+def _write_train(storage: Storage, batches: Iterator[pa.RecordBatch], texts: UniqueTexts, labels: LabelCounter) -> int:
     """Writes rows with the numbers of their texts, and the distinct texts; gives the number of rows."""
     head, rows = next(batches), 0  # there is one, or what is wrong has been said
+    width = len(texts.names)
+    link = pa.field(TEXT_NUMBERS, pa.list_(pa.int64(), width))
     with (
         storage.writing(ROWS) as rows_sink,
         storage.writing(TEXTS) as texts_sink,
-        open_writer(rows_sink, head.schema.append(texts.link)) as rows_writer,
+        open_writer(rows_sink, head.schema.append(link)) as rows_writer,
         open_writer(texts_sink, texts.schema) as texts_writer,
     ):
         for batch in chain([head], batches):
             numbers, new = texts.add(batch)
             labels.add(batch)
-            rows_writer.write_table(pa.Table.from_batches([batch]).append_column(texts.link, numbers))
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(numbers), width)
+            rows_writer.write_table(pa.Table.from_batches([batch]).append_column(link, lists))
             texts_writer.write_table(new)
             rows += batch.num_rows
     return rows
 
 
-def _unique_texts(
-    batch: pa.RecordBatch, task: Task, firsts: np.ndarray, with_partner: bool, schema: pa.Schema
-) -> pa.Table:
-    columns = [batch.column(name).to_pylist() for name in task.text_columns]
-    found: list[tuple[Any, ...]] = []
-    for row, texts in enumerate(zip(*columns, strict=True)):
-        for place, text in enumerate(texts):
-            if firsts[row * len(texts) + place]:
-                partner = _partner(texts, place, with_partner)
-                found.append((text_id(text, *partner), text, *(partner or ("",) * with_partner)))
-    arrays = zip(*found, strict=True) if found else [[] for _ in schema]
-    return pa.table(
-        [pa.array(list(values), one.type) for values, one in zip(arrays, schema, strict=True)], schema=schema
-    )
-
-
-def _write_held_out(storage: Storage, opened: OpenTask, task: Task) -> tuple[int, dict[str, int | None]]:
+def _write_held_out(storage: Storage, opened: OpenTask) -> tuple[int, dict[str, int | None]]:
     """Writes the texts of the dev and test parts; gives the number of their rows, and that of each file."""
-    schema = pa.schema([(name, pa.string()) for name in task.text_columns])
+    schema = pa.schema([(name, pa.string()) for name in opened.task.text_columns])
     rows, file_rows = 0, {}
     with storage.writing(HELD_OUT) as sink, open_writer(sink, schema) as writer:
         for name in opened.held_out():
             split = opened.split(name)
             for batch in split.batches(rows=ROWS_AT_ONCE):
-                writer.write_table(pa.table([batch.column(name) for name in task.text_columns], schema=schema))
+                writer.write_table(pa.Table.from_batches([batch.select(schema.names)], schema=schema))
                 rows += batch.num_rows
             file_rows.update(split.file_rows)
     return rows, file_rows

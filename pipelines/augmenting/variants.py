@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from augment.assemble import EDIT
+from augment.chunks import MOST_BYTES, chunk_bounds, row_costs
 from augment.errors import FailedExamplesError
+from augment.held_out import HeldOut
 from augment.sites import find_sites
 from augment.variants import draw_variants
-from pipelines.augmenting.chunks import MOST_BYTES, chunk_bounds, row_costs
-from pipelines.augmenting.leaks import HeldOut
 from pipelines.augmenting.plan import rows_of_example
-from pipelines.augmenting.snapshot import TEXT_NUMBERS
+from pipelines.augmenting.snapshot import HELD_OUT, TEXT_NUMBERS
 from pipelines.augmenting.sources import RunningCandidates, StoredCandidates
 from pipelines.run_folder.records import Reject
 from pipelines.run_folder.storage import Storage
@@ -41,7 +42,8 @@ class VariantWorker:
     def __init__(self, text_bounds: list[int], job: Job, columns: pa.Schema) -> None:
         self._job, self._settings, self._names = job, job.identity.settings, list(job.task.text_columns)
         self._schema = augmented_schema(columns, job)
-        self._held_out = HeldOut(Storage(job.source), self._names)
+        with Storage(job.source).open_input(HELD_OUT) as stream:
+            self._held_out = HeldOut(pq.read_table(stream))
         self._source = RunningCandidates(job) if job.running else StoredCandidates(job, text_bounds)
 
     def tables(self, rows: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:

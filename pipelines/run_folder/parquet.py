@@ -64,15 +64,11 @@ class RowReader:
             rows: int64 (R,).
             columns: names; None for all.
         """
-        groups = np.unique(np.searchsorted(self._bounds, rows, side="right") - 1)
+        groups, of_row = np.unique(np.searchsorted(self._bounds, rows, side="right") - 1, return_inverse=True)
         table = self._file.read_row_groups(groups.tolist(), columns=columns)
         sizes = self._bounds[groups + 1] - self._bounds[groups]
-        starts = np.cumsum(sizes) - sizes
-        group = np.searchsorted(groups, np.searchsorted(self._bounds, rows, side="right") - 1)
-        place = starts[group] + rows - self._bounds[groups[group]] if len(rows) else rows
-        if len(place) == table.num_rows:
-            return table
-        return table.take(pa.array(place))
+        before = np.cumsum(sizes) - sizes - self._bounds[groups]
+        return table if len(rows) == table.num_rows else table.take(pa.array(rows + before[of_row]))
 
     def close(self) -> None:
         """Closes the file."""

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from augment.chunks import BLOCK, CHUNK_BYTES, CHUNK_ROWS, chunk_bounds, row_costs
 from augment.presets import DrawSettings
-from pipelines.augmenting.chunks import BLOCK, CHUNK_BYTES, CHUNK_ROWS, chunk_bounds, row_costs
 from pipelines.augmenting.plan import rows_of_example
 from pipelines.augmenting.variants import VariantWorker
 from tests.pipelines.jobs import done, rejected, rows, tinyaug
@@ -70,7 +70,7 @@ def wide_data(tmp_path):
 def test_small_chunks_give_the_same_rows(inputs, wide_data, tmp_path, monkeypatch):
     done(*inputs.custom(wide_data, tmp_path / "one"))
     taken: list[int] = []
-    monkeypatch.setattr("pipelines.augmenting.chunks.CHUNK_BYTES", 10_000)
+    monkeypatch.setattr("augment.chunks.CHUNK_BYTES", 10_000)
     augment = VariantWorker._augment
     monkeypatch.setattr(
         VariantWorker, "_augment", lambda self, rows, *more: taken.append(rows.num_rows) or augment(self, rows, *more)
@@ -81,7 +81,7 @@ def test_small_chunks_give_the_same_rows(inputs, wide_data, tmp_path, monkeypatc
 
 
 def test_an_example_too_large_for_any_memory_is_rejected(inputs, wide_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.augmenting.chunks.CHUNK_BYTES", 10_000)
+    monkeypatch.setattr("augment.chunks.CHUNK_BYTES", 10_000)
     monkeypatch.setattr("pipelines.augmenting.variants.MOST_BYTES", 20_000)
     ran = tinyaug(*inputs.custom(wide_data, tmp_path / "run"))
     assert ran.code == 1

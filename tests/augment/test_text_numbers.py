@@ -8,11 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.augmenting.leaks import HeldOut
-from pipelines.augmenting.numbering import TextNumbers
-from pipelines.augmenting.snapshot import HELD_OUT
-from pipelines.run_folder.parquet import open_writer
-from pipelines.run_folder.storage import Storage
+from augment.held_out import HeldOut
+from augment.text_numbers import TextNumbers
 
 BATCH = 512
 
@@ -56,22 +53,14 @@ def test_memory_is_bounded_by_the_number_of_distinct_texts(repeats):
     finally:
         tracemalloc.stop()
     assert numbers.count == distinct
-    assert peak / distinct < 50
-
-
-def held_out(tmp_path, **columns: list[str]) -> HeldOut:
-    storage = Storage(str(tmp_path))
-    table = pa.table(columns)
-    with storage.writing(HELD_OUT) as sink, open_writer(sink, table.schema) as writer:
-        writer.write_table(table)
-    return HeldOut(storage, list(columns))
+    assert peak / distinct < 60
 
 
 TEXTS = ["", "a", "film", "film\0", "eight by", "the film was good", "the film was bad ok", "ünï ☃", "x" * 10_000]
 
 
-def test_held_out_texts_are_found_and_no_others(tmp_path):
-    leaks = held_out(tmp_path, text=TEXTS)
+def test_held_out_texts_are_found_and_no_others():
+    leaks = HeldOut(pa.table({"text": TEXTS}))
     assert leaks.contains([pa.array(TEXTS)]).all()
     others = ["b", "fil", "film ", "film\0\0", "the film Xas good", "the film was good!", "ünï ☄", "x" * 9_999, " "]
     assert not leaks.contains([pa.array(others)]).any()
@@ -81,12 +70,13 @@ def test_held_out_texts_are_found_and_no_others(tmp_path):
     assert leaks.contains([pa.array([], pa.string())]).tolist() == []
 
 
-def test_pairs_are_held_out_together(tmp_path):
-    leaks = held_out(tmp_path, one=["a", "b", "ab", ""], two=["x", "y", "", "ab"])
+def test_pairs_are_held_out_together():
+    leaks = HeldOut(pa.table({"one": ["a", "b", "ab", ""], "two": ["x", "y", "", "ab"]}))
     one, two = ["a", "b", "a", "b", "ab", "", "a", ""], ["x", "y", "y", "x", "", "ab", "b", ""]
     found = leaks.contains([pa.array(one), pa.array(two)]).tolist()
     assert found == [True, True, False, False, True, True, False, False]
 
 
-def test_without_held_out_texts_nothing_leaks(tmp_path):
-    assert not held_out(tmp_path, text=pa.array([], pa.string())).contains([pa.array(["a", ""])]).any()
+@pytest.mark.parametrize("texts", [pa.array([], pa.string()), pa.chunked_array([], pa.string())])
+def test_without_held_out_texts_nothing_leaks(texts):
+    assert not HeldOut(pa.table({"text": texts})).contains([pa.array(["a", ""])]).any()
