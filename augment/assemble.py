@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from augment.candidate_table import SOURCES
-from augment.sites import Sites, ragged
+from augment.ragged import offsets_of, ragged
 
 if TYPE_CHECKING:
     from augment.draw import Draws, Jobs
+    from augment.sites import Sites
 
 EDIT = pa.struct(
     [
@@ -43,7 +44,7 @@ def assemble_texts(sites: Sites, jobs: Jobs, draws: Draws) -> list[pa.Array]:
     counts = sites.piece_offsets[text + 1] - sites.piece_offsets[text]
     _, piece = ragged(sites.piece_offsets[text], counts)
     numbers = sites.pieces[piece]
-    offsets = np.concatenate([[0], np.cumsum(counts)])
+    offsets = offsets_of(counts)
     # site s of its text is piece 2 s + 1
     local = draws.sites - sites.offsets[text[draws.segments]]
     numbers[offsets[draws.segments] + 2 * local + 1] = draws.strings
@@ -89,5 +90,5 @@ def assemble_edits(sites: Sites, jobs: Jobs, draws: Draws, names: list[str]) -> 
         ],
         fields=list(EDIT),
     )
-    offsets = np.concatenate([[0], np.cumsum(per_job)]).astype(np.int32)
+    offsets = offsets_of(per_job).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), values)

@@ -170,7 +170,7 @@ class Augmenter:
             )
         bad = BadTexts(errors)
         found = self._find(read_texts(texts, None, bad), bad)
-        bad.warn()
+        bad.warn(stacklevel=3)
         return found
 
     def augment(
@@ -209,11 +209,7 @@ class Augmenter:
             AugmentError: a setting out of range, ids that do not fit, or a bad text, named by its index.
             ModelFailedError: the masked LM fails whatever it is given.
         """
-        bad = BadTexts(errors)
-        given = read_texts(texts, ids, bad)
-        table = self._table(given, self._settings(n, p, seed, unique), bad)
-        bad.warn()
-        return variants_by_text(table, given.called_with)
+        return variants_by_text(*self._drawn(texts, ids, errors, self._settings(n, p, seed, unique)))
 
     def augment_table(
         self,
@@ -244,11 +240,7 @@ class Augmenter:
         Raises:
             AugmentError, ModelFailedError: as `augment`.
         """
-        bad = BadTexts(errors)
-        given = read_texts(texts, ids, bad)
-        table = self._table(given, self._settings(n, p, seed, unique), bad)
-        bad.warn()
-        return table
+        return self._drawn(texts, ids, errors, self._settings(n, p, seed, unique))[0]
 
     def _settings(self, n: int | None, p: float | None, seed: int, unique: bool | None) -> DrawSettings:
         given: dict[str, Any] = {"n": n, "p": p, "duplicates": {True: "redraw", False: "keep", None: None}[unique]}
@@ -267,7 +259,12 @@ class Augmenter:
             found.append(some)
         return join_candidates(found)
 
-    def _table(self, given: GivenTexts, settings: DrawSettings, bad: BadTexts) -> pa.Table:
+    def _drawn(
+        self, texts: Iterable[str], ids: Iterable[int] | None, errors: str, settings: DrawSettings
+    ) -> tuple[pa.Table, int]:
+        """Variants of the texts of a call, and how many texts it was given."""
+        bad = BadTexts(errors)
+        given = read_texts(texts, ids, bad)
         candidates = self._find(given, bad)
         given = given.without(bad.reasons)
         number_of = {text: number for number, text in enumerate(candidates.texts)}
@@ -277,7 +274,8 @@ class Augmenter:
             some = given.slice(start, start + step)
             numbers, rows = np.unique([number_of[text] for text in some.texts], return_inverse=True)
             batches.append(self._variants(some, select_candidates(candidates, numbers), rows, settings, bad))
-        return variant_table(batches)
+        bad.warn(stacklevel=4)
+        return variant_table(batches), given.called_with
 
     def _variants(
         self, given: GivenTexts, candidates: Candidates, rows: np.ndarray, settings: DrawSettings, bad: BadTexts

@@ -118,8 +118,6 @@ def from_arrow(table: pa.Table) -> Candidates:
         The candidates of its texts, in its order.
     """
     words_column = table.column("words").combine_chunks()
-    if isinstance(words_column, pa.ChunkedArray):  # an empty table has no chunk to combine
-        words_column = pa.array([], SCHEMA.field("words").type)
     text_offsets = _offsets(words_column)
     words = words_column.flatten()
     replacements = words.field("replacements")
@@ -133,9 +131,7 @@ def from_arrow(table: pa.Table) -> Candidates:
         text_offsets,
         words.field("start").to_numpy(),
         words.field("end").to_numpy(),
-        np.array(names, dtype=np.int8)[sources.indices.to_numpy(zero_copy_only=False)]
-        if names
-        else np.zeros(0, dtype=np.int8),
+        np.array(names, dtype=np.int8)[sources.indices.to_numpy(zero_copy_only=False)],
         _offsets(replacements),
         encoded.indices.to_numpy(),
         words.field("scores").flatten().to_numpy(),

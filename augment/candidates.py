@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,35 +11,22 @@ from augment.candidate_table import SOURCES, Candidates
 from augment.casing import is_cased
 from augment.characters import is_cjk
 from augment.kept import NO_WORDS, Sorted, WordSorter, kept_counts
-from augment.masked_copies import CopyGroup, Masked, SpecialIds, copy_sizes, masked_copies
+from augment.masked_copies import MaskedCopies, Masks, SpecialIds
 from augment.masked_lm import CJK_ONLY
 from augment.proposals import Proposals
+from augment.ragged import offsets_of
 from augment.similar import SimilarWords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from augment.masked_lm import MaskedLM
     from augment.presets import CandidateSettings
-    from augment.words import Word, WordedText
+    from augment.words import TokenRows, Words
     from glove import WordVectors
 
 MLM, GLOVE = (SOURCES.index(name) for name in SOURCES)
 VECTORS_ASKED = 10_000  # words whose case tells whether vectors are cased
-
-
-class Slot(NamedTuple):
-    """An eligible word of one of several texts.
-
-    Attributes:
-        text: number of the text.
-        place: number of the word in its text.
-        word: its span and first token.
-    """
-
-    text: int
-    place: int
-    word: Word
 
 
 class CandidateFinder:
@@ -73,11 +60,7 @@ class CandidateFinder:
         # What is looked up and compiled along the way is made again, not pickled.
         return CandidateFinder, (self.model, self._vectors, self.settings, self.batch_tokens, self._threads)
 
-    def find(
-        self,
-        texts: Sequence[str],
-        partners: Sequence[str] | None = None,
-    ) -> Candidates:
+    def find(self, texts: Sequence[str], partners: Sequence[str] | None = None) -> Candidates:
         """Candidates of every eligible word of some texts; with context `running`, of multi-piece words only.
 
         Args:
@@ -90,30 +73,30 @@ class CandidateFinder:
         Raises:
             ModelFailedError: the masked LM fails whatever it is given.
         """
-        worded = self.model.splitter.split(texts)
-        errors = self._too_long(worded)
-        words = [NO_WORDS if number in errors else self._sorter.sort(text) for number, text in enumerate(worded)]
-        slots = [slot for number, found in enumerate(words) for slot in _slots(number, worded[number], found)]
-        groups = self._copies(worded, slots, partners)
-        excluded = self.excluded((worded[slot.text], slot.word) for slot in slots)
-        proposals = Proposals(self.model, len(slots), self.settings.k, excluded)
-        proposals.run(groups, self.batch_tokens)
+        words = self.model.splitter.split(texts)
+        errors, kept = self._too_long(words), self._sorted(words)
+        free = self.free(words, kept)
+        copies = self._copies(words, free, partners, self.settings.context == "running")
+        proposals = Proposals(self.model, len(free), self.settings.k, self.excluded(words, free))
+        proposals.run(copies, self.batch_tokens)
         errors.update(proposals.errors)
-        counts = {
-            **_copy_counts(groups),
-            **kept_counts(words),
-            "split_batches": proposals.split_batches,
-        }
-        return replace(self._assemble(worded, slots, proposals, errors, counts), kept=words)
+        counts = {**copies.counts, **kept_counts(kept), "split_batches": proposals.split_batches}
+        return replace(self._assemble(words, free, proposals, errors, counts), kept=kept)
 
-    def slots(self, number: int, text: WordedText) -> list[Slot]:
-        """The words of a text that may be replaced.
+    def free(self, words: Words, kept: Sequence[Sorted] | None = None) -> np.ndarray:
+        """The words that may be replaced.
 
         Args:
-            number: the text's number, to be written into the slots.
-            text: the text.
+            words: of T texts.
+            kept: how they were sorted; None: they are sorted now.
+
+        Returns:
+            int64 (S,), ascending.
         """
-        return _slots(number, text, self._sorter.sort(text))
+        kept = self._sorted(words) if kept is None else kept
+        counts = [len(one.free) for one in kept]
+        places = np.array([place for one in kept for place in one.free], dtype=np.int64)
+        return places + np.repeat(words.offsets[:-1], counts)
 
     def count(self, texts: Sequence[str], partners: Sequence[str] | None = None) -> dict[str, int]:
         """What `find` would do, without the masked LM.
@@ -125,94 +108,86 @@ class CandidateFinder:
         Returns:
             Words, masked (single-piece) words, multi-piece words, masked copies and their tokens.
         """
-        worded = self.model.splitter.split(texts)
-        counts = dict.fromkeys(("words", "masked_words", "multi_piece_words", "masked_copies", "mlm_tokens"), 0)
-        too_long = self._too_long(worded)
-        for number, second in enumerate(self.seconds(worded, partners)):
-            slots = [] if number in too_long else self.slots(number, worded[number])
-            (masked,) = _masked_words(slots, 1, first=number)
-            copies, tokens = copy_sizes(worded[number], masked, second, self.special.window, self.settings.mask_spacing)
-            counts["words"] += len(worded[number].words)
-            counts["masked_words"] += len(masked)
-            counts["multi_piece_words"] += len(slots) - len(masked)
-            counts["masked_copies"] += copies
-            counts["mlm_tokens"] += tokens
-        return counts
+        words = self.model.splitter.split(texts)
+        free = self.free(words)
+        counts = self._copies(words, free, partners).counts
+        return {"words": len(words.starts), **counts, "multi_piece_words": len(free) - counts["masked_words"]}
 
     def _copies(
-        self, worded: Sequence[WordedText], slots: Sequence[Slot], partners: Sequence[str] | None
-    ) -> list[CopyGroup]:
-        if self.settings.context == "running":  # masked while variants are drawn, see `running`
-            return []
-        masked = _masked_words(slots, len(worded))
-        seconds = self.seconds(worded, partners)
-        return masked_copies(worded, masked, seconds, self.special, self.settings.mask_spacing)
+        self, words: Words, free: np.ndarray, partners: Sequence[str] | None, later: bool = False
+    ) -> MaskedCopies:
+        """Copies for the words of one piece; none where they are masked `later`, while variants are drawn."""
+        slots = np.flatnonzero(words.single_piece[free] & (not later))
+        masked = free[slots]
+        texts = words.texts_of(masked)
+        masks = Masks(texts, masked - words.offsets[texts], words.tokens[masked], slots)
+        return MaskedCopies(words.rows, self.seconds(words, partners), masks, self.special, self.settings.mask_spacing)
 
-    def _too_long(self, worded: Sequence[WordedText]) -> dict[int, str]:
+    def _sorted(self, words: Words) -> list[Sorted]:
+        """How the words of each text are sorted; a text that is too long has none."""
+        limit = np.diff(words.offsets) <= self.settings.max_words
+        return [self._sorter.sort(words, number) if may else NO_WORDS for number, may in enumerate(limit)]
+
+    def _too_long(self, words: Words) -> dict[int, str]:
         limit = self.settings.max_words
         return {
-            number: f"expected at most {limit:,} words (--max-words), found {len(text.words):,}"
-            for number, text in enumerate(worded)
-            if len(text.words) > limit
+            number: f"expected at most {limit:,} words (--max-words), found {size:,}"
+            for number, size in enumerate(np.diff(words.offsets).tolist())
+            if size > limit
         }
 
-    def seconds(self, worded: Sequence[WordedText], partners: Sequence[str] | None) -> Sequence[list[int] | None]:
+    def seconds(self, words: Words, partners: Sequence[str] | None) -> TokenRows | None:
         """Ids of the second segment that each text is shown with, None for none.
 
         Args:
-            worded: T texts.
+            words: of T texts.
             partners: as for `find`.
         """
         if self.settings.segment == "self":
-            return [text.ids for text in worded]
+            return words.rows
         if self.settings.segment == "partner" and partners is not None:
-            return [text.ids for text in self.model.splitter.split(partners)]
-        return [None] * len(worded)
+            return self.model.splitter.split(partners).rows
+        return None
 
-    def excluded(self, words: Iterable[tuple[WordedText, Word]]) -> np.ndarray | None:
+    def excluded(self, words: Words, wanted: np.ndarray) -> np.ndarray | None:
         """What must not be proposed for some words: all but CJK for CJK; with `exclude_original` the word in any case.
 
         Args:
-            words: M words with their texts.
+            words: of T texts.
+            wanted: int64 (M,) the words.
 
         Returns:
             int64 (M, E) as `MaskedLM.propose` reads it; None where nothing is excluded.
         """
-        rows = [self._barred(text, word) for text, word in words]
+        ids = words.rows.ids[words.rows.offsets[words.texts_of(wanted)] + words.tokens[wanted]]
+        each = zip(words.spellings(wanted), ids.tolist(), words.single_piece[wanted].tolist(), strict=True)
+        rows = [self._barred(spelling, token) if single else () for spelling, token, single in each]
         if not any(rows):
             return None
-        found = np.full((len(rows), max(map(len, rows), default=0)), -1, dtype=np.int64)
-        for row, ids in zip(found, rows, strict=True):
-            row[: len(ids)] = ids
+        found = np.full((len(rows), max(map(len, rows))), -1, dtype=np.int64)
+        for row, barred in zip(found, rows, strict=True):
+            row[: len(barred)] = barred
         return found
 
-    def _barred(self, text: WordedText, word: Word) -> tuple[int, ...]:
-        if not word.single_piece:
-            return ()
-        spelling = text.spelling(word)
+    def _barred(self, spelling: str, token: int) -> tuple[int, ...]:
         barred = (CJK_ONLY,) if is_cjk(spelling) else ()
         if not self.settings.exclude_original:
             return barred
-        return (*barred, *self.model.vocabulary.same_word(text.ids[word.token], spelling))
+        return (*barred, *self.model.vocabulary.same_word(token, spelling))
 
     def _assemble(
-        self,
-        worded: Sequence[WordedText],
-        slots: Sequence[Slot],
-        proposals: Proposals,
-        errors: dict[int, str],
-        counts: dict[str, int],
+        self, words: Words, free: np.ndarray, proposals: Proposals, errors: dict[int, str], counts: dict[str, int]
     ) -> Candidates:
-        kept = np.array([number for number, slot in enumerate(slots) if slot.text not in errors], dtype=np.int64)
-        words = [slots[number] for number in kept]
-        sources = np.array([MLM if slot.word.single_piece else GLOVE for slot in words], dtype=np.int8)
+        kept = np.flatnonzero(~np.isin(words.texts_of(free), list(errors)))
+        free = free[kept]
+        sources = np.where(words.single_piece[free], MLM, GLOVE).astype(np.int8)
         multi_piece = np.flatnonzero(sources == GLOVE)
-        similar = self.similar.of([worded[words[n].text].spelling(words[n].word) for n in multi_piece])
+        similar = self.similar.of(words.spellings(free[multi_piece]))
 
         ids = proposals.ids[kept]  # (W, k)
         sizes = (ids >= 0).sum(axis=1)
         sizes[multi_piece] = [len(found) for found in similar]
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        offsets = offsets_of(sizes)
         flat_ids = np.zeros(offsets[-1], dtype=np.int64)
         scores = np.zeros(offsets[-1], dtype=np.float32)
         word, rank = np.nonzero(ids >= 0)
@@ -223,19 +198,18 @@ class CandidateFinder:
             for place, (spelling, score) in enumerate(found, start=offsets[row]):
                 flat_ids[place], scores[place] = spellings.number(spelling), score
         used, codes = np.unique(flat_ids, return_inverse=True)
-        text_of_word = np.array([slot.text for slot in words], dtype=np.int64)
         return Candidates(
-            [text.text for text in worded],
-            np.searchsorted(text_of_word, np.arange(len(worded) + 1)).astype(np.int64),
-            np.array([slot.word.start for slot in words], dtype=np.int32),
-            np.array([slot.word.end for slot in words], dtype=np.int32),
+            words.texts,
+            np.searchsorted(free, words.offsets).astype(np.int64),
+            words.starts[free],
+            words.ends[free],
             sources,
             offsets,
             codes.astype(np.int32),
             scores,
             [spellings.spelling(int(number)) for number in used],
             errors,
-            {**counts, **_word_counts(sources, sizes), "texts": len(worded), "failed_texts": len(errors)},
+            {**counts, **_word_counts(sources, sizes), "texts": len(words.texts), "failed_texts": len(errors)},
             own_case=self._own_case,
         )
 
@@ -256,28 +230,8 @@ class _Spellings:
         return self._tokens[number] if number < len(self._tokens) else self._added[number - len(self._tokens)]
 
 
-def _slots(number: int, text: WordedText, words: Sorted) -> list[Slot]:
-    return [Slot(number, place, text.words[place]) for place in words.free]
-
-
 def _has_case(vectors: WordVectors) -> bool:
     return is_cased(vectors.word(row) for row in range(min(len(vectors), VECTORS_ASKED)))
-
-
-def _masked_words(slots: Sequence[Slot], texts: int, first: int = 0) -> list[list[Masked]]:
-    masked: list[list[Masked]] = [[] for _ in range(texts)]
-    for place, slot in enumerate(slots):
-        if slot.word.single_piece:
-            masked[slot.text - first].append(Masked(slot.place, slot.word.token, place))
-    return masked
-
-
-def _copy_counts(groups: Sequence[CopyGroup]) -> dict[str, int]:
-    return {
-        "masked_words": sum(int((group.slots >= 0).sum()) for group in groups),
-        "masked_copies": sum(len(group.ids) for group in groups),
-        "mlm_tokens": sum(group.ids.size for group in groups),
-    }
 
 
 def _word_counts(sources: np.ndarray, sizes: np.ndarray) -> dict[str, int]:

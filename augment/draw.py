@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from augment.hashing import absorb, below, seeded, uniform
-from augment.sites import Sites, ragged
+from augment.ragged import ragged
 
 if TYPE_CHECKING:
     from augment.presets import DrawSettings
+    from augment.sites import Sites
 
 ALL_COLUMNS = -1
 
@@ -68,6 +69,15 @@ class Draws:
     scores: np.ndarray
     drawable: np.ndarray
 
+    @property
+    def drawn(self) -> tuple[np.ndarray, ...]:
+        """All arrays (D,), in the order of the arguments."""
+        return self.segments, self.sites, self.strings, self.ranks, self.scores
+
+    def select(self, which: np.ndarray) -> Draws:
+        """Some of the draws, by index or boolean mask, of the same jobs."""
+        return Draws(*(column[which] for column in self.drawn), self.drawable)
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -97,12 +107,9 @@ def plan_jobs(source_idx: np.ndarray, texts: np.ndarray, settings: DrawSettings)
         Jobs ordered by example and variant.
     """
     columns = texts.shape[1]
-    varied = {
-        "joint": [ALL_COLUMNS],
-        "first": [0],
-        "second": [min(1, columns - 1)],
-        "each": list(range(columns)),
-    }[settings.pairs]
+    varied = {"joint": [ALL_COLUMNS], "first": [0], "second": [min(1, columns - 1)], "each": list(range(columns))}[
+        settings.pairs
+    ]
     column = np.concatenate([[ALL_COLUMNS], np.repeat(varied, settings.n)]).astype(np.int64)
     row = np.repeat(np.arange(len(source_idx)), len(column))
     return Jobs(
@@ -159,8 +166,22 @@ def draw_from_table(sites: Sites, jobs: Jobs, settings: DrawSettings) -> Draws:
         The draws.
     """
     chosen = choose_sites(sites, jobs, settings)
-    rank = below(chosen.states, sites.sizes[chosen.sites])
-    candidate = sites.candidates.offsets[sites.words[chosen.sites]] + rank
-    strings = sites.cased(sites.candidates.codes[candidate], sites.patterns[chosen.sites])
-    scores = sites.candidates.scores[candidate]
-    return Draws(chosen.segments, chosen.sites, strings, rank.astype(np.int16), scores, chosen.drawable)
+    found = draw_candidates(sites, chosen.sites, chosen.states)
+    return Draws(chosen.segments, chosen.sites, *found, chosen.drawable)
+
+
+def draw_candidates(sites: Sites, chosen: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws one candidate of the table for each chosen site.
+
+    Args:
+        sites: places with their candidates.
+        chosen: int64 (D,) sites, of which each has candidates.
+        states: uint64 (D,) the hashes that choose.
+
+    Returns:
+        Strings, ranks and scores as in `Draws`.
+    """
+    rank = below(states, sites.sizes[chosen])
+    candidate = sites.candidates.offsets[sites.words[chosen]] + rank
+    strings = sites.cased(sites.candidates.codes[candidate], sites.patterns[chosen])
+    return strings, rank.astype(np.int16), sites.candidates.scores[candidate]

@@ -50,10 +50,10 @@ class BadTexts:
             raise AugmentError(f"{expected}text {index}: {reason}")
         self.reasons.update(reasons)
 
-    def warn(self) -> None:
-        """Tells the caller of the interface what was left out, if anything was."""
+    def warn(self, stacklevel: int) -> None:
+        """Tells the caller of the interface what was left out, if anything was; `stacklevel` as in `warnings.warn`."""
         if self.reasons:
-            warnings.warn(SkippedTextsWarning(self.reasons), stacklevel=3)
+            warnings.warn(SkippedTextsWarning(self.reasons), stacklevel=stacklevel)
 
 
 @dataclass(frozen=True)

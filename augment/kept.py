@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from augment.candidate_table import Candidates
     from augment.presets import CandidateSettings
-    from augment.words import WordedText
+    from augment.words import Words
 
 
 class Sorted(NamedTuple):
@@ -48,20 +48,23 @@ class WordSorter:
         self._eligible, self._protected = eligibility(settings), Protected(settings.protect)
         self._keep_whole = settings.keep_whole
 
-    def sort(self, text: WordedText) -> Sorted:
+    def sort(self, words: Words, number: int) -> Sorted:
         """Sorts the words of a text.
 
         Args:
-            text: a text and its words.
+            words: of several texts.
+            number: of the text.
         """
-        starts, ends = [word.start for word in text.words], [word.end for word in text.words]
-        eligible = [place for place, word in enumerate(text.words) if self._eligible(text.spelling(word))]
+        text, own = words.texts[number], slice(words.offsets[number], words.offsets[number + 1])
+        starts, ends = words.starts[own].tolist(), words.ends[own].tolist()
+        spans = zip(starts, ends, strict=True)
+        eligible = [place for place, (start, end) in enumerate(spans) if self._eligible(text[start:end])]
         may = set(eligible)
-        protected = {pair for pair in self._protected.places(text.text, starts, ends) if pair[0] in may}
+        protected = {pair for pair in self._protected.places(text, starts, ends) if pair[0] in may}
         kept = {place for place, _ in protected}
         unprotected = [place for place in eligible if place not in kept]
         joined: set[int] = set()
-        for start, end in joined_spans(text.text) if self._keep_whole else ():
+        for start, end in joined_spans(text) if self._keep_whole else ():
             joined.update(overlapped(starts, ends, start, end))
         free = [place for place in unprotected if place not in joined]
         return Sorted(free, protected, len(unprotected) - len(free))

@@ -6,7 +6,7 @@ Pure and cheap to import: no torch.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from math import inf
 from numbers import Integral, Real
 from typing import Any
@@ -19,8 +19,15 @@ CONTEXTS = ("original", "running")
 SEGMENTS = ("none", "partner", "self")
 PAIRS = ("joint", "first", "second", "each")
 DUPLICATES = ("keep", "redraw", "drop")
-PRESETS = ("paper", "fast", "algorithm1", "official", "texts")
 MAX_K = 1000
+_PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "fast": {"mask_spacing": 8},
+    "algorithm1": {"context": "running"},
+    "official": {"k": 15, "segment": "self", "skip_stopwords": True, "pairs": "each", "duplicates": "drop"},
+    "texts": {"exclude_original": True, "keep_whole": True, "duplicates": "redraw"},
+}
+PRESETS = tuple(_PRESETS)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class DrawSettings:
 
     def __post_init__(self) -> None:
         _require(_integer(self.n, 0, 10_000), "n", "an integer from 0 to 10,000", self.n)
-        _require(_number(self.p, 0, 1), "p", "a probability from 0 to 1", self.p)
+        _require(isinstance(self.p, Real) and 0 <= self.p <= 1, "p", "a probability from 0 to 1", self.p)
         _require(_integer(self.seed, 0, 2**64 - 1), "seed", "an integer from 0 to 2^64 - 1", self.seed)
         _require_choice("pairs", self.pairs, PAIRS)
         _require_choice("duplicates", self.duplicates, DUPLICATES)
@@ -118,22 +125,15 @@ def preset(name: str, official_n: int = 20, **overrides: Any) -> tuple[Candidate
         AugmentError: unknown preset, unknown field, or a value out of its range.
     """
     _require_choice("preset", name, PRESETS)
-    candidates, draw = CandidateSettings(), DrawSettings()
-    if name == "fast":
-        candidates = CandidateSettings(mask_spacing=8)
-    elif name == "algorithm1":
-        candidates = CandidateSettings(context="running")
-    elif name == "official":
-        candidates = CandidateSettings(k=15, segment="self", skip_stopwords=True)
-        draw = DrawSettings(n=official_n, pairs="each", duplicates="drop")
-    elif name == "texts":
-        candidates = CandidateSettings(exclude_original=True, keep_whole=True)
-        draw = DrawSettings(duplicates="redraw")
-    given = {field: value for field, value in overrides.items() if value is not None}
-    unknown = given.keys() - {field.name for field in (*fields(CandidateSettings), *fields(DrawSettings))}
-    if unknown:
+    given = {"n": official_n} if name == "official" else {}
+    given |= _PRESETS[name] | {field: value for field, value in overrides.items() if value is not None}
+    of_candidates, of_draw = ({field.name for field in fields(kind)} for kind in (CandidateSettings, DrawSettings))
+    if unknown := given.keys() - of_candidates - of_draw:
         raise AugmentError(f"no setting is named {', '.join(sorted(unknown))}")
-    return _replaced(candidates, given), _replaced(draw, given)
+    return (
+        CandidateSettings(**{name: given[name] for name in of_candidates & given.keys()}),
+        DrawSettings(**{name: given[name] for name in of_draw & given.keys()}),
+    )
 
 
 def check_protected(entries: tuple[str, ...]) -> None:
@@ -149,7 +149,10 @@ def check_protected(entries: tuple[str, ...]) -> None:
     for entry in entries:
         _require(isinstance(entry, str) and bool(entry.strip()), "protect", "words", entry)
         if is_regex(entry):
-            _check_regex(entry)
+            try:
+                re.compile(entry[1:-1])
+            except re.error as error:
+                raise AugmentError(f"protect: {entry} is no regular expression: {error}") from error
         elif all(category(character)[0] in "CMZ" or is_invisible(character) for character in entry):
             raise AugmentError(f"protect: expected words, found none in {entry!r}; leave it out")
 
@@ -159,19 +162,8 @@ def is_regex(pattern: str) -> bool:
     return len(pattern) > 2 and pattern[0] == pattern[-1] == "/"
 
 
-def _replaced(settings: Any, given: dict[str, Any]) -> Any:
-    own = {field.name for field in fields(settings)}
-    return replace(settings, **{name: value for name, value in given.items() if name in own})
-
-
 def _integer(value: Any, lowest: int, highest: float = inf) -> bool:
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, Integral) and lowest <= int(value) <= highest
-
-
-def _number(value: Any, lowest: float, highest: float) -> bool:
-    return isinstance(value, Real) and lowest <= float(value) <= highest
+    return isinstance(value, Integral) and not isinstance(value, bool) and lowest <= int(value) <= highest
 
 
 def _require(condition: bool, name: str, expected: str, found: object) -> None:
@@ -182,10 +174,3 @@ def _require(condition: bool, name: str, expected: str, found: object) -> None:
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise AugmentError(f"{name}: expected one of {', '.join(choices)}, found {value!r}")
-
-
-def _check_regex(pattern: str) -> None:
-    try:
-        re.compile(pattern[1:-1])
-    except re.error as error:
-        raise AugmentError(f"protect: {pattern} is no regular expression: {error}") from error

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from augment.errors import DeviceLostError, ModelFailedError
-from augment.masked_copies import batches
 from augment.masked_lm import Copies
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from augment.masked_copies import CopyGroup
+    from augment.masked_copies import MaskedCopies
     from augment.masked_lm import MaskedLM
 
 FAILURES = (RuntimeError, MemoryError, FloatingPointError, IndexError, ValueError)
@@ -43,40 +39,40 @@ class Proposals:
         self.split_batches = 0
         self._model, self._k, self._exclude = model, k, exclude
 
-    def run(self, groups: Sequence[CopyGroup], batch_tokens: int) -> None:
+    def run(self, copies: MaskedCopies, batch_tokens: int) -> None:
         """Runs masked copies through the model.
 
         Args:
-            groups: the copies.
+            copies: the copies.
             batch_tokens: tokens in one pass.
 
         Raises:
             RuntimeError: a single copy does not fit into memory.
             ModelFailedError: the model fails whatever it is given.
         """
-        for copies, slots, owners in batches(groups, batch_tokens):
-            self._batch(copies, slots, owners)
+        for start, stop in copies.batches(batch_tokens):
+            self._batch(copies, start, stop)
 
-    def _batch(self, copies: Copies, slots: np.ndarray, owners: np.ndarray) -> None:
+    def _batch(self, every: MaskedCopies, start: int, stop: int) -> None:
         """One batch; halved where memory does not suffice, and down to the copy where one of them is poisoned."""
+        copies, slots, owners = every.made(start, stop)
         exclude = None if self._exclude is None else self._exclude[slots]
         try:
             self.ids[slots], self.scores[slots] = self._model.propose(copies, self._k, exclude)
             return
         except FAILURES as error:
             memory, reason = _out_of_memory(error), _reason(error)
-            if memory and len(copies.ids) == 1:
+            if memory and stop - start == 1:
                 raise
         # Not inside `except`: there the traceback keeps the failed batch's tensors, and its halves find no room.
-        if len(copies.ids) == 1:
+        if stop - start == 1:
             self._probe(reason)
             self.errors[int(owners[0])] = reason
             return
         self.split_batches += memory
-        middle = len(copies.ids) // 2
-        cut = int((copies.positions[:middle] >= 0).sum())
-        self._batch(_rows(copies, slice(None, middle)), slots[:cut], owners[:cut])
-        self._batch(_rows(copies, slice(middle, None)), slots[cut:], owners[cut:])
+        middle = (start + stop) // 2
+        self._batch(every, start, middle)
+        self._batch(every, middle, stop)
 
     def _probe(self, reason: str) -> None:
         """Runs [CLS] [MASK] [SEP]: a model or device that fails on that, too, must not be blamed on a text."""
@@ -91,16 +87,6 @@ class Proposals:
                 f"the masked LM fails on [CLS] [MASK] [SEP], too ({_reason(error)}), so no text was blamed for "
                 f"{reason!r}; check the model, the device and --precision, and run the same command again"
             ) from error
-
-
-def _rows(copies: Copies, rows: slice) -> Copies:
-    return replace(
-        copies,
-        ids=copies.ids[rows],
-        lengths=copies.lengths[rows],
-        first_segment=copies.first_segment[rows],
-        positions=copies.positions[rows],
-    )
 
 
 def _reason(error: Exception) -> str:

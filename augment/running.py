@@ -6,19 +6,20 @@ the same variants, and all variants of many texts go forward in lockstep, one dr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from augment.candidates import GLOVE
 from augment.casing import apply_case
-from augment.draw import Chosen, Draws, Jobs, choose_sites
+from augment.draw import Chosen, Draws, Jobs, choose_sites, draw_candidates
 from augment.errors import FailedExamplesError
 from augment.hashing import below
-from augment.masked_copies import Masked, masked_copies
+from augment.masked_copies import MaskedCopies, Masks
 from augment.proposals import Proposals
-from augment.words import WordedText
+from augment.words import TokenRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,19 +27,22 @@ if TYPE_CHECKING:
     from augment.candidate_table import Candidates
     from augment.candidates import CandidateFinder
     from augment.presets import DrawSettings
-    from augment.sites import Sites
-    from augment.words import Word
+    from augment.sites import Sites, StringPool
 
 
 @dataclass
 class _Variant:
-    """A text half way through Algorithm 1: `done` ids stand for its tokens before `cursor`."""
+    """A text half way through Algorithm 1.
 
-    text: int
-    draws: list[int]
-    done: list[int] = field(default_factory=list)
-    cursor: int = 0
-    position: int = 0
+    Args:
+        left: numbers of the chosen words that are not replaced yet, the next one last.
+        ids: WordPieces of the text, with the replacements made so far.
+        shift: by how many WordPieces these made it longer.
+    """
+
+    left: list[int]
+    ids: list[int]
+    shift: int = 0
 
 
 class RunningDrawer:
@@ -51,10 +55,11 @@ class RunningDrawer:
     """
 
     def __init__(self, finder: CandidateFinder, candidates: Candidates, partners: Sequence[str] | None = None) -> None:
-        self._finder, self._candidates = finder, candidates
-        self._worded = finder.model.splitter.split(candidates.texts)
-        self._seconds = finder.seconds(self._worded, partners)
-        self._by_start = [{word.start: word for word in text.words} for text in self._worded]
+        self._finder = finder
+        self._words = finder.model.splitter.split(candidates.texts)
+        self._seconds = finder.seconds(self._words, partners)
+        texts = self._words.texts_of(np.arange(len(self._words.starts)))
+        self._keys = _keys(texts, self._words.starts)
         self._ids_of: dict[str, list[int]] = {}
 
     def __call__(self, sites: Sites, jobs: Jobs, settings: DrawSettings) -> Draws:
@@ -72,91 +77,71 @@ class RunningDrawer:
             FailedExamplesError: naming the examples the masked LM cannot work on.
         """
         chosen = choose_sites(sites, jobs, settings)
-        sizes = sites.sizes[chosen.sites]
-        ranks = np.full(len(sizes), -1, dtype=np.int64)
-        strings = np.zeros(len(sizes), dtype=np.int64)
-        scores = np.zeros(len(sizes), dtype=np.float32)
-        known = np.flatnonzero(sites.candidates.sources[sites.words[chosen.sites]] == GLOVE)
-        ranks[known] = below(chosen.states[known], sizes[known])
-        candidate = sites.candidates.offsets[sites.words[chosen.sites[known]]] + ranks[known]
-        strings[known] = sites.cased(sites.candidates.codes[candidate], sites.patterns[chosen.sites[known]])
-        scores[known] = sites.candidates.scores[candidate]
-        self._rounds(sites, jobs, chosen, ranks, strings, scores)
-        drawn = ranks >= 0
-        return Draws(
-            chosen.segments[drawn],
-            chosen.sites[drawn],
-            strings[drawn],
-            ranks[drawn].astype(np.int16),
-            scores[drawn],
+        size = len(chosen.sites)
+        draws = Draws(
+            chosen.segments,
+            chosen.sites,
+            np.zeros(size, dtype=np.int64),
+            np.full(size, -1, dtype=np.int16),
+            np.zeros(size, dtype=np.float32),
             chosen.drawable,
         )
+        known = np.flatnonzero(sites.candidates.sources[sites.words[chosen.sites]] == GLOVE)
+        found = draw_candidates(sites, chosen.sites[known], chosen.states[known])
+        draws.strings[known], draws.ranks[known], draws.scores[known] = found
+        self._rounds(sites, jobs, chosen, draws)
+        return draws.select(draws.ranks >= 0)
 
-    def _rounds(
-        self,
-        sites: Sites,
-        jobs: Jobs,
-        chosen: Chosen,
-        ranks: np.ndarray,
-        strings: np.ndarray,
-        scores: np.ndarray,
-    ) -> None:
-        texts = jobs.texts.reshape(-1)
-        columns = jobs.texts.shape[1]
-        segments, first = np.unique(chosen.segments, return_index=True)
-        last = np.append(first, len(chosen.segments))[1:]  # empty where nothing was drawn
+    def _rounds(self, sites: Sites, jobs: Jobs, chosen: Chosen, draws: Draws) -> None:
+        """Asks the masked LM for the next chosen word of every variant until none is left."""
+        texts = jobs.texts.reshape(-1)[chosen.segments]  # (D,)
+        words = np.searchsorted(self._keys, _keys(texts, sites.starts[chosen.sites]))
+        first = np.flatnonzero(np.diff(chosen.segments, prepend=-1)).tolist()
         active = [
-            _Variant(int(texts[segment]), list(range(start, stop)))
-            for segment, start, stop in zip(segments, first.tolist(), last.tolist(), strict=True)
+            _Variant([*reversed(range(start, stop))], self._words.rows.row(texts[start]))
+            for start, stop in pairwise([*first, len(texts)])
         ]
-        while active := [variant for variant in active if self._advance(variant, sites, chosen, ranks, strings)]:
-            draws = np.array([variant.draws[variant.position] for variant in active])
-            proposals = self._propose(active, sites, chosen)
+        while active := [variant for variant in active if self._replaced(variant, words, draws, sites.pool)]:
+            asked = np.array([variant.left[-1] for variant in active])
+            proposals = self._propose(active, texts[asked], words[asked])
             if proposals.errors:
-                rows = jobs.rows[chosen.segments[draws] // columns]
+                rows = jobs.rows[chosen.segments[asked] // jobs.texts.shape[1]]
                 raise FailedExamplesError({int(rows[place]): error for place, error in proposals.errors.items()})
             counts = (proposals.ids >= 0).sum(axis=1)
-            rank = below(chosen.states[draws], np.maximum(counts, 1))
-            for place, (variant, draw) in enumerate(zip(active, draws.tolist(), strict=True)):
-                if counts[place]:
-                    spelling = self._finder.model.vocabulary.tokens[proposals.ids[place, rank[place]]]
-                    cased = apply_case(spelling, int(sites.patterns[chosen.sites[draw]]))
-                    ranks[draw], scores[draw] = rank[place], proposals.scores[place, rank[place]]
-                    strings[draw] = sites.pool.number(cased)
-                    self._write(variant, self._word(variant, sites, chosen, draw), cased)
-                variant.position += 1
+            rank = below(chosen.states[asked], np.maximum(counts, 1))
+            for place, (variant, draw) in enumerate(zip(active, asked.tolist(), strict=True)):
+                if not counts[place]:
+                    variant.left.pop()
+                    continue
+                spelling = self._finder.model.vocabulary.tokens[proposals.ids[place, rank[place]]]
+                cased = apply_case(spelling, int(sites.patterns[chosen.sites[draw]]))
+                draws.ranks[draw], draws.scores[draw] = rank[place], proposals.scores[place, rank[place]]
+                draws.strings[draw] = sites.pool.number(cased)
 
-    def _advance(self, variant: _Variant, sites: Sites, chosen: Chosen, ranks: np.ndarray, strings: np.ndarray) -> bool:
-        """Writes the replacements that need no masked LM; False at the end of the variant."""
-        while variant.position < len(variant.draws):
-            draw = variant.draws[variant.position]
-            if ranks[draw] < 0:
-                return True
-            self._write(variant, self._word(variant, sites, chosen, draw), sites.pool.strings[strings[draw]])
-            variant.position += 1
-        return False
+    def _replaced(self, variant: _Variant, words: np.ndarray, draws: Draws, pool: StringPool) -> bool:
+        """Makes the replacements that are drawn already; whether one is left for the masked LM."""
+        while variant.left and draws.ranks[variant.left[-1]] >= 0:
+            draw = variant.left.pop()
+            replacement = pool.strings[draws.strings[draw]]
+            if replacement not in self._ids_of:
+                self._ids_of[replacement] = self._finder.model.splitter.split([replacement]).rows.row(0)
+            new, pieces = self._ids_of[replacement], int(self._words.pieces[words[draw]])
+            place = int(self._words.tokens[words[draw]]) + variant.shift
+            variant.ids[place : place + pieces] = new
+            variant.shift += len(new) - pieces
+        return bool(variant.left)
 
-    def _propose(self, active: list[_Variant], sites: Sites, chosen: Chosen) -> Proposals:
-        texts, masked, seconds, words = [], [], [], []
-        for place, variant in enumerate(active):
-            original = self._worded[variant.text]
-            word = self._word(variant, sites, chosen, variant.draws[variant.position])
-            before = variant.done + original.ids[variant.cursor : word.token]
-            texts.append(WordedText("", before + original.ids[word.token :], []))
-            masked.append([Masked(0, len(before), place)])
-            seconds.append(self._seconds[variant.text])
-            words.append((original, word))
-        finder = self._finder
-        proposals = Proposals(finder.model, len(active), finder.settings.k, finder.excluded(words))
-        proposals.run(masked_copies(texts, masked, seconds, finder.special), finder.batch_tokens)
+    def _propose(self, active: list[_Variant], texts: np.ndarray, words: np.ndarray) -> Proposals:
+        finder, every = self._finder, np.arange(len(active))
+        tokens = self._words.tokens[words] + np.array([variant.shift for variant in active])
+        rows = TokenRows.of([variant.ids for variant in active])
+        seconds = None if self._seconds is None else self._seconds.take(texts)
+        proposals = Proposals(finder.model, len(active), finder.settings.k, finder.excluded(self._words, words))
+        masks = Masks(every, np.zeros_like(every), tokens, every)
+        proposals.run(MaskedCopies(rows, seconds, masks, finder.special), finder.batch_tokens)
         return proposals
 
-    def _word(self, variant: _Variant, sites: Sites, chosen: Chosen, draw: int) -> Word:
-        return self._by_start[variant.text][int(sites.starts[chosen.sites[draw]])]
 
-    def _write(self, variant: _Variant, word: Word, replacement: str) -> None:
-        if replacement not in self._ids_of:
-            self._ids_of[replacement] = self._finder.model.splitter.split([replacement])[0].ids
-        original = self._worded[variant.text]
-        variant.done = variant.done + original.ids[variant.cursor : word.token] + self._ids_of[replacement]
-        variant.cursor = word.token + word.pieces
+def _keys(texts: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """One number for each place in some texts, ascending with text and code point."""
+    return (texts.astype(np.int64) << 32) + starts

@@ -30,12 +30,7 @@ class SimilarWords:
     """
 
     def __init__(
-        self,
-        vectors: WordVectors | None,
-        splitter: WordSplitter,
-        k: int,
-        punctuation: bool,
-        threads: int | None = None,
+        self, vectors: WordVectors | None, splitter: WordSplitter, k: int, punctuation: bool, threads: int | None = None
     ) -> None:
         self._vectors, self._splitter, self._k, self._punctuation = vectors, splitter, k, punctuation
         self._threads = threads

@@ -9,6 +9,7 @@ import numpy as np
 
 from augment.candidate_table import SOURCES
 from augment.casing import PATTERNS, apply_case, case_pattern, own_case_pattern
+from augment.ragged import offsets_of
 
 if TYPE_CHECKING:
     from augment.candidate_table import Candidates
@@ -96,7 +97,7 @@ def find_sites(candidates: Candidates, running: bool = False, kept: np.ndarray |
     if kept is not None:
         usable &= ~kept
     words = np.flatnonzero(usable)
-    offsets = np.concatenate([[0], np.cumsum(usable)])[candidates.text_offsets]
+    offsets = offsets_of(usable)[candidates.text_offsets]
     starts, ends = candidates.starts[words], candidates.ends[words]
     pool = StringPool()
     patterns = np.zeros(len(words), dtype=np.int8)
@@ -122,30 +123,5 @@ def find_sites(candidates: Candidates, running: bool = False, kept: np.ndarray |
         place += 1
     piece_offsets = 2 * offsets + np.arange(len(offsets))
     return Sites(
-        candidates,
-        offsets,
-        words,
-        starts,
-        ends,
-        sizes[words],
-        patterns,
-        originals,
-        piece_offsets,
-        pieces,
-        pool,
+        candidates, offsets, words, starts, ends, sizes[words], patterns, originals, piece_offsets, pieces, pool
     )
-
-
-def ragged(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of ragged rows laid end to end.
-
-    Args:
-        starts: int64 (R,) first index of each row.
-        counts: int64 (R,) its length.
-
-    Returns:
-        int64 (sum of counts,): the row of each element, and the element's index.
-    """
-    row = np.repeat(np.arange(len(counts)), counts)
-    first = np.cumsum(counts) - counts
-    return row, np.arange(len(row)) + np.repeat(starts - first, counts)

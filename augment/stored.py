@@ -10,7 +10,7 @@ import numpy as np
 
 from augment.candidate_table import Candidates
 from augment.errors import AugmentError
-from augment.sites import ragged
+from augment.ragged import gathered, joined_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +38,11 @@ def join_candidates(parts: Sequence[Candidates]) -> Candidates:
 
     return Candidates(
         [text for part in parts for text in part.texts],
-        _joined_offsets([part.text_offsets for part in parts]),
+        joined_offsets([part.text_offsets for part in parts]),
         laid("starts"),
         laid("ends"),
         laid("sources"),
-        _joined_offsets([part.offsets for part in parts]),
+        joined_offsets([part.offsets for part in parts]),
         np.concatenate([part.codes + first for part, first in zip(parts, first_code, strict=False)]).astype(np.int32),
         laid("scores"),
         [spelling for part in parts for spelling in part.spellings],
@@ -69,8 +69,8 @@ def select_candidates(candidates: Candidates, numbers: np.ndarray) -> Candidates
     """
     if np.array_equal(numbers, np.arange(len(candidates.texts))):
         return candidates
-    words, text_offsets = _gathered(candidates.text_offsets, numbers)
-    found, offsets = _gathered(candidates.offsets, words)
+    words, text_offsets = gathered(candidates.text_offsets, numbers)
+    found, offsets = gathered(candidates.offsets, words)
     wanted = numbers.tolist()
     return replace(
         candidates,
@@ -127,13 +127,3 @@ class StoredCandidates:
         """
         numbers = np.array([self._numbers.get(text, self._unknown) for text in texts], dtype=np.int64)
         return replace(select_candidates(self._candidates, numbers), texts=list(texts))
-
-
-def _joined_offsets(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part) for part in parts]))]).astype(np.int64)
-
-
-def _gathered(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Elements of some ragged rows, and the offsets of these rows once they are laid end to end."""
-    counts = offsets[rows + 1] - offsets[rows]
-    return ragged(offsets[rows], counts)[1], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

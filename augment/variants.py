@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -126,32 +126,18 @@ def _redraw(
 
 def _merge(draws: Draws, fresh: Draws, which: np.ndarray, columns: int) -> Draws:
     """The draws with those of the jobs `which` replaced by fresh ones."""
-    redrawn = np.zeros(len(draws.drawable), dtype=bool)
-    redrawn[which] = True
-    old = ~redrawn[draws.segments // columns]
     segments = which[fresh.segments // columns] * columns + fresh.segments % columns
-    segments = np.concatenate([draws.segments[old], segments])
-    order = np.argsort(segments, kind="stable")
-
-    def merged(name: str) -> np.ndarray:
-        return np.concatenate([getattr(draws, name)[old], getattr(fresh, name)])[order]
-
-    return Draws(segments[order], merged("sites"), merged("strings"), merged("ranks"), merged("scores"), draws.drawable)
+    old = draws.select(~np.isin(draws.segments // columns, which))
+    both = zip(old.drawn, replace(fresh, segments=segments).drawn, strict=True)
+    merged = Draws(*map(np.concatenate, both), draws.drawable)
+    return merged.select(np.argsort(merged.segments, kind="stable"))
 
 
 def _keep(jobs: Jobs, draws: Draws, columns: list[pa.Array], kept: np.ndarray) -> tuple[Jobs, Draws, list[pa.Array]]:
     width = len(columns)
-    renumbered = np.cumsum(kept) - 1
     job = draws.segments // width
-    stays = kept[job]
-    draws = Draws(
-        renumbered[job[stays]] * width + draws.segments[stays] % width,
-        draws.sites[stays],
-        draws.strings[stays],
-        draws.ranks[stays],
-        draws.scores[stays],
-        draws.drawable[kept],
-    )
+    segments = (np.cumsum(kept) - 1)[job] * width + draws.segments % width
+    draws = replace(draws, segments=segments, drawable=draws.drawable[kept]).select(kept[job])
     return jobs.select(kept), draws, [column.filter(pa.array(kept)) for column in columns]
 
 

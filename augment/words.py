@@ -4,54 +4,81 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import category
 
+import numpy as np
+
+from augment.ragged import gathered, offsets_of
 from augment.stop_words import STOP_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
     from augment.presets import CandidateSettings
 
 
-class Word(NamedTuple):
-    """One pre-token of a text.
+class TokenRows(NamedTuple):
+    """WordPiece ids of T texts without special tokens, laid end to end.
 
     Attributes:
-        start: first code point in the text.
-        end: code point after the last one.
-        token: position of its first WordPiece in the text's ids (without special tokens).
-        pieces: number of its WordPieces.
-        single_piece: exactly one WordPiece and not the unknown token.
+        ids: int64 (N,).
+        offsets: int64 (T + 1,) first id of each text.
     """
 
-    start: int
-    end: int
-    token: int
-    pieces: int
-    single_piece: bool
+    ids: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> TokenRows:
+        """Lays rows end to end."""
+        return cls(np.array(list(chain.from_iterable(rows)), dtype=np.int64), offsets_of(list(map(len, rows))))
+
+    def row(self, text: int) -> list[int]:
+        """The ids of one text."""
+        return self.ids[self.offsets[text] : self.offsets[text + 1]].tolist()
+
+    def take(self, texts: np.ndarray) -> TokenRows:
+        """The rows of some texts."""
+        index, offsets = gathered(self.offsets, texts)
+        return TokenRows(self.ids[index], offsets)
 
 
 @dataclass(frozen=True)
-class WordedText:
-    """A text, its token ids and its words.
+class Words:
+    """The pre-tokens of T texts, in order, as flat arrays over W words; their spans do not overlap.
 
     Args:
-        text: the text as given.
-        ids: WordPiece ids without special tokens.
-        words: every pre-token in order; spans do not overlap.
+        texts: the texts as given.
+        rows: their WordPiece ids.
+        offsets: int64 (T + 1,) first word of each text.
+        starts: int32 (W,) first code point in the text.
+        ends: int32 (W,) code point after the last one.
+        tokens: int64 (W,) position of the first WordPiece in the text's ids.
+        pieces: int64 (W,) number of WordPieces.
+        single_piece: bool (W,) exactly one WordPiece and not the unknown token.
     """
 
-    text: str
-    ids: list[int]
-    words: list[Word]
+    texts: list[str]
+    rows: TokenRows
+    offsets: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    tokens: np.ndarray
+    pieces: np.ndarray
+    single_piece: np.ndarray
 
-    def spelling(self, word: Word) -> str:
-        """The characters of one of its words."""
-        return self.text[word.start : word.end]
+    def texts_of(self, words: np.ndarray) -> np.ndarray:
+        """The number of the text that each of some words is in."""
+        return np.searchsorted(self.offsets, words, side="right") - 1
+
+    def spellings(self, words: np.ndarray) -> list[str]:
+        """The characters of some words."""
+        spans = zip(self.texts_of(words).tolist(), self.starts[words].tolist(), self.ends[words].tolist(), strict=True)
+        return [self.texts[text][start:end] for text, start, end in spans]
 
 
 class WordSplitter:
@@ -69,20 +96,38 @@ class WordSplitter:
         self._backend = backend
         self._unknown_id = unknown_id
 
-    def split(self, texts: Sequence[str]) -> list[WordedText]:
+    def split(self, texts: Sequence[str]) -> Words:
         """Splits texts.
 
         Args:
             texts: any Unicode texts, empty ones too.
-
-        Returns:
-            One WordedText for each text, in order.
         """
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
-        return [
-            WordedText(text, encoding.ids, _with_accents(text, self._words(encoding)))
-            for text, encoding in zip(texts, encodings, strict=True)
-        ]
+        rows = TokenRows.of([encoding.ids for encoding in encodings])
+        starts: list[int] = []
+        ends: list[int] = []
+        tokens: list[int] = []
+        pieces: list[int] = []
+        offsets = [0]
+        for text, encoding in zip(texts, encodings, strict=True):
+            current, last_end = -1, 0
+            for token, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
+                if word == current:
+                    ends[-1] = last_end = max(last_end, end)
+                    pieces[-1] += 1
+                elif start < end and start >= last_end:
+                    starts.append(start)
+                    ends.append(end)
+                    tokens.append(token)
+                    pieces.append(1)
+                    current, last_end = word, end
+            if not text.isascii():
+                ends[offsets[-1] :] = [_with_accents(text, end) for end in ends[offsets[-1] :]]
+            offsets.append(len(starts))
+        first, number = np.array(tokens, dtype=np.int64), np.array(pieces, dtype=np.int64)
+        known = rows.ids[first + np.repeat(rows.offsets[:-1], np.diff(offsets))] != self._unknown_id
+        spans = np.array([starts, ends], dtype=np.int32)
+        return Words(list(texts), rows, np.array(offsets), *spans, first, number, (number == 1) & known)
 
     def is_one_word(self, text: str) -> bool:
         """Whether the tokenizer takes a text as exactly one pre-token, none of its characters left out."""
@@ -91,33 +136,12 @@ class WordSplitter:
         # Chinese characters are normalised to ones with spaces around them.
         return len(pieces) == 1 and pieces[0][0] == normalised.strip() and text.strip() == text
 
-    def _words(self, encoding: Encoding) -> list[Word]:
-        words: list[Word] = []
-        ids = encoding.ids
-        current: int | None = -1
-        last_end = 0
-        for token, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
-            if word == current and words:
-                previous = words[-1]
-                words[-1] = Word(previous.start, max(previous.end, end), previous.token, previous.pieces + 1, False)
-                last_end = words[-1].end
-            elif start < end and start >= last_end:
-                words.append(Word(start, end, token, 1, ids[token] != self._unknown_id))
-                current, last_end = word, end
-        return words
 
-
-def _with_accents(text: str, words: list[Word]) -> list[Word]:
-    """Words with the combining marks that follow them, which an uncased tokenizer strips together with the offset."""
-    if text.isascii():
-        return words
-    found = []
-    for word in words:
-        end = word.end
-        while end < len(text) and category(text[end]) == "Mn":
-            end += 1
-        found.append(word._replace(end=end) if end > word.end else word)
-    return found
+def _with_accents(text: str, end: int) -> int:
+    """The end of a word with the combining marks after it, which an uncased tokenizer strips with their offset."""
+    while end < len(text) and category(text[end]) == "Mn":
+        end += 1
+    return end
 
 
 def eligibility(settings: CandidateSettings) -> Callable[[str], bool]:

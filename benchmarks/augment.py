@@ -28,7 +28,7 @@ from augment.files.find import find_model
 from augment.masked_lm import load_masked_lm
 from augment.packed_linear import pack_linear_layers
 from augment.presets import CandidateSettings
-from benchmarks.baselines import BareEncoder, Batched, Sequential
+from benchmarks.baselines import BareEncoder, Batched, PlainText, Sequential, plain_texts
 from glove import load_vectors
 from pipelines.tasks import open_task
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from augment.candidate_table import Candidates
     from augment.masked_lm import MaskedLM
-    from augment.words import WordedText
+    from augment.words import Words
 
 FLOOR_BATCHES = (512, 1024, 2048, 4096)
 PACKED = "the same, our linear layers"
@@ -66,7 +66,8 @@ class Measured:
         self._model = load_masked_lm(files, device)
         self._finder = self._new_finder(self._model)
         self.texts = _texts(arguments)
-        self._worded = self._model.splitter.split(self.texts)
+        words = self._model.splitter.split(self.texts)
+        self._worded = plain_texts(words)
         plain, packed = (plain_model(files.folder, device) for _ in range(2))
         published, without = (plain_model(files.folder, device, "eager") for _ in range(2))  # with, without gradients
         tokenizer = AutoTokenizer.from_pretrained(files.folder)
@@ -76,7 +77,7 @@ class Measured:
         }
         special = (self._model.cls_id, self._model.sep_id, self._model.mask_id)
         self._batched = Batched(plain, special)
-        lines = copies(self._finder, self._worded, special)
+        lines = copies(self._finder, words, special)
         self._floors = {size: BareEncoder(plain.base_model, lines, size) for size in FLOOR_BATCHES}
         if device == "cpu":
             pack_linear_layers(packed)
@@ -166,15 +167,12 @@ def _rounds(runs: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, 
     return results, seconds
 
 
-def copies(finder: CandidateFinder, texts: list[WordedText], special: tuple[int, int, int]) -> list[list[int]]:
+def copies(finder: CandidateFinder, words: Words, special: tuple[int, int, int]) -> list[list[int]]:
     """Token ids of a copy of its text for each word of one piece; nothing is masked, which costs the same."""
     cls, sep, _ = special
-    return [
-        [cls, *text.ids, sep]
-        for number, text in enumerate(texts)
-        for slot in finder.slots(number, text)
-        if slot.word.single_piece
-    ]
+    free = finder.free(words)
+    texts = words.texts_of(free[words.single_piece[free]]).tolist()
+    return [[cls, *words.rows.row(text), sep] for text in texts]
 
 
 def _texts(arguments: argparse.Namespace) -> list[str]:
@@ -189,7 +187,7 @@ def _texts(arguments: argparse.Namespace) -> list[str]:
     return [texts[row] for row in chosen]
 
 
-def spread(texts: list[WordedText], limit: int) -> list[WordedText]:
+def spread(texts: list[PlainText], limit: int) -> list[PlainText]:
     """A few texts whose lengths are spread as those of all are: the published way's rate falls with the length."""
     by_length, limit = sorted(texts, key=lambda text: len(text.ids)), min(limit, len(texts))
     return [by_length[(2 * number + 1) * len(texts) // (2 * limit)] for number in range(limit)]

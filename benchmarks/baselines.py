@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,37 @@ from augment.stop_words import STOP_WORDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from augment.words import WordedText
+    from augment.words import Words
     from glove import WordVectors
 
 _ALPHABETIC = re.compile("[a-z]+")
 VECTORS = 100_000
 PUBLISHED_M, HAYSTACK_K = 15, 20
+
+
+@dataclass(frozen=True)
+class PlainText:
+    """A text by itself, as the published ways take it.
+
+    Args:
+        text: the text.
+        ids: its WordPieces.
+        words: spelling, position of the first WordPiece, and whether it is the only one.
+    """
+
+    text: str
+    ids: list[int]
+    words: list[tuple[str, int, bool]]
+
+
+def plain_texts(words: Words) -> list[PlainText]:
+    """Texts one by one."""
+    columns = words.spellings(np.arange(len(words.starts))), words.tokens.tolist(), words.single_piece.tolist()
+    each = list(zip(*columns, strict=True))
+    return [
+        PlainText(text, words.rows.row(number), each[words.offsets[number] : words.offsets[number + 1]])
+        for number, text in enumerate(words.texts)
+    ]
 
 
 class Sequential:
@@ -45,17 +71,16 @@ class Sequential:
         self._model.requires_grad_(gradients)
         self._vocabulary = tokenizer.get_vocab()
 
-    def run(self, texts: Sequence[WordedText]) -> tuple[int, int]:
+    def run(self, texts: Sequence[PlainText]) -> tuple[int, int]:
         """Finds candidates; returns the number of masked words and of tokens passed through the encoder."""
         words = tokens = 0
         with nullcontext() if self._gradients else torch.inference_mode():
             for text in texts:
-                for word in text.words:
-                    spelling = text.spelling(word)
+                for spelling, token, single_piece in text.words:
                     if spelling.lower() in STOP_WORDS or not _ALPHABETIC.fullmatch(spelling.lower()):
                         continue
-                    if word.single_piece:
-                        tokens += self._masked(text.text, word.token)
+                    if single_piece:
+                        tokens += self._masked(text.text, token)
                         words += 1
                     else:
                         self._similar(spelling)
@@ -115,16 +140,16 @@ class Batched:
     def __init__(self, model: Any, special: tuple[int, int, int], batch: int = 16) -> None:
         self._model, self._special, self._batch = model, special, batch
 
-    def run(self, texts: Sequence[WordedText]) -> tuple[int, int]:
+    def run(self, texts: Sequence[PlainText]) -> tuple[int, int]:
         """Finds candidates; returns the number of masked words and of tokens passed through the encoder."""
         cls, sep, mask = self._special
         words = tokens = 0
         with torch.inference_mode():
             for text in texts:
                 positions = [
-                    word.token + 1
-                    for word in text.words
-                    if word.single_piece and any(character.isalnum() for character in text.spelling(word))
+                    token + 1
+                    for spelling, token, single_piece in text.words
+                    if single_piece and any(character.isalnum() for character in spelling)
                 ]
                 ids = torch.tensor([[cls, *text.ids, sep]] * len(positions))
                 for start in range(0, len(positions), self._batch):

@@ -15,7 +15,7 @@ from augment.masked_lm import load_masked_lm
 from augment.precision import PRECISIONS, gpu_kernels
 from augment.presets import CandidateSettings
 from benchmarks.augment import copies, overlap, plain_model, spread
-from benchmarks.baselines import BareEncoder, Batched, Sequential
+from benchmarks.baselines import BareEncoder, Batched, Sequential, plain_texts
 from benchmarks.gpu_parts import about, make_model, peak_memory, profiled, rate, read_texts
 from glove import load_vectors
 
@@ -63,7 +63,7 @@ class Section:
     def published(self) -> None:
         """As the authors' script, with and without gradients, and as haystack's batched one."""
         model = load_masked_lm(self.files, self.device)
-        worded = spread(model.splitter.split(self.pieces[0]), 64)
+        worded = spread(plain_texts(model.splitter.split(self.pieces[0])), 64)
         tokenizer = AutoTokenizer.from_pretrained(self.files.folder)
         for name, gradients, share in (("published", True, 15), ("published, no gradients", False, 10)):
             way = Sequential(plain_model(self.files.folder, self.device, "eager"), tokenizer, self.vectors, gradients)
@@ -77,8 +77,8 @@ class Section:
     def floors(self) -> None:
         """The encoder alone over unpadded copies, without cuDNN's attention; each copy is a masked word."""
         model = load_masked_lm(self.files, self.device)
-        worded = model.splitter.split(self.pieces[0])
-        lines = copies(self._finder(model), worded, (model.cls_id, model.sep_id, model.mask_id))
+        words = model.splitter.split(self.pieces[0])
+        lines = copies(self._finder(model), words, (model.cls_id, model.sep_id, model.mask_id))
         for precision in self.halves:
             encoder = plain_model(self.files.folder, self.device).base_model.to(PRECISIONS[precision])
             for tokens in FLOOR_TOKENS:

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
@@ -94,12 +95,8 @@ def test_few_sentences_open_alike(train, dev):
 def test_rare_words_are_in_several_pieces_and_have_vectors(train):
     splitter = WordSplitter(Tokenizer.from_file(str(MLM / "tokenizer.json")), 100)
     vectors = load_vectors(GLOVE)
-    words = {
-        text.spelling(word).lower()
-        for text in splitter.split([sentence for sentence, _ in train])
-        for word in text.words
-        if not word.single_piece
-    }
+    found = splitter.split([sentence for sentence, _ in train])
+    words = {spelling.lower() for spelling in found.spellings(np.flatnonzero(~found.single_piece))}
     assert len(words) > 500
     assert sum(vectors.row(word) is not None for word in words) > 0.9 * len(words)
 

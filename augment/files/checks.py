@@ -3,23 +3,57 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from augment.casing import is_cased
 from augment.errors import AugmentError
-from augment.files.weights import check_names, check_weights
+from augment.files.weights import check_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
 NATIVE_TYPES = {"bert", "distilbert", "electra", "mobilebert", "mpnet"}  # transformers has their code
-# transformers makes a fast tokenizer of these from vocab.txt alone; "Fast" at their end makes no difference.
+# transformers makes a fast tokenizer of these from vocab.txt alone; "Fast" at a class's end makes no difference.
+VOCABULARY_TYPES = {"bert", "distilbert", "electra", "mobilebert"}
 VOCABULARY_CLASSES = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"}
 ADDED = "added_tokens.json"
 REMEDY_TYPE = 'and add "model_type": "bert", or whatever type the model is'
 SLOW_CLASSES = {"BertJapaneseTokenizer"}  # transformers takes them even where a tokenizer.json lies beside
+
+
+def check_folder(folder: Path, who: str, head_needed: bool = False) -> dict[str, Any]:
+    """Refuses a folder that no model can be loaded from.
+
+    Args:
+        folder: a Hugging Face model folder.
+        who: the model, for messages.
+        head_needed: whether its weights must have a masked-LM head.
+
+    Returns:
+        Its configuration.
+
+    Raises:
+        AugmentError: naming what is missing and what to use instead.
+    """
+    if not (folder / "config.json").is_file():
+        old = [path.name for path in sorted(folder.glob("*bert_config.json"))]  # as Google's archives call it
+        inside = [str(path.parent) for path in sorted(folder.glob("*/config.json"))]
+        remedy = f"rename it {REMEDY_TYPE}" if old else "give a Hugging Face folder"
+        if inside and not old:
+            remedy = f"did you mean {' or '.join(inside)}?"
+        raise AugmentError(f"{who}: expected config.json in the folder, found {old[0] if old else 'none'}; {remedy}")
+    config = _read_json(folder / "config.json", who)
+    if not any(path for pattern in WEIGHT_FILES for path in folder.glob(pattern)):
+        raise AugmentError(
+            f"{who}: expected weights (model.safetensors) in the folder, found none; copy them there, or name another "
+            "folder"
+        )
+    if not config.get("model_type"):
+        raise AugmentError(f"{who}: config.json has no model_type; open it {REMEDY_TYPE}")
+    check_weights(folder, who, str(config["model_type"]), head_needed)
+    return config
 
 
 def check_masked_lm(folder: Path, who: str) -> None:
@@ -32,51 +66,43 @@ def check_masked_lm(folder: Path, who: str) -> None:
     Raises:
         AugmentError: naming what is missing and what to use instead.
     """
-    refuse_old_name(folder, who)
-    config = _read_json(folder / "config.json", who)
-    if not any((folder / file).exists() for file in WEIGHT_FILES):
-        raise AugmentError(f"{who}: expected weights ({', '.join(WEIGHT_FILES)}), found none in the folder")
-    model_type = check_model_type(folder, who)
-    check_names(folder, who, model_type)
+    config = check_folder(folder, who, head_needed=True)
+    model_type = str(config["model_type"])
     if config.get("auto_map") and model_type not in NATIVE_TYPES:
         raise AugmentError(
             f"{who}: expected a model that transformers can load by itself, found one with code of its own "
             f"(auto_map, model type {model_type}); such code is never run, choose another model"
         )
-    settings = folder / "tokenizer_config.json"
-    described = _read_json(settings, who) if settings.exists() else {}
-    mask = described.get("mask_token", "")
-    tokenizer_class = str(described.get("tokenizer_class") or config.get("tokenizer_class") or "")
+    settings = _settings(folder, who)
+    tokenizer_class = str(settings.get("tokenizer_class") or config.get("tokenizer_class") or "")
     if tokenizer_class in SLOW_CLASSES:
         raise AugmentError(
-            f"{who}: expected a fast tokenizer, found {tokenizer_class}, which has no fast form; choose a "
-            "model that has one, such as bert-base-uncased or bert-base-multilingual-cased"
+            f"{who}: expected a fast tokenizer, found {tokenizer_class}, which has no fast form; choose a model that "
+            "has one, such as bert-base-uncased or bert-base-multilingual-cased"
         )
-    if (folder / "tokenizer.json").exists():
-        tokenizer = _read_json(folder / "tokenizer.json", who)
-        kind = _tokenizer_kind(tokenizer)
-        if kind != "WordPiece":
-            raise AugmentError(
-                f"{who}: expected a WordPiece tokenizer (BERT and its kin), found {kind} "
-                f"(model type {model_type}); byte-level BPE models such as RoBERTa are not supported as augmenter"
-            )
-        added = {str(token.get("content")) for token in tokenizer.get("added_tokens") or []}
-        vocabulary = tokenizer["model"].get("vocab", {})
-        _require_mask(mask, who, added | set(vocabulary))
-        ids = [*vocabulary.values(), *(token.get("id") for token in tokenizer.get("added_tokens") or [])]
-    elif _serves_as_vocabulary(folder, model_type, tokenizer_class):
-        words = (folder / "vocab.txt").read_text(encoding="utf-8").rstrip("\n").split("\n")
-        _require_mask(mask, who, set(words))
-        ids = [len(words) - 1, *(_read_json(folder / ADDED, who).values() if (folder / ADDED).exists() else ())]
-    else:
+    old = model_type in VOCABULARY_TYPES and tokenizer_class.removesuffix("Fast") in {"", *VOCABULARY_CLASSES}
+    if not (folder / "tokenizer.json").exists() and not ((folder / "vocab.txt").exists() and old):
         raise AugmentError(
             f"{who}: expected a fast tokenizer (tokenizer.json, or vocab.txt of a BERT), found none"
             f"{f' ({tokenizer_class} alone)' if tokenizer_class else ''}; choose a model that has one, or put its "
             "tokenizer.json into the folder"
         )
-    tokens = 1 + max((number for number in ids if isinstance(number, int)), default=-1)
-    check_embeddings(tokens, config.get("vocab_size"), who)
-    check_weights(folder, who, model_type)
+    tokenizer = _read_tokenizer(folder, who)
+    if tokenizer.kind != "WordPiece":
+        raise AugmentError(
+            f"{who}: expected a WordPiece tokenizer (BERT and its kin), found {tokenizer.kind} "
+            f"(model type {model_type}); byte-level BPE models such as RoBERTa are not supported as augmenter"
+        )
+    # `mask_token` may be absent (old folders: [MASK] by convention), a string, or an AddedToken as a dictionary.
+    mask = settings.get("mask_token", "")
+    mask = mask.get("content") if isinstance(mask, dict) else mask
+    if mask is None or (mask or "[MASK]") not in tokenizer.numbers:
+        raise AugmentError(
+            f"{who}: expected a tokenizer with a mask token such as [MASK], found none; Algorithm 1 needs a masked "
+            "language model"
+        )
+    numbers = [number for number in tokenizer.numbers.values() if isinstance(number, int)]
+    check_embeddings(1 + max(numbers, default=-1), config.get("vocab_size"), who)
 
 
 def case_warning(folder: Path, who: str) -> str | None:
@@ -89,21 +115,46 @@ def case_warning(folder: Path, who: str) -> str | None:
     Returns:
         The warning; None where there is nothing to say.
     """
-    settings = folder / "tokenizer_config.json"
-    told = _read_json(settings, who).get("do_lower_case") if settings.exists() else None
-    if (folder / "tokenizer.json").exists():
-        tokenizer = _read_json(folder / "tokenizer.json", who)
-        words, lowers = list(tokenizer["model"].get("vocab", {})), _lowers(tokenizer.get("normalizer"))
-    else:
-        words, lowers = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n"), True
-    lowers = lowers if told is None else bool(told)
-    if not lowers or not is_cased(word for word in words if not word.startswith(("[", "##"))):
+    tokenizer, told = _read_tokenizer(folder, who), _settings(folder, who).get("do_lower_case")
+    lowers = tokenizer.lowers if told is None else bool(told)
+    if not lowers or not is_cased(word for word in tokenizer.words if not word.startswith(("[", "##"))):
         return None
     return (
         f"{who}: its vocabulary is cased, but its tokenizer lower-cases all it reads"
         f"{', for nothing says otherwise' if told is None else ''}; if the model was trained on cased text, put "
         '{"do_lower_case": false} into its tokenizer_config.json'
     )
+
+
+class _Tokenizer(NamedTuple):
+    kind: str
+    words: list[str]  # without added tokens
+    numbers: dict[str, Any]  # with them
+    lowers: bool
+
+
+def _read_tokenizer(folder: Path, who: str) -> _Tokenizer:
+    """The tokenizer as tokenizer.json describes it, or as transformers makes it of vocab.txt."""
+    if not (folder / "tokenizer.json").exists():
+        words = (folder / "vocab.txt").read_text(encoding="utf-8").rstrip("\n").split("\n")
+        added = _read_json(folder / ADDED, who) if (folder / ADDED).exists() else {}
+        return _Tokenizer("WordPiece", words, {word: n for n, word in enumerate(words)} | added, True)
+    content = _read_json(folder / "tokenizer.json", who)
+    model = content.get("model")
+    if not isinstance(model, dict):
+        return _Tokenizer("no model in tokenizer.json", [], {}, False)
+    # files of 2020, bert-base-uncased's among them, do not name the type
+    usual = "WordPiece" if "max_input_chars_per_word" in model else "unknown"
+    kind, vocabulary = str(model.get("type", usual)), model.get("vocab", {})
+    if kind != "WordPiece":
+        return _Tokenizer(kind, [], {}, False)
+    added = {str(token.get("content")): token.get("id") for token in content.get("added_tokens") or []}
+    return _Tokenizer(kind, list(vocabulary), vocabulary | added, _lowers(content.get("normalizer")))
+
+
+def _settings(folder: Path, who: str) -> dict[str, Any]:
+    path = folder / "tokenizer_config.json"
+    return _read_json(path, who) if path.exists() else {}
 
 
 def _lowers(normalizer: Any) -> bool:
@@ -132,76 +183,9 @@ def check_embeddings(tokens: int, embeddings: Any, who: str) -> None:
         )
 
 
-def refuse_old_name(folder: Path, who: str) -> None:
-    """Refuses a configuration under the name that Google's archives have.
-
-    Args:
-        folder: a model folder.
-        who: the model, for messages.
-
-    Raises:
-        AugmentError: naming the file.
-    """
-    old = [path.name for path in sorted(folder.glob("*bert_config.json"))]
-    if old and not (folder / "config.json").exists():
-        raise AugmentError(f"{who}: expected config.json in the folder, found {old[0]}; rename it {REMEDY_TYPE}")
-
-
-def check_model_type(folder: Path, who: str) -> str:
-    """The type that a configuration names; refuses a configuration that names none, as early ones do.
-
-    Args:
-        folder: with a config.json; one that cannot be read is told elsewhere.
-        who: the model, for messages.
-
-    Returns:
-        The type; nothing where the configuration cannot be read.
-
-    Raises:
-        AugmentError: with the line to add.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    if not isinstance(config, dict):
-        return ""
-    if not config.get("model_type"):
-        raise AugmentError(f"{who}: config.json has no model_type; open it {REMEDY_TYPE}")
-    return str(config["model_type"])
-
-
-def _serves_as_vocabulary(folder: Path, model_type: str, tokenizer_class: str) -> bool:
-    """Whether a folder as of 2019, with vocab.txt alone, gives a fast tokenizer."""
-    if not (folder / "vocab.txt").exists() or model_type not in {"bert", "distilbert", "electra", "mobilebert"}:
-        return False
-    return not tokenizer_class or tokenizer_class.removesuffix("Fast") in VOCABULARY_CLASSES
-
-
-def _tokenizer_kind(tokenizer: dict[str, Any]) -> str:
-    model = tokenizer.get("model")
-    if not isinstance(model, dict):
-        return "no model in tokenizer.json"
-    if "type" not in model and "max_input_chars_per_word" in model:
-        return "WordPiece"  # files of 2020, bert-base-uncased's among them, do not name the type
-    return str(model.get("type", "unknown"))
-
-
-def _require_mask(configured: Any, who: str, tokens: set[str]) -> None:
-    # `mask_token` may be absent (old folders: [MASK] by convention), a string, or an AddedToken as a dictionary.
-    mask = configured.get("content") if isinstance(configured, dict) else configured
-    if mask is None or (mask or "[MASK]") not in tokens:
-        raise AugmentError(
-            f"{who}: expected a tokenizer with a mask token such as [MASK], found none; "
-            "Algorithm 1 needs a masked language model"
-        )
-
-
 def _read_json(path: Path, who: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise AugmentError(f"{who}: expected {path.name} in the model folder, found none") from None
     except (OSError, ValueError) as error:
         raise AugmentError(f"{who}: {path.name} cannot be read: {error}") from error
     if not isinstance(content, dict):

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import re
 import time
-from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,6 @@ from augment.errors import AugmentError
 from glove.deadline import ask_in_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from huggingface_hub.hf_api import ModelInfo
 
 HUB_SECONDS = 4.0  # for the hub's first answer, name look-up included
@@ -40,19 +37,22 @@ def download_model(name: str, revision: str | None, what: str) -> tuple[Path, st
         AugmentError: no such model or revision, no network, a download that broke off, a full disk.
     """
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
-    begin, trouble, known = time.time(), None, None
+    begin, trouble, commit = time.time(), None, None
     try:
         known = ask_in_time(lambda: HfApi().model_info(name, revision=revision, timeout=HUB_SECONDS), HUB_SECONDS)
+        commit = _cached_commit(name, known)
     except Exception as error:  # what was downloaded earlier must do
         trouble = error
     try:
-        with _bars(not _is_cached(name, known)):
-            folder = _snapshot(name, revision, offline=trouble is not None)
+        folder = _snapshot(name, commit or revision, offline=bool(commit or trouble))
     except Exception as error:  # the hub's client raises many kinds: HTTP, offline, bad name, disk
+        told = isinstance(trouble or error, OfflineModeIsEnabled)
+        network = "unset HF_HUB_OFFLINE where there is a network" if told else "the network"
         raise AugmentError(
             f"{what} {name}: expected a model folder or a name on the hub; there is no such folder, and "
-            f"{explain(trouble or error, asked=trouble is not None)}. {_remedy(trouble or error)}, or pass a "
+            f"{explain(trouble or error, asked=trouble is not None)}. Check the name and {network}, or pass a "
             "local folder"
         ) from error
     _check_fetched(folder, begin, f"{what} {name}")
@@ -68,32 +68,18 @@ def _snapshot(name: str, revision: str | None, offline: bool) -> Path:
     return folder
 
 
-def _is_cached(name: str, known: ModelInfo | None) -> bool:
-    """Whether nothing of a model is left to fetch."""
+def _cached_commit(name: str, known: ModelInfo | None) -> str | None:
+    """The commit that the hub names, where nothing of it is left to fetch: it is read without bars of downloads."""
     from huggingface_hub import try_to_load_from_cache
 
     files = [file.rfilename for file in (known.siblings if known is not None else None) or ()]
     wanted = [file for file in files if any(fnmatch(file, pattern) for pattern in PATTERNS)]
+    if known is None or not wanted:
+        return None
     if not any(file.endswith(".safetensors") for file in wanted):
         wanted.append(PICKLE)
-    return known is not None and all(
-        isinstance(try_to_load_from_cache(name, file, revision=known.sha), str) for file in wanted
-    )
-
-
-@contextmanager
-def _bars(shown: bool) -> Iterator[None]:
-    """Keeps the client from drawing bars of a download in which nothing is fetched."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    hide = not shown and not are_progress_bars_disabled()
-    if hide:
-        disable_progress_bars()
-    try:
-        yield
-    finally:
-        if hide:
-            enable_progress_bars()
+    cached = (try_to_load_from_cache(name, file, revision=known.sha) for file in wanted)
+    return known.sha if all(isinstance(path, str) for path in cached) else None
 
 
 def explain(error: Exception, asked: bool = False) -> str:
@@ -122,14 +108,6 @@ def explain(error: Exception, asked: bool = False) -> str:
         f"the download from {constants.ENDPOINT} did not finish ({type(error).__name__}: {line}); files that were "
         "complete are kept, run the command again"
     )
-
-
-def _remedy(error: Exception) -> str:
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    if isinstance(error, OfflineModeIsEnabled):
-        return "Check the name, unset HF_HUB_OFFLINE where there is a network"
-    return "Check the name and the network"
 
 
 def _check_fetched(folder: Path, begin: float, what: str) -> None:

@@ -8,7 +8,7 @@ import pickle
 import re
 import zipfile
 from collections import OrderedDict
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
 
@@ -30,41 +30,24 @@ WORD_EMBEDDINGS = re.compile(rf"(?<![^.])(?:(?:{'|'.join(FAMILIES)})\.)?embeddin
 SAID = 3  # of a checkpoint's entries
 
 
-def check_weights(folder: Path, who: str, model_type: str) -> None:
-    """Refuses safetensors files that are cut short, or that hold an encoder alone; pickled weights are passed over.
+def check_weights(folder: Path, who: str, model_type: str, head_needed: bool = False) -> None:
+    """Refuses weights that are cut short, or saved under a wrapper's names or inside a training checkpoint.
 
-    Args:
-        folder: a Hugging Face model folder.
-        who: the model, for messages.
-        model_type: as its configuration says; heads are looked for in those of `HEADS`.
-
-    Raises:
-        AugmentError: naming the file.
-    """
-    files = [folder / WEIGHTS] if (folder / WEIGHTS).exists() else _parts(folder, who)
-    tensors = [tensor for path in files for tensor in _tensors(path, who)]
-    head = HEADS.get(model_type)
-    if tensors and head is not None and not any(head in tensor for tensor in tensors):
-        raise AugmentError(
-            f"{who}: expected a model with a masked-LM head, found no weights for {head}; an encoder alone "
-            "cannot propose words: choose a masked LM such as bert-base-uncased"
-        )
-
-
-def check_names(folder: Path, who: str, model_type: str) -> None:
-    """Refuses weights as a training script saves them: under a wrapper's names, or with or in a checkpoint's entries.
+    Of pickled weights only the names are read.
 
     Args:
         folder: a Hugging Face model folder.
         who: the model, for messages.
         model_type: as its configuration says; names are compared for those of `FAMILIES`.
+        head_needed: whether safetensors files must hold the masked-LM head, for the types of `HEADS`.
 
     Raises:
-        AugmentError: naming the wrapper's prefix or the checkpoint's entries, and what to save.
+        AugmentError: naming the file, the wrapper's prefix or the checkpoint's entries, and what to save.
     """
-    safe = sorted(folder.glob("*.safetensors"))
+    tensors: list[str] = []
+    safe = [folder / WEIGHTS] if (folder / WEIGHTS).exists() else _parts(folder, who)
     for path in safe or sorted(folder.glob("pytorch_model*.bin")):
-        state = _named(path) if safe else _pickled(path)
+        state = _tensors(path, who) if safe else _pickled(path)
         if not safe:
             _refuse_checkpoint(state, f"{who}: expected weights by name in {path.name}")
         prefix = _wrapper(state) if model_type in FAMILIES else ""
@@ -75,6 +58,13 @@ def check_names(folder: Path, who: str, model_type: str) -> None:
                 "(DataParallel, torch.compile, a module of a training framework); save the state_dict() of what the "
                 f"wrapper has under {prefix.removesuffix('.')!r}"
             )
+        tensors += state
+    head = HEADS.get(model_type) if head_needed and safe else None
+    if head is not None and not any(head in tensor for tensor in tensors):
+        raise AugmentError(
+            f"{who}: expected a model with a masked-LM head, found no weights for {head}; an encoder alone cannot "
+            "propose words: choose a masked LM such as bert-base-uncased"
+        )
 
 
 def _refuse_checkpoint(state: dict[str, Any], expected: str) -> None:
@@ -100,16 +90,8 @@ def _wrapper(names: Iterable[str]) -> str:
     return before[0] if all(before) and before else ""
 
 
-def _named(path: Path) -> dict[str, Any]:
-    """The tensors of a safetensors file by name; none where it is damaged, which is told when it is read."""
-    try:
-        return _header(path)[1]
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-
-
 def _pickled(path: Path) -> dict[str, Any]:
-    """The entries of a pickled state_dict by name, their tensors left out; none where it is no dictionary."""
+    """The entries of a pickled state_dict by name, without their tensors; empty where it cannot be read."""
     try:
         with path.open("rb") as stream:
             if zipfile.is_zipfile(stream):
@@ -120,15 +102,12 @@ def _pickled(path: Path) -> dict[str, Any]:
                 stream.seek(0)
                 found = [_Outline(stream).load() for _ in range(4)][-1]
         return {str(name): value for name, value in found.items()}
-    except Exception:  # whatever a damaged pickle raises; it is told when it is read
+    except Exception:  # whatever a damaged pickle raises; the user is told when it is loaded
         return {}
 
 
 class _Outline(pickle.Unpickler):
     """Reads the dictionaries of a pickle and runs none of its code."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(stream)
 
     def find_class(self, _module: str, name: str) -> Any:
         """A stand-in for everything but dictionaries."""
@@ -160,34 +139,23 @@ def _parts(folder: Path, who: str) -> list[Path]:
     return found
 
 
-def _tensors(path: Path, who: str) -> list[str]:
-    """Names of the tensors of a file whose size is what its header says."""
+def _tensors(path: Path, who: str) -> dict[str, Any]:
+    """The header of a safetensors file, tensors by name; the file's size must be what it says."""
     size = path.stat().st_size
     try:
-        length, header = _header(path)
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
+            header = json.loads(stream.read(length) if length <= size else b"")
+        header.pop("__metadata__", None)
         end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise AugmentError(
-            f"{who}: {path.name} cannot be loaded: expected a safetensors file, found no header of one in "
-            f"its {size:,} bytes; copy or download the folder again"
+            f"{who}: {path.name} cannot be loaded: expected a safetensors file, found no header of one in its "
+            f"{size:,} bytes; copy or download the folder again"
         ) from error
     if size != LENGTH_BYTES + length + end:
         raise AugmentError(
-            f"{who}: {path.name} cannot be loaded: expected {LENGTH_BYTES + length + end:,} bytes as its "
-            f"header says, found {size:,}; it was not copied whole: copy or download the folder again"
+            f"{who}: {path.name} cannot be loaded: expected {LENGTH_BYTES + length + end:,} bytes as its header says, "
+            f"found {size:,}; it was not copied whole: copy or download the folder again"
         )
-    return list(header)
-
-
-def _header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Length of a safetensors file's header, and its tensors by name.
-
-    Raises:
-        ValueError, TypeError, AttributeError: it has no such header.
-    """
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
-        content = stream.read(length) if length <= path.stat().st_size else b""
-    header = json.loads(content)
-    header.pop("__metadata__", None)
-    return length, header
+    return dict(header)

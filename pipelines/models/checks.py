@@ -6,15 +6,13 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from augment.files.checks import check_model_type, refuse_old_name
-from augment.files.weights import check_names
+from augment.files.checks import check_folder
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TRAINING = ("finetune", "distill", "distill-general")  # verbs that leave a model in their folder
-PARTS_OF_RUNS = ("student", "teacher")  # folders of models in the run directory of `tinyaug run`
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 
 
@@ -30,17 +28,7 @@ def check_model(folder: Path, who: str) -> None:
             model still in training.
     """
     refuse_unfinished(folder, who)
-    refuse_old_name(folder, who)
-    if not (folder / "config.json").is_file():
-        inside = [str(folder / part) for part in PARTS_OF_RUNS if (folder / part / "config.json").is_file()]
-        remedy = f"did you mean {' or '.join(inside)}?" if inside else "give a Hugging Face folder"
-        raise UserError(f"{who}: expected config.json in the folder, found none; {remedy}")
-    if not any([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
-        raise UserError(
-            f"{who}: expected weights (model.safetensors) in the folder, found none; copy them there, or name another "
-            "folder"
-        )
-    check_names(folder, who, check_model_type(folder, who))
+    check_folder(folder, who)
 
 
 def refuse_unfinished(folder: Path, who: str) -> None:

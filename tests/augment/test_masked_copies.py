@@ -9,76 +9,88 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from augment.masked_copies import PADDED_AT_MOST, Masked, SpecialIds, batches, copy_sizes, masked_copies
-from augment.words import Word, WordedText
+from augment.masked_copies import PADDED_AT_MOST, MaskedCopies, Masks, SpecialIds
+from augment.words import TokenRows
 
 CLS, SEP, MASK = 1, 2, 3
 
 
-def worded(lengths, first=100):
-    """A text of words with the given numbers of tokens, all ids different."""
-    ids = list(range(first, first + sum(lengths)))
-    starts = np.cumsum([0, *lengths])
-    words = [Word(n, n + 1, int(starts[n]), length, length == 1) for n, length in enumerate(lengths)]
-    return WordedText("", ids, words)
+def masked_copies(texts, seconds=None, window=64, spacing=0):
+    """Copies for the words of one token of some texts, all of whose ids are different.
+
+    Args:
+        texts: for each text the numbers of tokens of its words.
+        seconds: as `MaskedCopies` takes them; "self" for the texts' own.
+        window: tokens the masked LM reads at once.
+        spacing: as `MaskedCopies` takes it.
+    """
+    rows = TokenRows.of([[100 + 1000 * n + one for one in range(sum(lengths))] for n, lengths in enumerate(texts)])
+    found = [
+        (number, word, sum(lengths[:word]))
+        for number, lengths in enumerate(texts)
+        for word, pieces in enumerate(lengths)
+        if pieces == 1
+    ]
+    columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    masks = Masks(*columns, np.arange(len(found)))
+    second = rows if seconds == "self" else seconds
+    return rows, masks, MaskedCopies(rows, second, masks, SpecialIds(CLS, SEP, MASK, window), spacing)
 
 
-def to_mask(texts):
-    masked, slot = [], 0
-    for text in texts:
-        singles = [(number, word) for number, word in enumerate(text.words) if word.single_piece]
-        masked.append([Masked(number, word.token, slot + place) for place, (number, word) in enumerate(singles)])
-        slot += len(singles)
-    return masked, slot
+def lines(copies):
+    """Every copy without padding: ids, tokens of the first segment, positions, slots, text."""
+    made, slots, owners = copies.made(0, len(copies.lengths))
+    counts = (made.positions >= 0).sum(axis=1)
+    first = np.cumsum(counts) - counts
+    return [
+        (
+            made.ids[n, : made.lengths[n]],
+            made.first_segment[n],
+            made.positions[n, : counts[n]],
+            slots[first[n] : first[n] + counts[n]],
+            owners[first[n]],
+        )
+        for n in range(len(made.ids))
+    ]
 
 
 @st.composite
 def jobs(draw):
-    texts = [
-        worded(draw(st.lists(st.sampled_from([1, 1, 1, 2, 3]), max_size=40)), first=100 + 1000 * number)
-        for number in range(draw(st.integers(0, 5)))
-    ]
-    seconds = []
-    for number, text in enumerate(texts):
-        kind = draw(st.sampled_from(["none", "self", "other"]))
-        other = list(range(50_000 + 1000 * number, 50_000 + 1000 * number + draw(st.integers(0, 40))))
-        seconds.append({"none": None, "self": text.ids, "other": other}[kind])
+    texts = draw(st.lists(st.lists(st.sampled_from([1, 1, 1, 2, 3]), max_size=40), max_size=5))
+    sizes = draw(st.lists(st.integers(0, 40), min_size=len(texts), max_size=len(texts)))
+    other = TokenRows.of([range(50_000 + 1000 * n, 50_000 + 1000 * n + size) for n, size in enumerate(sizes)])
+    seconds = draw(st.sampled_from([None, "self", other]))
     return texts, seconds, draw(st.integers(8, 40)), draw(st.sampled_from([0, 1, 2, 3, 8]))
 
 
 @settings(deadline=None)
 @given(jobs())
 def test_every_masked_word_exactly_once(job):
-    texts, seconds, window, spacing = job
-    masked, slots = to_mask(texts)
-    word_of = {word.slot: (number, word) for number, words in enumerate(masked) for word in words}
-    groups = masked_copies(texts, masked, seconds, SpecialIds(CLS, SEP, MASK, window), spacing)
-    assert [group.length for group in groups] == sorted({group.length for group in groups}, reverse=True)
+    _, seconds, window, spacing = job
+    rows, masks, copies = masked_copies(*job)
+    assert copies.lengths.tolist() == sorted(copies.lengths, reverse=True)
     seen = []
-    for group in groups:
-        assert group.length <= window
-        for ids, first, positions, targets, number in zip(
-            group.ids, group.first_segment, group.positions, group.slots, group.texts, strict=True
-        ):
-            wanted = positions >= 0
-            assert wanted.any()
-            assert ((targets >= 0) == wanted).all()
-            assert (ids == MASK).sum() == wanted.sum()
-            assert (ids[positions[wanted]] == MASK).all()
-            original = ids.copy()
-            for position, slot in zip(positions[wanted], targets[wanted], strict=True):
-                owner, word = word_of[int(slot)]
-                assert owner == number
-                original[position] = texts[owner].ids[word.token]
-                seen.append(int(slot))
-            check_line(original, first, texts[number].ids, seconds[number])
-            places = sorted(word_of[int(slot)][1].word for slot in targets[wanted])
-            assert spacing > 0 or len(places) == 1
-            assert all(after - before >= spacing for before, after in itertools.pairwise(places))
-    assert sorted(seen) == list(range(slots))
+    for ids, first, positions, slots, number in lines(copies) if len(copies.lengths) else ():
+        assert len(ids) <= window
+        assert len(positions) > 0
+        assert (ids == MASK).sum() == len(positions)
+        assert (ids[positions] == MASK).all()
+        assert (masks.texts[slots] == number).all()
+        original = ids.copy()
+        original[positions] = [rows.row(number)[token] for token in masks.tokens[slots]]
+        seen += slots.tolist()
+        second = rows.row(number) if seconds == "self" else seconds and seconds.row(number)
+        check_line(original, first, rows.row(number), second, seconds == "self")
+        places = sorted(masks.words[slots].tolist())
+        assert spacing > 0 or len(places) == 1
+        assert all(after - before >= spacing for before, after in itertools.pairwise(places))
+    assert sorted(seen) == list(range(len(masks.slots)))
+    assert copies.counts == {
+        "masked_words": len(masks.slots), "masked_copies": len(copies.lengths), "mlm_tokens": copies.lengths.sum()
+    }  # fmt: skip
 
 
-def check_line(line, first, ids, second):
+def check_line(line, first, ids, second, own):
     """[CLS] part of the text [SEP], and part of the second segment [SEP]; both from one unbroken stretch."""
     assert line[0] == CLS
     assert line[first - 1] == SEP
@@ -88,30 +100,17 @@ def check_line(line, first, ids, second):
     rest = line[first:].tolist()
     if second is None:
         assert rest == []
-    elif second is ids:
+    elif own:
         assert rest == [*visible, SEP]
     else:
         assert rest == [*second[: len(rest) - 1], SEP]
 
 
-@settings(deadline=None)
-@given(jobs())
-def test_copy_sizes_says_what_masked_copies_makes(job):
-    texts, seconds, window, spacing = job
-    masked, _ = to_mask(texts)
-    for text, words, second in zip(texts, masked, seconds, strict=True):
-        groups = masked_copies([text], [words], [second], SpecialIds(CLS, SEP, MASK, window), spacing)
-        made = sum(len(group.ids) for group in groups), sum(group.ids.size for group in groups)
-        assert copy_sizes(text, words, second, window, spacing) == made
-
-
 @pytest.mark.parametrize("window", [12, 13])
 def test_windows_are_centred(window):
-    text = worded([1] * 50)
-    masked, _ = to_mask([text])
-    (group,) = masked_copies([text], masked, [None], SpecialIds(CLS, SEP, MASK, window))
+    _, _, copies = masked_copies([[1] * 50], window=window)
     room = window - 2
-    for ids, (position,), (slot,) in zip(group.ids, group.positions, group.slots, strict=True):
+    for ids, _, (position,), (slot,), _ in lines(copies):
         left, right = position - 1, room - position
         assert len(ids) == window
         if room // 2 <= slot < 50 - room // 2:
@@ -123,48 +122,38 @@ def test_windows_are_centred(window):
 
 
 def test_a_text_that_just_fits_is_shown_whole():
-    text = worded([1] * 10)
-    masked, _ = to_mask([text])
-    (group,) = masked_copies([text], masked, [None], SpecialIds(CLS, SEP, MASK, 12))
-    assert group.positions[:, 0].tolist() == list(range(1, 11))
+    _, _, copies = masked_copies([[1] * 10], window=12)
+    assert [position for _, _, (position,), _, _ in lines(copies)] == list(range(1, 11))
 
 
 def test_windows_with_spacing_show_a_quarter_on_either_side():
-    text = worded([1] * 200)
-    masked, _ = to_mask([text])
-    (group,) = masked_copies([text], masked, [None], SpecialIds(CLS, SEP, MASK, 42), 8)
-    for positions, slots in zip(group.positions, group.slots, strict=True):
-        for position, slot in zip(positions[positions >= 0], slots[slots >= 0], strict=True):
+    _, _, copies = masked_copies([[1] * 200], window=42, spacing=8)
+    for _, _, positions, slots, _ in lines(copies):
+        for position, slot in zip(positions, slots, strict=True):
             assert min(position - 1, slot) >= min(10, slot)
             assert 40 - position >= min(10 - 1, 199 - slot)
 
 
-def test_a_long_pair_shares_the_window():
-    text, second = worded([1] * 50), list(range(900, 950))
-    masked, _ = to_mask([text])
-    (group,) = masked_copies([text], masked, [second], SpecialIds(CLS, SEP, MASK, 23))
-    assert group.length == 23
-    assert (group.first_segment == 12).all()  # [CLS] 10 [SEP] 10 [SEP]
-    assert group.ids[0, 12:].tolist() == [*second[:10], SEP]
-
-
-def test_a_short_text_leaves_the_window_to_its_long_partner():
-    text, second = worded([1] * 4), list(range(900, 950))
-    masked, _ = to_mask([text])
-    (group,) = masked_copies([text], masked, [second], SpecialIds(CLS, SEP, MASK, 23))
-    assert (group.first_segment == 6).all()
-    assert group.ids[0, 6:].tolist() == [*second[:16], SEP]
+@pytest.mark.parametrize(("words", "kept"), [(50, 10), (4, 16)], ids=["they share it", "a short text leaves it"])
+def test_the_window_of_a_pair_with_a_long_second_text(words, kept):
+    second = list(range(900, 950))
+    _, _, copies = masked_copies([[1] * words], TokenRows.of([second]), window=23)
+    for ids, first, _, _, _ in lines(copies):
+        assert len(ids) == 23
+        assert first == 23 - kept - 1  # [CLS] … [SEP] kept [SEP]
+        assert ids[first:].tolist() == [*second[:kept], SEP]
 
 
 @settings(deadline=None)
 @given(jobs(), st.integers(1, 400))
 def test_batches(job, budget):
-    texts, seconds, window, spacing = job
-    masked, slots = to_mask(texts)
-    groups = masked_copies(texts, masked, seconds, SpecialIds(CLS, SEP, MASK, window), spacing)
-    answered, copies_seen = [], 0
-    for copies, targets, owners in batches(groups, budget):
+    _, masks, every = masked_copies(*job)
+    answered, reached = [], 0
+    for start, stop in every.batches(budget):
+        assert start == reached < stop
+        copies, slots, owners = every.made(start, stop)
         rows, width = copies.ids.shape
+        assert rows == stop - start
         assert rows == 1 or rows * width <= budget
         assert copies.lengths.max() == width  # no more padding than the longest copy asks for
         assert copies.lengths.min() >= PADDED_AT_MOST * width
@@ -172,31 +161,26 @@ def test_batches(job, budget):
             assert (ids[length:] == 0).all()
             assert (ids[:length] != 0).all()
         wanted = copies.positions >= 0
-        assert wanted.sum() == len(targets) == len(owners)
+        assert wanted.sum() == len(slots) == len(owners)
         row = np.nonzero(wanted)[0]
         assert (copies.ids[row, copies.positions[wanted]] == MASK).all()
-        text_of = {word.slot: number for number, words in enumerate(masked) for word in words}
-        assert [text_of[int(slot)] for slot in targets] == owners.tolist()
-        answered += targets.tolist()
-        copies_seen += rows
-    assert sorted(answered) == list(range(slots))
-    assert copies_seen == sum(len(group.ids) for group in groups)
+        assert masks.texts[slots].tolist() == owners.tolist()
+        answered += slots.tolist()
+        reached = stop
+    assert sorted(answered) == list(range(len(masks.slots)))
+    assert reached == len(every.lengths)
+
+
+def shapes(lengths, budget):
+    _, _, copies = masked_copies([[1] * length for length in lengths])
+    return [copies.made(*batch)[0].ids.shape for batch in copies.batches(budget)]
 
 
 def test_batches_are_filled():
-    texts = [worded([1] * length) for length in (10, 10, 9, 9, 8, 4)]
-    masked, _ = to_mask(texts)
-    groups = masked_copies(texts, masked, [None] * len(texts), SpecialIds(CLS, SEP, MASK, 64))
-    shapes = [copies.ids.shape for copies, _, _ in batches(groups, 240)]
     # 240 tokens hold 20 copies of 12, of which 16 make a multiple of 32 tokens; the 4 left are filled up with 12 of
     # 11 tokens; the 6 left of those with 8 of 10 tokens, which is more than half; 4 of 6 tokens are too short for them
-    assert shapes == [(16, 12), (16, 12), (14, 11), (4, 6)]
+    assert shapes((10, 10, 9, 9, 8, 4), 240) == [(16, 12), (16, 12), (14, 11), (4, 6)]
 
 
 def test_a_batch_less_than_half_full_goes_on_with_the_next_length():
-    texts = [worded([1] * length) for length in (10, 9, 8)]
-    masked, _ = to_mask(texts)
-    groups = masked_copies(texts, masked, [None] * len(texts), SpecialIds(CLS, SEP, MASK, 64))
-    (only,) = batches(groups, 1000)
-    assert only[0].ids.shape == (27, 12)
-    assert only[0].lengths.tolist() == [12] * 10 + [11] * 9 + [10] * 8
+    assert shapes((10, 9, 8), 1000) == [(27, 12)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from augment import Augmenter
@@ -23,10 +24,9 @@ INVISIBLE = [
 
 def kept(text, *protect):
     """Spellings of the words of a text that are protected."""
-    (worded,) = SPLITTER.split([text])
-    starts, ends = [word.start for word in worded.words], [word.end for word in worded.words]
-    places = {place for place, _ in Protected(protect).places(text, starts, ends)}
-    return [worded.spelling(word) for place, word in enumerate(worded.words) if place in places]
+    words = SPLITTER.split([text])
+    places = {place for place, _ in Protected(protect).places(text, words.starts.tolist(), words.ends.tolist())}
+    return words.spellings(np.array(sorted(places), dtype=np.int64))
 
 
 @pytest.mark.parametrize(
@@ -84,25 +84,22 @@ def test_a_word_is_overlapped_by_one_character(span, words):  # fmt: skip
 def test_by_the_plain_rule(entries):
     for text in (*TEXTS, *INVISIBLE):
         spans = protected_spans(text, entries)
-        (worded,) = SPLITTER.split([text])
-        expected = [
-            worded.spelling(word)
-            for word in worded.words
-            if any(start < word.end and word.start < end for start, end in spans)
-        ]
+        words = SPLITTER.split([text])
+        of_words = zip(words.starts, words.ends, strict=True)
+        expected = [text[a:b] for a, b in of_words if any(start < b and a < end for start, end in spans)]
         assert kept(text, *entries) == expected
 
 
 def test_words_are_counted_by_entry_and_once_in_all():
     settings = CandidateSettings(protect=("very good", "/very/", "absent", "!"), keep_whole=True)
-    (text,) = SPLITTER.split(["a very very good film! don't"])
-    found = WordSorter(settings).sort(text)
+    words = SPLITTER.split(["a very very good film! don't"])
+    found = WordSorter(settings).sort(words, 0)
     assert kept_counts([found, found]) == {"protected_words": 6, "whole_words": 4}
     # punctuation would have stayed anyway: no word is protected by it
     assert protected_by_entry([found] * 2, settings.protect) == {"very good": 4, "/very/": 4}
     assert protected_by_entry([found] * 2, settings.protect, [3, 0]) == {"very good": 6, "/very/": 6}
     assert kept_counts([found] * 2, [1, 4]) == {"protected_words": 15, "whole_words": 10}
-    assert [text.spelling(text.words[place]) for place in found.free] == ["a", "film"]
+    assert words.spellings(found.free) == ["a", "film"]
 
 
 @pytest.mark.parametrize("context", ["original", "running"])

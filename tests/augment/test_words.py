@@ -34,34 +34,44 @@ SPLITTER = tiny_lm().splitter
 FINDERS = {context: tiny_finder(4, k=8, context=context) for context in ("original", "running")}
 
 
+def split(text):
+    """The words of one text, and their spellings."""
+    words = SPLITTER.split([text])
+    return words, words.spellings(np.arange(len(words.starts)))
+
+
 @settings(deadline=None)
-@given(TEXT)
-def test_words_are_sorted_and_do_not_overlap(text):
-    (worded,) = SPLITTER.split([text])
-    assert worded.text == text
-    cursor = token = 0
-    for word in worded.words:
-        assert cursor <= word.start < word.end <= len(text)
-        assert word.token >= token
-        assert word.pieces >= 1
-        assert worded.spelling(word).strip() != ""
-        cursor, token = word.end, word.token + word.pieces
-    assert token <= len(worded.ids)
-    assert set(worded.ids).isdisjoint({NUMBERS["[CLS]"], NUMBERS["[SEP]"], NUMBERS["[MASK]"], NUMBERS["[PAD]"]})
+@given(st.lists(TEXT, max_size=3))
+def test_words_are_sorted_and_do_not_overlap(texts):
+    words = SPLITTER.split(texts)
+    assert words.texts == texts
+    for number, text in enumerate(texts):
+        cursor = token = 0
+        for word in range(*words.offsets[number : number + 2]):
+            assert words.texts_of(word) == number
+            assert cursor <= words.starts[word] < words.ends[word] <= len(text)
+            assert words.tokens[word] >= token
+            assert words.pieces[word] >= 1
+            assert words.spellings([word])[0].strip() != ""
+            cursor, token = words.ends[word], words.tokens[word] + words.pieces[word]
+        ids = words.rows.row(number)
+        assert token <= len(ids)
+        assert set(ids).isdisjoint({NUMBERS["[CLS]"], NUMBERS["[SEP]"], NUMBERS["[MASK]"], NUMBERS["[PAD]"]})
 
 
 @pytest.mark.parametrize(
     "text", [*TEXTS, "film\u0301, x\u0301\u0302y", "\u0301film", "a\0b \0film\0 so\u00adft", "İstanbul ǅ"]
 )
 def test_words_are_those_of_the_plain_tokenizer(text):
-    (worded,) = SPLITTER.split([text])
-    expected = oracle.split(text, NUMBERS)
+    words, _ = split(text)
+    expected, ids = oracle.split(text, NUMBERS), words.rows.row(0)
+    spans = zip(words.starts, words.ends, words.tokens, words.pieces, strict=True)
     found = [
-        (word.start, word.end, tuple(VOCABULARY[piece] for piece in worded.ids[word.token : word.token + word.pieces]))
-        for word in worded.words
+        (start, end, tuple(VOCABULARY[piece] for piece in ids[token : token + pieces]))
+        for start, end, token, pieces in spans
     ]
     assert found == [(word.start, word.end, word.pieces) for word in expected]
-    assert [word.single_piece for word in worded.words] == [word.single_piece for word in expected]
+    assert words.single_piece.tolist() == [word.single_piece for word in expected]
 
 
 # Python and the Rust crate know different Unicode versions: only characters both have known for long.
@@ -71,22 +81,20 @@ LONG_KNOWN = st.characters(max_codepoint=0x6FF, exclude_categories=["Cn", "Cs", 
 @settings(deadline=None)
 @given(st.text(LONG_KNOWN, max_size=20))
 def test_words_of_european_and_near_eastern_scripts_are_those_of_the_plain_tokenizer(text):
-    (worded,) = SPLITTER.split([text])
-    assert [(word.start, word.end) for word in worded.words] == [span[:2] for span in oracle.basic_words(text)]
+    words, _ = split(text)
+    assert list(zip(words.starts, words.ends, strict=True)) == [span[:2] for span in oracle.basic_words(text)]
 
 
 @pytest.mark.parametrize("token", SPECIAL)
 def test_special_tokens_in_a_text_are_ordinary_text(token):
-    (worded,) = SPLITTER.split([f"film {token} dog"])
-    spellings = [worded.spelling(word) for word in worded.words]
+    words, spellings = split(f"film {token} dog")
     assert spellings == ["film", "[", token[1:-1], "]", "dog"]
-    assert NUMBERS[token] not in worded.ids or token == "[UNK]"
+    assert NUMBERS[token] not in words.rows.ids or token == "[UNK]"
 
 
 def test_an_accent_goes_with_its_letter():
     # An uncased tokenizer strips it; left behind it would stand on the replacement's last letter.
-    (worded,) = SPLITTER.split(["cafe\u0301 film\u0301."])
-    assert [worded.spelling(word) for word in worded.words] == ["cafe\u0301", "film\u0301", "."]
+    assert split("cafe\u0301 film\u0301.")[1] == ["cafe\u0301", "film\u0301", "."]
 
 
 @pytest.mark.parametrize(

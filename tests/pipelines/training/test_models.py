@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
+from augment.errors import AugmentError
 from pipelines.errors import UserError
 from pipelines.found import Found
 from pipelines.models.labels import check_classes
@@ -45,7 +46,7 @@ def test_a_run_directory_in_the_place_of_its_model(tmp_path, inside):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
     meant = " or ".join(str(tmp_path / name) for name in inside)
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(AugmentError) as refusal:
         Found().model(str(tmp_path), None, "model")
     said = f"expected config.json in the folder, found none; {f'did you mean {meant}?' if inside else 'give a'}"
     assert said in str(refusal.value)
@@ -54,7 +55,7 @@ def test_a_run_directory_in_the_place_of_its_model(tmp_path, inside):
 def test_a_model_without_weights_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(
-        UserError, match=r"teacher .*expected weights \(model\.safetensors\) .* found none; copy them there"
+        AugmentError, match=r"teacher .*expected weights \(model\.safetensors\) .* found none; copy them there"
     ):
         Found().model(str(tmp_path), None, "teacher")
 
