@@ -7,7 +7,7 @@ the teacher's layers at a masked position are what it infers there.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -84,10 +84,9 @@ class GeneralStage(IntermediateStage):
         if not self.of_layers:
             self._leave_layers_out()
         self.teacher = teacher if self.masked_lm.soft else None  # no module: its weights are no part of this stage
-        inside = {id(parameter) for parameter in self.model.base_model.parameters()}
-        for parameter in self.model.parameters():
-            if id(parameter) not in inside:  # what is tied to the embeddings is inside
-                parameter.requires_grad_(self.masked_lm.on)
+        inside = set(self.model.base_model.parameters())  # with what is tied to the embeddings
+        for parameter in set(self.model.parameters()) - inside:
+            parameter.requires_grad_(self.masked_lm.on)
         if self.masked_lm.on:
             _check_head(self.model, "student")
             self.reaches_all = True
@@ -99,7 +98,7 @@ class GeneralStage(IntermediateStage):
                     "expected the teacher's last layer in the layer map, for its predictions are made from it; found "
                     f"{teacher.layer_map}. Use the map uniform or top, or leave the soft masked-LM loss out."
                 )
-            self.wanted = replace(self.wanted, hidden=True)
+            self.wanted |= Wanted(hidden=True)
 
     def forward(
         self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None

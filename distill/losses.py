@@ -250,11 +250,8 @@ def intermediate_losses(
     if settings.embedding and student.embedding is not None and teacher.embedding is not None:
         losses["embedding"] = weights[0] * hidden_loss(student.embedding, teacher.embedding, mask)
     if settings.attention:
-        pairs = [
-            (_reduce_heads(mine, settings.heads), _reduce_heads(theirs, settings.heads))
-            for mine, theirs in zip(student.scores, teacher.scores, strict=True)
-        ]
-        terms = [attention_loss(mine, theirs, mask) for mine, theirs in pairs]
+        reduced = [[_reduce_heads(scores, settings.heads) for scores in one.scores] for one in (student, teacher)]
+        terms = [attention_loss(s, t, mask) for s, t in zip(*reduced, strict=True)]
         losses["attention"] = _weighted(terms, weights[1:])
     if settings.hidden:
         terms = [hidden_loss(s, t, mask) for s, t in zip(student.hidden, teacher.hidden, strict=True)]

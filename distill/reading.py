@@ -131,8 +131,9 @@ def open_shards(location: str, columns: Columns, filesystem: fs.FileSystem | Non
     """
     shown = without_credentials(location)
     try:
-        if filesystem is None:
-            filesystem, location = _resolve(location)
+        if filesystem is None and "://" in location:
+            filesystem, location = fs.FileSystem.from_uri(location)
+        filesystem = filesystem or fs.LocalFileSystem()
         paths = _parquet_paths(filesystem, location)
     except (pa.ArrowException, OSError) as error:
         raise DistillError(
@@ -177,25 +178,12 @@ def read_rows(files: ShardFiles, chunks: Sequence[Chunk], columns: Columns, toke
     )
 
 
-def _resolve(location: str) -> tuple[fs.FileSystem, str]:
-    if "://" in location:
-        found = fs.FileSystem.from_uri(location)
-        return found[0], found[1]
-    return fs.LocalFileSystem(), location
-
-
 def _parquet_paths(filesystem: fs.FileSystem, location: str) -> list[str]:
     info = filesystem.get_file_info(location)
     if info.type == fs.FileType.File:
         return [location]
-    found = []
-    if info.type == fs.FileType.Directory:
-        entries = filesystem.get_file_info(fs.FileSelector(location))
-        found = sorted(
-            entry.path
-            for entry in entries
-            if entry.path.endswith(".parquet") and not entry.base_name.startswith((".", "_"))
-        )
+    entries = filesystem.get_file_info(fs.FileSelector(location, allow_not_found=True))
+    found = sorted(e.path for e in entries if e.path.endswith(".parquet") and not e.base_name.startswith((".", "_")))
     if not found:
         raise DistillError(
             f"expected Parquet shards in {location}; found none. Give the folder they lie in, such as "
@@ -207,14 +195,14 @@ def _parquet_paths(filesystem: fs.FileSystem, location: str) -> list[str]:
 def _read_footer(filesystem: fs.FileSystem, path: str, columns: Columns) -> tuple[int, ...]:
     with reading(f"a whole Parquet file at {path}"):
         metadata = pq.read_metadata(path, filesystem=filesystem)
-    found = metadata.schema.to_arrow_schema().names
-    missing = [name for name in columns.names if name not in found]
+    schema = metadata.schema.to_arrow_schema()
+    missing = [name for name in columns.names if name not in schema.names]
     if missing:
         raise DistillError(
             f"expected columns {', '.join(columns.names)} in {path}; {', '.join(missing)} missing, found "
-            f"{', '.join(found)}. Name the columns that the data has."
+            f"{', '.join(schema.names)}. Name the columns that the data has."
         )
-    _check_texts(path, metadata.schema.to_arrow_schema(), columns)
+    _check_texts(path, schema, columns)
     return tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
 
 

@@ -50,11 +50,10 @@ class TrainSettings:
     cpu: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "accumulation", "log_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise DistillError(f"expected {name} of at least 1; found {getattr(self, name)}. Raise it.")
-        if self.max_steps is not None and self.max_steps < 1:
-            raise DistillError(f"expected max_steps of at least 1; found {self.max_steps}. Raise it.")
+        for name in ("epochs", "accumulation", "log_every", "checkpoint_every", "max_steps"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DistillError(f"expected {name} of at least 1; found {value}. Raise it.")
         if not (self.learning_rate > 0 and self.clip > 0 and self.weight_decay >= 0):
             raise DistillError(
                 f"expected learning_rate and clip above 0 and weight_decay of 0 or more; found "
