@@ -18,6 +18,13 @@ GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a file is gzip or zip, by its first bytes."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    return magic in ZIP_MAGIC or magic.startswith(GZIP_MAGIC)
+
+
 @contextmanager
 def open_source(path: Path, member: str | None = None) -> Iterator[IO[bytes]]:
     """Opens a file by what it holds, not by its suffix.

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glove.containers import open_source
+from glove.containers import is_packed, open_source
 from glove.errors import VectorsError
-from glove.text import BLOCK_BYTES, HEADER, PLAIN_NUMBER, Block, read_text
+from glove.text import HEADER, PLAIN_NUMBER, Block, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ROWS_AT_ONCE = 65_536
+DEFLATE_LIMIT = 1100  # deflate packs at most about 1032 bytes into one
 
 
 def read_file(path: Path, member: str | None = None) -> Iterator[Block]:
@@ -34,13 +38,16 @@ def read_file(path: Path, member: str | None = None) -> Iterator[Block]:
     source = f"{path}/{member}" if member else str(path)
     with open_source(path, member) as stream:
         start = stream.read(65_536)
+    if _is_binary(start):
+        yield from _read_binary(path, member, source, start)
+        return
 
     def count_lines() -> int:
         with open_source(path, member) as stream:
             return sum(1 for line in stream if line.strip())
 
     with open_source(path, member) as stream:
-        yield from _read_binary(stream, source) if _is_binary(start) else read_text(stream, source, count_lines)
+        yield from read_text(stream, source, count_lines)
 
 
 def read_package(matrix_file: Path, index_file: Path) -> Iterator[Block]:
@@ -113,34 +120,39 @@ def _is_binary(start: bytes) -> bool:
     return False
 
 
-def _read_binary(stream: IO[bytes], source: str) -> Iterator[Block]:
-    """Reads word2vec's binary: a header, then each word's bytes, a space and its numbers as little-endian singles."""
-    stated, dimensions = map(int, stream.readline().split())
-    if not stated or not dimensions:
-        raise VectorsError(f"{source}: the header promises {stated} words of {dimensions} numbers; get the file again")
-    content, left = b"", stated
-    while left:
-        more = stream.read(BLOCK_BYTES)
-        content += more
-        words: list[bytes] = []
-        rows: list[np.ndarray] = []
-        start = 0
-        while len(words) < left and (space := content.find(b" ", start)) >= 0:
-            end = space + 1 + 4 * dimensions
-            if end > len(content):
-                break
-            words.append(content[start:space].lstrip(b"\n"))
-            rows.append(np.frombuffer(content, "<f4", dimensions, space + 1))
-            start = end
-        if not more and not words:
-            raise VectorsError(
-                f"{source}: the header promises {stated} words of {dimensions} numbers, found {stated - left}; the "
-                "file was cut off: get it again"
-            )
-        content, left = content[start:], left - len(words)
-        try:
-            spelled = [word.decode() for word in words]
-        except UnicodeDecodeError as error:
-            raise VectorsError(f"{source}: a word is not UTF-8 ({error}); get the file again") from error
-        if spelled:
-            yield from blocks_of(spelled, np.stack(rows), source)
+@contextmanager
+def _unpacked(path: Path, member: str | None) -> Iterator[Path]:
+    """A plain file with the content: gensim wants a path and goes by its suffix."""
+    with TemporaryDirectory() as folder:
+        plain = Path(folder) / "vectors.bin"
+        if is_packed(path):
+            with open_source(path, member) as packed, plain.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked, ROWS_AT_ONCE)
+        else:
+            plain.symlink_to(path.resolve())
+        yield plain
+
+
+def _read_binary(path: Path, member: str | None, source: str, start: bytes) -> Iterator[Block]:
+    stated, dimensions = (int(field) for field in start.split(b"\n", 1)[0].split())
+    # Checked first because gensim makes room for what the header says.
+    room = path.stat().st_size * (DEFLATE_LIMIT if is_packed(path) else 1)
+    if not stated or not dimensions or stated * (4 * dimensions + 1) > room:
+        raise VectorsError(
+            f"{source}: the header promises {stated} words of {dimensions} numbers, found a file too small "
+            "for them; it was cut off, get it again"
+        )
+    from gensim.models import KeyedVectors
+
+    try:
+        with _unpacked(path, member) as plain:
+            read = KeyedVectors.load_word2vec_format(str(plain), binary=True)
+    except UnicodeDecodeError as error:
+        raise VectorsError(f"{source}: a word is not UTF-8 ({error}); get the file again") from error
+    except EOFError as error:
+        raise VectorsError(f"{source}: the data end too early, the file was cut off; get it again") from error
+    except VectorsError:
+        raise
+    except ValueError as error:
+        raise VectorsError(f"{source}: not word2vec binary ({error}); get the file again") from error
+    yield from blocks_of(list(read.index_to_key), read.vectors, source)

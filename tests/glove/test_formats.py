@@ -261,7 +261,7 @@ def test_numbers_that_are_not_finite_say_what_to_do(load):
         load(broken)
 
 
-def test_needs_no_other_package_than_numpy(glove_file, tmp_path):
+def test_needs_neither_gensim_nor_torch(glove_file, tmp_path):
     program = (
         "import sys\n"
         "for name in ('gensim', 'torch', 'ray', 'typer', 'pyarrow', 'transformers'): sys.modules[name] = None\n"
