@@ -54,20 +54,29 @@ class Draws:
     """D drawn replacements, in the order of job, column and position; identity draws included.
 
     Args:
+        drawable: int64 (J,) sites that could have been drawn in each job.
         segments: int64 (D,) job x C + column.
         sites: int64 (D,).
         strings: int64 (D,) the replacement as it stands in the variant, a number of the sites' pool.
         ranks: int16 (D,) place among the word's candidates.
         scores: float32 (D,).
-        drawable: int64 (J,) sites that could have been drawn in each job.
     """
 
+    drawable: np.ndarray
     segments: np.ndarray
     sites: np.ndarray
     strings: np.ndarray
     ranks: np.ndarray
     scores: np.ndarray
-    drawable: np.ndarray
+
+    @property
+    def drawn(self) -> tuple[np.ndarray, ...]:
+        """The arrays (D,), in the order of the arguments."""
+        return self.segments, self.sites, self.strings, self.ranks, self.scores
+
+    def select(self, which: np.ndarray) -> Draws:
+        """Some of the draws, by index or boolean mask, of the same jobs."""
+        return Draws(self.drawable, *(column[which] for column in self.drawn))
 
     @property
     def drawn(self) -> tuple[np.ndarray, ...]:
@@ -167,7 +176,7 @@ def draw_from_table(sites: Sites, jobs: Jobs, settings: DrawSettings) -> Draws:
     """
     chosen = choose_sites(sites, jobs, settings)
     found = draw_candidates(sites, chosen.sites, chosen.states)
-    return Draws(chosen.segments, chosen.sites, *found, chosen.drawable)
+    return Draws(chosen.drawable, chosen.segments, chosen.sites, *found)
 
 
 def draw_candidates(sites: Sites, chosen: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -65,11 +65,13 @@ class CandidateSettings:
     max_words: int = 5000
 
     def __post_init__(self) -> None:
-        _require(_integer(self.k, 1, MAX_K), "k", f"an integer from 1 to {MAX_K}", self.k)
+        _require(_number(self.k, Integral, 1, MAX_K), "k", f"an integer from 1 to {MAX_K}", self.k)
         _require_choice("context", self.context, CONTEXTS)
         _require_choice("segment", self.segment, SEGMENTS)
-        _require(_integer(self.mask_spacing, 0), "mask_spacing", "0 (off) or a distance in words", self.mask_spacing)
-        _require(_integer(self.max_words, 1), "max_words", "an integer of at least 1", self.max_words)
+        _require(
+            _number(self.mask_spacing, Integral, 0), "mask_spacing", "0 (off) or a distance in words", self.mask_spacing
+        )
+        _require(_number(self.max_words, Integral, 1), "max_words", "an integer of at least 1", self.max_words)
         if self.context == "running" and self.mask_spacing:
             raise AugmentError(
                 "mask_spacing masks several words of the original text in one pass, context running masks one "
@@ -102,9 +104,9 @@ class DrawSettings:
     duplicates: str = "keep"
 
     def __post_init__(self) -> None:
-        _require(_integer(self.n, 0, 10_000), "n", "an integer from 0 to 10,000", self.n)
-        _require(isinstance(self.p, Real) and 0 <= self.p <= 1, "p", "a probability from 0 to 1", self.p)
-        _require(_integer(self.seed, 0, 2**64 - 1), "seed", "an integer from 0 to 2^64 - 1", self.seed)
+        _require(_number(self.n, Integral, 0, 10_000), "n", "an integer from 0 to 10,000", self.n)
+        _require(_number(self.p, Real, 0, 1), "p", "a probability from 0 to 1", self.p)
+        _require(_number(self.seed, Integral, 0, 2**64 - 1), "seed", "an integer from 0 to 2^64 - 1", self.seed)
         _require_choice("pairs", self.pairs, PAIRS)
         _require_choice("duplicates", self.duplicates, DUPLICATES)
 
@@ -125,7 +127,7 @@ def preset(name: str, official_n: int = 20, **overrides: Any) -> tuple[Candidate
         AugmentError: unknown preset, unknown field, or a value out of its range.
     """
     _require_choice("preset", name, PRESETS)
-    given = {"n": official_n} if name == "official" else {}
+    given: dict[str, Any] = {"n": official_n} if name == "official" else {}
     given |= _PRESETS[name] | {field: value for field, value in overrides.items() if value is not None}
     of_candidates, of_draw = ({field.name for field in fields(kind)} for kind in (CandidateSettings, DrawSettings))
     if unknown := given.keys() - of_candidates - of_draw:
@@ -162,8 +164,9 @@ def is_regex(pattern: str) -> bool:
     return len(pattern) > 2 and pattern[0] == pattern[-1] == "/"
 
 
-def _integer(value: Any, lowest: int, highest: float = inf) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and lowest <= int(value) <= highest
+def _number(value: Any, kind: type, lowest: float, highest: float = inf) -> bool:
+    right = isinstance(value, kind) and not isinstance(value, bool)
+    return right and lowest <= value <= highest
 
 
 def _require(condition: bool, name: str, expected: str, found: object) -> None:

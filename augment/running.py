@@ -78,14 +78,9 @@ class RunningDrawer:
         """
         chosen = choose_sites(sites, jobs, settings)
         size = len(chosen.sites)
-        draws = Draws(
-            chosen.segments,
-            chosen.sites,
-            np.zeros(size, dtype=np.int64),
-            np.full(size, -1, dtype=np.int16),
-            np.zeros(size, dtype=np.float32),
-            chosen.drawable,
-        )
+        strings, scores = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.float32)
+        ranks = np.full(size, -1, dtype=np.int16)
+        draws = Draws(chosen.drawable, chosen.segments, chosen.sites, strings, ranks, scores)
         known = np.flatnonzero(sites.candidates.sources[sites.words[chosen.sites]] == GLOVE)
         found = draw_candidates(sites, chosen.sites[known], chosen.states[known])
         draws.strings[known], draws.ranks[known], draws.scores[known] = found

@@ -129,7 +129,7 @@ def _merge(draws: Draws, fresh: Draws, which: np.ndarray, columns: int) -> Draws
     segments = which[fresh.segments // columns] * columns + fresh.segments % columns
     old = draws.select(~np.isin(draws.segments // columns, which))
     both = zip(old.drawn, replace(fresh, segments=segments).drawn, strict=True)
-    merged = Draws(*map(np.concatenate, both), draws.drawable)
+    merged = Draws(draws.drawable, *map(np.concatenate, both))
     return merged.select(np.argsort(merged.segments, kind="stable"))
 
 

@@ -110,7 +110,8 @@ class WordSplitter:
         pieces: list[int] = []
         offsets = [0]
         for text, encoding in zip(texts, encodings, strict=True):
-            current, last_end = -1, 0
+            current: int | None = -1
+            last_end = 0
             for token, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
                 if word == current:
                     ends[-1] = last_end = max(last_end, end)
@@ -126,8 +127,8 @@ class WordSplitter:
             offsets.append(len(starts))
         first, number = np.array(tokens, dtype=np.int64), np.array(pieces, dtype=np.int64)
         known = rows.ids[first + np.repeat(rows.offsets[:-1], np.diff(offsets))] != self._unknown_id
-        spans = np.array([starts, ends], dtype=np.int32)
-        return Words(list(texts), rows, np.array(offsets), *spans, first, number, (number == 1) & known)
+        start, end = np.array([starts, ends], dtype=np.int32)
+        return Words(list(texts), rows, np.array(offsets), start, end, first, number, (number == 1) & known)
 
     def is_one_word(self, text: str) -> bool:
         """Whether the tokenizer takes a text as exactly one pre-token, none of its characters left out."""

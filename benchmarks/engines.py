@@ -31,6 +31,7 @@ from pipelines.augmenting.request import AugmentRequest
 from pipelines.augmenting.settings import JobSettings
 from pipelines.augmenting.stages import CANDIDATES
 from pipelines.engines import EngineSettings
+from pipelines.found import Found
 
 if TYPE_CHECKING:
     from pipelines.run_folder.records import Record
@@ -95,7 +96,7 @@ def _run(arguments: argparse.Namespace, engine: str, workers: int) -> Watch:
             settings=JobSettings(limit=arguments.limit),
             engine=EngineSettings(engine, workers),
         )
-        run_augment(request, watch)
+        run_augment(request, watch, Found())
         return watch
 
 
