@@ -11,6 +11,7 @@ from rich.console import Console
 from distill.comparison import Comparison, compare_models
 from distill.guessing import find_guess
 from distill.latency import Latency
+from distill.metrics import AGREEMENTS, Metric
 from pipelines.cli.run_summary import comparison_table
 from pipelines.run.metrics import Measured
 from pipelines.tasks.glue import find_task
@@ -56,22 +57,22 @@ def test_correlation_of_scores(spearman, said):
 
 def test_a_teacher_of_our_own_is_judged_when_it_is_done(parts, tmp_path, monkeypatch):
     command = finetune(parts, tmp_path / "t", "--max-steps", 1, "--lr", 1e-9)
-    monkeypatch.setattr("distill.metrics._agreement", lambda *_: 0.6)  # of 30: 42.3 to 75.4
+    monkeypatch.setitem(AGREEMENTS, Metric.ACCURACY, lambda *_: 0.6)  # of 30: 42.3 to 75.4
     ran = done(*command)
     assert "accuracy 0.6000 on validation is near chance (always negative: 0.5000); try" in ran.err
-    monkeypatch.setattr("distill.metrics._agreement", lambda *_: 0.9)
+    monkeypatch.setitem(AGREEMENTS, Metric.ACCURACY, lambda *_: 0.9)
     assert "near chance" not in done(*command, "--overwrite").err
 
 
 def test_a_teacher_is_judged_by_the_interval(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("distill.metrics._agreement", lambda *_: 0.6)
+    monkeypatch.setitem(AGREEMENTS, Metric.ACCURACY, lambda *_: 0.6)
     ran = done(*distill(parts, tmp_path / "s", "--max-steps", 1))
     assert f"teacher {parts.teacher}: accuracy 0.6000 on validation is near chance (always negative" in ran.err
 
 
 @pytest.mark.parametrize(("accuracy", "near"), [(0.6, True), (0.9, False)])
 def test_a_student_is_judged_when_it_is_done(parts, tmp_path, monkeypatch, accuracy, near):
-    monkeypatch.setattr("distill.metrics._agreement", lambda *_: accuracy)
+    monkeypatch.setitem(AGREEMENTS, Metric.ACCURACY, lambda *_: accuracy)
     said = "student: accuracy 0.6000 on validation is near chance (always negative: 0.5000); try more epochs"
     assert (said in " ".join(done(*distill(parts, tmp_path / "s", "--max-steps", 1)).err.split())) == near
 
@@ -101,7 +102,7 @@ def test_a_run_without_the_last_stage_shows_its_teacher(parts, tmp_path):
 
 @pytest.mark.parametrize(("accuracy", "near"), [(0.6, ["validation"]), (0.9, [])])
 def test_a_share_of_chance_is_no_share(parts, tmp_path, monkeypatch, accuracy, near):
-    monkeypatch.setattr("distill.metrics._agreement", lambda *_: accuracy)
+    monkeypatch.setitem(AGREEMENTS, Metric.ACCURACY, lambda *_: accuracy)
     ran = done(*run(parts, tmp_path / "run", "--max-steps", 1))
     found = metrics(tmp_path / "run")
     assert found["near_chance"] == {"teacher": near, "student": near}

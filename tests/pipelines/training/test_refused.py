@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from distill.metrics import AGREEMENTS, Metric
 from distill.student import NAMED_SHAPES
 from tests.fixtures import VOCABULARY, save_tiny_masked_lm
 from tests.pipelines import jobs
@@ -92,7 +93,7 @@ def test_teacher_that_says_nan_without_a_dev_part(parts, tmp_path, teacher):
     save_file(weights, teacher / "model.safetensors", {"format": "pt"})
     data = shutil.copytree(parts.data, tmp_path / "SST-2", ignore=shutil.ignore_patterns("dev.tsv"))
     said = refused(tmp_path, distill(parts, tmp_path / "out", "--teacher", teacher, "--data", data))
-    assert "expected finite teacher logits" in said
+    assert f"teacher {teacher}: expected finite predictions; found NaN" in said
 
 
 def test_student_of_another_vocabulary(parts, tmp_path):
@@ -156,7 +157,7 @@ def test_unfinetuned_teacher_is_named(parts, tmp_path, teacher):
 
 
 def test_good_teacher_gets_no_warning(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("distill.metrics._agreement", lambda *_: 0.9)
+    monkeypatch.setitem(AGREEMENTS, Metric.ACCURACY, lambda *_: 0.9)
     assert "near chance" not in done(*distill(parts, tmp_path / "s", "--max-steps", 1)).err
 
 
