@@ -29,17 +29,17 @@ RUN = ["run", "--task", "sst2", "--demo"]
 def typed(**given) -> dict:
     """Options of `run` as the command line hands them over when only `given` was typed."""
     names = ("data", "mlm", "glove", "out", "revision", "data_revision", "student", "student_init", "profile")
-    return {**dict.fromkeys((*names, *asdict(DEMO_RECIPE))), "task": "sst2", **given}
+    return {**dict.fromkeys((*names, *DEMO_RECIPE)), "task": "sst2", **given}
 
 
 def test_demo_fills_in_what_was_not_typed():
     options = demo_run_options(typed())
     assert (options["data"], options["mlm"]) == (DATA, str(MLM))
     assert (options["student"], options["student_init"]) == ("half", "teacher-layers")
-    assert {name: options[name] for name in asdict(DEMO_RECIPE)} == asdict(DEMO_RECIPE)
+    assert {name: options[name] for name in DEMO_RECIPE} == DEMO_RECIPE
 
 
-@pytest.mark.parametrize("name", [*asdict(DEMO_RECIPE), "student", "student_init", "out", "mlm", "data", "glove"])
+@pytest.mark.parametrize("name", [*DEMO_RECIPE, "student", "student_init", "out", "mlm", "data", "glove"])
 def test_what_was_typed_wins(name):
     expected = {**demo_run_options(typed()), name: 7}
     if name == "student_init":

@@ -7,14 +7,18 @@ on the masked LM's sizes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.tasks.glue import plain_name
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 FOLDER = Path(__file__).resolve().parent
 MLM, GLOVE, DATA = FOLDER / "mlm", FOLDER / "glove" / "glove.demo.50d.txt.gz", FOLDER / "sst2"
 OUT = "runs/demo"
+PACK = {"data": DATA, "mlm": str(MLM), "glove": str(GLOVE), "out": OUT}
 
 
 def demo_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -35,19 +39,13 @@ def demo_options(options: dict[str, Any]) -> dict[str, Any]:
             f"--demo: expected --task sst2, whose sentences are embedded, found {task}; leave --demo out, or give "
             f"--mlm {MLM} and --glove {GLOVE} to use the embedded models with --data of your own"
         )
-    embedded = {
-        "data": options["data"] is None,
-        "mlm": options["mlm"] is None,
-        "glove": options["glove"] is None,
-    }
     for option, of in (("revision", "mlm"), ("data_revision", "data")):
-        if options.get(option) and embedded[of]:
+        if options.get(option) and options[of] is None:
             name = option.replace("_", "-")
             raise UserError(f"--{name}: expected --{of} beside it, found --demo, whose {of} is embedded; leave it out")
-    return {
-        **options,
-        "data": DATA if embedded["data"] else options["data"],
-        "mlm": str(MLM) if embedded["mlm"] else options["mlm"],
-        "glove": str(GLOVE) if embedded["glove"] else options["glove"],
-        "out": OUT if options["out"] is None else options["out"],
-    }
+    return fill(options, PACK)
+
+
+def fill(options: dict[str, Any], values: Mapping[str, object]) -> dict[str, Any]:
+    """The options with these values wherever nothing was typed."""
+    return {**options, **{name: value for name, value in values.items() if options[name] is None}}

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipelines.demo import demo_options
+from pipelines.demo import demo_options, fill
 
 STARTS = (None, "teacher-layers", "random")  # that take any shape; a folder has its own
-
-
-@dataclass(frozen=True)
-class DemoRecipe:
-    """Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
-
-    n: int = 3
-    epochs_finetune: int = 5
-    lr_finetune: float = 2e-4
-    epochs_intermediate: int = 1
-    lr_intermediate: float = 3e-4
-    epochs_prediction: int = 1
-    lr_prediction: float = 2e-4
-
-
-DEMO_RECIPE = DemoRecipe()
+DEMO_RECIPE = {
+    "n": 3,
+    "epochs_finetune": 5,
+    "lr_finetune": 2e-4,
+    "epochs_intermediate": 1,
+    "lr_intermediate": 3e-4,
+    "epochs_prediction": 1,
+    "lr_prediction": 2e-4,
+}
+"""Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
 
 
 def demo_run_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -38,10 +31,6 @@ def demo_run_options(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: another task than sst2, or a revision of something embedded.
     """
-    filled: dict[str, Any] = {"student_init": "teacher-layers"}
-    if options["student_init"] in STARTS:
-        filled["student"] = "half"
-    if options["profile"] is None:
-        filled.update(asdict(DEMO_RECIPE))
-    typed = {name: options[name] for name in filled if options[name] is not None}
-    return {**demo_options(options), **filled, **typed}
+    shape = {"student": "half"} if options["student_init"] in STARTS else {}
+    recipe = DEMO_RECIPE if options["profile"] is None else {}
+    return fill(demo_options(options), {"student_init": "teacher-layers", **shape, **recipe})
