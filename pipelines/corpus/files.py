@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 JSON_SUFFIXES, PARQUET_SUFFIX = (".jsonl", ".ndjson", ".json"), ".parquet"
 TEXT_SUFFIXES = (".txt", ".text")
 KNOWN_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
+ROWS_AT_ONCE = 1024  # whole documents, perhaps
 SAID_SUFFIXES = f"{', '.join(KNOWN_SUFFIXES)} (text also in {', '.join(PACKED)})"
 
 
@@ -192,7 +193,7 @@ def _row_texts(path: Path, column: str) -> Iterator[tuple[str, float]]:
         refuse_binary(path)
         source = text_source(path, path.name, column)
     plan, before = Plan((Column(column, pa.string(), Role.TEXT),), None), 0.0
-    for chunk, batch in read(source, plan, _refuse_row):
+    for chunk, batch in read(source, plan, _refuse_row, rows=ROWS_AT_ONCE):
         step = (chunk.done - before) / max(1, batch.num_rows)
         for row, text in enumerate(batch.column(column).to_pylist(), 1):
             yield text, before + row * step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -40,29 +40,15 @@ def features_metadata(schema: pa.Schema, task: Task) -> bytes:
     return json.dumps({"info": {"features": features}}, ensure_ascii=False).encode("utf-8")
 
 
-def _feature(kind: pa.DataType) -> dict[str, object] | None:
-    """The feature of a type as a dictionary; None where there is none."""
+def _feature(kind: pa.DataType) -> Any:
+    """The feature of a type, as JSON; None where there is none."""
     if pa.types.is_struct(kind):
-        return _struct(kind)
-    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _list(kind, "List", kind.list_size if pa.types.is_fixed_size_list(kind) else None)
-    if pa.types.is_large_list(kind):
-        return _list(kind, "LargeList", None)
-    name = _NAMES.get(str(kind), str(kind))
-    return {"dtype": name, "_type": "Value"} if _is_simple(kind) else None
-
-
-def _struct(kind: pa.StructType) -> dict[str, object] | None:
-    members = {field.name: _feature(field.type) for field in kind}
-    return None if None in members.values() else dict(members)
-
-
-def _list(kind: pa.DataType, name: str, length: int | None) -> dict[str, object] | None:
-    inner = _feature(kind.field(0).type)
-    if inner is None:
-        return None
-    return {"feature": inner, "_type": name} | ({} if length is None else {"length": length})
-
-
-def _is_simple(kind: pa.DataType) -> bool:
-    return _SIMPLE.fullmatch(str(kind)) is not None
+        members = {field.name: _feature(field.type) for field in kind}
+        return None if None in members.values() else members
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind):
+        inner = _feature(kind.field(0).type)
+        length = {"length": kind.list_size} if pa.types.is_fixed_size_list(kind) else {}
+        name = "LargeList" if pa.types.is_large_list(kind) else "List"
+        return None if inner is None else {"feature": inner, "_type": name, **length}
+    name = str(kind)
+    return {"dtype": _NAMES.get(name, name), "_type": "Value"} if _SIMPLE.fullmatch(name) else None

@@ -241,9 +241,7 @@ def _is_negative(name: str) -> bool:
 
 def in_order(names: set[str]) -> tuple[str, ...]:
     """Class names in our order: ascending if all are integers, otherwise by code points."""
-    if all(_INTEGER.fullmatch(name) for name in names):
-        return tuple(sorted(names, key=int))
-    return tuple(sorted(names))
+    return tuple(sorted(names, key=int if all(map(_INTEGER.fullmatch, names)) else str))
 
 
 def _is_fractional(text: str) -> bool:

@@ -88,49 +88,46 @@ def _split_row(delimiter: str, row: Record | Fault) -> Record | Fault:
 
 
 def _quoted_rows(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[Record | Fault]:
+    for values, taken in csv_records(lines, delimiter):
+        line, first = taken[0]
+        head = first.decode("utf-8", "replace").rstrip("\r\n")[:TEXT_SHOWN]
+        faults = (found for number, data in taken if isinstance(found := decoded(number, data), Fault))
+        if isinstance(values, csv.Error):
+            unclosed = len(taken) > 1 or "end of data" in str(values)
+            hint = "; the quoted field may lack its closing quote" if unclosed else ""
+            yield Fault(line, f"expected a CSV row, found a fault: {values}{hint}", head)
+        elif fault := next(faults, None):
+            yield Fault(line, f"{fault.error} (line {fault.line})", head)
+        else:
+            yield Record(line, sum(len(data) for _, data in taken), values, head)
+
+
+def csv_records(
+    lines: Iterable[tuple[int, bytes]], delimiter: str
+) -> Iterator[tuple[list[str] | csv.Error, list[tuple[int, bytes]]]]:
+    """Records as the csv module reads them, or what it has against them; each with its lines.
+
+    Args:
+        lines: Their numbers and bytes.
+        delimiter: What separates fields.
+    """
     # The limit is the process's own and 131,072 characters by default; it also ends an unclosed quote.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
-    feed = _Feed(lines)
-    reader = csv.reader(feed, delimiter=delimiter, strict=True)
+    taken: list[tuple[int, bytes]] = []
+
+    def texts() -> Iterator[str]:
+        for number, data in lines:
+            taken.append((number, data))
+            yield data.decode("utf-8", "replace")
+
+    reader = csv.reader(texts(), delimiter=delimiter, strict=True)
     while True:
-        line = reader.line_num + 1
-        feed.start_record()
+        taken.clear()
+        values: list[str] | csv.Error
         try:
-            values = next(reader)
-        except StopIteration:
-            return
+            values = next(reader, [])
         except csv.Error as error:
-            unclosed = reader.line_num > line or "end of data" in str(error)
-            hint = "; the quoted field may lack its closing quote" if unclosed else ""
-            yield Fault(line, f"expected a CSV row, found a fault: {error}{hint}", feed.head)
-            continue
-        if feed.fault is not None:
-            yield Fault(line, f"{feed.fault.error} (line {feed.fault.line})", feed.head)
-        else:
-            yield Record(line, feed.size, values, feed.head)
-
-
-class _Feed:
-    """Lines for the csv module, and what it does not tell of the record at hand: size and faulty bytes."""
-
-    def __init__(self, lines: Iterable[tuple[int, bytes]]) -> None:
-        self._lines = iter(lines)
-        self.start_record()
-
-    def start_record(self) -> None:
-        self.size = 0
-        self.head = ""
-        self.fault: Fault | None = None
-
-    def __iter__(self) -> _Feed:
-        return self
-
-    def __next__(self) -> str:
-        number, data = next(self._lines)
-        text = data.decode("utf-8", "replace")
-        if "\ufffd" in text or len(data) > MAX_LINE:
-            found = decoded(number, data)
-            self.fault = self.fault or (found if isinstance(found, Fault) else None)
-        self.head = self.head if self.size else text.rstrip("\r\n")[:TEXT_SHOWN]
-        self.size += len(data)
-        return text
+            values = error
+        if not taken:
+            return
+        yield values, list(taken)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -53,55 +53,51 @@ def text_source(path: Path, name: str, column: str) -> Source:
     return record_source(path, name, pa.schema([(column, pa.string())]), records)
 
 
-def _objects(path: Path) -> Iterator[dict[str, object]]:
-    first_fault: Fault | None = None
-    found = False
-    for row, parsed in _rows(Lines(path)):
-        if parsed is not None:
-            found = True
-            yield parsed
-        elif isinstance(row, Fault):
+def _objects(path: Path) -> Iterator[Any]:
+    found, first_fault = False, None
+    for row in _rows(Lines(path)):
+        if isinstance(row, Fault):
             first_fault = first_fault or row
+        else:
+            found = True
+            yield row.values[0]
     if not found:
         fault = f" Line {first_fault.line}: {first_fault.error}." if first_fault else ""
         raise UserError(f"{path}: expected one JSON object a line, found none.{fault}")
 
 
-def _rows(
-    lines: Iterable[tuple[int, bytes]], strict: bool = True
-) -> Iterator[tuple[Record | Fault, dict[str, object] | None]]:
-    """Each row with its object, or its fault."""
-    for row in without_blank_end(text_rows(lines)):
-        if isinstance(row, Fault):
-            yield row, None
-        elif strict or str(row.values[0]).strip():
-            parsed = _parsed(row, strict)
-            yield (parsed, None) if isinstance(parsed, Fault) else (row, parsed)
-
-
 def _records(
     lines: Iterable[tuple[int, bytes]], names: tuple[str, ...], text: tuple[str, ...], strict: bool = True
 ) -> Iterator[Record | Fault]:
-    for row, parsed in _rows(lines, strict):
-        if parsed is None or isinstance(row, Fault):
+    for row in _rows(lines, strict):
+        if isinstance(row, Fault):
             yield row
             continue
+        parsed: Any = row.values[0]
         wrong = next((column for column in text if type(parsed.get(column)) is not str), None)
-        if wrong is not None:
-            yield Fault(row.line, f"expected text, found {_found(parsed, wrong)}", row.head, wrong)
-        else:
+        if wrong is None:
             yield row._replace(values=[parsed.get(column) for column in names])
+        else:
+            yield Fault(row.line, f"expected text, found {_found(parsed, wrong)}", row.head, wrong)
 
 
-def _found(row: dict[str, object], column: str) -> str:
+def _found(row: Any, column: str) -> str:
     if column not in row:
         return f"no such field, but {listed(row, 10)}"
     value = row[column]
     return "null" if value is None else f"{type(value).__name__} {shown(value)}"
 
 
-def _parsed(row: Record, strict: bool = True) -> dict[str, object] | Fault:
-    text = str(row.values[0])
+def _rows(lines: Iterable[tuple[int, bytes]], strict: bool = True) -> Iterator[Record | Fault]:
+    """Each row as a record of one value, its object."""
+    for row in without_blank_end(text_rows(lines)):
+        if isinstance(row, Fault):
+            yield row
+        elif strict or str(row.values[0]).strip():
+            yield _parsed(row, str(row.values[0]), strict)
+
+
+def _parsed(row: Record, text: str, strict: bool) -> Record | Fault:
     try:
         value = json.loads(text)
         if "\\u" in text:
@@ -114,4 +110,4 @@ def _parsed(row: Record, strict: bool = True) -> dict[str, object] | Fault:
         return Fault(row.line, f"expected a JSON object, found broken JSON: {error}", row.head)
     if not isinstance(value, dict):
         return Fault(row.line, f"expected a JSON object, found {type(value).__name__}", row.head)
-    return value
+    return row._replace(values=[value])

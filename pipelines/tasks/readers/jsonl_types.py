@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -55,8 +55,8 @@ def _whole(kind: pa.DataType) -> pa.DataType:
     return MIXED if any(kind.field(index).type == MIXED for index in range(kind.num_fields)) else kind
 
 
-def joined_columns(rows: Iterable[dict[str, object]]) -> dict[str, pa.DataType]:
-    """The type of each key of the rows, in the order of their first occurrence; as JSON text what has none."""
+def joined_columns(rows: Iterable[Any]) -> dict[str, pa.DataType]:
+    """The type of each key of JSON objects, in the order of their first occurrence; as JSON text what has none."""
     types: dict[str, pa.DataType] = {}
     for row in rows:
         for key, value in row.items():

@@ -10,11 +10,12 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.tasks.readers.lines import MAX_LINE, Lines
+from pipelines.tasks.readers.delimited import csv_records
+from pipelines.tasks.readers.lines import Lines
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -46,7 +47,9 @@ def find_quoting(paths: Iterable[Path]) -> tuple[bool, tuple[str, ...]]:
 
 def _votes(path: Path) -> _Votes:
     votes, width = _Votes(), 0
-    for number, (values, lines) in enumerate(_rows(path)):
+    for number, (found, taken) in enumerate(csv_records(Lines(path), "\t")):
+        values = None if isinstance(found, csv.Error) else found
+        lines = [data.decode("utf-8", "replace").rstrip("\r\n").split("\t") for _, data in taken]
         width = width or len(values or lines[0])
         fields = [field for line in lines for field in line if field.startswith('"')]
         wrapped = sum(len(field) > 1 and field.endswith('"') for field in fields)
@@ -63,25 +66,3 @@ def _votes(path: Path) -> _Votes:
         else:
             votes.plain += 1
     return votes
-
-
-def _rows(path: Path) -> Iterator[tuple[list[str] | None, list[list[str]]]]:
-    """Each row as CSV, None where it is none, and the fields of its lines as they stand between tabs."""
-    taken: list[str] = []
-
-    def lines() -> Iterator[str]:
-        for _, data in Lines(path):
-            taken.append(data.decode("utf-8", "replace"))
-            yield taken[-1]
-
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
-    reader = csv.reader(lines(), delimiter="\t", strict=True)
-    while True:
-        taken.clear()
-        try:
-            values = next(reader, None)
-        except csv.Error:
-            values = None
-        if not taken:
-            return
-        yield values, [line.rstrip("\r\n").split("\t") for line in taken]
