@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,22 +69,18 @@ class HubCorpus:
         for number, row in enumerate(self._rows(), 1):
             yield from (Piece(piece, None) for piece in row_pieces(self._text(number, row), self.sentences))
 
-    def _text(self, number: int, row: dict[str, Any]) -> str:
-        if self.column not in row:
-            raise UserError(
-                f"--corpus {self.name}: expected text in column {self.column!r}, found {', '.join(row)}; name the text "
-                "column with --text"
-            )
-        text = row[self.column]
-        if not isinstance(text, str):
-            found = "null" if text is None else type(text).__name__
-            raise UserError(
-                f"--corpus {self.name}, row {number}: expected text in column {self.column!r}, found {found}; name "
-                f"another column with --text, or {REMEDY}, such rows left out"
-            )
-        return text
+    def _text(self, number: int, row: Any) -> str:
+        text = row.get(self.column)
+        if isinstance(text, str):
+            return text
+        found = "null" if text is None else type(text).__name__
+        raise UserError(
+            f"--corpus {self.name}, row {number}: expected text in column {self.column!r}, found "
+            f"{found if self.column in row else ', '.join(row)}; name another column with --text, or {REMEDY}, such "
+            "rows left out"
+        )
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Iterator[Any]:
         number = 0
         try:
             data = _datasets().load_dataset(self.name, self.config, split=PART, streaming=True, revision=self.revision)
@@ -131,8 +126,6 @@ def open_corpus(choice: CorpusChoice, started: dict[str, Any] | None = None) -> 
             f"--corpus {choice.place}: expected a file, a folder or a name on the hub, found nothing there; check the "
             "path"
         )
-    if importlib.util.find_spec("datasets") is None:
-        raise UserError(f"--corpus {choice.place}: expected the package `datasets` for the hub, found none; {REMEDY}")
     commit = _recorded(choice, started) or _commit(choice)
     return HubCorpus(choice.place, choice.config, commit, choice.column, choice.rows == SENTENCES)
 

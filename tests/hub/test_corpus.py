@@ -124,7 +124,7 @@ def test_a_data_set_that_cannot_be_had(hub):
 
 
 def test_rows_without_a_text(hub):
-    assert "expected text in column 'body', found text, stars; name the text column" in refused(
+    assert "row 1: expected text in column 'body', found text, stars; name another column" in refused(
         "numbers", column="body"
     )
     assert "row 1: expected text in column 'stars', found int" in refused("numbers", column="stars")
