@@ -18,7 +18,7 @@ MIXED = {Precision.FP32: "no", Precision.TF32: "no", Precision.BF16: "bf16", Pre
 
 
 def own_device(settings: TrainSettings) -> torch.device:
-    """Where this process trains; alone it may train on a CPU after a GPU, ranks keep their group."""
+    """The device that this process trains on; a single process may change it between runs, ranks keep their group."""
     if not torch.distributed.is_initialized():
         PartialState._reset_state()
     return PartialState(cpu=settings.cpu).device
@@ -28,7 +28,7 @@ def own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:
     """An accelerator for one stage.
 
     Args:
-        stage: what is trained.
+        stage: its losses say whether DDP has to look for unused parameters.
         settings: of the loop, with a precision other than AUTO.
     """
     # Accelerate keeps one precision a process; stages may differ in theirs. The process group stays.

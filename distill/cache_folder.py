@@ -1,4 +1,4 @@
-"""The folder of a teacher cache: whose it is, how it is emptied, and what an interrupted writer left of a segment."""
+"""The folder of a teacher cache: the key it belongs to, emptying it, and segments that a kill left unfinished."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def claim_cache(folder: Path, key: CacheKey, rebuild: bool = False) -> None:
         rebuild: empty a cache of another key instead of refusing it.
 
     Raises:
-        DistillError: the folder holds something else, or a cache of another key.
+        DistillError: the folder holds other files, or a cache of another key.
     """
     if holds_other_files(folder):
         raise DistillError(
@@ -51,14 +51,14 @@ def claim_cache(folder: Path, key: CacheKey, rebuild: bool = False) -> None:
 
 
 def holds_other_files(folder: Path) -> bool:
-    """Whether files lie in a folder that is no teacher cache, or a file in its place."""
+    """Whether the folder holds files but is not a teacher cache, or is a file itself."""
     if not folder.is_dir():
         return folder.exists()
     return not (folder / KEY_FILE).exists() and any(folder.iterdir())
 
 
 def key_difference(folder: Path, key: CacheKey) -> str | None:
-    """The first field in which the cache in a folder has another key; None where it has this one, or there is none."""
+    """Names the first field in which the key of the cache in a folder differs; None without a cache or a difference."""
     path = folder / KEY_FILE
     if not path.exists():
         return None
@@ -72,17 +72,17 @@ def empty_cache(folder: Path) -> None:
     """Drops all records of a cache, those of other data sets too; a folder without a key is left alone."""
     if not (folder / KEY_FILE).exists():
         return
-    for suffix in ("*.json", "*.bin", "*.idx"):  # completion records first: none may outlive its records
+    for suffix in ("*.json", "*.bin", "*.idx"):  # completion records first: they must not outlive the records
         for stale in folder.glob(suffix):
             if stale.name != KEY_FILE:
                 stale.unlink()
 
 
 def cut_to_whole(records: Path, key: CacheKey, rows: int) -> NDArray[np.int64]:
-    """Takes a segment that was being written to the end of its last whole record.
+    """Cuts a segment whose writer was killed after its last whole record.
 
     Args:
-        records: the segment's `.bin`; its `.idx` lies beside it.
+        records: the segment's `.bin`; its `.idx` is beside it.
         key: layout of a record.
         rows: of the shard.
 
@@ -107,7 +107,7 @@ def cut_to_whole(records: Path, key: CacheKey, rows: int) -> NDArray[np.int64]:
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Under a temporary name, synced, renamed: there is never half a record."""
+    """Writes a file under a temporary name, syncs it and renames it, so that a kill never leaves half of it."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("w") as file:
         json.dump(value, file, indent=1)

@@ -29,7 +29,7 @@ INDEX = np.dtype([("row", "<i8"), ("offset", "<i8"), ("tokens", "<i4")])  # one 
 
 
 class CacheMode(StrEnum):
-    """What to keep: full is logits and whatever the losses use of the layers; auto decides by the budget."""
+    """How much to keep: full keeps logits and all states of layers that the losses use; auto decides by the budget."""
 
     AUTO = "auto"
     FULL = "full"
@@ -38,7 +38,7 @@ class CacheMode(StrEnum):
 
 
 class CacheContent(StrEnum):
-    """What a cache holds beside the logits: scores and hidden states, one of the two, those of [CLS], or nothing."""
+    """What a cache keeps beside the logits: scores and hidden states, one of them, [CLS] states, or nothing."""
 
     FULL = "full"
     HIDDEN = "hidden"
@@ -48,7 +48,7 @@ class CacheContent(StrEnum):
 
     @staticmethod
     def of(hidden: bool, scores: bool, cls: bool = False) -> CacheContent:
-        """The content that holds what is asked for, and no more; beside the others the states of [CLS] are not kept."""
+        """The smallest content that holds the states asked for; [CLS] states are only kept without the others."""
         if hidden and scores:
             return CacheContent.FULL
         if hidden or scores:
@@ -78,12 +78,12 @@ class CacheContent(StrEnum):
 
 @dataclass(frozen=True)
 class CacheKey:
-    """Everything that decides the cached numbers, but for the shards, whose sha256 names their files.
+    """Everything that decides the cached numbers except the shards, whose digests name the files.
 
     Attributes:
         teacher: fingerprint of the weights.
         tokenizer: fingerprint of the tokenizer.
-        layers: the mapped layers, ascending and each once; none for logits alone, which do not depend on them.
+        layers: the mapped layers, ascending and each once; empty for logits alone, which do not depend on them.
         texts: text columns in order.
         precision: compute precision of the teacher.
         dtype: float16 or float32.
@@ -118,11 +118,11 @@ class CacheKey:
 
     @property
     def kept(self) -> CacheContent:
-        """The content, with its questions."""
+        """The content as an enum."""
         return CacheContent(self.content)
 
     def shapes(self, tokens: NDArray[np.int64] | int) -> dict[str, tuple[Any, ...]]:
-        """The arrays in the record of a row of `tokens` tokens, in order: `logits`, and what is kept of the layers."""
+        """Names and shapes of the arrays in the record of a row of `tokens` tokens, in order; `logits` come first."""
         layers, kept = len(self.layers), self.kept
         shapes: dict[str, tuple[Any, ...]] = {"logits": (self.classes,)}
         if kept.scores:
@@ -134,7 +134,7 @@ class CacheKey:
         return shapes
 
     def values(self, tokens: NDArray[np.int64] | int) -> NDArray[np.int64] | int:
-        """Numbers in the record of a row of `tokens` tokens."""
+        """Count of numbers in the record of a row of `tokens` tokens."""
         return sum(math.prod(shape) for shape in self.shapes(tokens).values())
 
     def as_json(self) -> dict[str, object]:
@@ -142,7 +142,7 @@ class CacheKey:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     def first_difference(self, stored: Mapping[str, object]) -> str | None:
-        """Names the first field that a stored key has otherwise."""
+        """Names the first field in which a stored key differs."""
         mine = self.as_json()
         for name in ("format", *(field.name for field in fields(self))):  # another format explains all that follows
             if stored.get(name) != mine[name]:
@@ -152,15 +152,15 @@ class CacheKey:
 
 @dataclass(frozen=True)
 class CachePlan:
-    """The decision for a run, with the numbers it rests on.
+    """The decision for a run, with the estimates behind it.
 
     Attributes:
         content: a CacheContent, or CacheMode.OFF.
-        logits_bytes: estimate for logits alone.
-        full_bytes: estimate with what is wanted of the layers.
+        logits_bytes: estimated size of logits alone.
+        full_bytes: estimated size with the wanted states of layers.
         budget: bytes allowed.
-        taken: bytes of the budget that other records have.
-        predicts: whether there are logits to keep.
+        taken: bytes of the budget that other records use.
+        predicts: whether the teacher has logits to keep.
         wanted: the content of `full_bytes`.
     """
 
@@ -183,7 +183,7 @@ class CachePlan:
         return f"teacher cache: {self.content} ({', '.join(sizes)}, budget {shown_bytes(self.budget)}{taken})"
 
     def beyond_budget(self) -> str:
-        """What to say of a full cache that does not fit, before what to do."""
+        """The first half of a refusal of a full cache that does not fit; the remedy follows."""
         others = f", and other records there {shown_bytes(self.taken)}" if self.taken else ""
         return (
             f"expected a cache within {shown_bytes(self.budget)}; a full one takes about "
@@ -200,9 +200,9 @@ def plan_cache(
         mode: what the user asked for; full is decided as auto is, and its caller refuses a plan that keeps less.
         lengths: tokens of a sample of rows.
         rows: rows of the data set.
-        key: of a cache with all that is wanted of the layers.
+        key: key of a cache with all wanted states of layers.
         budget: bytes.
-        taken: bytes of the budget that other records have.
+        taken: bytes of the budget that other records use.
 
     Returns:
         The decision; `auto` keeps logits always and the rest when its estimate fits.
@@ -219,7 +219,7 @@ def plan_cache(
 
 
 def default_budget(folder: Path, there: int = 0) -> int:
-    """The smaller of 20 GB and half the disk that would be free without the caches that lie in a folder.
+    """The smaller of 20 GB and half of the disk space that would be free without the caches in a folder.
 
     Args:
         folder: of the caches; may not exist yet.

@@ -1,4 +1,4 @@
-"""Checkpoints of a training stage, and its loss curve: what a killed run goes on from."""
+"""Checkpoints of a training stage and its loss curve, from which a killed run resumes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunState:
 
     Attributes:
         step: steps done.
-        seconds: they took, those before a resume included.
+        seconds: time they took, over all starts.
         examples: examples seen.
         position: the next batch.
         best_value: best value of the selecting metric so far.
@@ -61,14 +61,14 @@ class RunState:
 def run_identity(
     stage: Stage, stream: ShardStream, targets: Targets | None, settings: TrainSettings, processes: int
 ) -> dict[str, object]:
-    """What a resumed run must share: all that decides the losses.
+    """Everything that decides the losses, which a resumed run must share.
 
     Args:
-        stage: what is trained.
+        stage: the stage that is trained.
         stream: its data.
         targets: the teacher's outputs, or None.
         settings: of the loop.
-        processes: that share a step: dropout is drawn for each of its parts, wherever it runs.
+        processes: how many share a step; dropout is drawn for each part of a step, wherever it runs.
     """
     loop, data = asdict(settings), asdict(stream.settings)
     for name in ("log_every", "checkpoint_every", "cpu"):
@@ -91,13 +91,13 @@ def save_checkpoint(
     weights: Mapping[str, Tensor],
     optimiser: object,
 ) -> None:
-    """Writes a checkpoint under a temporary name, publishes it by a rename, then drops older ones.
+    """Writes a checkpoint under a temporary name, renames it, then deletes older ones.
 
     Args:
-        folder: of the stage.
+        folder: folder of the stage.
         run: settings that a resumed run must share.
         state: where the run stands.
-        weights: of everything trained, frozen parts included.
+        weights: weights of the stage, frozen ones included.
         optimiser: states of optimiser and loss scaler.
     """
     name = f"step-{state.step:09d}"
@@ -122,10 +122,10 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, run: Mapping[str, object]
 ) -> tuple[RunState, dict[str, Tensor], dict[str, Any]] | None:
-    """The newest checkpoint: state, weights, optimiser; None when there is none.
+    """Reads state, weights and optimiser of the newest checkpoint; None without a checkpoint.
 
     Raises:
-        DistillError: it belongs to a run with other settings, or cannot be read.
+        DistillError: the checkpoint belongs to a run with other settings, or cannot be read.
     """
     found = sorted(path for path in folder.glob("step-*") if path.suffix != ".tmp")
     if not found:
@@ -153,25 +153,25 @@ def load_checkpoint(
 
 
 class LossCurve:
-    """losses.csv: one line a step, nothing in it that differs between equal runs.
+    """losses.csv: one line a step, equal in equal runs.
 
     Args:
-        path: of the file.
-        step: lines after this step are dropped: they are of a run that was killed after its checkpoint.
+        path: the file.
+        step: step of the checkpoint; lines of later steps, from before a kill, are dropped.
     """
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
         if path.exists():
             lines = path.read_text().splitlines(keepends=True)
-            # What a full disk tore has no end of line, or ran into the line after it.
+            # A line torn by a full disk has no end, or runs into the next one.
             whole = [line for line in lines if line.endswith("\n") and line.count(",") == lines[0].count(",")]
             temporary = path.with_suffix(".tmp")
             temporary.write_text("".join(line for line in whole if _step_of(line) <= step))
             temporary.replace(path)
 
     def write(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Appends steps; the first ones bring the header."""
+        """Appends steps, after a header where the file is new."""
         new = not self.path.exists() or self.path.stat().st_size == 0
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")

@@ -1,4 +1,4 @@
-"""What must agree between teacher, student and data before anything heavy starts."""
+"""Checks that teacher, student and data fit together, before anything heavy starts."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def check_length(config: PreTrainedConfig, max_length: int, who: str) -> None:
 
 
 def usable_positions(config: PreTrainedConfig) -> int:
-    """Tokens of the longest text that a model has positions for; 0 where its configuration does not tell."""
+    """Tokens of the longest text that a model has positions for; 0 where its configuration does not say."""
     positions = int(config.max_position_embeddings or 0)
     if config.model_type in ("roberta", "xlm-roberta"):
         positions -= (config.pad_token_id or 0) + 1  # their positions count from behind the padding id

@@ -20,12 +20,12 @@ SIZES = (
 
 
 def reason(error: Exception) -> str:
-    """What a library's error says, in one line."""
+    """The message of a library's error, in one line."""
     if isinstance(error, KeyError):
         return f"unknown {error}"
     lines = str(error).strip().split("\n")
-    told = lines[:2] if lines[0].endswith(":") else lines[:1]
-    return " ".join(line.strip() for line in told)[:200].rstrip(".") or type(error).__name__
+    first = lines[:2] if lines[0].endswith(":") else lines[:1]
+    return " ".join(line.strip() for line in first)[:200].rstrip(".") or type(error).__name__
 
 
 def check_sizes(config: PreTrainedConfig, who: str) -> None:
@@ -33,7 +33,7 @@ def check_sizes(config: PreTrainedConfig, who: str) -> None:
 
     Args:
         config: of any family.
-        who: what it belongs to, for the message.
+        who: owner of the configuration, for the message.
 
     Raises:
         DistillError: naming the setting.
@@ -58,10 +58,10 @@ def check_buildable(config: PreTrainedConfig, who: str) -> None:
 
     Args:
         config: of the student.
-        who: what it belongs to, for messages.
+        who: owner of the configuration, for messages.
 
     Raises:
-        DistillError: another family, sizes, activations or shares that no encoder has.
+        DistillError: another family, or values that no encoder can be built with.
     """
     import torch
     from transformers import AutoModelForSequenceClassification

@@ -23,11 +23,11 @@ _known: dict[str, Known] = {}
 
 
 def file_sha256(filesystem: fs.FileSystem, path: str) -> str:
-    """The digest of a file, read in blocks unless it is known.
+    """The sha256 of a file, which is read unless its digest is known.
 
     Args:
         filesystem: where it is.
-        path: of it there.
+        path: its path there.
 
     Raises:
         DistillError: it cannot be read.

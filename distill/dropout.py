@@ -43,7 +43,7 @@ class QuickDropout(nn.Dropout):
 
 
 def quicken_dropout(model: nn.Module) -> None:
-    """Puts QuickDropout in the place of every `nn.Dropout` of a model; there are no weights in it."""
+    """Replaces every `nn.Dropout` of a model by QuickDropout; neither has weights."""
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Dropout:

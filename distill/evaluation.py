@@ -34,7 +34,7 @@ def predict(
 
     Args:
         model: with its task head.
-        stream: its order does not matter, rows come back as they lie in the shards.
+        stream: rows in any order; the results are in the order of the shards.
         precision: of matrix products; AUTO follows the device that the model is on.
         stop: asked after every batch; True ends it.
 

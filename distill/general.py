@@ -1,7 +1,7 @@
 """General distillation (section 3.2 of the paper): Eqs. 7-9 over a text corpus, with a masked-LM loss where asked for.
 
 Student and teacher see the same masked text, as in the authors' code: one forward pass of each serves all losses, and
-the teacher's layers at a masked position are what it infers there.
+the teacher's states at a masked position are what it infers from the context.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ HEAD_ROWS = 64  # masked positions are filled up to a multiple of these
 
 @dataclass(frozen=True)
 class MaskedLmLoss:
-    """What is learnt at masked positions.
+    """The losses at masked positions.
 
     Attributes:
-        weight: of the cross-entropy with the token that stood there.
-        soft: of the cross-entropy with the teacher's prediction.
-        temperature: on both logits of the soft one.
+        weight: weight of the cross-entropy with the masked token.
+        soft: weight of the cross-entropy with the teacher's prediction.
+        temperature: temperature of the soft cross-entropy, on both logits.
     """
 
     weight: float = 0.0
@@ -56,7 +56,7 @@ class MaskedLmLoss:
 
     @property
     def on(self) -> bool:
-        """Whether there is such a loss, and tokens are masked."""
+        """Whether a masked-LM loss counts, which needs masked tokens."""
         return self.weight > 0 or self.soft > 0
 
 
@@ -105,7 +105,7 @@ class GeneralStage(IntermediateStage):
     ) -> dict[str, Tensor]:
         """Losses "embedding", "attention", "hidden", "mlm" and "mlm_soft", those that are on, each (B,).
 
-        Where all weights of the layers are 0, none of theirs is.
+        Where all weights of layers are 0, the losses of layers are left out.
 
         Args:
             inputs: what the model takes, (B, T) each.
@@ -133,7 +133,7 @@ class GeneralStage(IntermediateStage):
         return losses
 
     def _leave_layers_out(self) -> None:
-        """What is multiplied by 0 is neither wanted of the teacher nor computed of the student."""
+        """Leaves out losses that would be multiplied by 0: neither teacher nor student computes their states."""
         if not self.masked_lm.on:
             raise DistillError("expected a loss with a weight above 0; found none. Raise a layer's weight.")
         self.wanted = Wanted()
@@ -156,15 +156,15 @@ def teacher_logits(teacher: Teacher, targets: TeacherTargets, rows: Tensor, colu
 def head_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
     """Logits (P, V) of a BERT masked LM for last hidden states (P, d).
 
-    Rows of zeros make up for ever other numbers P: on a CPU oneDNN keeps a kernel, with working memory of the size of
-    the vocabulary's embeddings, for each number of rows it has seen, which came to gigabytes.
+    Rows of zeros round P up: on a CPU oneDNN keeps a kernel, with working memory of the size of the vocabulary's
+    embeddings, for each number of rows it has seen, which came to gigabytes.
     """
     padded = nn.functional.pad(states, (0, 0, 0, -len(states) % HEAD_ROWS))
     return cast("Tensor", cast("nn.Module", model.cls)(padded))[: len(states)]
 
 
 def example_means(values: Tensor, rows: Tensor, examples: int) -> Tensor:
-    """The mean of each example's own values, 0 where it has none.
+    """The mean of each example's own values, 0 for an example without values.
 
     Args:
         values: (P,).

@@ -1,4 +1,4 @@
-"""How far a share or a correlation measured on a sample may be from the truth."""
+"""Confidence intervals of a share or a correlation that was measured on a sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def wilson_interval(share: float, rows: int) -> tuple[float, float]:
     """The 95% interval of a binomial share, by Wilson's score.
 
     It stays within 0 and 1, and has the stated coverage also for few rows and shares near the ends, where the
-    plain share ± 1.96 deviations has not. It tells of the sample alone: a score by which an epoch was chosen is a
+    plain share ± 1.96 deviations has not. It covers the sample's error alone: a score by which an epoch was chosen is a
     little too high besides.
 
     Args:
@@ -44,7 +44,7 @@ def correlation_interval(value: float, rows: int) -> tuple[float, float]:
         rows: of the sample.
 
     Returns:
-        Its lower and upper end; -1 and 1 for fewer than 4 rows, which tell nothing.
+        Its lower and upper end; -1 and 1 for fewer than 4 rows, which say nothing.
 
     Raises:
         DistillError: no correlation, or no rows.

@@ -34,7 +34,7 @@ class HeadReduction(StrEnum):
 
 @dataclass(frozen=True)
 class LossSettings:
-    """Which parts of Eq. 11 count, and by how much.
+    """The parts of Eq. 11 that count, and their weights.
 
     Attributes:
         embedding: Eq. 9, m = 0.
@@ -85,7 +85,7 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class LayerStates:
-    """What Eqs. 7-9 compare, for the student or (at mapped layers) the teacher.
+    """The states that Eqs. 7-9 compare: the student's, or the teacher's at mapped layers.
 
     Attributes:
         embedding: output of the embedding layer (B, T, d); None when its loss is off.
@@ -174,7 +174,7 @@ def score_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def prediction_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """What a student learns from its teacher's predictions: soft cross-entropy of classes, `score_loss` of scores.
+    """The loss on the teacher's predictions: `soft_cross_entropy` for classes, `score_loss` for scores.
 
     Args:
         student: logits (B, C); C = 1 for a score.
@@ -274,7 +274,7 @@ def _reduce_heads(scores: Tensor, reduction: HeadReduction) -> Tensor:
 
 
 def _padded(own: Tensor) -> bool:
-    """Whether anything has to be left out. Batches of equal lengths need none of it; a GPU is not asked: it waits."""
+    """Whether positions have to be left out; always true on a GPU, where asking would wait for the device."""
     return own.device.type != "cpu" or not bool(own.all())
 
 

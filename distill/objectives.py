@@ -1,7 +1,7 @@
-"""What each stage trains and on which losses; the loop in distill.training knows none of this.
+"""The stages: what each one trains, and on which losses. The loop in distill.training is the same for all.
 
-A stage is a module whose forward gives one loss an example and kind. It says which targets it wants, and building
-it freezes exactly the parameters that its losses do not reach.
+A stage is a module whose forward returns one loss for each example and kind. It says which targets it wants, and
+building it freezes exactly the parameters that its losses do not reach.
 """
 
 # ruff: noqa: ARG002 - the loop passes more than some stages use
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher, TeacherTargets
 
 
-# Of a configuration: what a checkpoint's weights do not tell, or tell only where they cannot be loaded.
+# Fields of a configuration that a checkpoint's weights do not show, or only by failing to load.
 SHAPE = (
     "model_type",
     "num_hidden_layers",
@@ -87,17 +87,17 @@ class Stage(nn.Module):
         raise NotImplementedError
 
     def identity(self) -> dict[str, object]:
-        """What decides its losses beside weights and data, as plain values: a resumed run must share it."""
+        """Plain values that decide the losses beside weights and data; a resumed run must share them."""
         return {"model": {name: getattr(self.model.config, name, None) for name in SHAPE}}
 
 
 class IntermediateStage(Stage):
-    """Eqs. 7-9: all layers of the student learn from the mapped layers; pooler and classifier rest.
+    """Eqs. 7-9: all layers of the student learn from the mapped layers; pooler and classifier are frozen.
 
     Args:
         student: model and projections.
-        teacher: checked against the student: layers, heads, widths.
-        settings: which losses, and their weights.
+        teacher: its layers, heads and widths are checked against the student's.
+        settings: the losses and their weights.
 
     Raises:
         DistillError: head counts, layer map, weights or projections do not fit.
@@ -166,7 +166,7 @@ class PredictionStage(Stage):
     def forward(
         self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
     ) -> dict[str, Tensor]:
-        """The loss "prediction"; labels go unused, augmented texts have none of their own."""
+        """The loss "prediction"; labels go unused: augmented texts have no labels of their own."""
         logits = model_logits(self.model, inputs)
         return {"prediction": self.weight * prediction_loss(logits, given(targets.logits), self.temperature)}
 
@@ -188,10 +188,10 @@ class LabelStage(Stage):
 
 
 def given(logits: Tensor | None) -> Tensor:
-    """A teacher's logits.
+    """A teacher's logits (B, C).
 
     Raises:
-        DistillError: there are none.
+        DistillError: no logits.
     """
     if logits is None:
         raise DistillError("expected teacher logits; found none. Give the loop a source of targets.")
@@ -199,10 +199,10 @@ def given(logits: Tensor | None) -> Tensor:
 
 
 def known(labels: Tensor | None) -> Tensor:
-    """The labels of a batch.
+    """The labels of a batch (B,).
 
     Raises:
-        DistillError: there are none.
+        DistillError: no labels.
     """
     if labels is None:
         raise DistillError("expected labels; found none. Name the label column of the data.")

@@ -1,7 +1,7 @@
-"""In which order rows are seen: pure functions of seed, epoch and sizes; no generator state, no I/O.
+"""The order of rows: pure functions of seed, epoch and sizes, without generator state or I/O.
 
 Row groups are cut into chunks; an epoch permutes the chunks and cuts their rows into pools; a pool's rows are
-permuted again. A pool is what is held in memory, tokenised at once and batched by length.
+permuted again. A pool is held in memory, tokenised at once and batched by length.
 """
 
 from __future__ import annotations
@@ -110,11 +110,11 @@ def first_examples(steps: int, rows: int, batch_rows: int, seed: int, pool_rows:
     """Examples of the first steps of a run in batches of `batch_rows`.
 
     Args:
-        steps: how many, over as many epochs as they take.
-        rows: of the data set.
-        batch_rows: of a batch; the last one that an epoch's last pool is cut into is short, and comes anywhere in it.
-        seed: of the order.
-        pool_rows: of a pool, as the stream is told.
+        steps: number of steps, over as many epochs as they take.
+        rows: rows of the data set.
+        batch_rows: rows of a batch; one batch of an epoch's last pool is short, and may come anywhere in that pool.
+        seed: seed of the order.
+        pool_rows: rows of a pool, as in StreamSettings.
     """
     epoch, left = divmod(steps, -(-rows // batch_rows))
     pool = whole_pool(pool_rows, batch_rows)
@@ -134,7 +134,7 @@ def rows_by_length(lengths: NDArray[np.int32], *key: int) -> NDArray[np.int64]:
 
 
 def batch_turns(batches: int, *key: int) -> NDArray[np.int64]:
-    """In which turn the batches of a pool come."""
+    """The order of the batches of a pool."""
     return permutation(batches, *key, _OF_BATCHES)
 
 

@@ -1,4 +1,4 @@
-"""What a model shows to distillation: logits, raw attention scores and hidden states.
+"""Outputs of a model that distillation uses: logits, raw attention scores and hidden states.
 
 Raw scores (QKᵀ/√d, before mask and softmax: the A_i of Eq. 7) come back through a registered attention
 function of transformers, only from the layers asked for; every other layer keeps the fused sdpa kernel.
@@ -52,7 +52,7 @@ def raw_scores_attention(
     Returns:
         The attention output (B, T, h, d_k), and the raw scores (B, h, T, T) or None.
     """
-    kwargs.pop("output_attentions", None)  # sdpa would warn that it has none: here that is meant
+    kwargs.pop("output_attentions", None)  # sdpa would warn that it cannot return any
     if not getattr(module, "record_raw_scores", False):
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
@@ -73,7 +73,7 @@ AttentionMaskInterface.register(RAW_SCORES, sdpa_mask)
 
 @dataclass(frozen=True)
 class EncoderOutputs:
-    """What one forward pass shows.
+    """Outputs of one forward pass.
 
     Attributes:
         hidden: hidden states (B, T, d) of the embedding (first) and of every layer.
@@ -161,7 +161,7 @@ def recorded_layers(model: PreTrainedModel) -> tuple[int, ...]:
 
 
 def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, head: bool = True) -> EncoderOutputs:
-    """Runs the model once and returns what distillation needs.
+    """Runs the model once and returns its outputs for distillation.
 
     Args:
         model: an encoder prepared by record_scores.

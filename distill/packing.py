@@ -78,7 +78,7 @@ def tokenised(pieces: Iterable[str | None], tokenizer_json: str) -> Iterator[lis
 
 
 def pack(sentences: Iterable[list[int] | None], packing: Packing) -> Iterator[PackedSequence]:
-    """Sequences of whole sentences, as many as fit; one that is longer than a sequence is cut into several.
+    """Packs whole sentences into sequences, as many as fit; a sentence longer than a sequence is cut into several.
 
     Whether a sequence becomes a pair, and after which of its sentences it is cut, depends on its number in the output
     and on its sentences alone. A sequence of one sentence, or of a piece of one, is never a pair.

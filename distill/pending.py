@@ -1,4 +1,4 @@
-"""Steps whose numbers still lie on the device: they are looked at a few at a time, for each look waits for it."""
+"""Steps whose losses are still on the device; they are fetched a few at a time, as each fetch waits for the device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEP_FIELDS = ("step", "epoch", "examples", "learning_rate")  # of a row, before
 
 
 class PendingSteps:
-    """Steps that nobody has looked at yet.
+    """Steps whose losses were not fetched yet.
 
     Args:
         stream: names the rows of a batch.
@@ -38,22 +38,22 @@ class PendingSteps:
         """Keeps a step.
 
         Args:
-            row: what is known of it without asking the device.
-            losses: this rank's share of each kind, scalars.
-            norm: of the gradient before it was clipped, a scalar.
-            batch: what it was made on.
+            row: its STEP_FIELDS.
+            losses: this rank's share of the loss of each kind, scalars.
+            norm: norm of the gradient before clipping, a scalar.
+            batch: its batch.
         """
         self._steps.append((row, losses, norm, batch))
 
-    def take(self, accelerator: Accelerator, said: Sequence[float] = ()) -> tuple[list[dict[str, Any]], list[float]]:
+    def take(self, accelerator: Accelerator, extra: Sequence[float] = ()) -> tuple[list[dict[str, Any]], list[float]]:
         """Fetches the numbers of all steps, which are then forgotten.
 
         Args:
             accelerator: sums the ranks' shares.
-            said: numbers of this rank that are summed over the ranks along with the losses.
+            extra: numbers of this rank that are summed over the ranks along with the losses.
 
         Returns:
-            The rows with `loss` and the losses by kind, and the sums of what the ranks said; nothing without steps.
+            The rows with `loss` and the losses by kind, and the sums of `extra`; empty without steps.
 
         Raises:
             NotFiniteError: a loss or gradient that is not finite; the message names step and rows.
@@ -63,12 +63,12 @@ class PendingSteps:
         steps, self._steps = self._steps, []
         rows, kinds = [row for row, *_ in steps], list(steps[0][1])
         table = torch.stack([torch.stack([losses[kind] for kind in kinds]) for _, losses, *_ in steps])
-        sent = torch.cat([table.flatten(), table.new_tensor(said)])
+        sent = torch.cat([table.flatten(), table.new_tensor(extra)])
         summed = accelerator.reduce(sent, "sum").double().cpu()
         values = summed[: table.numel()].view(table.shape).tolist()  # (steps, kinds)
         norms = torch.stack([norm for *_, norm, _ in steps]).double().cpu().tolist()
         if accelerator.scaler is not None:
-            norms = [0.0] * len(norms)  # its own affair: a step that overflows is left out, and its scale lowered
+            norms = [0.0] * len(norms)  # the scaler skips a step that overflows, and lowers its scale
         for (row, _, _, batch), numbers, norm in zip(steps, values, norms, strict=True):
             row |= {"loss": math.fsum(numbers), **dict(zip(kinds, numbers, strict=True))}
             if not math.isfinite(row["loss"]):

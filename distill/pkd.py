@@ -78,7 +78,7 @@ class PkdStage(Stage):
         """Losses "labels", "prediction" and "patience", weighted, each (B,).
 
         Raises:
-            DistillError: there are no labels, or no teacher targets.
+            DistillError: no labels, or no teacher logits.
         """
         settings, found = self.settings, encoder_outputs(self.model, inputs)
         logits = cast("Tensor", found.logits)

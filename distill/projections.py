@@ -56,7 +56,7 @@ def load_projections(folder: Path, student_width: int, teacher_width: int) -> Pr
         teacher_width: d.
 
     Returns:
-        The projections, or None when there is no file or it was made for other widths, which is said as a warning.
+        The projections; None without a file, or, with a warning, where it was made for other widths.
 
     Raises:
         DistillError: the file is damaged or has other tensors.

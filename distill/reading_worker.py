@@ -70,7 +70,7 @@ def tokenise(pool: tuple[Chunk, ...]) -> TokenRows:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed closes no queue: its workers would wait for ever."""
+    """Ends this process with its parent: one that was killed closes no queue, and its workers would wait forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

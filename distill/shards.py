@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How rows become batches.
+    """Settings of batches.
 
     Attributes:
         max_length: tokens of an example, special ones included; longer ones are cut.
@@ -71,7 +71,7 @@ class StreamSettings:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stands in its data: the next batch to be seen."""
+    """A place in the data: the next batch."""
 
     epoch: int = 0
     pool: int = 0
@@ -214,7 +214,7 @@ class ShardStream:
         return self._executor
 
     def places(self, batch: Batch, most: int = 8) -> str:
-        """Where a batch's first rows lie, as file:row, for messages."""
+        """The places of a batch's first rows, as file:row, for messages."""
         names = [f"{PurePath(self.files.paths[s]).name}:{r}" for s, r in zip(batch.shard, batch.row, strict=True)]
         return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 

@@ -1,4 +1,4 @@
-"""What shards are read from: damage told from a disk or store that fails, addresses without their secrets."""
+"""Disks and object stores that shards are read from: their failures and damaged files, addresses without secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distill.errors import DistillError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The clients of object stores have no exceptions of their own; damage is found by Parquet's reader, which names none.
+# Clients of object stores have no exceptions of their own; Parquet's reader, which finds damage, names no store.
 OF_STORES = re.compile("AWS Error|google::cloud|Azure|curlCode|HTTP status", re.IGNORECASE)
 
 
@@ -22,10 +22,10 @@ def reading(what: str) -> Iterator[None]:
     """Explains what fails while a shard is read.
 
     Args:
-        what: that is read, for the message.
+        what: name of the shard, for the message.
 
     Raises:
-        DistillError: it is damaged, or where it lies cannot be read.
+        DistillError: the shard is damaged, or its disk or store cannot be read.
     """
     try:
         yield

@@ -159,7 +159,7 @@ def general_name(shape: str) -> str:
     """The published general TinyBERT of a preset.
 
     Raises:
-        DistillError: there is none of that shape.
+        DistillError: no general TinyBERT of that shape.
     """
     if shape not in SHAPES:
         raise DistillError(
@@ -178,7 +178,7 @@ def _like(teacher: PreTrainedConfig) -> PreTrainedConfig:
 
 
 def _read_config(source: str, refusal: Callable[[Exception], str]) -> PreTrainedConfig:
-    """A configuration that encoders are built of; `refusal` says what to do about one that cannot be read."""
+    """Reads a configuration and checks that an encoder can be built of it; `refusal` words what cannot be read."""
     try:
         found: PreTrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except UNREADABLE as error:

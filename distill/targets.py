@@ -58,11 +58,11 @@ def cache_key(teacher: Teacher, stream: ShardStream, content: str, dtype: str = 
 
 
 class Targets:
-    """Where a stage gets its targets from.
+    """The source of a stage's targets.
 
     Args:
-        teacher: runs where the cache has nothing.
-        cache: its records, or None.
+        teacher: the teacher, which runs on rows that the cache lacks.
+        cache: records of its outputs, or None.
 
     Raises:
         DistillError: a cache of layers beside a teacher of which no layers are mapped.
@@ -82,7 +82,7 @@ class Targets:
 
         Args:
             batch: examples.
-            wanted: which targets.
+            wanted: the targets.
             keep: false leaves the cache as it is, for rows that are another rank's to write.
 
         Raises:
@@ -131,7 +131,7 @@ class Targets:
         return packed
 
     def _mapped(self, key: CacheKey, array: NDArray[np.generic]) -> tuple[torch.Tensor, ...]:
-        """The layers of an array (L, B, …) in the order of the map; one that is mapped twice is moved once."""
+        """The layers of an array (L, B, …) in the order of the layer map; a layer mapped twice is moved once."""
         layers = self._tensor(array)
         return tuple(layers[key.layers.index(layer)] for layer in self.teacher.layer_map)
 

@@ -1,4 +1,4 @@
-"""The teacher: always in eval mode, without gradients, and what of its outputs distillation wants."""
+"""The teacher, always in eval mode and without gradients, and the outputs that distillation wants of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TELLING = (
 
 @dataclass(frozen=True)
 class TeacherTargets:
-    """What a student learns from, for one batch.
+    """The teacher's outputs for one batch.
 
     Attributes:
         logits: (B, C), or None.
@@ -46,7 +46,7 @@ class TeacherTargets:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which targets a stage uses.
+    """The targets that a stage uses.
 
     Attributes:
         logits: the prediction (Eq. 10).
@@ -63,7 +63,7 @@ class Wanted:
     cls: bool = False
 
     def __or__(self, other: Wanted) -> Wanted:
-        """What either asks for."""
+        """The targets that either uses."""
         return Wanted(*(getattr(self, one.name) or getattr(other, one.name) for one in fields(self)))
 
 
@@ -76,12 +76,12 @@ def model_inputs(batch: Batch, model: PreTrainedModel) -> dict[str, Tensor]:
 
 
 class Teacher:
-    """A frozen model and the layers that are learnt from.
+    """A frozen model and its layers that the student learns from.
 
     Args:
         model: an encoder with its task head; changed in place (eval mode, no gradients, attention function).
         layer_map: teacher layers g(1) … g(M); empty for the prediction alone.
-        precision: of its matrix products; AUTO follows the device that the model is on.
+        precision: precision of matrix products; AUTO follows the model's device.
         predicts: whether it has classes or a score to learn from; false for general distillation.
     """
 
@@ -120,7 +120,7 @@ class Teacher:
         Raises:
             DistillError: a logit is not a finite number; the message names the row.
         """
-        self.model.eval()  # whoever lent us the model may have changed it since
+        self.model.eval()  # the caller may have changed the mode of its model
         inputs = model_inputs(batch, self.model)
         with torch.no_grad(), autocast(self.precision, self.model.device):
             self._record(self.layer_map if wanted.scores else ())

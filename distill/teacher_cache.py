@@ -1,4 +1,4 @@
-"""The teacher cache on disk: written while the first epoch runs, memory-mapped afterwards, never trusted blindly.
+"""The teacher cache on disk: written during the first epoch, then memory-mapped after sizes and digests are checked.
 
 Each shard has, named by the first 16 digits of its sha256, one segment for each writing rank (`.bin`, records in
 order of arrival, and `.idx`, one INDEX entry a record) and, once every row is there, a completion record (`.json`)
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CachedShard:
-    """A completed shard: where each of its rows lies.
+    """The places of the rows of a completed shard.
 
     Attributes:
         segments: paths of the records' files.
@@ -123,7 +123,7 @@ class TeacherCache:
             self.flush()
 
     def flush(self) -> None:
-        """Appends what is held back and syncs it; records first, so that no index entry outruns its record."""
+        """Writes buffered records and syncs them; records first, so no index entry comes before its record."""
         for shard, rows in self._pending.items():
             records, index = self._segment(shard)
             width = np.dtype(self.key.dtype).itemsize
@@ -139,10 +139,10 @@ class TeacherCache:
         self._pending_bytes = 0
 
     def take_up(self) -> None:
-        """Keeps the whole records that a run which was killed, whatever its ranks, left of unfinished shards.
+        """Keeps the whole records of unfinished shards that a killed run left, whatever number of ranks it had.
 
-        `append` then passes their rows over. Every rank calls this before any of them appends, one of them first: it
-        cuts what was torn off.
+        `append` then skips their rows. Every rank calls this before any of them appends, the main one first, which
+        cuts torn ends.
         """
         for shard in self._unfinished():
             self._kept[shard] = np.zeros(self.rows[shard], np.bool_)

@@ -32,7 +32,7 @@ def tokenizer_json(tokenizer: PreTrainedTokenizerFast) -> str:
     if tokenizer.truncation_side == _side(backend):
         return str(backend.to_str())
     own = Tokenizer.from_str(backend.to_str())
-    own.enable_truncation(512, direction=tokenizer.truncation_side)  # whoever cuts brings a length of his own
+    own.enable_truncation(512, direction=tokenizer.truncation_side)  # the length is replaced wherever texts are cut
     return str(own.to_str())
 
 

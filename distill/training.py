@@ -2,8 +2,8 @@
 
 Stages differ in what they pass in (distill.objectives). A step is one batch of the stream; each rank and
 accumulation part takes its share, and losses are weighted by the number of examples of the whole batch, so any
-split gives the single-process gradient. Dropout is seeded anew for every part of every step: nothing but step,
-position, weights and optimiser has to be kept to resume exactly.
+split gives the single-process gradient. Dropout is seeded anew for every part of every step, so that step,
+position, weights and optimiser are enough to resume exactly.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def train(
     Args:
         stage: what to train, changed in place.
         stream: its data.
-        targets: the teacher's outputs; None for a stage that wants none.
+        targets: the teacher's outputs; None for a stage without a teacher.
         folder: for checkpoints and losses.csv; one run at a time.
         settings: of the loop.
         hooks: progress, evaluation, selection.
@@ -257,7 +257,7 @@ class _Loop:
 
     def _checkpoint(self) -> None:
         """Keeps what a later run goes on from; ends a run of which a process was asked to stop."""
-        self._look()  # nothing is kept that was not looked at
+        self._look()  # a checkpoint holds only steps whose losses were checked
         if self.cache:
             self.cache.flush()
         self.stopping |= any(gather_object([self._asked()]))

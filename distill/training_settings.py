@@ -1,4 +1,4 @@
-"""What the training loop is told: settings, schedule, callbacks."""
+"""Arguments of the training loop: settings, schedule, callbacks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrainSettings:
         clip: largest norm of the gradient.
         precision: of matrix products; AUTO is decided by the device, and recorded as decided.
         seed: of dropout.
-        log_every: steps between looks at the losses (each one waits for the device).
+        log_every: steps between fetches of the losses (each fetch waits for the device).
         checkpoint_every: steps between checkpoints; one is made at every epoch's end, too.
         cpu: leave an accelerator alone.
     """
@@ -65,7 +65,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress callback is told.
+    """The argument of a progress callback.
 
     Attributes:
         step: steps done.
@@ -86,7 +86,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a caller may plug in.
+    """Callbacks of the training loop.
 
     Attributes:
         progress: called on the main process every `log_every` steps.
@@ -94,7 +94,7 @@ class Hooks:
         select: metric whose best epoch's weights the stage ends with; None keeps the last state.
         stop: asked after every step by every process; once one of them says True, all keep a checkpoint of the same
             step and raise `StoppedError`. The loop installs no signal handlers: a caller's may set what this returns.
-        resumed: told by the main process where a run goes on from.
+        resumed: called on the main process with the state that a run resumes from.
     """
 
     progress: Callable[[Progress], None] | None = None

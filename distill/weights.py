@@ -1,4 +1,4 @@
-"""A checkpoint becomes a model: what it lacks of a head is drawn from a seed, and its gaps are named."""
+"""Reads a model from a checkpoint: a missing head is drawn from a seed, other missing tensors are named."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def read_model(
     Args:
         head: a class of transformers for automatic models, such as AutoModelForMaskedLM.
         source: a folder, or a name on the hub.
-        config: what is built.
-        seed: of what is drawn.
+        config: configuration of the model.
+        seed: seed of drawn weights.
 
     Returns:
         The model, the names of tensors that were drawn because they are missing or of another size, and those of them
