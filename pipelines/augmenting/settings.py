@@ -32,7 +32,7 @@ class Compute:
         threads: CPU threads of a worker.
 
     Raises:
-        UserError: a value out of its range.
+        UserError: a precision that the device lacks, or more threads than libraries stand.
     """
 
     device: str = "cpu"
@@ -42,9 +42,6 @@ class Compute:
 
     def __post_init__(self) -> None:
         check_precision(self.precision, self.device)
-        for option, value in (("--batch-tokens", self.batch_tokens), ("--threads", self.threads)):
-            if value is not None and value < 1:
-                raise UserError(f"{option}: expected at least 1, found {value}")
         if self.threads > MAX_THREADS:
             raise UserError(
                 f"--threads: expected at most {MAX_THREADS:,} (the cores of a worker), found {self.threads:,}; more "
@@ -67,7 +64,6 @@ class JobSettings:
         protect_more: kept as `candidates.protect` is, but only when variants are drawn (`resample --protect`).
 
     Raises:
-        UserError: a value out of its range.
         AugmentError: a value of `protect_more` that is no entry of `protect`.
     """
 
@@ -81,12 +77,6 @@ class JobSettings:
     protect_more: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.shard_rows < 1:
-            raise UserError(f"--shard-rows: expected at least 1, found {self.shard_rows}")
-        if self.limit is not None and self.limit < 1:
-            raise UserError(f"--limit: expected at least 1 row, found {self.limit}")
-        if self.on_bad_row not in ("stop", "skip"):
-            raise UserError(f"--on-bad-row: expected stop or skip, found {self.on_bad_row!r}")
         check_protected(self.protect_more)
 
 
