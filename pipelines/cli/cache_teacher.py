@@ -14,16 +14,13 @@ def cache_teacher(options: CacheTeacherOptions) -> int:
     [bold]tinyaug cache-teacher --task sst2 --train runs/sst2/augmented --teacher runs/sst2/teacher --out runs/cache[/]
     """
     from pipelines.cli.requests import cache_request
-    from pipelines.cli.training_summary import show_filled, show_training_plan
-
-    request = cache_request(options)
-    if options.dry_run:
-        from pipelines.teacher_cache.cache_plan import plan_teacher_cache
-
-        return show_training_plan(plan_teacher_cache, request, options.profile)
     from pipelines.cli.terminal import TerminalReporter
-    from pipelines.teacher_cache.cache_job import fill_teacher_cache
+    from pipelines.cli.training_summary import show_filled, show_plan
+    from pipelines.found import Found
+    from pipelines.teacher_cache.cache_job import CacheJob, fill_teacher_cache, plan_filling
 
+    job = CacheJob(cache_request(options), Found())
+    if options.dry_run:
+        return show_plan(job, options.profile, plan_filling)
     with TerminalReporter() as reporter:
-        filled = fill_teacher_cache(request, reporter)
-    return show_filled(filled)
+        return show_filled(fill_teacher_cache(job, reporter))

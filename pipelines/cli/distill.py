@@ -14,17 +14,11 @@ def distill(options: DistillOptions) -> int:
     [bold]tinyaug distill --task sst2 --train runs/sst2/augmented --teacher runs/sst2/teacher --out runs/sst2/student[/]
     """
     from pipelines.cli.requests import distill_request
-    from pipelines.cli.training_summary import show_trained, show_training_plan
-
-    request = distill_request(options)
-    if options.dry_run:
-        from pipelines.training.plans import plan_distillation
-
-        return show_training_plan(plan_distillation, request, options.profile)
-    from pipelines.cli.terminal import training_reporter
-    from pipelines.distilling.distill_job import run_distill
+    from pipelines.cli.training_summary import show_plan, show_trained, train
+    from pipelines.distilling.distill_job import DistillJob
     from pipelines.found import Found
 
-    with training_reporter() as reporter:
-        trained = run_distill(request, reporter, Found(), options.profile)
-    return show_trained(trained, "distill")
+    job = DistillJob(distill_request(options), Found())
+    if options.dry_run:
+        return show_plan(job, options.profile)
+    return show_trained(train(job, options.profile), "distill")

@@ -12,15 +12,10 @@ def distill_general(options: GeneralOptions) -> int:
 
     [bold]tinyaug distill-general --corpus wiki/ --teacher bert-base-uncased --student tinybert4 --out general[/]
     """
-    from pipelines.cli.general_summary import show_general, show_general_plan
     from pipelines.cli.requests import general_request
+    from pipelines.cli.training_summary import show_general, show_plan, train
+    from pipelines.found import Found
+    from pipelines.general.general_job import GeneralJob
 
-    request = general_request(options)
-    if options.dry_run:
-        return show_general_plan(request)
-    from pipelines.cli.terminal import training_reporter
-    from pipelines.general.general_job import run_general
-
-    with training_reporter() as reporter:
-        trained = run_general(request, reporter)
-    return show_general(trained)
+    job = GeneralJob(general_request(options), Found())
+    return show_plan(job) if options.dry_run else show_general(train(job))

@@ -13,17 +13,11 @@ def finetune(options: FinetuneOptions) -> int:
     [bold]tinyaug finetune --task sst2 --data glue_data --model bert-base-uncased --out runs/sst2/teacher[/]
     """
     from pipelines.cli.requests import finetune_request
-    from pipelines.cli.training_summary import show_trained, show_training_plan
-
-    request = finetune_request(options)
-    if options.dry_run:
-        from pipelines.training.plans import plan_finetune
-
-        return show_training_plan(plan_finetune, request, options.profile)
-    from pipelines.cli.terminal import training_reporter
+    from pipelines.cli.training_summary import show_plan, show_trained, train
     from pipelines.found import Found
-    from pipelines.training.finetune_job import run_finetune
+    from pipelines.training.finetune_job import FinetuneJob
 
-    with training_reporter() as reporter:
-        trained = run_finetune(request, reporter, Found(), options.profile)
-    return show_trained(trained, "finetune")
+    job = FinetuneJob(finetune_request(options), Found())
+    if options.dry_run:
+        return show_plan(job, options.profile)
+    return show_trained(train(job, options.profile), "finetune")

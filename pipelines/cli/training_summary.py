@@ -11,7 +11,7 @@ from rich.table import Table
 
 from distill.wording import shown_bytes
 from pipelines.cli.terminal import output_console
-from pipelines.wording import duration
+from pipelines.wording import counted, duration, sequences_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines.evaluating.evaluate_job import Evaluated
-    from pipelines.found import Found
     from pipelines.teacher_cache.cache_job import Filled
+    from pipelines.training.driver import Trained
     from pipelines.training.estimates import TrainingEstimate
-    from pipelines.training.finetune_job import Trained
-    from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
+    from pipelines.training.job import Job
+    from pipelines.training.request import EvaluateRequest
+
+    Plannable = TypeVar("Plannable", bound=Job)
 
 TIMES = "the steps alone, as measured; start-up (loading, checks), evaluation on dev and writing come on top"
-Planned = TypeVar("Planned", "FinetuneRequest", "DistillRequest")
 Metrics = dict[str, dict[str, float]]
 
 
@@ -105,58 +106,81 @@ def show_filled(filled: Filled) -> int:
     return 0
 
 
-def show_training_plan(plan: Callable[[Planned, str, Found], TrainingEstimate], request: Planned, profile: str) -> int:
-    """Prints what a training verb would cost; writes nothing.
+def show_general(trained: Trained) -> int:
+    """Prints what came of `distill-general`; gives the exit code.
 
     Args:
-        plan: makes the estimate, with a folder to work in.
-        request: what the user asked for.
-        profile: what it was made from, for advice.
+        trained: what came of it.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return 0  # under torchrun the first rank prints it
+    console, metrics = output_console(), trained.metrics
+    if not trained.fresh:
+        console.print("everything was done already; nothing was run")
+    losses = ", ".join(f"{kind} {value:.4f}" for kind, value in metrics["losses"].items())
+    steps, sequences = counted(metrics["steps"], "step"), sequences_words(metrics["sequences"], metrics["pairs"])
+    console.print(f"{steps} over {sequences}; last losses: {losses}")
+    console.print(f"model: {trained.storage.display()}", soft_wrap=True)
+    console.print(
+        f"next:  tinyaug distill --task … --teacher … --student-init {trained.storage.display()} --out …",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def train(job: Job, profile: str = "paper") -> Trained:
+    """Runs a job of a training verb, and shows its progress.
+
+    Args:
+        job: of the verb.
+        profile: what its request was made from, for advice.
+    """
+    from pipelines.cli.terminal import training_reporter
+    from pipelines.training.driver import run
+
+    with training_reporter() as reporter:
+        return run(job, reporter, profile)
+
+
+def show_plan(
+    job: Plannable, profile: str = "paper", plan: Callable[[Plannable, str], TrainingEstimate] | None = None
+) -> int:
+    """Prints what a training verb would cost, stage by stage; writes nothing.
+
+    Args:
+        job: of the verb.
+        profile: what its request was made from, for advice.
+        plan: makes the estimate, with a folder to work in; by default the driver does.
 
     Returns:
         The exit code.
     """
-    from pipelines.found import Found
+    from pipelines.training.driver import plan as plan_job
 
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        estimate = plan(request, folder, Found())
-    return show_estimate(estimate, request.machine.device, profile)
-
-
-def show_estimate(estimate: TrainingEstimate, device: str, profile: str) -> int:
-    """Prints an estimate stage by stage.
-
-    Args:
-        estimate: the estimate.
-        device: what it was measured on.
-        profile: what it was made from, for advice.
-
-    Returns:
-        The exit code.
-    """
+        estimate = plan(job, folder) if plan is not None else plan_job(job, folder).estimate
     console = output_console()
     if estimate.done:
         console.print("everything was done already; nothing is left to do")
     show_stages(console, estimate)
-    if warning := estimate.warning(device, profile):
+    if warning := estimate.warning(job.request.machine.device, profile):
         console.print(warning, style="yellow", soft_wrap=True)
     console.print("nothing was written")
     return 0
 
 
-def show_stages(console: Console, estimate: TrainingEstimate, more: str = "") -> None:
+def show_stages(console: Console, estimate: TrainingEstimate) -> None:
     """Prints stages, what their times leave out, cache, disk, facts, and what the user may not have meant.
 
     Args:
         console: prints.
         estimate: the estimate.
-        more: that lies on the disk beside checkpoints and models.
     """
     console.print(estimate_table(estimate))
     console.print(f"time here: {TIMES}", soft_wrap=True)
     if estimate.cache:
         console.print(estimate.cache, soft_wrap=True)
-    rest = f", {more}checkpoints and models {shown_bytes(estimate.disk_bytes)}" if estimate.disk_bytes else ""
+    rest = f", everything else {shown_bytes(estimate.disk_bytes)}" if estimate.disk_bytes else ""
     console.print(f"disk: caches {shown_bytes(estimate.cache_bytes)}{rest}", soft_wrap=True)
     for fact in estimate.facts:
         console.print(fact, soft_wrap=True)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
 from augment.files.find import ModelFiles
-from distill.wording import shown_bytes
-from pipelines.distilling.choices import GENERAL, RANDOM, TEACHER_LAYERS, check_choices, student_shape
-from pipelines.distilling.session import loss_settings
+from pipelines.distilling.choices import GENERAL, RANDOM, TEACHER_LAYERS, student_shape
 from pipelines.distilling.shard_labels import check_shard_labels
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
+from pipelines.methods.tinybert import loss_settings
 from pipelines.models.checks import has_vocabulary
-from pipelines.models.labels import check_classes
 from pipelines.models.load import load_config, load_tokenizer
-from pipelines.teacher_cache.room import check_cache_place
-from pipelines.training.parts import open_data, shards_of, task_columns
+from pipelines.training.parts import shards_of, task_columns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -81,47 +77,26 @@ class StudentPlan:
     found: ModelFiles | None
 
 
-@dataclass(frozen=True)
-class CheckedDistill:
-    """A request whose parts were found and fit each other.
+def check_train(place: str | None, data: TaskData) -> str | None:
+    """The location of the training shards, which must be of the task; None for the task's own train part.
 
     Args:
+        place: what the user gave as --train.
         data: the task.
-        train: location of the training shards; None for the task's own train part.
-        teacher: its files.
-        student: its plan.
-    """
-
-    data: TaskData
-    train: str | None
-    teacher: TeacherFiles
-    student: StudentPlan
-
-
-def check_distill(request: DistillRequest, found: Found) -> CheckedDistill:
-    """Finds everything a request names; label order, vocabularies, heads, lengths and layer map must fit.
 
     Raises:
-        UserError, AugmentError, DistillError: something cannot be used.
+        UserError, DistillError: there is nothing to learn from, or it is of another task.
     """
     from distill.reading import open_shards
 
-    check_choices(request)
-    check_cache_place(request.cache)
-    data = open_data(request.data, found)
-    check_classes(data.task)
-    train = None
-    if request.train is not None:
-        train = shards_of(request.train)
+    if place is not None:
+        train = shards_of(place)
         check_shard_labels(open_shards(train, task_columns(data.task, labelled=False)), data.task)
-    elif data.opened is None:
+        return train
+    if data.opened is None:
         raise UserError("--train: expected a folder of Parquet shards beside a custom task without --data, found none")
-    else:
-        data.opened.split("train")
-    teacher = find_files(request.teacher, request.teacher_revision, "teacher", found)
-    check_teacher(teacher, data, request.reading.max_length)
-    student = plan_student(request, teacher, bool(request.intermediate.epochs), found)
-    return CheckedDistill(data, train, teacher, student)
+    data.opened.split("train")
+    return None
 
 
 def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> None:
@@ -170,7 +145,7 @@ def plan_student(
     if config.model_type != teacher.config.model_type and request.start == TEACHER_LAYERS:
         raise UserError(f"--student-init {TEACHER_LAYERS}: expected a student of the teacher's family, found {shape}")
     layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
-    loss_settings(request).weights(config.num_hidden_layers)
+    loss_settings(request.losses).weights(config.num_hidden_layers)
     if learns_layers:
         _check_heads(config, teacher.config, request.losses)
     if request.start == TEACHER_LAYERS and config.hidden_size != teacher.config.hidden_size:
@@ -209,27 +184,6 @@ def find_start(start: str, shape: str, found: Found) -> ModelFiles:
             "general distillation; or start with teacher-layers (a student of the teacher's width) or random "
             "(learns far worse)"
         ) from error
-
-
-def check_disk(folder: Path, needed: int, why: str) -> None:
-    """Refuses to begin what the disk cannot hold.
-
-    Args:
-        folder: where it will lie; may not exist yet.
-        needed: bytes.
-        why: what takes them.
-
-    Raises:
-        UserError: it is too small.
-    """
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UserError(
-            f"{folder}: expected {shown_bytes(needed)} of free disk ({why}), found {shown_bytes(free)}; free some, "
-            "choose another disk, or give a lower --cache-budget"
-        )
 
 
 def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: LossChoice) -> None:

@@ -1,301 +1,228 @@
-"""`tinyaug distill`: a student learns a teacher's layers, then its predictions (sections 3 and 4 of the paper)."""
+"""`tinyaug distill`: a student learns from a teacher that was fine-tuned for the task."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.distilling.card import listed_layers, student_card
-from pipelines.distilling.checks import check_disk, check_distill
-from pipelines.distilling.content import INTERMEDIATE, PREDICTION, distill_content
-from pipelines.distilling.plan import plan_distill
-from pipelines.distilling.session import (
-    load_student,
-    load_teacher,
-    loss_settings,
-    open_targets,
-    training_rows,
-    training_stream,
-)
-from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
+from distill.stores import without_credentials
+from pipelines.distilling.checks import check_teacher, check_train, find_files, plan_student
+from pipelines.distilling.choices import check_choices
+from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
+from pipelines.methods.tinybert import tinybert
+from pipelines.models.labels import check_classes, name_labels
 from pipelines.models.load import move
-from pipelines.run_folder.run_file import undone_if_refused
-from pipelines.run_folder.stage_folder import (
-    METRICS,
-    RUN,
-    digests,
-    drop_checkpoints,
-    finished_metrics,
-    is_whole,
-    publish,
-    publish_folder,
-    refuse_other_run,
-    stage_storage,
-    started_run,
-)
-from pipelines.tasks.label_counts import label_report
-from pipelines.teacher_cache.room import OFF, claim_caches, warn_of_rebuild
-from pipelines.training.finetune_job import Trained
-from pipelines.training.loop import train_settings, train_stage
-from pipelines.training.parts import write_part
-from pipelines.training.ranks import Ranks
-from pipelines.training.saving import save_model
-from pipelines.training.step_parts import with_parts
+from pipelines.run_folder.address import shown_address
+from pipelines.run_folder.stage_folder import task_content
+from pipelines.teacher_cache.room import check_cache_place
+from pipelines.training.estimates import idle_embeddings_note, layer_map_note
+from pipelines.training.job import Identity, Models, Told
+from pipelines.training.model_card import classifier_card
+from pipelines.training.parts import open_data, task_columns, write_part
+from pipelines.training.task_job import TaskJob
 from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from transformers import PreTrainedConfig
 
-    from distill.checkpoints import RunState
     from distill.metrics import Scores
-    from distill.objectives import Stage
+    from distill.shards import ShardStream
     from distill.student import Student
-    from distill.targets import Targets
     from distill.teacher import Teacher
-    from pipelines.distilling.checks import CheckedDistill
+    from pipelines.distilling.checks import StudentPlan, TeacherFiles
     from pipelines.found import Found
-    from pipelines.general.request import GeneralRequest
+    from pipelines.methods.method import MethodStage
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.estimates import TrainingEstimate
-    from pipelines.training.loop import Dev
-    from pipelines.training.recipe import StageRecipe
+    from pipelines.training.job import Result
     from pipelines.training.request import DistillRequest
 
+UNTELLING = ("transformers_version", "_name_or_path", "dtype", "architectures")  # of a configuration
 UNTAUGHT = "The student after intermediate distillation; its head has learnt nothing yet."
-STUDENT = "student"  # what the intermediate stage leaves, in its folder
 
 
-def run_distill(
-    request: DistillRequest,
-    reporter: Reporter,
-    found: Found,
-    profile: str | None = "paper",
-    judged: Scores | None = None,
-) -> Trained:
-    """Distils, going on where an earlier run of the same command stopped.
+@dataclass(frozen=True)
+class StandIns:
+    """What a plan of `tinyaug run` takes in place of what earlier stages have not made yet.
 
     Args:
-        request: what the user asked for.
-        reporter: is told of progress.
-        found: what the command has found already.
-        profile: what it was made from, for advice; None where a long run was announced already.
-        judged: the teacher's dev metrics, where this command has judged it already.
-
-    Returns:
-        What came of it.
-
-    Raises:
-        UserError, AugmentError, DistillError: a mistake of the user's; nothing was trained.
-        JobError: training failed; the last checkpoint is kept.
+        teacher: the encoder that the teacher will be made from; its head is drawn. None where the teacher is there.
+        rows: of the shards; the task's train part stands in for them. None where they are there.
     """
-    storage = stage_storage(request.out, "a model")
-    request = with_parts(request, started_run(storage, "distill", overwrite=False))
-    checked = check_distill(request, found)
-    content = distill_content(request, checked)
-    ranks = Ranks(request.machine.device == "cpu")
-    with ranks.writing(storage, reporter):
-        done = None if request.overwrite else finished_metrics(storage)
-        if ranks.main:
-            started = started_run(storage, "distill", request.overwrite)
-            if started is not None:
-                refuse_other_run(storage, started, content, done is not None)
-            warn_of_rebuild(request.cache, started, reporter)
-            for stage in (INTERMEDIATE, PREDICTION) if done is not None else ():
-                drop_checkpoints(storage.local_folder() / stage)  # a kill may have left some
-        if done is not None:
-            return Trained(storage, done, False)
-        return _Distillation(request, checked, storage, ranks, reporter).run(content, profile, judged or {})
+
+    teacher: TeacherFiles | None = None
+    rows: int | None = None
 
 
-def cache_root(request: DistillRequest | GeneralRequest, storage: Storage) -> Path:
-    """Where the caches lie: in folders named by their content."""
-    return request.cache.folder or storage.local_folder() / "teacher_cache"
+class DistillJob(TaskJob):
+    """The job of `distill`.
 
+    Attributes:
+        teacher: its files; known once `check` has passed, as what follows.
+        student: what will be built.
+    """
 
-class _Distillation:
-    """One run, with its models loaded."""
+    request: DistillRequest
+    kind, role = "distill", "student: "
+    advice = "try more epochs, other learning rates, more rows or another --student-init"
+    teacher: TeacherFiles
+    student: StudentPlan
 
     def __init__(
-        self,
-        request: DistillRequest,
-        checked: CheckedDistill,
-        storage: Storage,
-        ranks: Ranks,
-        reporter: Reporter,
+        self, request: DistillRequest, found: Found, judged: Scores | None = None, stand_ins: StandIns | None = None
     ) -> None:
-        self.request, self.checked, self.storage, self.ranks = request, checked, storage, ranks
-        self.reporter = ranks.reporter(reporter)
-        self.root = storage.local_folder()
-        self.caches = cache_root(request, storage)
-        self.teacher: Teacher = load_teacher(request, checked)
-        self.student: Student = self._load_student()
-        self.teacher_parameters = self.teacher.model.num_parameters()
-        pack_teacher(self.teacher)
-        self.stages: dict[str, Any] = {}
-        self.targets: dict[str, Targets] = {}  # by content of the cache: both stages read one that was checked once
+        super().__init__(request, tinybert(request), found)
+        self.judged, self.stand_ins = judged or {}, stand_ins or StandIns()
+        self.provisional = self.stand_ins != StandIns()
 
-    def run(self, content: dict[str, Any], profile: str | None, judged: Scores) -> Trained:
-        """Preflight, then stage after stage."""
-        from distill.folder_lock import folder_lock
-
-        if self.ranks.main:
-            with undone_if_refused(self.storage, fresh=self.storage.read_json(RUN) is None):
-                self._begin(content, profile, judged)
-        self.ranks.wait()
-        self.place = training_rows(self.request, self.checked, self.storage)
-        resolved: dict[str, Any] = (self.storage.read_json(RUN) or {})["resolved"]
-        listed = listed_layers(resolved["layer_map"])
-        self.reporter.message(f"layer map: the student's layers learn from teacher layers {listed}")
-        self.reporter.message(resolved["cache"]["words"])
-        kept = {resolved["cache"][stage] for stage in (INTERMEDIATE, PREDICTION)} != {OFF}
-        with folder_lock(self.caches) if kept and self.ranks.main else nullcontext():
-            self.ranks.wait()
-            if self.request.intermediate.epochs:
-                self._intermediate(resolved["cache"][INTERMEDIATE])
-            last = self._prediction(resolved["cache"][PREDICTION]) if self.request.prediction.epochs else None
-        if self.ranks.main:
-            self._publish(resolved, last)
-        self.ranks.wait()
-        return Trained(self.storage, self.storage.read_json(METRICS) or {}, True)
-
-    def _begin(self, content: dict[str, Any], profile: str | None, judged: Scores) -> None:
-        """Writes what all ranks then find; on a first start the preflight resolves what run.json keeps for resumes."""
-        request, checked, storage = self.request, self.checked, self.storage
-        started = storage.read_json(RUN)
-        if started is None:
-            storage.write_json(RUN, content)  # first of all: it says whose folder this is
-        places = {part: write_part(storage, checked.data, part) for part in checked.data.dev_parts}
-        place = training_rows(request, checked, storage)
-        if started is not None and "resolved" in started:
-            return
-        if not judged:
-            judged = judge_teacher(self.teacher.model, checked.teacher, checked.data, request, self.reporter, storage)
-        plan = plan_distill(request, checked, self.teacher, self.student, place, self.caches)
-        check_disk(self.caches, plan.estimate.cache_bytes, "the teacher cache")
-        check_disk(self.root, plan.estimate.disk_bytes, "checkpoints and models")
-        contents = {plan.cache.intermediate, plan.cache.prediction}
-        stream = training_stream(request, checked, place, request.prediction.batch_rows)
-        claim_caches(request.cache, self.teacher, stream, contents, self.caches)
-        if checked.train is None:
-            places = {"train": write_part(storage, checked.data, "train"), **places}
-        self._say_what_is_read(plan.estimate, places)
-        if profile is not None and (warning := plan.estimate.warning(request.machine.device, profile)):
-            self.reporter.warning(warning)
-        resolved = {
-            "layer_map": checked.student.layer_map,
-            "student_start": checked.student.start,
-            "cache": asdict(plan.cache),
-            "device": request.machine.device,
-            "teacher_dev": judged,
-            "truncated_share": plan.truncated,
-            "estimated_seconds": round(plan.estimate.seconds, 1),
-        }
-        storage.write_json(RUN, {**(started or content), "resolved": resolved})
-
-    def _say_what_is_read(self, estimate: TrainingEstimate, places: dict[str, str]) -> None:
-        """Classes of the parts that lie there, what is cut of the texts, and what the user may not have meant."""
-        estimate = estimate.with_labels(label_report(self.checked.data.task, places))
-        for fact in estimate.facts:
-            self.reporter.message(fact)
-        for note in estimate.notes:
-            self.reporter.warning(note)
-
-    def _intermediate(self, content: str) -> None:
-        from distill.objectives import IntermediateStage
-
-        result, record = self.root / INTERMEDIATE / STUDENT, f"{INTERMEDIATE}/stage.json"
-        told = self.storage.read_json(record) or {}
-        if not is_whole(self.storage, told.pop("files", None)):
-            if result.is_dir():
-                self.reporter.warning(f"{result}: damaged, or not all there; the intermediate stage is done again")
-            stage = IntermediateStage(self.student, self.teacher, loss_settings(self.request))
-            state = self._train(stage, self.request.intermediate, content, None)
-            if self.ranks.main:
-                text = self._card({}, UNTAUGHT)
-                model, tokenizer = self.student.model, self.checked.teacher.tokenizer
-                projections, length = self.student.projections, self.request.reading.max_length
-                publish_folder(result, lambda folder: save_model(folder, model, tokenizer, text, projections, length))
-                names = [f"{INTERMEDIATE}/{STUDENT}/{path.name}" for path in sorted(result.iterdir())]
-                files = digests(self.storage, names)
-                self.storage.write_json(record, {**self.stages[INTERMEDIATE], "files": files})
-                drop_checkpoints(self.root / INTERMEDIATE)
-            self.reporter.message(f"intermediate: {state.step:,} steps done")
-            self.ranks.wait()
-        else:
-            self.reporter.message("intermediate: done already")
-            if self.ranks.main:
-                drop_checkpoints(self.root / INTERMEDIATE)  # a kill may have left some
-            self.stages[INTERMEDIATE] = told
-        self.student = self._load_student(str(result))
-
-    def _prediction(self, content: str) -> RunState:
-        from distill.objectives import PredictionStage
-
-        reading, checked = self.request.reading, self.checked
-        dev = dev_of(self.storage, checked.data, checked.teacher.tokenizer, reading.max_length)
-        if dev is None:
-            self.reporter.warning("no labelled dev part: the last epoch is kept, not the best one")
-        stage = PredictionStage(self.student, self.teacher, loss_settings(self.request))
-        return self._train(stage, self.request.prediction, content, dev)
-
-    def _train(self, stage: Stage, recipe: StageRecipe, content: str, dev: Dev | None) -> RunState:
+    def check(self, started: Any = None) -> None:  # noqa: ARG002
+        """Finds task, rows, teacher and student; labels, vocabularies, heads, lengths and layer map must fit."""
         request = self.request
-        stream = training_stream(request, self.checked, self.place, recipe.batch_rows)
-        if content not in self.targets:
-            self.targets[content] = open_targets(request, self.teacher, stream, content, self.caches, self.ranks)
-        targets = self.targets[content]
-        settings = train_settings(recipe, request.machine, request.reading.seed)
-        examples = recipe.examples(len(stream), request.reading.seed)
-        state = train_stage(stage, stream, targets, self.root / stage.name, settings, dev, self.reporter, examples)
-        self.stages[stage.name] = {
-            "steps": state.step,
-            "examples": state.examples,
-            "rows": len(stream),
-            "seconds": round(state.seconds, 1),
-            "best_step": state.best_step,
-        }
-        return state
+        check_choices(request)
+        check_cache_place(request.cache)
+        self.data = open_data(request.data, self.found)
+        check_classes(self.data.task)
+        self.train = None if self.stand_ins.rows is not None else check_train(request.train, self.data)
+        self.teacher = self.stand_ins.teacher or find_files(
+            request.teacher, request.teacher_revision, "teacher", self.found
+        )
+        check_teacher(self.teacher, self.data, request.reading.max_length)
+        self.student = plan_student(request, self.teacher, bool(request.intermediate.epochs), self.found)
+        self.tokenizer, self.layer_map = self.teacher.tokenizer, self.student.layer_map
 
-    def _publish(self, resolved: dict[str, Any], state: RunState | None) -> None:
-        checked, reading, model = self.checked, self.request.reading, self.student.model
-        tokenizer = checked.teacher.tokenizer
-        found: Scores = {}
-        about = UNTAUGHT
-        if state is not None:
-            about = f"A student of `{self.request.teacher}`, distilled by `tinyaug distill`."
-            advice = "try more epochs, other learning rates, more rows or another --student-init"
-            predictor = Predictor(model, tokenizer, reading.max_length, self.request.machine.precision)
-            found = evaluate_parts(predictor, self.storage, checked.data, self.reporter, "student: ", advice)
-        text = self._card(found, about)
-        projections, length = self.student.projections, reading.max_length
-        files = publish(self.storage, lambda folder: save_model(folder, model, tokenizer, text, projections, length))
-        task = checked.data.task
-        metrics = {
-            "task": task.name,
-            "dev": found,
-            "teacher_dev": resolved["teacher_dev"],
-            "selected_by": str(metrics_of(task)[0]) if found else None,
-            "best_step": state.best_step if state else None,
-            "layer_map": resolved["layer_map"],
-            "truncated_share": resolved.get("truncated_share"),
-            "parameters": {
-                "student": model.num_parameters(),
-                "teacher": self.teacher_parameters,
+    def identity(self) -> Identity:
+        """Method, data, teacher and student."""
+        request, data, plan = self.request, self.data, self.student
+        found = {"teacher": self.teacher.found, **({"student": plan.found} if plan.found is not None else {})}
+        return Identity(
+            settings={
+                "student": student_settings(plan.config, plan.found is None, request.start, plan.layer_map),
+                **self.method.settings,
+                "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
+                "reading": asdict(request.reading),
+                "precision": request.machine.precision,
             },
-            "stages": self.stages,
-            "files": files,
-        }
-        self.storage.write_json(METRICS, metrics)
-        drop_checkpoints(self.root / PREDICTION)
+            task=task_content(data.task),
+            inputs={"train": self._train_inputs(), "dev": data.inputs(data.dev_parts)},
+            models={role: model.fingerprint for role, model in found.items()},
+            sources={
+                "data": str(request.data.data) if request.data.data else None,
+                "data_revision": data.revision,
+                "train": without_credentials(request.train) if request.train else None,
+                "teacher": request.teacher,
+                **{f"{role}_revision": model.revision for role, model in found.items()},
+                "student": plan.shape,
+                "student_init": request.start,
+            },
+        )
 
-    def _card(self, found: Scores, about: str) -> str:
-        truncated = (self.storage.read_json(RUN) or {})["resolved"].get("truncated_share")
-        return student_card(self.request, self.checked, found, about, truncated)
+    def _train_inputs(self) -> list[dict[str, Any]]:
+        """Name, bytes and sha256 of what the student learns from."""
+        from distill.reading import open_shards
 
-    def _load_student(self, start: str = "") -> Student:
-        student = load_student(self.request, self.checked, self.teacher, start)
+        if self.train is None:
+            return self.data.inputs(("train",))
+        files = open_shards(self.train, task_columns(self.data.task, labelled=False))
+        sizes = [info.size for info in files.filesystem.get_file_info(list(files.paths))]
+        return [
+            {"name": Path(path).name, "bytes": size, "sha256": files.sha256(shard)}
+            for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
+        ]
+
+    def load(self) -> Models:
+        """Teacher and student."""
+        teacher, plan = self.load_teacher(), self.student
+        models = Models(self._build(plan.shape, plan.start, teacher), teacher, teacher.model.num_parameters())
+        pack_teacher(teacher)
+        return models
+
+    def load_teacher(self) -> Teacher:
+        """The teacher in eval mode, its weights not packed yet."""
+        from distill.teacher import Precision, Teacher
+
+        files, seed = self.teacher, self.request.reading.seed if self.stand_ins.teacher else None
+        model = load_in_order(files.found, files.config, self.data.task, seed)
+        move(model, self.request.machine.device)
+        return Teacher(model, self.layer_map, Precision(self.request.machine.precision))
+
+    def load_student(self, models: Models, folder: str) -> Student:
+        """The student as a stage left it."""
+        return self._build(folder, folder, models.teacher)
+
+    def _build(self, shape: str, start: str, teacher: Teacher) -> Student:
+        from distill.student import build_student
+
+        student = build_student(shape, start, teacher.model, self.layer_map, self.request.reading.seed)
+        name_labels(student.model.config, self.data.task)
         move(student.model, self.request.machine.device)
         return student
+
+    def place(self, stage: MethodStage, storage: Storage) -> str:
+        """Where a stage's rows lie, or those that stand in for them."""
+        if self.stand_ins.rows is not None:
+            return write_part(storage, self.data, "train")
+        return super().place(stage, storage)
+
+    def rows(self, stream: ShardStream) -> int:
+        """Rows that there will be."""
+        rows = len(stream) if self.stand_ins.rows is None else self.stand_ins.rows
+        return min(rows, self.request.reading.train_rows or rows)
+
+    def tell(self, storage: Storage, stream: ShardStream) -> Told:
+        """As of every task, and of the student."""
+        told = super().tell(storage, stream)
+        notes = layer_map_note(self.layer_map)
+        notes += idle_embeddings_note(self.student.config.vocab_size, len(self.tokenizer))
+        return Told(told.facts, told.notes + notes, told.truncated)
+
+    def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> dict[str, Any]:
+        """Judges the teacher, unless this command has done so."""
+        judged = self.judged or judge_teacher(
+            models.teacher.model, self.teacher, self.data, self.request, reporter, storage
+        )
+        return {"layer_map": self.layer_map, "student_start": self.student.start, "teacher_dev": judged}
+
+    def card(self, result: Result) -> str:
+        """What it was made of."""
+        request, task, config = self.request, self.data.task, self.student.config
+        facts = {
+            "teacher": f"`{request.teacher}`",
+            "student": f"{described(config)}, started from {request.start}",
+            "layer map": ", ".join(map(str, self.layer_map)),
+            "learnt from": shown_address(request.train) if request.train else f"the train part of {task.name}",
+            **{stage.name: str(stage.recipe) for stage in self.method.stages},
+            "max_length": self.shown_length(result),
+            "seed": request.reading.seed,
+        }
+        about = f"A student of `{request.teacher}`, distilled by `tinyaug distill`." if result.taught else UNTAUGHT
+        return classifier_card(f"{task.name} student", about, facts, task, result.dev, self.method.tags)
+
+    def metrics(self, result: Result) -> dict[str, Any]:
+        """Scores of student and teacher, and what came of each stage."""
+        last = result.stages.get(self.method.stages[-1].name)
+        return {
+            "task": self.data.task.name,
+            "dev": result.dev,
+            "teacher_dev": result.resolved["teacher_dev"],
+            "selected_by": self.selected_by(result.dev),
+            "best_step": last.best_step if last else None,
+            "layer_map": result.resolved["layer_map"],
+            "truncated_share": result.resolved.get("truncated_share"),
+            "parameters": {"student": result.parameters, "teacher": result.teacher_parameters},
+            "stages": {name: asdict(stage) for name, stage in result.stages.items()},
+        }
+
+
+def student_settings(
+    config: PreTrainedConfig, is_drawn: bool, start: str, layer_map: tuple[int, ...]
+) -> dict[str, Any]:
+    """What run.json says of a student: all that decides its weights, which a fingerprint does where they are found."""
+    told = {name: value for name, value in config.to_dict().items() if name not in UNTELLING}
+    return {"config": told, "start": start if is_drawn else None, "layer_map": layer_map}
+
+
+def described(config: PreTrainedConfig) -> str:
+    """A student's shape in words."""
+    return f"{config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_attention_heads} heads"

@@ -31,12 +31,14 @@ class CheckedGeneral:
         teacher: its files.
         student: its plan.
         shape: what the corpus is packed into.
+        rows: what a row of it is: documents or sentences.
     """
 
     corpus: FileCorpus | HubCorpus
     teacher: TeacherFiles
     student: StudentPlan
     shape: PackedShape
+    rows: str
 
 
 def check_general(request: GeneralRequest, found: Found, started: dict[str, Any] | None = None) -> CheckedGeneral:
@@ -74,7 +76,7 @@ def check_general(request: GeneralRequest, found: Found, started: dict[str, Any]
     if request.embeddings == PROJECTED:
         _check_projected(student, teacher)
     shape = PackedShape(request.reading.max_length, _pairs(request, teacher, student), request.corpus.limit)
-    return CheckedGeneral(corpus, teacher, student, shape)
+    return CheckedGeneral(corpus, teacher, student, shape, request.corpus.rows)
 
 
 def _pairs(request: GeneralRequest, teacher: TeacherFiles, student: StudentPlan) -> float:

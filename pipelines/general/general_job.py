@@ -3,239 +3,262 @@
 from __future__ import annotations
 
 import csv
-from contextlib import nullcontext
-from dataclasses import asdict, replace
+import tempfile
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pipelines.corpus.packed import FOLDER, pack_corpus, packed_corpus
-from pipelines.distilling.checks import check_disk
-from pipelines.distilling.distill_job import cache_root
-from pipelines.distilling.session import open_targets
-from pipelines.found import Found
-from pipelines.general.card import general_card
+from pipelines.corpus.hub import HubCorpus
+from pipelines.corpus.packed import COLUMNS, FOLDER, pack_corpus, packed_corpus
+from pipelines.distilling.distill_job import described, student_settings
 from pipelines.general.checks import check_general
-from pipelines.general.content import KIND, general_content, refuse_other_general, with_general_parts
-from pipelines.general.plan import BegunGeneral, plan_general, refuse_by_beginning
-from pipelines.general.request import WARMUP_STEPS
-from pipelines.general.session import load_models, make_stage, packed_stream
-from pipelines.run_folder.run_file import undone_if_refused
-from pipelines.run_folder.stage_folder import (
-    METRICS,
-    RUN,
-    drop_checkpoints,
-    finished_metrics,
-    publish,
-    stage_storage,
-    started_run,
-)
-from pipelines.teacher_cache.room import OFF, claim_caches, warn_of_rebuild
-from pipelines.training.estimates import is_long
-from pipelines.training.finetune_job import Trained
-from pipelines.training.loop import train_settings, train_stage
-from pipelines.training.ranks import Ranks, wait_for_main
-from pipelines.training.saving import save_model
-from pipelines.wording import counted, duration, sequences_words
+from pipelines.general.request import default_accumulation
+from pipelines.general.sequences import beginning, whole_corpus
+from pipelines.methods.general import general
+from pipelines.models.load import load_masked_lm, move
+from pipelines.options.models import PROJECTED
+from pipelines.run_folder.stage_folder import refuse_other_run
+from pipelines.run_folder.storage import Storage
+from pipelines.teacher_cache.decision import CacheQuestion, decide_cache
+from pipelines.teacher_cache.targets import cache_root
+from pipelines.training.estimates import idle_embeddings_note, layer_map_note
+from pipelines.training.job import Identity, Job, Models, Told
+from pipelines.training.model_card import encoder_card
+from pipelines.training.parts import POOL_ROWS
+from pipelines.training.plan import check_disk
+from pipelines.training.step_parts import processes
+from pipelines.training.teacher_kernel import pack_teacher
+from pipelines.wording import sequences_words
 
 if TYPE_CHECKING:
-    from distill.checkpoints import RunState
-    from distill.student import Student
-    from distill.teacher import Teacher
-    from pipelines.corpus.packed import Packed
+    from transformers import PreTrainedModel
+
+    from distill.masking import MaskSettings
+    from distill.shards import ShardStream
+    from pipelines.found import Found
     from pipelines.general.checks import CheckedGeneral
     from pipelines.general.request import GeneralRequest
+    from pipelines.general.sequences import Sequences
+    from pipelines.methods.method import MethodStage
     from pipelines.reporting import Reporter
-    from pipelines.run_folder.storage import Storage
-
-STAGE = "general"
+    from pipelines.training.job import Result
 
 
-def run_general(request: GeneralRequest, reporter: Reporter) -> Trained:
-    """Distils over a corpus, going on where an earlier run of the same command stopped.
+class GeneralJob(Job):
+    """The job of `distill-general`.
 
-    Args:
-        request: what the user asked for.
-        reporter: is told of progress.
-
-    Returns:
-        What came of it.
-
-    Raises:
-        UserError, AugmentError, DistillError: a mistake of the user's; nothing was trained.
-        JobError: training failed; the last checkpoint is kept.
+    Attributes:
+        checked: corpus, teacher and student; known once `check` has passed.
+        sequences: of the corpus; known once it is packed, or its beginning.
     """
-    storage = stage_storage(request.out, "a model")
-    started = started_run(storage, KIND, overwrite=False)
-    request = with_general_parts(request, started)
-    checked = check_general(request, Found(), None if request.overwrite else started)
-    content = general_content(request, checked)
-    ranks = Ranks(request.machine.device == "cpu")
-    with ranks.writing(storage, reporter):
-        done = None if request.overwrite else finished_metrics(storage)
-        ranks.wait()  # all have looked
-        if ranks.main:
-            started = started_run(storage, KIND, request.overwrite)
-            if started is not None:
-                refuse_other_general(storage, started, content, done is not None)
-            warn_of_rebuild(request.cache, started, reporter)
-        if done is not None:
-            if ranks.main:
-                drop_checkpoints(storage.local_folder() / STAGE)  # a kill may have left some
-            return Trained(storage, done, False)
-        ranks.wait()
-        return _General(request, checked, storage, ranks, reporter).run(content)
 
+    request: GeneralRequest
+    kind, first_look = "distill-general", "--max-steps 100 or --limit"
+    checked: CheckedGeneral
+    sequences: Sequences
 
-class _General:
-    """One run, with its models loaded."""
+    def __init__(self, request: GeneralRequest, found: Found) -> None:
+        super().__init__(general(request), found)
+        self.request = request
 
-    def __init__(
-        self,
-        request: GeneralRequest,
-        checked: CheckedGeneral,
-        storage: Storage,
-        ranks: Ranks,
-        reporter: Reporter,
-    ) -> None:
-        self.request, self.checked, self.storage, self.ranks = request, checked, storage, ranks
-        self.reporter, self.told = ranks.reporter(reporter), reporter
-        self.root, self.caches = storage.local_folder(), cache_root(request, storage)
+    def usual_parts(self) -> int:
+        """As many as fit the memory."""
+        return default_accumulation(self.request.recipe.batch_rows, self.request.machine.device, processes())
 
-    def run(self, content: dict[str, Any]) -> Trained:
-        """Packs the corpus, then trains the one stage."""
-        from distill.folder_lock import folder_lock
+    def check(self, started: Any = None) -> None:
+        """Finds corpus, teacher and student."""
+        self.checked = check_general(self.request, self.found, started)
+        self.tokenizer, self.layer_map = self.checked.teacher.tokenizer, self.checked.student.layer_map
 
-        if self.ranks.main:
-            self._begin(content)
-        else:
-            wait_for_main(self.storage, _is_begun, "the packed corpus", self.ranks, self.told)
-        self.ranks.wait()
-        resolved = (self.storage.read_json(RUN) or {})["resolved"]
-        self.reporter.message(f"layer map: the student's layers learn from teacher layers {_listed(resolved)}")
-        self.reporter.message(resolved["cache"]["words"])
-        kept = resolved["cache"]["content"] != OFF
-        with folder_lock(self.caches) if kept and self.ranks.main else nullcontext():
-            self.ranks.wait()
-            self._train(resolved)
-        self.ranks.wait()
-        return Trained(self.storage, self.storage.read_json(METRICS) or {}, True)
+    def identity(self) -> Identity:
+        """Method, corpus, teacher and student."""
+        request, student, corpus = self.request, self.checked.student, self.request.corpus
+        told = student_settings(student.config, student.found is None, request.start, student.layer_map)
+        found = {"teacher": self.checked.teacher.found, **({"student": student.found} if student.found else {})}
+        return Identity(
+            settings={
+                "student": {**told, "embeddings": request.embeddings},
+                **self.method.settings,
+                "corpus": {
+                    "column": corpus.column,
+                    "limit": corpus.limit,
+                    "rows": corpus.rows,
+                    "pairs": self.checked.shape.pairs,
+                },
+                "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
+                "reading": asdict(request.reading),
+                "precision": request.machine.precision,
+            },
+            task={"name": "general"},
+            inputs={"corpus": self.checked.corpus.inputs()},
+            models={role: files.fingerprint for role, files in found.items()},
+            sources={
+                "corpus": corpus.place,
+                "teacher": request.teacher,
+                "teacher_revision": self.checked.teacher.found.revision,
+                "student": student.shape,
+                "student_init": request.start,
+            },
+        )
 
-    def _begin(self, content: dict[str, Any]) -> None:
-        """Writes what all ranks then find; on a first start it resolves what run.json keeps for resumes."""
-        request, checked, storage = self.request, self.checked, self.storage
-        started = storage.read_json(RUN)
-        resolved = started is not None and "resolved" in started
-        with undone_if_refused(storage, fresh=started is None):  # and not once there is a corpus, the work of hours
-            if not resolved:
-                storage.write_json(RUN, content)  # first of all: it says whose folder this is
-            teacher, student = load_models(request, checked)
-            make_stage(request, student, teacher)  # refuses what does not fit before a corpus is read for hours
-            if not resolved and packed_corpus(storage) is None:
-                refuse_by_beginning(request, checked, teacher, self.root, self.caches)
-            packed = self._pack()
-        if not resolved:
-            storage.write_json(RUN, {**content, "resolved": self._resolved(packed, teacher, student)})
+    def refuse_other(self, storage: Storage, started: dict[str, Any], asked: dict[str, Any], finished: bool) -> None:
+        """As for every job; before anything is resolved only what the corpus is packed by has to be the same.
 
-    def _pack(self) -> Packed:
-        checked, tokenizer = self.checked, self.checked.teacher.tokenizer
-        packed = pack_corpus(self.storage, checked.corpus, tokenizer, checked.shape, self.reporter)
-        found = sequences_words(packed.sequences, packed.pairs)
-        self.reporter.message(f"corpus: {found}, {counted(packed.tokens, 'token')}")
-        return packed
+        A start that was refused then, for its cache as an example, goes on with what it was told to change.
+        """
+        if "resolved" not in started:
+            there, now = started["settings"], asked["settings"]
+            reading = {**now["reading"], "max_length": there["reading"]["max_length"]}
+            models = {**asked["models"], "teacher": started["models"]["teacher"]}
+            kept = {name: started[name] for name in ("inputs", "versions")}
+            settings = {**now, "corpus": there["corpus"], "reading": reading}
+            started = {**asked, **kept, "models": models, "settings": settings}
+        refuse_other_run(storage, started, asked, finished)
 
-    def _resolved(self, packed: Packed, teacher: Teacher, student: Student) -> dict[str, Any]:
-        request = self.request
-        begun = BegunGeneral(packed=True)
-        plan = plan_general(request, self.checked, teacher, student, self.root, packed, self.caches, begun)
-        check_disk(self.caches, plan.estimate.cache_bytes, "the teacher cache")
-        check_disk(self.root, plan.estimate.disk_bytes, "checkpoints and models")
-        stream = packed_stream(request, self.checked, str(self.root / FOLDER), static=True)
-        claim_caches(request.cache, teacher, stream, {plan.cache.content}, self.caches)
-        for note in plan.estimate.notes:
-            self.reporter.warning(note)
-        seconds = plan.estimate.seconds
-        if is_long(seconds, request.machine.device):
-            self.reporter.warning(
-                f"this will take {duration(seconds)} on this machine; for a first look --max-steps 100 or --limit; a "
-                "GPU is much faster"
-            )
+    def load(self) -> Models:
+        """Teacher and student, both with a masked-LM head."""
+        from distill.embedding_init import project_embeddings
+        from distill.student import build_student
+        from distill.teacher import Precision, Teacher
+
+        request, files, plan = self.request, self.checked.teacher, self.checked.student
+        model = load_masked_lm(files.found, files.config, request.masked_lm.soft > 0)
+        student = build_student(plan.shape, plan.start, model, plan.layer_map, request.reading.seed, masked_lm=True)
+        if request.embeddings == PROJECTED:
+            project_embeddings(student, model)
+        for one in (model, student.model):
+            move(one, request.machine.device)
+        teacher = Teacher(model, plan.layer_map, Precision(request.machine.precision), predicts=False)
+        models = Models(student, teacher, model.num_parameters())
+        pack_teacher(teacher)
+        return models
+
+    def prepare(self, storage: Storage, models: Models, reporter: Reporter) -> None:
+        """Packs the corpus, unless it lies there undamaged."""
+        caches = cache_root(self.request.cache, storage)
+        if packed_corpus(storage) is None and not caches.exists() and not isinstance(self.checked.corpus, HubCorpus):
+            self._refuse_by_beginning(storage, models)
+        packed = pack_corpus(storage, self.checked.corpus, self.tokenizer, self.checked.shape, reporter)
+        self.sequences = whole_corpus(packed)
+
+    def _refuse_by_beginning(self, storage: Storage, models: Models) -> None:
+        """Refuses by the beginning of a long corpus what its whole would be refused for after hours of packing.
+
+        The beginning tells the size of the whole roughly, so half of it must be too much. Of a data set on the hub it
+        tells nothing, nor whether records that lie in a folder of caches are this corpus's own.
+        """
+        caches, stages = cache_root(self.request.cache, storage), self.method.stages
+        with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+            self.sequences = beginning(self.checked, Storage(folder))
+            if self.sequences.known:
+                return
+            stream, half = self.stream(stages[0], Storage(folder)), self.sequences.count // 2
+            asked = CacheQuestion(self.request.cache, stages, models.teacher, stream, caches, half)
+            decision = decide_cache(asked)
+        check_disk(caches, decision.bytes, "the teacher cache")
+        check_disk(storage.local_folder(), self.sequences.bytes_to_come // 2, "the packed corpus")
+
+    def is_prepared(self, storage: Storage) -> bool:
+        """Whether the corpus is packed."""
+        return packed_corpus(storage) is not None
+
+    def sample(self, storage: Storage, folder: str) -> Storage:
+        """The packed corpus; where there is none, its beginning in a folder that is thrown away."""
+        packed = None if self.request.overwrite else packed_corpus(storage)
+        place = storage if packed is not None else Storage(folder)
+        self.sequences = whole_corpus(packed) if packed is not None else beginning(self.checked, place)
+        return place
+
+    def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:
+        """Batches of the packed corpus; beside a cache the same tokens are masked in every epoch."""
+        from distill.reading import Columns, open_shards
+        from distill.shards import ShardStream, StreamSettings
+        from distill.tokens import tokenizer_json
+
+        columns, reading = Columns(COLUMNS, tokenised=True), self.request.reading
+        files = open_shards(str(storage.local_folder() / FOLDER), columns)
+        settings = StreamSettings(
+            max_length=reading.max_length,
+            batch_rows=stage.recipe.batch_rows,
+            seed=reading.seed,
+            workers=1 if files.rows > POOL_ROWS else 0,
+            masking=self._masking(cached),
+        )
+        return ShardStream(files, columns, tokenizer_json(self.tokenizer), self.tokenizer.pad_token_id, settings)
+
+    def _masking(self, static: bool) -> MaskSettings | None:
+        from distill.masking import MaskSettings
+
+        if not self.request.masked_lm.on:
+            return None
+        token = str(self.tokenizer.mask_token)
+        return MaskSettings(whole_word=self.request.masked_lm.whole_word, static=static, mask_token=token)
+
+    def rows(self, stream: ShardStream) -> int:  # noqa: ARG002
+        """Sequences of the whole corpus."""
+        return self.sequences.count
+
+    def disk_bytes(self) -> int:
+        """Bytes of the corpus that is still to be packed."""
+        return self.sequences.bytes_to_come
+
+    def tell(self, storage: Storage, stream: ShardStream) -> Told:  # noqa: ARG002
+        """How large the corpus is, and what the user may not have meant."""
+        notes = self.sequences.notes(self.checked) + layer_map_note(self.layer_map)
+        notes += idle_embeddings_note(self.checked.student.config.vocab_size, len(self.tokenizer))
+        return Told((f"corpus: {self.sequences}",), notes)
+
+    def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> dict[str, Any]:  # noqa: ARG002
+        """Layer map, start, and the size of the corpus."""
+        packed = self.sequences.packed
         return {
-            "layer_map": self.checked.student.layer_map,
+            "layer_map": self.layer_map,
             "student_start": self.checked.student.start,
-            "cache": asdict(plan.cache),
             "sequences": packed.sequences,
             "pairs": packed.pairs,
             "tokens": packed.tokens,
-            "device": request.machine.device,
-            "estimated_seconds": round(seconds, 1),
         }
 
-    def _train(self, resolved: dict[str, Any]) -> None:
-        request, recipe, content = self.request, self.request.recipe, resolved["cache"]["content"]
-        teacher, student = load_models(request, self.checked)
-        stage = make_stage(request, student, teacher)
-        stream = packed_stream(request, self.checked, str(self.root / FOLDER), static=content != OFF)
-        targets = open_targets(request, teacher, stream, content, self.caches, self.ranks)
-        settings = replace(train_settings(recipe, request.machine, request.reading.seed), warmup_steps=WARMUP_STEPS)
-        examples = recipe.examples(len(stream), request.reading.seed)
-        state = train_stage(stage, stream, targets, self.root / STAGE, settings, None, self.reporter, examples)
-        if self.ranks.main:
-            self._publish(resolved, state, student)
+    def saved(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The encoder, with its masked-LM head where that was trained."""
+        encoder: Any = model.base_model
+        return model if self.request.masked_lm.on else encoder
 
-    def _publish(self, resolved: dict[str, Any], state: RunState, student: Any) -> None:
-        masked_lm = self.request.masked_lm.on
-        model = student.model if masked_lm else student.model.base_model
-        tokenizer, text = self.checked.teacher.tokenizer, self._card(resolved, state)
-        files = publish(self.storage, lambda folder: save_model(folder, model, tokenizer, text, student.projections))
-        metrics = {
-            "sequences": resolved["sequences"],
-            "pairs": resolved["pairs"],
-            "tokens": resolved["tokens"],
-            "steps": state.step,
-            "examples": state.examples,
-            "seconds": round(state.seconds, 1),
-            "losses": _last_losses(self.root / STAGE / "losses.csv"),
-            "layer_map": resolved["layer_map"],
-            "parameters": model.num_parameters(),
-            "files": files,
-        }
-        self.storage.write_json(METRICS, metrics)
-        drop_checkpoints(self.root / STAGE)
-
-    def _card(self, resolved: dict[str, Any], state: RunState) -> str:
-        request, config = self.request, self.checked.student.config
-        recipe, choice = request.recipe, request.masked_lm
+    def card(self, result: Result) -> str:
+        """What it was made of."""
+        request, resolved, choice = self.request, result.resolved, self.request.masked_lm
+        losses = request.losses.kinds if request.losses.of_layers else ()
+        if choice.on:
+            losses += (f"masked LM (weight {choice.weight}, teacher's predictions {choice.soft})",)
+        [told] = result.stages.values()
+        recipe = request.recipe
         facts = {
             "teacher": f"`{request.teacher}`",
-            "student": f"{config.num_hidden_layers} layers, width {config.hidden_size}, "
-            f"{config.num_attention_heads} heads, started from {request.start}, embeddings {request.embeddings}",
-            "layer map": _listed(resolved),
+            "student": f"{described(self.checked.student.config)}, started from {request.start}, embeddings "
+            f"{request.embeddings}",
+            "layer map": ", ".join(map(str, self.layer_map)),
             "corpus": f"{sequences_words(resolved['sequences'], resolved['pairs'])} of at most "
             f"{request.reading.max_length} tokens, {resolved['tokens']:,} tokens",
-            "training": f"{state.step:,} steps of {recipe.batch_rows} sequences, learning rate {recipe.learning_rate}",
-            "losses": ", ".join(
-                (request.losses.kinds if request.losses.of_layers else ())
-                + ((f"masked LM (weight {choice.weight}, teacher's predictions {choice.soft})",) if choice.on else ())
-            ),
+            "training": f"{told.steps:,} steps of {recipe.batch_rows} sequences, learning rate {recipe.learning_rate}",
+            "losses": ", ".join(losses),
             "seed": request.reading.seed,
         }
         about = (
             f"A student of `{request.teacher}` for any task, made by `tinyaug distill-general`: it is to be distilled, "
             "or fine-tuned, for one."
         )
-        return general_card(about, facts, choice.on)
+        return encoder_card("General student", about, facts, self.method.tags, masked_lm=choice.on)
 
-
-def _is_begun(storage: Storage) -> bool:
-    """Whether the corpus is packed and all that hangs on it was decided."""
-    return packed_corpus(storage) is not None and "resolved" in (storage.read_json(RUN) or {})
-
-
-def _last_losses(path: Any) -> dict[str, float]:
-    """The losses of the last step, by kind."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {kind: float(value) for kind, value in list(rows[-1].items())[4:]}
-
-
-def _listed(resolved: dict[str, Any]) -> str:
-    return ", ".join(str(layer) for layer in resolved["layer_map"])
+    def metrics(self, result: Result) -> dict[str, Any]:
+        """Size of the corpus and losses of the last step."""
+        [told] = result.stages.values()
+        with (result.folder / self.method.stages[0].folder / "losses.csv").open(newline="") as file:
+            last = list(csv.DictReader(file))[-1]
+        return {
+            **{name: result.resolved[name] for name in ("sequences", "pairs", "tokens")},
+            "steps": told.steps,
+            "examples": told.examples,
+            "seconds": told.seconds,
+            "losses": {kind: float(value) for kind, value in list(last.items())[4:]},
+            "layer_map": result.resolved["layer_map"],
+            "parameters": result.parameters,
+        }

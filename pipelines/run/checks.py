@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.augmenting.request import check_inputs
 from pipelines.augmenting.run_file import read_run
-from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, plan_student
+from pipelines.distilling.checks import check_teacher, find_files, plan_student
 from pipelines.distilling.choices import check_choices
 from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
@@ -18,11 +18,12 @@ from pipelines.models.load import move
 from pipelines.run_folder.stage_folder import RUN, stage_storage, started_run
 from pipelines.teacher_cache.foreign import refuse_early
 from pipelines.teacher_cache.room import check_cache_place
-from pipelines.training.finetune_job import check_finetune
+from pipelines.training.finetune_job import FinetuneJob
 from pipelines.training.parts import check_dev_rows, open_data
 
 if TYPE_CHECKING:
     from distill.metrics import Scores
+    from pipelines.distilling.checks import TeacherFiles
     from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run.run_job import RunRequest
@@ -55,8 +56,9 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
     if request.evaluate is not None:
         check_outputs(request.evaluate, data, storage.local_folder().absolute())
     if request.finetune is not None:
-        encoder = check_finetune(request.finetune, found)
-        teacher = TeacherFiles(replace(encoder.found, what="teacher model"), encoder.config, encoder.tokenizer)
+        job = FinetuneJob(request.finetune, found)
+        job.check()
+        teacher = replace(job.files, found=replace(job.files.found, what="teacher model"))
     else:
         teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher", found)
     check_teacher(teacher, data, request.distill.reading.max_length)

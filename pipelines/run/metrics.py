@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipelines.found import Found
     from pipelines.run.run_job import RunRequest
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.finetune_job import Trained
+    from pipelines.training.driver import Trained
     from pipelines.training.parts import TaskData
 
 

@@ -11,22 +11,13 @@ from augment.errors import AugmentError
 from distill.errors import DistillError
 from pipelines.augmenting.augment_job import is_augmented
 from pipelines.augmenting.estimate import estimate
-from pipelines.distilling.begun import begun_distillation
-from pipelines.distilling.checks import CheckedDistill, find_files, plan_student
-from pipelines.distilling.distill_job import cache_root
-from pipelines.distilling.plan import plan_distill
-from pipelines.distilling.session import load_student, training_rows
+from pipelines.distilling.distill_job import DistillJob, StandIns
 from pipelines.errors import UserError
-from pipelines.evaluating.label_order import load_in_order
-from pipelines.models.load import move
 from pipelines.run.checks import check_run
-from pipelines.run_folder.stage_folder import RUN, stage_storage
-from pipelines.run_folder.storage import Storage
+from pipelines.training.driver import plan
 from pipelines.training.estimates import TrainingEstimate, is_long
-from pipelines.training.parts import open_data, shards_of, task_columns, write_part
-from pipelines.training.plans import plan_finetune
+from pipelines.training.finetune_job import FinetuneJob
 from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
-from pipelines.training.teacher_kernel import pack_teacher
 from pipelines.wording import duration
 
 if TYPE_CHECKING:
@@ -150,14 +141,14 @@ def _with_training(
 ) -> RunPlan:
     reporter.message("measuring training steps")
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        finetune = None if request.finetune is None else plan_finetune(request.finetune, f"{folder}/teacher", found)
-        drawn = finetune is not None and not finetune.done
-        if finetune is not None and finetune.done:
-            teacher = find_files(request.distill.teacher, None, "teacher", found)
-        rows = None if augmented else augment.output_rows
-        distill = _plan_distill(request, teacher, rows, drawn, Storage(f"{folder}/student"), found)
-        if finetune is None:
-            return RunPlan(augment, distill, augmented)
+        finetune = None
+        if request.finetune is not None:
+            finetune = plan(FinetuneJob(request.finetune, found), f"{folder}/teacher").estimate
+        is_made = finetune is None or finetune.done
+        stand_ins = StandIns(None if is_made else teacher, None if augmented else augment.output_rows)
+        distill = plan(DistillJob(request.distill, found, stand_ins=stand_ins), f"{folder}/student").estimate
+    if finetune is None:
+        return RunPlan(augment, distill, augmented)
     training = replace(
         distill,
         stages=(*finetune.stages, *distill.stages),
@@ -166,41 +157,3 @@ def _with_training(
         facts=tuple(dict.fromkeys((*finetune.facts, *distill.facts))),
     )
     return RunPlan(augment, training, augmented)
-
-
-def _plan_distill(
-    request: RunRequest, files: TeacherFiles, rows: int | None, drawn: bool, storage: Storage, found: Found
-) -> TrainingEstimate:
-    """The student's part; until its rows or its teacher are made, others stand in for them.
-
-    Args:
-        request: what the user asked for.
-        files: of the teacher.
-        rows: that there will be; None where they are there.
-        drawn: the teacher is still to be made: its head is drawn.
-        storage: for what has to lie somewhere meanwhile.
-        found: what the command has found already.
-    """
-    from distill.reading import open_shards
-    from distill.teacher import Precision, Teacher
-
-    asked = request.distill
-    train = shards_of(asked.train) if rows is None and asked.train is not None else None
-    learns_layers = bool(asked.intermediate.epochs)
-    student = plan_student(asked, files, learns_layers, found)
-    checked = CheckedDistill(open_data(asked.data, found), train, files, student)
-    model = load_in_order(files.found, files.config, checked.data.task, asked.reading.seed if drawn else None)
-    move(model, asked.machine.device)
-    layers = checked.student.layer_map if learns_layers else ()
-    teacher = Teacher(model, layers, Precision(asked.machine.precision))
-    loaded = load_student(asked, checked, teacher)
-    pack_teacher(teacher)
-    move(loaded.model, asked.machine.device)
-    out = stage_storage(asked.out, "a model")
-    begun = begun_distillation(out, None if asked.overwrite else out.read_json(RUN))
-    if rows is None:
-        place = training_rows(asked, checked, storage)
-        rows = open_shards(place, task_columns(checked.data.task, labelled=False)).rows if drawn else None
-    else:
-        place, rows = write_part(storage, checked.data, "train"), min(rows, asked.reading.train_rows or rows)
-    return plan_distill(asked, checked, teacher, loaded, place, cache_root(asked, out), rows, begun).estimate

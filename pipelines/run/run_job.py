@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.augmenting.augment_job import run_augment
 from pipelines.augmenting.run_file import read_run
-from pipelines.distilling.distill_job import run_distill
+from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
 from pipelines.run.checks import check_run, judge_early
@@ -16,7 +16,8 @@ from pipelines.run.metrics import run_metrics
 from pipelines.run.plan import announcement, own_threads
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
-from pipelines.training.finetune_job import run_finetune
+from pipelines.training.driver import run
+from pipelines.training.finetune_job import FinetuneJob
 from pipelines.wording import rejected_rows
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pipelines.reporting import Reporter
     from pipelines.run.metrics import RunMetrics
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.finetune_job import Trained
+    from pipelines.training.driver import Trained
     from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
 
 
@@ -104,8 +105,8 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     teacher = None
     storage = stage_storage(request.augment.out, "a run with training")
     if request.finetune is not None:
-        teacher = run_finetune(request.finetune, reporter, found, profile=None)
-    student = run_distill(request.distill, reporter, found, request.profile if said is None else None, judged)
+        teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
+    student = run(DistillJob(request.distill, found, judged), reporter, request.profile if said is None else None)
     if request.evaluate is not None:
         run_evaluate(request.evaluate, reporter, found)
     metrics = run_metrics(request, augmented, teacher, student, began, augmenting, found)

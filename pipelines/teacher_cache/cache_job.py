@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-import os
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import DistillError
-from pipelines.distilling.checks import check_disk, check_distill
-from pipelines.distilling.session import (
-    CacheDecision,
-    decide_cache,
-    load_teacher,
-    open_targets,
-    train_inputs,
-    training_rows,
-    training_stream,
-)
+from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError, UserError
 from pipelines.evaluating.label_order import order_note
 from pipelines.evaluating.teacher_check import judge_teacher
-from pipelines.found import Found
 from pipelines.run_folder.lock import remove_unused
 from pipelines.run_folder.run_file import undone_if_refused
-from pipelines.run_folder.stage_folder import (
-    METRICS,
-    RUN,
-    refuse_other_run,
-    run_content,
-    stage_storage,
-    started_run,
-    task_content,
-)
-from pipelines.teacher_cache.room import OFF, bytes_of
-from pipelines.training.cut_texts import cut_texts
-from pipelines.training.estimates import layer_map_note, subset_note
+from pipelines.run_folder.stage_folder import METRICS, RUN, run_content, stage_storage, started_run
+from pipelines.run_folder.storage import Storage
+from pipelines.teacher_cache.decision import CacheDecision, CacheQuestion, decide_cache
+from pipelines.teacher_cache.room import CONTENTS, OFF, bytes_of, cache_room
+from pipelines.teacher_cache.targets import open_targets
+from pipelines.training.estimates import StageEstimate, TrainingEstimate
+from pipelines.training.measure import NOTHING, sample_batches, teacher_cost
+from pipelines.training.plan import check_disk
 from pipelines.training.ranks import Ranks
+from pipelines.training.step_parts import processes
 from pipelines.training.stopping import stops_noted
 from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from distill.shards import Batch, Position, ShardStream
+    from distill.targets import Targets
     from distill.teacher import Teacher
-    from pipelines.distilling.checks import CheckedDistill
+    from pipelines.found import Found
     from pipelines.reporting import Reporter
-    from pipelines.run_folder.storage import Storage
     from pipelines.training.request import DistillRequest
-
-KIND, AFRESH = "cache-teacher", "--rebuild-cache"
 
 
 @dataclass(frozen=True)
@@ -73,11 +57,86 @@ class Filled:
     fresh: bool
 
 
-def fill_teacher_cache(request: DistillRequest, reporter: Reporter) -> Filled:
-    """Runs the teacher over all training rows and keeps what `distill` will ask for; goes on after a kill.
+class CacheJob(DistillJob):
+    """The job of `cache-teacher`: of a distillation the teacher alone is run, once over all rows.
 
     Args:
         request: as for `distill`; `out` is the folder of the cache.
+        found: what the command has found already.
+
+    Raises:
+        UserError: nothing would be kept.
+    """
+
+    kind, afresh = "cache-teacher", "--rebuild-cache"
+
+    def __init__(self, request: DistillRequest, found: Found) -> None:
+        if request.cache.mode == OFF:
+            raise UserError("--cache: expected auto, full or logits, found off: there would be nothing to do")
+        super().__init__(request, found)
+        self.first = self.method.trained[0]
+
+    def content(self) -> dict[str, Any]:
+        """What run.json says: all that decides what is kept."""
+        found = self.identity()
+        settings = {
+            "layer_map": self.layer_map,
+            "batch_rows": self.first.recipe.batch_rows,
+            **{name: found.settings[name] for name in ("cache", "reading", "precision")},
+        }
+        models = {"teacher": self.teacher.found.fingerprint}
+        return run_content(self.kind, settings, found.task, {"train": found.inputs["train"]}, models)
+
+    def decide(self, teacher: Teacher, stream: ShardStream, root: Path, started: Any) -> CacheDecision:
+        """The decision of the first start, which holds whatever became of the disk since."""
+        if started is not None and "resolved" in started:
+            return CacheDecision.read(started["resolved"]["cache"], self.method.stages)
+        stages = [replace(stage, recipe=replace(stage.recipe, max_steps=None)) for stage in self.method.stages]
+        return decide_cache(CacheQuestion(self.request.cache, tuple(stages), teacher, stream, root, len(stream)))
+
+
+def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
+    """What running the teacher over all training rows would cost; rows that are there already are not left out.
+
+    Args:
+        job: what the user asked for.
+        folder: for what has to lie somewhere meanwhile.
+
+    Raises:
+        UserError, AugmentError, DistillError: something cannot be used.
+    """
+    from distill.cache_format import CacheContent, default_budget
+    from distill.targets import cache_key
+    from distill.teacher import Wanted
+
+    storage, scratch = stage_storage(job.request.out, "a teacher cache"), Storage(folder)
+    started, root = started_run(storage, job.kind, overwrite=False), storage.local_folder()
+    job.check()
+    if job.request.cache.rebuild:  # nothing of what lies there would be left
+        budget = job.request.cache.budget or default_budget(root, sum(bytes_of(root / name) for name in CONTENTS))
+        job.request = replace(job.request, cache=replace(job.request.cache, budget=budget))
+        started, root = None, Path(folder) / "caches"
+    elif started is not None:
+        job.refuse_other(storage, started, job.content(), storage.size(METRICS) is not None)
+    teacher, stream = job.load_teacher(), job.stream(job.first, scratch)
+    pack_teacher(teacher)
+    decision = job.decide(teacher, stream, root, started)
+    kept = CacheContent(decision.contents[job.first.name])
+    done = started is not None and cache_room(job.request.cache, root, cache_key(teacher, stream, kept), stream).filled
+    wanted = Wanted(logits=True, hidden=kept.hidden, scores=kept.scores)
+    cost = NOTHING if done else teacher_cost(teacher, wanted, sample_batches(stream), job.request.machine)
+    recipe = replace(job.first.recipe, epochs=1, max_steps=None)
+    stage = StageEstimate("teacher", recipe, len(stream), cost, len(stream), job.request.reading.seed, done)
+    needed = 0 if done else max(0, decision.bytes - bytes_of(root / kept))
+    told = job.tell(scratch, stream)
+    return TrainingEstimate((stage,), decision.words, needed, 0, told.notes, told.facts)
+
+
+def fill_teacher_cache(job: CacheJob, reporter: Reporter) -> Filled:
+    """Runs the teacher over all training rows and keeps what `distill` will ask for; goes on after a kill.
+
+    Args:
+        job: what the user asked for.
         reporter: is told of progress.
 
     Returns:
@@ -90,135 +149,62 @@ def fill_teacher_cache(request: DistillRequest, reporter: Reporter) -> Filled:
     """
     from distill.folder_lock import folder_lock
 
-    check_mode(request)
-    if (processes := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
-        raise UserError(f"`tinyaug {KIND}`: expected one process, found {processes}; start it without torchrun")
-    storage = stage_storage(request.out, "a teacher cache")
-    started_run(storage, KIND, overwrite=False)
-    checked = check_distill(request, Found())
-    content = cache_content(request, checked)
-    teacher = load_teacher(request, checked)
+    if processes() > 1:
+        raise UserError(f"`tinyaug {job.kind}`: expected one process, found {processes()}; start it without torchrun")
+    storage = stage_storage(job.request.out, "a teacher cache")
+    started_run(storage, job.kind, overwrite=False)
+    job.check()
+    teacher, made = job.load_teacher(), storage.missing_folders()
     pack_teacher(teacher)
-    made = storage.missing_folders()
     with folder_lock(storage.local_folder()):
-        started = started_run(storage, KIND, request.cache.rebuild)
+        started = started_run(storage, job.kind, job.request.cache.rebuild)
         if started is not None:
-            refuse_other_run(storage, started, content, storage.size(METRICS) is not None, AFRESH)
+            job.refuse_other(storage, started, job.content(), storage.size(METRICS) is not None)
         storage.clear_partial()
-        files, data = checked.teacher, checked.data
         try:
             if started is None:  # the teacher is not run for hours to be refused by `distill`
-                judge_teacher(teacher.model, files, data, request, reporter)
+                judge_teacher(teacher.model, job.teacher, job.data, job.request, reporter)
             with undone_if_refused(storage, fresh=started is None):
-                stream, decision = _begun(request, checked, teacher, content if started is None else None, storage)
+                stream, decision = _begin(job, teacher, storage, started)
         finally:
             remove_unused(storage, made)
-        for note in order_note(files.found, files.config, data.task) if started is not None else ():
-            reporter.message(note)  # of a fresh cache the judging says it
-        cut = cut_texts(stream)
-        for fact in cut.facts:
+        told = job.tell(storage, stream)
+        notes = order_note(job.teacher.found, job.teacher.config, job.data.task) if started is not None else ()
+        for fact in (*notes, *told.facts, decision.words):
             reporter.message(fact)
-        notes = subset_note(request.named_rows, len(stream)) + layer_map_note(checked.student.layer_map) + cut.notes
-        for note in (*(data.notes() if checked.train is None else ()), *notes):
+        for note in told.notes:
             reporter.warning(note)
-        reporter.message(decision.words)
-        return _filled(request, teacher, stream, decision, storage, reporter)
+        return _filled(job, teacher, stream, decision, reporter)
 
 
-def _begun(
-    request: DistillRequest,
-    checked: CheckedDistill,
-    teacher: Teacher,
-    content: dict[str, Any] | None,
-    storage: Storage,
-) -> tuple[ShardStream, CacheDecision]:
-    """The training rows and what will be kept of them; `content` is run.json's on a first start."""
-    if content is not None:
+def _begin(job: CacheJob, teacher: Teacher, storage: Storage, started: Any) -> tuple[ShardStream, CacheDecision]:
+    """The training rows and what will be kept of them; on a first start it writes run.json."""
+    content, root = started or job.content(), storage.local_folder()
+    if started is None:
         storage.write_json(RUN, content)  # first of all: it says whose folder this is
-    place = training_rows(request, checked, storage)
-    stream = training_stream(request, checked, place, request.intermediate.batch_rows)
-    begun = storage.read_json(RUN) or {}
-    decision = decision_for(request, teacher, stream, storage, begun)
-    if "resolved" not in begun:
-        storage.write_json(RUN, {**begun, "resolved": {"cache": asdict(decision)}})
-    there = bytes_of(storage.local_folder() / kept_content(request, decision))
-    check_disk(storage.local_folder(), decision.bytes - there, "the teacher cache")
+    stream = job.stream(job.first, storage)
+    decision = job.decide(teacher, stream, root, started)
+    if "resolved" not in content:
+        storage.write_json(RUN, {**content, "resolved": {"cache": decision.as_json()}})
+    check_disk(root, decision.bytes - bytes_of(root / decision.contents[job.first.name]), "the teacher cache")
     return stream, decision
 
 
-def check_mode(request: DistillRequest) -> None:
-    """Refuses to keep nothing.
-
-    Raises:
-        UserError: the cache is off.
-    """
-    if request.cache.mode == OFF:
-        raise UserError("--cache: expected auto, full or logits, found off: there would be nothing to do")
-
-
-def cache_content(request: DistillRequest, checked: CheckedDistill) -> dict[str, Any]:
-    """What run.json says: all that decides what is kept.
-
-    Args:
-        request: what the user asked for.
-        checked: its parts.
-    """
-    settings = {
-        "layer_map": checked.student.layer_map,
-        "batch_rows": request.intermediate.batch_rows,
-        "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
-        "reading": asdict(request.reading),
-        "precision": request.machine.precision,
-    }
-    inputs = {"train": train_inputs(checked)}
-    models = {"teacher": checked.teacher.found.fingerprint}
-    return run_content(KIND, settings, task_content(checked.data.task), inputs, models)
-
-
-def decision_for(
-    request: DistillRequest, teacher: Teacher, stream: ShardStream, storage: Storage, started: dict[str, Any] | None
-) -> CacheDecision:
-    """The decision of the first start: what was begun is gone on with, whatever became of the disk since.
-
-    Args:
-        request: what the user asked for.
-        teacher: the teacher.
-        stream: the training rows.
-        storage: the folder of the cache.
-        started: its run.json; None for a fresh folder.
-    """
-    if started is not None and "resolved" in started:
-        return CacheDecision(**started["resolved"]["cache"])
-    asked = replace(request, intermediate=replace(request.intermediate, max_steps=None))
-    return decide_cache(asked, teacher, stream, storage.local_folder())
-
-
 def _filled(
-    request: DistillRequest,
-    teacher: Teacher,
-    stream: ShardStream,
-    decision: CacheDecision,
-    storage: Storage,
-    reporter: Reporter,
+    job: CacheJob, teacher: Teacher, stream: ShardStream, decision: CacheDecision, reporter: Reporter
 ) -> Filled:
-    kept = kept_content(request, decision)
-    caches = storage.local_folder()
-    targets = open_targets(request, teacher, stream, kept, caches, Ranks(request.machine.device == "cpu"))
+    storage, kept = Storage(job.request.out), decision.contents[job.first.name]
+    caches, ranks = storage.local_folder(), Ranks(job.request.machine.device == "cpu")
+    targets = open_targets(job.request.cache, teacher, stream, kept, caches, ranks)
     fresh = targets.cache is not None and not targets.cache.complete
     if fresh:
         _fill(targets, stream, reporter)
-    folder = caches / kept
-    size = bytes_of(folder)
+    size = bytes_of(caches / kept)
     storage.write_json(METRICS, {"content": kept, "rows": len(stream), "bytes": size})
-    return Filled(folder, decision.words, len(stream), size, fresh)
+    return Filled(caches / kept, decision.words, len(stream), size, fresh)
 
 
-def kept_content(request: DistillRequest, decision: CacheDecision) -> str:
-    """What of the teacher's outputs will be kept: full or logits."""
-    return decision.intermediate if request.intermediate.epochs else decision.prediction
-
-
-def _fill(targets: Any, stream: ShardStream, reporter: Reporter) -> None:
+def _fill(targets: Targets, stream: ShardStream, reporter: Reporter) -> None:
     from distill.targets import fill_cache
 
     reporter.stage_started("teacher", len(stream))

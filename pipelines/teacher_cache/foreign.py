@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.teacher_cache.room import CONTENTS, OFF
+from pipelines.teacher_cache.room import OFF
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,19 +104,3 @@ def _refuse_other_files(contents: Iterable[str], root: Path) -> None:
             raise UserError(
                 f"{folder}: expected an empty folder or a teacher cache, found other files; choose another --cache-dir"
             )
-
-
-def unused_caches_note(choice: CacheChoice, contents: set[str], root: Path) -> tuple[str, ...]:
-    """What to say where a folder of caches was named and one that lies there will not be looked at.
-
-    Args:
-        choice: what the user asked for.
-        contents: of the caches that will be used.
-        root: folder of the caches.
-    """
-    from distill.cache_folder import KEY_FILE
-
-    idle = [content for content in CONTENTS if content not in contents and (root / content / KEY_FILE).exists()]
-    if choice.folder is None or not idle:
-        return ()
-    return (f"--cache-dir {choice.folder}: the cache in {' and '.join(idle)}/ is not used",)

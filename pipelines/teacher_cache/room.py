@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from distill.folder_lock import folder_lock
 from pipelines.errors import UserError
 from pipelines.run_folder.writable import refuse_unwritable
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from distill.shards import ShardStream
     from distill.teacher import Teacher
     from pipelines.options.teacher_cache import CacheChoice
-    from pipelines.reporting import Reporter
 
 OFF = "off"
 CONTENTS = ("full", "hidden", "scores", "logits")  # a folder each
@@ -138,47 +136,6 @@ def check_cache_place(choice: CacheChoice) -> None:
     """
     if choice.folder is not None:
         refuse_unwritable(choice.folder, "--cache-dir")
-
-
-def claim_caches(choice: CacheChoice, teacher: Teacher, stream: ShardStream, contents: set[str], root: Path) -> None:
-    """Makes the folders of a run's caches its own before its first stage, and empties those that shall be rebuilt.
-
-    Args:
-        choice: what the user asked for.
-        teacher: the teacher.
-        stream: the training rows.
-        contents: of the caches that will be used.
-        root: folder of the caches.
-
-    Raises:
-        DistillError: another run is at work there, or the folder holds another teacher's cache or something else.
-    """
-    from distill.cache_folder import claim_cache, empty_cache
-    from distill.targets import cache_key
-
-    wanted = sorted(contents - {OFF})
-    if not wanted:
-        return
-    with folder_lock(root):
-        for content in wanted:
-            if choice.rebuild:
-                empty_cache(root / content)
-            claim_cache(root / content, cache_key(teacher, stream, content), choice.rebuild)
-
-
-def warn_of_rebuild(choice: CacheChoice, started: dict[str, Any] | None, reporter: Reporter) -> None:
-    """Says that caches are emptied when a run begins, and not when it goes on: it would throw its own records away.
-
-    Args:
-        choice: what the user asked for.
-        started: the run's run.json; None for a fresh folder.
-        reporter: is told.
-    """
-    if choice.rebuild and started is not None and "resolved" in started:
-        reporter.warning(
-            "--rebuild-cache: nothing was emptied, for this run began before and goes on with its cache; to make "
-            "student and cache anew, add --overwrite"
-        )
 
 
 def shard_hashes(stream: ShardStream) -> list[str]:

@@ -76,6 +76,7 @@ class TrainingEstimate:
         disk_bytes: checkpoints and models beside it.
         notes: what the user may not have meant.
         facts: of the training rows.
+        first_look: what is quicker than the whole; empty for `--profile quick`.
     """
 
     stages: tuple[StageEstimate, ...]
@@ -84,11 +85,7 @@ class TrainingEstimate:
     disk_bytes: int
     notes: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
-
-    def with_labels(self, report: tuple[tuple[str, ...], tuple[str, ...]]) -> TrainingEstimate:
-        """The same with what `label_report` found."""
-        lines, warnings = report
-        return replace(self, facts=(*lines, *self.facts), notes=(*warnings, *self.notes))
+    first_look: str = ""
 
     @property
     def done(self) -> bool:
@@ -104,10 +101,10 @@ class TrainingEstimate:
         """What to say before a long run; None for one that is not."""
         if not is_long(self.seconds, device, profile):
             return None
-        quick = sum(stage.quick().seconds for stage in self.stages)
+        quick = duration(sum(stage.quick().seconds for stage in self.stages))
+        first = self.first_look or f"--profile quick takes {quick} ({QUICK_ROWS:,} random rows, fewer epochs)"
         return (
-            f"this will take {duration(self.seconds)} on this machine; for a first look --profile quick takes "
-            f"{duration(quick)} ({QUICK_ROWS:,} random rows, fewer epochs); a GPU is much faster"
+            f"this will take {duration(self.seconds)} on this machine; for a first look {first}; a GPU is much faster"
         )
 
 

@@ -143,7 +143,7 @@ def write_subset(storage: Storage, location: str, columns: Columns, rows: int, s
     files = open_shards(location, columns)
     if files.rows <= rows:
         return location
-    name = f"data/subset-{rows}.parquet"
+    name = f"data/subset-{rows}{'-labelled' if columns.label else ''}.parquet"
     if storage.size(name) is None:
         chosen = np.sort(np.random.default_rng(seed).choice(files.rows, rows, replace=False))
         _copy_rows(storage, name, files, columns, chosen)

@@ -37,6 +37,10 @@ class StageRecipe:
     def __post_init__(self) -> None:
         refuse_values(self.epochs, self.batch_rows, self.learning_rate, self.max_steps)
 
+    def __str__(self) -> str:
+        most = f", at most {self.max_steps} steps" if self.max_steps else ""
+        return f"{self.epochs} epochs, batch {self.batch_rows}, learning rate {self.learning_rate}{most}"
+
     def examples(self, rows: int, seed: int) -> int:
         """Examples that the stage sees of a data set of `rows` in the order of a seed: an epoch has one short batch."""
         from distill.order import first_examples

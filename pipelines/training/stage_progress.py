@@ -10,13 +10,6 @@ from pipelines.run_folder.records import FORMAT_VERSION
 if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
 
-STAGES = {
-    "finetune": ("labels",),
-    "distill": ("intermediate", "prediction"),
-    "distill-general": ("general",),
-    "cache-teacher": (),
-}
-
 
 @dataclass(frozen=True)
 class TrainingState:
@@ -39,16 +32,14 @@ def training_state(storage: Storage, folder: str = "") -> TrainingState | None:
         folder: its name in that, with a slash behind.
     """
     content = storage.read_json(f"{folder}run.json") or {}
-    kind = content.get("kind")
-    if kind not in STAGES or content.get("format_version") != FORMAT_VERSION:
+    if "kind" not in content or content.get("format_version") != FORMAT_VERSION:
         return None
+    names = content.get("stages", ())
     metrics = storage.read_json(f"{folder}metrics.json")
     if metrics is None:
-        return TrainingState({name: _begun(storage, f"{folder}{name}") for name in STAGES[kind]}, False)
-    told = metrics.get("stages", dict.fromkeys(STAGES[kind], metrics))
-    return TrainingState(
-        {name: _done(told[name]["steps"]) if name in told else "left out" for name in STAGES[kind]}, True
-    )
+        return TrainingState({name: _begun(storage, f"{folder}{name}") for name in names}, False)
+    told = metrics.get("stages", dict.fromkeys(names, metrics))
+    return TrainingState({name: _done(told[name]["steps"]) if name in told else "left out" for name in names}, True)
 
 
 def steps_done(step: int, steps: int | None) -> str:

@@ -3,14 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from pipelines.general.request import GeneralRequest
-    from pipelines.training.request import DistillRequest, FinetuneRequest
-
-    Request = TypeVar("Request", FinetuneRequest, DistillRequest, GeneralRequest)
 
 PARTS = "parts"  # their number in run.json
 
@@ -20,21 +12,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def with_parts(request: Request, started: dict[str, Any] | None, usual: int = 1) -> Request:
-    """The request with the parts that each process cuts its share of a step into, where none were typed.
+def kept_parts(earlier: int | None, usual: int) -> int:
+    """Parts that each process cuts its share of a step into, where none were typed.
 
     Args:
-        request: what the user asked for.
-        started: run.json of an earlier start, whose number is kept where the processes can share it; None for none.
+        earlier: parts of all processes at an earlier start, kept where the processes can share them; None for none.
         usual: parts of each process at a first start.
     """
-    if request.machine.accumulation is not None:
-        return request
-    kept = None if request.overwrite else (started or {}).get(PARTS)
-    parts = kept // processes() if kept and kept % processes() == 0 else usual
-    return replace(request, machine=replace(request.machine, accumulation=parts))
-
-
-def parts_of(request: FinetuneRequest | DistillRequest | GeneralRequest) -> int:
-    """Parts of a step, those of all processes, of a request `with_parts`."""
-    return (request.machine.accumulation or 1) * processes()
+    return earlier // processes() if earlier and earlier % processes() == 0 else usual

@@ -140,7 +140,7 @@ def test_half_a_corpus_is_packed_anew(parts, corpus, tmp_path, monkeypatch):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done(*general(parts, corpus, whole, "--max-steps", 2))
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.general.general_job.plan_general", lambda *_: 1 / 0)
+        patch.setattr("pipelines.training.driver.measure", lambda *_: 1 / 0)
         assert tinyaug(*general(parts, corpus, killed, "--max-steps", 2)).code == 1
     (killed / "corpus.json").unlink()
     (killed / "corpus/part-00000.parquet").write_bytes(b"half")
@@ -183,7 +183,7 @@ def test_dry_run_writes_nothing(parts, corpus, masked, tmp_path):
 
 
 def test_dry_run_estimates_a_large_corpus_from_its_beginning(parts, corpus, masked, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.general.plan.GROUP_SEQUENCES", 60)
+    monkeypatch.setattr("pipelines.general.sequences.GROUP_SEQUENCES", 60)
     monkeypatch.setattr("distill.packing.BATCH_CHARACTERS", 200)
     said = done(*general(parts, corpus, tmp_path / "out", "--dry-run")).out
     assert "estimated from its beginning" in said

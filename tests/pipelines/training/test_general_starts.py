@@ -41,7 +41,7 @@ def test_a_corpus_that_is_packed_outlives_a_refusal(parts, corpus, tmp_path):
 
 def test_a_long_corpus_is_refused_by_its_beginning(parts, corpus, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    monkeypatch.setattr("pipelines.general.plan.GROUP_SEQUENCES", 30)
+    monkeypatch.setattr("pipelines.general.sequences.GROUP_SEQUENCES", 30)
     monkeypatch.setattr("distill.packing.BATCH_CHARACTERS", 200)
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.general.general_job.pack_corpus", lambda *_: 1 / 0)
@@ -60,7 +60,7 @@ def test_a_plan_of_what_is_done(parts, corpus, masked, tmp_path, monkeypatch):
     command = general(parts, corpus, masked, *MASKED, *PROJECTED, "--dry-run")
     before = everything(masked)
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.general.plan.pack_corpus", lambda *_: 1 / 0)
+        patch.setattr("pipelines.general.sequences.pack_corpus", lambda *_: 1 / 0)
         said = done(*command).out
     assert SAID in said
     assert "done already" in said.split("general ")[1]

@@ -45,7 +45,7 @@ def test_a_killed_run_goes_on_there(parts, tmp_path, device, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.distilling.distill_job._Distillation._prediction", stop)
+        patched.setattr("pipelines.training.task_job.TaskJob.dev", stop)
         assert tinyaug(*distill(*usual)).code != 0
     done(*distill(*usual))
     assert metrics(tmp_path / "student")["stages"]["prediction"]["steps"] > 0

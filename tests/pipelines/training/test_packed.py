@@ -71,7 +71,7 @@ def test_what_is_packed_is_counted_whatever_the_limit(parts, corpus, masked, tmp
 def test_a_data_set_that_ends_within_its_beginning_is_counted(parts, corpus, masked, tmp_path, limit, monkeypatch):
     command = general(parts, corpus, tmp_path / "out", *limit, "--dry-run")
     assert counts(masked) in done(*command).out
-    monkeypatch.setattr("pipelines.general.plan.GROUP_SEQUENCES", 30)
+    monkeypatch.setattr("pipelines.general.sequences.GROUP_SEQUENCES", 30)
     assert "tokens read; the size of a data set on the hub is not known" in done(*command).out
 
 

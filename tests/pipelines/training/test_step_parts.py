@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from pipelines.general.content import with_general_parts
+from pipelines.found import Found
+from pipelines.general.general_job import GeneralJob
 from pipelines.general.request import GeneralRequest
 from pipelines.options.data import CorpusChoice, DataChoice
 from pipelines.options.running import GeneralMachine, Machine
 from pipelines.options.teacher_cache import GeneralCacheChoice
 from pipelines.options.training import LossChoice, MaskedLmChoice, PackedReading, Reading
+from pipelines.training.finetune_job import FinetuneJob
 from pipelines.training.request import FinetuneRequest
-from pipelines.training.step_parts import parts_of, with_parts
 from tests.pipelines.jobs import done, finish, refused, start, tinyaug
 from tests.pipelines.training.general import MASKED
 from tests.pipelines.training.verbs import distill, finetune, general, run_json
@@ -30,25 +31,24 @@ def asked(kind=GeneralRequest, **machine):
     return kind(out="out", teacher="teacher", **read, **learnt)
 
 
+def parts(kind=GeneralRequest, earlier=None, **machine) -> int:
+    """Parts that each process cuts its share of a step into."""
+    job = (FinetuneJob if kind is FinetuneRequest else GeneralJob)(asked(kind, **machine), Found())
+    job.keep_parts({"parts": earlier})
+    return job.request.machine.accumulation
+
+
 @pytest.mark.parametrize(("processes", "each"), [("1", 8), ("2", 4), ("4", 2), ("8", 1)])
 def test_the_number_of_an_earlier_start_is_kept(monkeypatch, processes, each):
     monkeypatch.setenv("WORLD_SIZE", processes)
-    for found in (
-        with_parts(asked(FinetuneRequest), {"parts": 8}),
-        with_general_parts(asked(device="cuda"), {"parts": 8}),
-    ):
-        assert found.machine.accumulation == each
-        assert parts_of(found) == 8
-    typed = with_parts(asked(accumulation=3), {"parts": 8})
-    assert parts_of(typed) == 3 * int(processes)
+    assert parts(FinetuneRequest, 8) == parts(earlier=8, device="cuda") == each
+    assert parts(earlier=8, accumulation=3) == 3
 
 
 def test_the_number_of_a_first_start(monkeypatch):
-    assert with_general_parts(asked(), None).machine.accumulation == 8
-    assert with_general_parts(asked(device="cuda"), None).machine.accumulation == 2
+    assert (parts(), parts(device="cuda"), parts(FinetuneRequest)) == (8, 2, 1)
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert with_general_parts(asked(), {"parts": 8}).machine.accumulation == 3  # 8 cannot be shared by three
-    assert with_parts(asked(FinetuneRequest), {}).machine.accumulation == 1
+    assert parts(earlier=8) == 3  # 8 cannot be shared by three
 
 
 @pytest.mark.parametrize("verb", [finetune, distill, general])

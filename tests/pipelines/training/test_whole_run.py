@@ -62,7 +62,7 @@ def test_status_tells_which_models_are_still_to_be_trained(parts, tmp_path, monk
         raise JobError("stopped here")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.run.run_job.run_distill", stop)
+        patched.setattr("pipelines.run.run_job.DistillJob", stop)
         assert tinyaug(*run(parts, out, "--max-steps", 2)).code == 1
     ran = tinyaug("status", out)
     assert (ran.code, ran.out.splitlines()[-1]) == (1, "not complete: run its command again to go on")

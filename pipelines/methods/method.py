@@ -1,0 +1,103 @@
+"""The training contract: a method is a list of stages, and one driver runs any method.
+
+There are four parts, each of which knows only the ones above it:
+
+1. A **stage** (`MethodStage`) says what is trained on what: its objective, its recipe, the rows it reads, what a cache
+   has to keep of the teacher for it, and whether a dev part selects its best epoch. Stages train the same student one
+   after another; each starts from the weights that the one before left.
+2. A **method** (`Method`) is a name, a list of stages, and the options of its own that run.json records. Each is a
+   function in a file of this folder, from what the user asked for to a `Method`.
+3. A **job** (`pipelines/training/job.py`) is what a verb brings: it finds and checks data and models, says what
+   run.json records of them, opens streams of rows, loads the models, and describes the result.
+4. The **driver** (`pipelines/training/driver.py`) runs a job in two modes. `plan` measures every stage for a few
+   seconds and writes nothing; `run` writes run.json, decides on the teacher cache, trains the stages with checkpoints,
+   skips those that are done, and publishes the model. It knows no method by name.
+
+To add a method: write its losses as a stage of `distill` (`distill/objectives.py`), write the function that lists its
+stages, and enter it in `pipelines/methods/names.py`. Dry run, resumes, status, card and metrics follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distill.cache_format import CacheContent
+    from distill.objectives import Stage
+    from distill.student import Student
+    from distill.teacher import Teacher
+    from pipelines.training.recipe import StageRecipe
+
+Objective = Callable[["Student", "Teacher"], "Stage"]
+
+
+class Rows(StrEnum):
+    """Which rows a stage reads."""
+
+    AUGMENTED = "augmented"  # the shards of --train; without them the task's own train part
+    ORIGINAL = "original"  # the task's own train part
+    CORPUS = "corpus"  # sequences packed from plain text
+
+
+@dataclass(frozen=True)
+class MethodStage:
+    """One stage of a method.
+
+    Args:
+        name: in recipes, plans, metrics and messages.
+        objective: builds what is trained, with its losses, from student and teacher; a method without a teacher takes
+            the student alone.
+        recipe: epochs (0 leaves the stage out), batch size, learning rate.
+        rows: that it reads.
+        labelled: whether it reads their labels.
+        selects: whether the weights of the epoch that is best on dev are kept, else those of the last step.
+        kept: what a cache has to keep of the teacher so that this stage need not run it again; None without a teacher.
+        uncached: why `--cache auto` keeps nothing for this stage; empty where it may.
+        folder: of its checkpoints and losses; by default its name.
+        warmup_steps: in which the rate rises at most; None for a tenth of the stage.
+    """
+
+    name: str
+    objective: Objective
+    recipe: StageRecipe
+    rows: Rows = Rows.AUGMENTED
+    labelled: bool = False
+    selects: bool = False
+    kept: CacheContent | None = None
+    uncached: str = ""
+    folder: str = ""
+    warmup_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.folder:
+            object.__setattr__(self, "folder", self.name)
+
+    @property
+    def of_layers(self) -> bool:
+        """Whether it learns from the teacher's layers in a way that a cache can serve."""
+        return self.kept is not None and self.kept.of_layers
+
+
+@dataclass(frozen=True)
+class Method:
+    """A list of stages.
+
+    Args:
+        name: as `--method` takes it.
+        stages: in order, those that are left out included.
+        settings: the method's own options, as run.json records them.
+        tags: of the model card.
+    """
+
+    name: str
+    stages: tuple[MethodStage, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+    @property
+    def trained(self) -> tuple[MethodStage, ...]:
+        """The stages that are not left out."""
+        return tuple(stage for stage in self.stages if stage.recipe.epochs)

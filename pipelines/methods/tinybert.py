@@ -1,0 +1,58 @@
+"""TinyBERT's task distillation (Jiao et al., 2020, section 3): first the teacher's layers, then its predictions.
+
+Both stages read the augmented rows (section 3.3) and no labels. The paper's recipes are in section 4.2 and come from
+`pipelines/training/recipe.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from pipelines.methods.method import Method, MethodStage
+
+if TYPE_CHECKING:
+    from distill.losses import LossSettings
+    from distill.objectives import IntermediateStage, PredictionStage
+    from distill.student import Student
+    from distill.teacher import Teacher
+    from pipelines.options.training import LossChoice
+    from pipelines.training.request import DistillRequest
+
+
+def tinybert(request: DistillRequest) -> Method:
+    """Eqs. 7 to 9 on the embeddings, attention scores and hidden states of the mapped layers, then Eq. 10 on logits."""
+    from distill.cache_format import CacheContent
+
+    losses = request.losses
+
+    def layers(student: Student, teacher: Teacher) -> IntermediateStage:
+        from distill.objectives import IntermediateStage
+
+        return IntermediateStage(student, teacher, loss_settings(losses))
+
+    def predictions(student: Student, teacher: Teacher) -> PredictionStage:
+        from distill.objectives import PredictionStage
+
+        return PredictionStage(student, teacher, loss_settings(losses))
+
+    intermediate = MethodStage("intermediate", layers, request.intermediate, kept=losses.kept_of_layers())
+    prediction = MethodStage("prediction", predictions, request.prediction, selects=True, kept=CacheContent.LOGITS)
+    settings = {
+        "intermediate": asdict(request.intermediate),
+        "prediction": asdict(request.prediction),
+        "losses": asdict(losses),
+    }
+    return Method("tinybert", (intermediate, prediction), settings, ("knowledge-distillation", "tinybert"))
+
+
+def loss_settings(choice: LossChoice) -> LossSettings:
+    """The library's settings for the losses that the user chose."""
+    from distill.losses import HeadReduction, LossSettings
+
+    return LossSettings(
+        **{kind: kind in choice.kinds for kind in ("embedding", "attention", "hidden")},
+        layer_weights=choice.layer_weights,
+        temperature=choice.temperature,
+        heads=HeadReduction(choice.heads),
+    )

@@ -1,0 +1,278 @@
+"""What a verb brings to the driver: data and models, what run.json says of them, how the result is described."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pipelines.options.teacher_cache import CacheChoice, Keep
+from pipelines.run_folder.stage_folder import refuse_other_run, run_content
+from pipelines.run_folder.storage import Storage
+from pipelines.training.request import DistillRequest, FinetuneRequest
+from pipelines.training.step_parts import PARTS, kept_parts, processes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from distill.metrics import Scores
+    from distill.shards import ShardStream
+    from distill.student import Student
+    from pipelines.found import Found
+    from pipelines.general.request import GeneralRequest
+    from pipelines.methods.method import Method, MethodStage
+    from pipelines.reporting import Reporter
+    from pipelines.training.loop import Dev
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that decides what comes of a job, and where it came from.
+
+    Args:
+        settings: what the user set, defaults filled in.
+        task: the task as plain data.
+        inputs: part -> name, bytes and sha256 of its files.
+        models: role -> fingerprint.
+        sources: names as the user gave them; a resumed run need not share them.
+    """
+
+    settings: dict[str, Any]
+    task: dict[str, Any]
+    inputs: dict[str, Any]
+    models: dict[str, str]
+    sources: dict[str, Any]
+
+
+@dataclass
+class Models:
+    """Models on their device.
+
+    Args:
+        student: what is trained; its projections are of no use where there is no teacher.
+        teacher: `distill.teacher.Teacher`; None for a method without one.
+        teacher_parameters: counted before its weights were packed.
+    """
+
+    student: Student
+    teacher: Any = None
+    teacher_parameters: int = 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What there is to say of the rows and models before anything is trained.
+
+    Args:
+        facts: worth reading.
+        notes: what the user may not have meant.
+        truncated: share of the rows that are longer than the model is given, 0 to 1; None where it is not known.
+    """
+
+    facts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    truncated: float | None = None
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What came of a stage, as stage.json and metrics.json have it.
+
+    Args:
+        steps: done.
+        examples: seen.
+        rows: of its data.
+        seconds: that it took.
+        best_step: whose weights were kept; None for the last.
+    """
+
+    steps: int
+    examples: int
+    rows: int
+    seconds: float
+    best_step: int | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained model, for its card and metrics.
+
+    Args:
+        dev: part -> metric -> value; empty without a labelled dev part, or where the last stage was left out.
+        stages: stage -> what came of it, those that were trained.
+        resolved: what run.json says of the first start.
+        parameters: of the model.
+        teacher_parameters: of its teacher.
+        taught: whether the last stage was trained.
+        folder: of the job.
+    """
+
+    dev: Scores = field(default_factory=dict)
+    stages: dict[str, StageResult] = field(default_factory=dict)
+    resolved: dict[str, Any] = field(default_factory=dict)
+    parameters: int = 0
+    teacher_parameters: int = 0
+    taught: bool = True
+    folder: Path = Path()
+
+
+class Job(ABC):
+    """One command of a training verb.
+
+    Attributes:
+        kind: the verb, as run.json names it.
+        afresh: the option that empties its folder.
+        first_look: what is quicker than the whole, for advice; empty for `--profile quick`.
+        request: what the user asked for; set by the verb.
+        method: what is trained, in stages.
+        found: what the command has found already.
+        tokenizer: of the model; known once `check` has passed.
+        layer_map: teacher layers g(1) … g(M); empty without a teacher.
+        provisional: whether models or rows stand in for those that an earlier stage of `tinyaug run` will make.
+    """
+
+    kind: ClassVar[str]
+    afresh: ClassVar[str] = "--overwrite"
+    first_look: ClassVar[str] = ""
+
+    request: FinetuneRequest | DistillRequest | GeneralRequest
+
+    def __init__(self, method: Method, found: Found) -> None:
+        self.method, self.found = method, found
+        self.tokenizer: Any = None
+        self.layer_map: tuple[int, ...] = ()
+        self.provisional = False
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens at which the saved tokenizer cuts texts; None leaves it as it is."""
+        return None
+
+    @property
+    def cache(self) -> CacheChoice:
+        """What of the teacher's outputs is kept."""
+        return CacheChoice(mode=Keep.off) if isinstance(self.request, FinetuneRequest) else self.request.cache
+
+    @abstractmethod
+    def check(self, started: dict[str, Any] | None) -> None:
+        """Finds everything that the request names and checks what needs no weights.
+
+        Args:
+            started: run.json of an earlier start that is gone on with; None without one.
+
+        Raises:
+            UserError, AugmentError, DistillError: something cannot be used.
+        """
+
+    @abstractmethod
+    def identity(self) -> Identity:
+        """All that decides what comes of it."""
+
+    @abstractmethod
+    def load(self) -> Models:
+        """The models as they start, on their device.
+
+        Raises:
+            UserError, DistillError: weights that cannot be read or do not fit.
+        """
+
+    @abstractmethod
+    def prepare(self, storage: Storage, models: Models, reporter: Reporter) -> None:
+        """Writes the rows into the folder, unless they lie there."""
+
+    @abstractmethod
+    def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:
+        """Batches of a stage's rows; those that must lie in the folder are written first.
+
+        Args:
+            stage: that reads them.
+            storage: the folder.
+            cached: whether the teacher's outputs for them are kept, so that they must stay as they are.
+        """
+
+    @abstractmethod
+    def tell(self, storage: Storage, stream: ShardStream) -> Told:
+        """What there is to say of rows and models.
+
+        Args:
+            storage: folder of the rows.
+            stream: of the first stage.
+        """
+
+    @abstractmethod
+    def card(self, result: Result) -> str:
+        """The text of the model's README.md; also of a model between two stages, whose `result` has no metrics."""
+
+    @abstractmethod
+    def metrics(self, result: Result) -> dict[str, Any]:
+        """What metrics.json says beside the files' digests."""
+
+    def sample(self, storage: Storage, folder: str) -> Storage:  # noqa: ARG002
+        """Where the rows of a plan lie, or a sample of them, which is made there.
+
+        Args:
+            storage: the job's folder.
+            folder: that is thrown away.
+        """
+        return Storage(folder)
+
+    def is_prepared(self, storage: Storage) -> bool:  # noqa: ARG002
+        """Whether the rows lie in the folder, once run.json has what was resolved."""
+        return True
+
+    def load_student(self, models: Models, folder: str) -> Student:
+        """The student that a stage left in a folder, for the next one."""
+        raise NotImplementedError
+
+    def rows(self, stream: ShardStream) -> int:
+        """Rows that a stage will read, where `stream` is only a sample of what is still to be made."""
+        return len(stream)
+
+    def disk_bytes(self) -> int:
+        """Bytes of rows that are still to be written."""
+        return 0
+
+    def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> dict[str, Any]:  # noqa: ARG002
+        """What else the first start decides or measures, for run.json."""
+        return {}
+
+    def dev(self, storage: Storage) -> Dev | None:  # noqa: ARG002
+        """What an epoch is judged on."""
+        return None
+
+    def judge(self, model: PreTrainedModel, storage: Storage, reporter: Reporter) -> Scores:  # noqa: ARG002
+        """Dev metrics of the trained model."""
+        return {}
+
+    def saved(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The part of the trained model that is published."""
+        return model
+
+    def content(self) -> dict[str, Any]:
+        """What run.json says before anything is resolved."""
+        found = self.identity()
+        content = run_content(self.kind, found.settings, found.task, found.inputs, found.models)
+        parts = (self.request.machine.accumulation or 1) * processes()
+        stages = [stage.folder for stage in self.method.stages]
+        return {**content, "stages": stages, PARTS: parts, "sources": found.sources}
+
+    def refuse_other(self, storage: Storage, started: dict[str, Any], asked: dict[str, Any], finished: bool) -> None:
+        """Refuses to go on with other settings, data or models than the folder was begun with.
+
+        Raises:
+            UserError: naming the fields.
+        """
+        refuse_other_run(storage, started, asked, finished, self.afresh)
+
+    def usual_parts(self) -> int:
+        """Parts that each process cuts its share of a step into where neither the user nor an earlier start says."""
+        return 1
+
+    def keep_parts(self, started: dict[str, Any] | None) -> None:
+        """Takes over the parts of a step that an earlier start had, for dropout is drawn for each."""
+        asked: Any = self.request
+        if asked.machine.accumulation is None:
+            earlier = None if asked.overwrite else (started or {}).get(PARTS)
+            parts = kept_parts(earlier, self.usual_parts())
+            self.request = replace(asked, machine=replace(asked.machine, accumulation=parts))

@@ -1,0 +1,159 @@
+"""What a job would cost, measured with its own models on its own rows; and what an earlier start of it left."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distill.wording import shown_bytes
+from pipelines.errors import UserError
+from pipelines.run_folder.stage_folder import finished_metrics, is_whole
+from pipelines.teacher_cache.decision import CacheDecision, CacheQuestion, decide_cache
+from pipelines.teacher_cache.foreign import refuse_foreign_caches
+from pipelines.teacher_cache.room import OFF, bytes_of
+from pipelines.training.estimates import StageEstimate, TrainingEstimate, weights_bytes
+from pipelines.training.measure import NOTHING, sample_batches, stage_cost
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distill.shards import ShardStream
+    from pipelines.methods.method import MethodStage, Rows
+    from pipelines.run_folder.storage import Storage
+    from pipelines.training.job import Job, Models
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What an earlier start left in a job's folder.
+
+    Args:
+        cache: its decision, which holds; None where none was made yet.
+        done: names of the stages that are finished.
+        finished: whether nothing is left to do.
+    """
+
+    cache: CacheDecision | None = None
+    done: tuple[str, ...] = ()
+    finished: bool = False
+
+
+def begun_job(job: Job, storage: Storage, started: Any) -> Begun:
+    """Looks at the folder of a job.
+
+    Args:
+        job: the job.
+        storage: its folder.
+        started: its run.json; None for a fresh folder, or one that will be emptied.
+    """
+    if started is None or "resolved" not in started:
+        return Begun()
+    stages = job.method.stages
+    finished = finished_metrics(storage) is not None
+    done = tuple(
+        stage.name
+        for stage in stages
+        if finished or is_whole(storage, (storage.read_json(f"{stage.folder}/stage.json") or {}).get("files"))
+    )
+    return Begun(CacheDecision.read(started["resolved"].get("cache"), stages), done, finished)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a job.
+
+    Args:
+        cache: what will be kept of the teacher's outputs.
+        estimate: steps, examples, bytes and time.
+        truncated: share of the rows that are longer than the model is given, 0 to 1; None where it is not known.
+    """
+
+    cache: CacheDecision
+    estimate: TrainingEstimate
+    truncated: float | None
+
+
+def measure(job: Job, models: Models, storage: Storage, caches: Path, begun: Begun) -> Plan:
+    """Decides on the cache and measures each stage that is left for a few seconds; writes no more than rows.
+
+    Args:
+        job: checked.
+        models: as they start; unchanged.
+        storage: folder of the rows, or of a sample of them.
+        caches: folder of the caches.
+        begun: what an earlier start left.
+
+    Raises:
+        UserError: a folder of caches is another run's, or the cache does not fit its budget.
+        DistillError: student and teacher do not fit.
+    """
+    trained = job.method.trained
+    streams = {stage.rows: job.stream(stage, storage) for stage in reversed(trained)}
+    cache = begun.cache or _decide(job, models, streams, caches)
+    if not begun.finished and not job.provisional and cache.contents:
+        for kind, stream in streams.items():
+            contents = {cache.contents[stage.name] for stage in trained if stage.rows is kind}
+            refuse_foreign_caches(job.cache, models.teacher, stream, contents, caches)
+    batches = {kind: sample_batches(stream) for kind, stream in streams.items()}
+    stages = []
+    for stage in trained:
+        done, rows = stage.name in begun.done, job.rows(streams[stage.rows])
+        cost = NOTHING
+        if not done:
+            objective = stage.objective(models.student, models.teacher)
+            cost = stage_cost(objective, models.teacher, batches[stage.rows], job.request.machine)
+        taught = _taught(stage, trained, cache, rows, job.request.reading.seed)
+        stages.append(StageEstimate(stage.name, stage.recipe, rows, cost, taught, job.request.reading.seed, done))
+    needed = disk = 0
+    if not begun.finished:
+        there = 0 if begun.cache is None else sum(bytes_of(caches / content) for content in cache.kept)
+        needed = max(0, cache.bytes - there)
+        disk = weights_bytes(models.student.model.num_parameters(), len(stages)) + job.disk_bytes()
+    told = job.tell(storage, streams[trained[0].rows])
+    estimate = TrainingEstimate(tuple(stages), cache.words, needed, disk, told.notes, told.facts, job.first_look)
+    return Plan(cache, estimate, told.truncated)
+
+
+def _decide(job: Job, models: Models, streams: dict[Rows, ShardStream], caches: Path) -> CacheDecision:
+    """The decision, for the stages of each kind of rows by itself."""
+    decision = CacheDecision({})
+    if models.teacher is not None:
+        for rows, stream in streams.items():
+            stages = tuple(stage for stage in job.method.stages if stage.rows is rows)
+            decision += decide_cache(CacheQuestion(job.cache, stages, models.teacher, stream, caches, job.rows(stream)))
+    return decision
+
+
+def _taught(stage: MethodStage, trained: tuple[MethodStage, ...], cache: CacheDecision, rows: int, seed: int) -> int:
+    """Examples that the teacher has to be run on in a stage: each row once where what the stage wants is kept."""
+    content, examples = cache.contents.get(stage.name, OFF), stage.recipe.examples(rows, seed)
+    if stage.kept is None or content == OFF or (content == "logits" and stage.kept.of_layers):
+        return examples
+    earlier = trained[: trained.index(stage)]
+    if any(
+        cache.contents[one.name] == content and one.recipe.sees_all(rows) for one in earlier if one.rows is stage.rows
+    ):
+        return 0  # an earlier stage filled it
+    return min(rows, examples)
+
+
+def check_disk(folder: Path, needed: int, why: str) -> None:
+    """Refuses to begin what the disk cannot hold.
+
+    Args:
+        folder: where it will lie; may not exist yet.
+        needed: bytes.
+        why: what takes them.
+
+    Raises:
+        UserError: it is too small.
+    """
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder}: expected {shown_bytes(needed)} of free disk ({why}), found {shown_bytes(free)}; free some, "
+            "choose another disk, or give a lower --cache-budget"
+        )

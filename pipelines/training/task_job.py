@@ -1,0 +1,107 @@
+"""What the jobs that train for a task share: its parts as rows, its dev parts, its labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
+from pipelines.methods.method import Rows
+from pipelines.tasks.label_counts import label_report
+from pipelines.training.cut_texts import cut_texts, shown_share
+from pipelines.training.estimates import subset_note
+from pipelines.training.job import Job, Told
+from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from distill.metrics import Scores
+    from distill.shards import ShardStream
+    from pipelines.found import Found
+    from pipelines.methods.method import Method, MethodStage
+    from pipelines.reporting import Reporter
+    from pipelines.run_folder.storage import Storage
+    from pipelines.training.job import Models, Result
+    from pipelines.training.loop import Dev
+    from pipelines.training.parts import TaskData
+    from pipelines.training.request import DistillRequest, FinetuneRequest
+
+
+class TaskJob(Job):
+    """A job that trains a classifier, or a regression, for a task.
+
+    Attributes:
+        data: the task; known once `check` has passed.
+        train: location of shards to learn from; None for the task's own train part.
+        role: of the model, for messages; empty for a model that needs none.
+        advice: what to do where it is no better than guessing.
+    """
+
+    request: FinetuneRequest | DistillRequest
+    data: TaskData
+    train: str | None = None
+    role: ClassVar[str]
+    advice: ClassVar[str]
+
+    def __init__(self, request: FinetuneRequest | DistillRequest, method: Method, found: Found) -> None:
+        super().__init__(method, found)
+        self.request = request
+
+    @property
+    def max_length(self) -> int:
+        """Tokens at which texts are cut."""
+        return self.request.reading.max_length
+
+    def prepare(self, storage: Storage, models: Models, reporter: Reporter) -> None:  # noqa: ARG002
+        """Writes the dev parts and the rows of all stages."""
+        for part in self.data.dev_parts:
+            write_part(storage, self.data, part)
+        for stage in self.method.trained:
+            self.place(stage, storage)
+
+    def place(self, stage: MethodStage, storage: Storage) -> str:
+        """Where a stage's rows lie; a train part or a subset is written first."""
+        place = self.train if stage.rows is Rows.AUGMENTED else None
+        place = place or write_part(storage, self.data, "train")
+        reading = self.request.reading
+        if reading.train_rows is None or self.provisional:
+            return place
+        return write_subset(
+            storage, place, task_columns(self.data.task, stage.labelled), reading.train_rows, reading.seed
+        )
+
+    def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:  # noqa: ARG002
+        """Batches of a stage's rows; without labels it reads the texts alone."""
+        columns, reading = task_columns(self.data.task, stage.labelled), self.request.reading
+        place, batch = self.place(stage, storage), stage.recipe.batch_rows
+        return open_stream(place, columns, self.tokenizer, reading.max_length, batch, reading.seed)
+
+    def tell(self, storage: Storage, stream: ShardStream) -> Told:
+        """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""
+        parts = [*([] if self.train else ["train"]), *self.data.dev_parts]
+        places = {part: write_part(storage, self.data, part) for part in parts if storage.size(f"data/{part}.parquet")}
+        if stream.columns.label:  # of a subset its own
+            places["train"] = stream.files.paths[0]
+        lines, warnings = label_report(self.data.task, places)
+        cut, rows = cut_texts(stream), self.rows(stream)
+        notes = () if self.train else self.data.notes()
+        notes += warnings + subset_note(self.request.named_rows, rows) + cut.notes
+        return Told(lines + cut.facts, notes, cut.share)
+
+    def shown_length(self, result: Result) -> str:
+        """--max-length and what it cuts, for a model card."""
+        share = result.resolved.get("truncated_share")
+        return f"{self.max_length}" + ("" if share is None else f" (longer: {shown_share(share)} of the texts)")
+
+    def dev(self, storage: Storage) -> Dev | None:
+        """The selecting dev part."""
+        return dev_of(storage, self.data, self.tokenizer, self.max_length)
+
+    def judge(self, model: PreTrainedModel, storage: Storage, reporter: Reporter) -> Scores:
+        """Metrics on all labelled dev parts; warns where they may be a guess's."""
+        predictor = Predictor(model, self.tokenizer, self.max_length, self.request.machine.precision)
+        return evaluate_parts(predictor, storage, self.data, reporter, self.role, self.advice)
+
+    def selected_by(self, dev: Scores) -> str | None:
+        """The metric that chose the best epoch; None without a dev part."""
+        return str(metrics_of(self.data.task)[0]) if dev else None
