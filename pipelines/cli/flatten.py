@@ -8,6 +8,7 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
+from rich.markup import escape
 
 from pipelines.options.effects import refuse_idle
 from pipelines.options.option import Option, Options, Panel, groups_of, options_of
@@ -68,7 +69,7 @@ def _parameter(name: str, one: Option, hint: Any, default: Any) -> Parameter:
         hint = one.typed | None if default is None and one.shown is None else one.typed
         default = one.shown if one.shown is not None else default and str(default)
     choices = f" One of {', '.join(one.choices)}." if one.choices else ""
-    shown = typer.Option(*one.flag.split(" "), help=one.help + choices, rich_help_panel=one.panel)
+    shown = typer.Option(*one.flag.split(" "), help=escape(one.help + choices), rich_help_panel=one.panel)
     default = Parameter.empty if default is ... else default
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, shown])
 

@@ -70,7 +70,7 @@ class CandidateOptions(Protected):
     skip_stopwords: bool | None = option("Keep stop words and non-words.", None, "--skip-stopwords/--no-skip-stopwords")
     punctuation: bool | None = option("Replace punctuation, too.", None, "--punctuation/--no-punctuation")
     keep_whole: bool | None = option(
-        "Keep words with a digit and what is written together: don't, U.S., 12:30, a@b.org, \\[COL].",
+        "Keep words with a digit and what is written together: don't, U.S., 12:30, a@b.org, [COL].",
         None,
         "--keep-whole/--no-keep-whole",
     )

@@ -31,7 +31,7 @@ class Student(Options):
     teacher_revision: str | None = option("Revision of the teacher on the hub.")
     student: str = option(
         "tinybert4 (4 x 312), tinybert6 (6 x 768), half (the teacher's shape, half its layers), or a config.json "
-        "\\[tinybert4, or the folder of --student-init].",
+        "[tinybert4, or the folder of --student-init].",
         "",
     )
     start: str = option(

@@ -41,7 +41,7 @@ class ShardsAsBefore(Shards):
 class RunDirectory(Shards):
     """A run directory."""
 
-    out: str | None = option("Run directory: a path or s3://… \\[runs/TASK].")
+    out: str | None = option("Run directory: a path or s3://… [runs/TASK].")
     dry_run: bool = option(DRY_RUN, False)
 
 

@@ -44,7 +44,7 @@ class CacheChoice(Options):
         "What is kept; auto keeps logits, attention and hidden states within the budget.", Keep.auto, "--cache"
     )
     budget: int | None = option(
-        "Such as 20GB \\[the smaller of 20GB and half the free disk].", None, "--cache-budget", read=parse_bytes
+        "Such as 20GB [the smaller of 20GB and half the free disk].", None, "--cache-budget", read=parse_bytes
     )
     folder: Path | None = option("Folder of the caches [OUT/teacher_cache].", None, "--cache-dir")
     rebuild: bool = option("Empty the cache first; a run that goes on keeps its cache.", False, "--rebuild-cache")

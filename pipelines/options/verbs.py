@@ -149,7 +149,7 @@ class EvaluateOptions(Answers):
     model: str = option(f"Model to judge: {A_MODEL}", ..., panel=Panel.MODELS)
     revision: str | None = option("Revision of the model on the hub.", panel=Panel.MODELS)
     max_length: int | None = option(
-        "Tokens at which texts are cut \\[as trained, else 128].", panel=Panel.RUNNING, bounds=Bounds(8)
+        "Tokens at which texts are cut [as trained, else 128].", panel=Panel.RUNNING, bounds=Bounds(8)
     )
     batch_rows: int = option("Examples of a forward pass.", 64, "--batch-size", panel=Panel.RUNNING, bounds=COUNT)
     machine: running.Device
@@ -201,7 +201,7 @@ class RunOptions(Options):
     finetune: FinetuneInRun
     distill: DistillInRun
     teacher: str | None = option("Fine-tuned teacher, in place of fine-tuning one.", panel=Panel.MODELS)
-    teacher_model: str | None = option("Encoder to fine-tune as the teacher \\[that of --mlm].", panel=Panel.MODELS)
+    teacher_model: str | None = option("Encoder to fine-tune as the teacher [that of --mlm].", panel=Panel.MODELS)
     teacher_revision: str | None = option("Revision of the teacher on the hub.", panel=Panel.MODELS)
     answers: Answers
 

@@ -7,9 +7,10 @@ from dataclasses import asdict
 
 import typer
 
-from pipelines.augmenting.settings import JobSettings, differences
+from pipelines.augmenting.settings import JobSettings
 from pipelines.cli.app import app
 from pipelines.options.names import VERBS, option_of
+from pipelines.run_folder.identity import differences
 from tests.pipelines.jobs import done
 from tests.pipelines.training.conftest import corpus, masked, parts
 from tests.pipelines.training.test_cache import ahead
