@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pipelines.cli.run_summary import comparison_table, footnote
 from pipelines.cli.summary import show_variants, warnings
-from pipelines.cli.terminal import plain_console
+from pipelines.cli.terminal import plain_console, rows_table, warn
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,8 +52,7 @@ def show_demo(outcome: RunOutcome) -> int:
     console.print(_stages(metrics))
     _title(console, "New sentences from old ones", "green: from the masked LM, magenta: from GloVe")
     show_variants(console, outcome.storage, list(outcome.augmented.job.task.text_columns), EXAMPLES, VARIANTS)
-    for warning in warnings(outcome.augmented):
-        console.print(warning, style="yellow", soft_wrap=True)
+    warn(console, warnings(outcome.augmented), "")
     _title(console, "Teacher and student")
     console.print(Padding(comparison_table(metrics.scores, metrics.measured), (0, 0, 0, 1)))
     console.print(Padding(Text(footnote(metrics.scores, metrics.measured.latency), style="dim"), (0, 2)))
@@ -69,18 +68,14 @@ def show_demo(outcome: RunOutcome) -> int:
 
 
 def _stages(metrics: RunMetrics) -> Table:
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_column()
-    table.add_column()
-    table.add_column(justify="right")
-    augmented = metrics.augmented
-    made = f"{augmented['examples']:,} sentences became {augmented['rows']:,}"
-    seconds = metrics.measured.seconds["augment"]
-    table.add_row("augmented the data", made, _time(seconds))
+    made = f"{metrics.augmented['examples']:,} sentences became {metrics.augmented['rows']:,}"
+    rows = [("augmented the data", made, _time(metrics.measured.seconds["augment"]))]
     for name, stage in metrics.stages.items():
         few = f"{stage.examples:,} of " if stage.examples < stage.rows else ""
         seen = f"{stage.steps:,} steps on {few}{stage.rows:,} sentences"
-        table.add_row(STAGES[name], seen, _time(stage.seconds))
+        rows.append((STAGES[name], seen, _time(stage.seconds)))
+    table = rows_table(rows)
+    table.columns[-1].justify = "right"
     return table
 
 
@@ -99,13 +94,9 @@ def _verdicts(verdicts: list[Verdict]) -> Table:
 
 def _places(outcome: RunOutcome) -> Table:
     folders, run = outcome.metrics.folders, _run(outcome)
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_column()
-    table.add_column(overflow="fold")
-    table.add_row("augmented data", f"{run}/augmented")
-    table.add_row("teacher", folders["teacher"])
-    table.add_row("student", folders["student"])
-    table.add_row("all numbers", f"{run}/metrics.json")
+    models = [(model, folders[model]) for model in ("teacher", "student")]
+    table = rows_table([("augmented data", f"{run}/augmented"), *models, ("all numbers", f"{run}/metrics.json")])
+    table.columns[-1].overflow = "fold"
     return table
 
 

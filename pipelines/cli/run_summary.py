@@ -9,7 +9,7 @@ from rich.table import Table
 
 from distill.wording import shown_bytes
 from pipelines.cli.summary import warnings
-from pipelines.cli.terminal import TerminalReporter, output_console
+from pipelines.cli.terminal import TerminalReporter, planned, rows_table, told_of, warn
 from pipelines.cli.training_summary import show_stages
 from pipelines.wording import counted, duration
 
@@ -33,20 +33,14 @@ def show_run(outcome: RunOutcome) -> int:
     Args:
         outcome: what came of it.
     """
-    console, metrics = output_console(), outcome.metrics
-    if not outcome.augmented.fresh and not outcome.student.fresh:
-        console.print("everything was done already; nothing was run")
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    augmented = metrics.augmented
-    table.add_row("augmented", f"{augmented['examples']:,} examples, {augmented['rows']:,} rows")
+    console, metrics = told_of(outcome.augmented.fresh or outcome.student.fresh), outcome.metrics
+    rows = [("augmented", f"{metrics.augmented['examples']:,} examples, {metrics.augmented['rows']:,} rows")]
     for name, stage in metrics.stages.items():
-        table.add_row(name, f"{stage.steps:,} steps, {stage.examples:,} examples, {duration(stage.seconds)}")
-    table.add_row("layer map", ", ".join(str(layer) for layer in metrics.layer_map))
-    console.print(table)
+        rows.append((name, f"{stage.steps:,} steps, {stage.examples:,} examples, {duration(stage.seconds)}"))
+    console.print(rows_table([*rows, ("layer map", ", ".join(map(str, metrics.layer_map)))]))
     console.print(comparison_table(metrics.scores, metrics.measured))
     console.print(footnote(metrics.scores, metrics.measured.latency), style="dim", soft_wrap=True)
-    for warning in warnings(outcome.augmented):
-        console.print(warning, style="yellow", soft_wrap=True)
+    warn(console, warnings(outcome.augmented), "")
     console.print(f"student: {metrics.folders['student']}", soft_wrap=True)
     console.print(f"metrics: {outcome.storage.display('metrics.json')}", soft_wrap=True)
     return 0
@@ -125,22 +119,20 @@ def show_run_plan(request: RunRequest) -> int:
 
     with TerminalReporter() as reporter:
         plan = plan_run(request, reporter, Found())
-    console = output_console()
     augment, took = plan.augment, "done already" if plan.augmented else duration(plan.augment.seconds)
-    if plan.done:
-        console.print("everything was done already; nothing is left to do")
-    console.print(
+    said = (
         f"augment: {augment.rows:,} rows, {augment.texts:,} unique texts, {augment.output_rows:,} rows out, "
-        f"{shown_bytes(augment.output_bytes + augment.candidate_bytes)}, {took}",
-        soft_wrap=True,
+        f"{shown_bytes(augment.output_bytes + augment.candidate_bytes)}, {took}"
     )
-    facts, warnings = augment.labels
-    training = plan.training
-    facts, warnings = (*facts, *training.facts), (*warnings, *training.notes)
-    training = replace(training, facts=tuple(dict.fromkeys(facts)), notes=tuple(dict.fromkeys(warnings)))
-    show_stages(console, training)
-    console.print(f"in all {duration(plan.seconds)} on this machine, and what comes on top")
-    if warning := plan.warning(request.distill.machine.device, request.profile):
-        console.print(warning, style="yellow", soft_wrap=True)
-    console.print("nothing was written")
+    (facts, notes), training = augment.labels, plan.training
+    training = replace(
+        training,
+        facts=tuple(dict.fromkeys((*facts, *training.facts))),
+        notes=tuple(dict.fromkeys((*notes, *training.notes))),
+    )
+    with planned(plan.done) as console:
+        console.print(said, soft_wrap=True)
+        show_stages(console, training)
+        console.print(f"in all {duration(plan.seconds)} on this machine, and what comes on top")
+        warn(console, filter(None, [plan.warning(request.distill.machine.device, request.profile)]), "")
     return 0

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
-from pipelines.cli.terminal import output_console
+from pipelines.cli.terminal import rows_table, told_of, warn
 from pipelines.run_folder.parquet import RowReader
 from pipelines.wording import counted, rejected_rows
 
@@ -34,18 +33,12 @@ def show_outcome(outcome: Outcome, out: str, allow_rejects: bool) -> int:
     Returns:
         The exit code.
     """
-    console = output_console()
-    if not outcome.fresh:
-        console.print(f"{Path(out).name}: everything was done already; nothing was run")
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    for label, value in summary_rows(outcome):
-        table.add_row(label, value)
-    console.print(table)
+    console = told_of(outcome.fresh, f"{Path(out).name}: ")
+    console.print(rows_table(summary_rows(outcome)))
     show_variants(console, outcome.storage, list(outcome.job.task.text_columns), SHOWN_EXAMPLES, SHOWN_VARIANTS)
     console.print(f"\nshards:   {outcome.storage.display('augmented/data')}", soft_wrap=True)
     console.print(f"manifest: {outcome.storage.display('augmented/manifest.json')}", soft_wrap=True)
-    for warning in warnings(outcome):
-        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    warn(console, warnings(outcome))
     if outcome.rejected:
         said = Text(f"{rejected_rows(outcome.rejected)}:", style="yellow")
         console.print(said, outcome.storage.display("rejected.parquet"), soft_wrap=True)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from pipelines.run_folder.records import Record
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from distill.training_settings import Progress as Steps
@@ -48,6 +49,47 @@ def output_console() -> Console:
     if not console.is_terminal:
         console.width = UNBROKEN
     return console
+
+
+def told_of(fresh: object, name: str = "") -> Console:
+    """A console for what came of a verb, which has said so if nothing was run.
+
+    Args:
+        fresh: whether anything was run, or how many parts were.
+        name: of the run, to begin with.
+    """
+    console = output_console()
+    if not fresh:
+        console.print(f"{name}everything was done already; nothing was run")
+    return console
+
+
+@contextmanager
+def planned(done: bool) -> Iterator[Console]:
+    """A console for a plan, with what is said before and after it.
+
+    Args:
+        done: whether nothing is left to do.
+    """
+    console = output_console()
+    if done:
+        console.print("everything was done already; nothing is left to do")
+    yield console
+    console.print("nothing was written")
+
+
+def warn(console: Console, warnings: Iterable[str], prefix: str = "warning: ") -> None:
+    """Prints warnings, each in a line that stands out."""
+    for warning in warnings:
+        console.print(f"{prefix}{warning}", style="yellow", soft_wrap=True)
+
+
+def rows_table(rows: Iterable[tuple[str, ...]]) -> Table:
+    """Labels and values beside each other."""
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 @contextmanager
@@ -94,7 +136,7 @@ class TerminalReporter:
 
     def warning(self, text: str) -> None:
         """Prints a line that stands out."""
-        self._console.print(f"warning: {text}", style="yellow", soft_wrap=True)
+        warn(self._console, [text])
 
     def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:
         """Opens a bar for shards."""

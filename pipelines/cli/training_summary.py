@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rich.table import Table
 
 from distill.wording import shown_bytes
-from pipelines.cli.terminal import output_console
+from pipelines.cli.terminal import output_console, planned, told_of, warn
 from pipelines.wording import counted, duration, sequences_words
 
 if TYPE_CHECKING:
@@ -39,11 +39,9 @@ def show_trained(trained: Trained, verb: str) -> int:
         trained: what came of it.
         verb: which of them.
     """
-    console, metrics = output_console(), trained.metrics
     if os.environ.get("RANK", "0") != "0":
         return 0  # under torchrun the first rank prints it
-    if not trained.fresh:
-        console.print("everything was done already; nothing was run")
+    console, metrics = told_of(trained.fresh), trained.metrics
     models = {"teacher": metrics.get("teacher_dev", {}), "student": metrics["dev"]} if verb == "distill" else {}
     models = models or {"teacher": metrics["dev"]}
     if any(models.values()):
@@ -96,12 +94,8 @@ def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path |
 
 def show_filled(filled: Filled) -> int:
     """Prints what came of `cache-teacher`; gives the exit code."""
-    console = output_console()
-    if not filled.fresh:
-        console.print("everything was done already; nothing was run")
-    console.print(
-        f"{filled.rows:,} rows, {shown_bytes(filled.bytes)}, {shown_bytes(filled.bytes / max(1, filled.rows))} a row"
-    )
+    console, each = told_of(filled.fresh), filled.bytes / max(1, filled.rows)
+    console.print(f"{filled.rows:,} rows, {shown_bytes(filled.bytes)}, {shown_bytes(each)} a row")
     console.print(f"cache: {filled.folder} (give `tinyaug distill` --cache-dir {filled.folder.parent})", soft_wrap=True)
     return 0
 
@@ -114,17 +108,13 @@ def show_general(trained: Trained) -> int:
     """
     if os.environ.get("RANK", "0") != "0":
         return 0  # under torchrun the first rank prints it
-    console, metrics = output_console(), trained.metrics
-    if not trained.fresh:
-        console.print("everything was done already; nothing was run")
+    console, metrics = told_of(trained.fresh), trained.metrics
     losses = ", ".join(f"{kind} {value:.4f}" for kind, value in metrics["losses"].items())
     steps, sequences = counted(metrics["steps"], "step"), sequences_words(metrics["sequences"], metrics["pairs"])
     console.print(f"{steps} over {sequences}; last losses: {losses}")
     console.print(f"model: {trained.storage.display()}", soft_wrap=True)
-    console.print(
-        f"next:  tinyaug distill --task … --teacher … --student-init {trained.storage.display()} --out …",
-        soft_wrap=True,
-    )
+    said = f"next:  tinyaug distill --task … --teacher … --student-init {trained.storage.display()} --out …"
+    console.print(said, soft_wrap=True)
     return 0
 
 
@@ -159,13 +149,9 @@ def show_plan(
 
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         estimate = plan(job, folder) if plan is not None else plan_job(job, folder).estimate
-    console = output_console()
-    if estimate.done:
-        console.print("everything was done already; nothing is left to do")
-    show_stages(console, estimate)
-    if warning := estimate.warning(job.request.machine.device, profile):
-        console.print(warning, style="yellow", soft_wrap=True)
-    console.print("nothing was written")
+    with planned(estimate.done) as console:
+        show_stages(console, estimate)
+        warn(console, filter(None, [estimate.warning(job.request.machine.device, profile)]), "")
     return 0
 
 
@@ -184,8 +170,7 @@ def show_stages(console: Console, estimate: TrainingEstimate) -> None:
     console.print(f"disk: caches {shown_bytes(estimate.cache_bytes)}{rest}", soft_wrap=True)
     for fact in estimate.facts:
         console.print(fact, soft_wrap=True)
-    for note in estimate.notes:
-        console.print(f"warning: {note}", style="yellow", soft_wrap=True)
+    warn(console, estimate.notes)
 
 
 def estimate_table(estimate: TrainingEstimate) -> Table:
