@@ -69,6 +69,15 @@ class Draws:
     ranks: np.ndarray
     scores: np.ndarray
 
+    @property
+    def drawn(self) -> tuple[np.ndarray, ...]:
+        """The arrays (D,), in the order of the arguments."""
+        return self.segments, self.sites, self.strings, self.ranks, self.scores
+
+    def select(self, which: np.ndarray) -> Draws:
+        """Some of the draws, by index or boolean mask, of the same jobs."""
+        return Draws(self.drawable, *(column[which] for column in self.drawn))
+
 
 @dataclass(frozen=True)
 class Chosen:
