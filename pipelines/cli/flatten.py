@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.options.effects import refuse_idle
-from pipelines.options.option import Option, Options, Panel, groups_of, options_of
+from pipelines.options.option import Option, Options, Panel, groups_of, hints_of, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ def flat(verb: Callable[[Any], int]) -> Callable[..., int]:
 def _all_options(kind: type[Options]) -> dict[str, tuple[Option, Any, Any]]:
     """All options by parameter: what is said of each, its type and its default, `...` for none."""
     found: dict[str, tuple[Option, Any, Any]] = {}
-    hints, own, groups = get_type_hints(kind), options_of(kind), groups_of(kind)
+    hints, own, groups = hints_of(kind), options_of(kind), groups_of(kind)
     for name in (one.name for one in fields(kind)):
         if name in own:
             found[_parameter_name(own[name])] = (own[name], hints[name], getattr(kind, name, ...))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import EnumType, StrEnum
+from functools import cache
 from inspect import get_annotations
-from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 from pipelines.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Panel(StrEnum):
@@ -162,9 +161,12 @@ class Options:
         return one is not None and one.name in self.typed
 
 
-def options_of(group: type[Options]) -> dict[str, Option]:
+hints_of: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
+
+
+def _options_of(group: type[Options]) -> dict[str, Option]:
     """The options of a group itself by field; flags and choices are filled in."""
-    found, hints = {}, get_type_hints(group)
+    found, hints = {}, hints_of(group)
     for one in fields(group):
         if (said := one.metadata.get("option")) is not None:
             flag, home = said.flag or f"--{one.name.replace('_', '-')}", _home(group, one.name)
@@ -181,10 +183,16 @@ def _home(group: type[Options], name: str) -> type[Options]:
     return next(base for base in group.__mro__ if name in get_annotations(base))
 
 
-def groups_of(options: type[Options]) -> dict[str, type[Options]]:
+def _groups_of(options: type[Options]) -> dict[str, type[Options]]:
     """The groups of options in a dataclass by field."""
-    hints, without = get_type_hints(options), (one.name for one in fields(options) if one.default is MISSING)
-    return {name: hints[name] for name in without if name not in options_of(options)}
+    hints, own = hints_of(options), options_of(options)
+    named = [one.name for one in fields(options) if one.default is MISSING and one.name not in own]
+    return {name: hints[name] for name in named}
+
+
+# mypy takes the classes for unhashable: they are Any to the caches
+options_of: Callable[[Any], dict[str, Option]] = cache(_options_of)
+groups_of: Callable[[Any], dict[str, type[Options]]] = cache(_groups_of)
 
 
 def flag(group: type[Options], name: str) -> str:
