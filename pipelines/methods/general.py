@@ -28,7 +28,8 @@ def general(request: GeneralRequest) -> Method:
 
     stage = MethodStage(
         "general", layers, request.recipe, Rows.CORPUS, kept=losses.kept_of_layers(choice.soft > 0),
-        uncached=_uncached(request), warmup_steps=WARMUP_STEPS,
+        uncached=_uncached(request),
+        fixed="the same tokens are masked in every epoch" if choice.on else "", warmup_steps=WARMUP_STEPS,
     )  # fmt: skip
     settings = {"recipe": asdict(request.recipe), "losses": asdict(losses), "masked_lm": asdict(choice)}
     return Method("general", (stage,), settings, ("knowledge-distillation", "tinybert"))

@@ -56,6 +56,7 @@ class MethodStage:
         selects: whether the weights of the epoch that is best on dev are kept, else those of the last step.
         kept: what a cache has to keep of the teacher so that this stage need not run it again; None without a teacher.
         uncached: why `--cache auto` keeps nothing for this stage; empty where it may.
+        fixed: what a cache keeps from changing in a stage, which `--cache full` asks for; empty for nothing.
         folder: of its checkpoints and losses; by default its name.
         warmup_steps: in which the rate rises at most; None for a tenth of the stage.
     """
@@ -68,6 +69,7 @@ class MethodStage:
     selects: bool = False
     kept: CacheContent | None = None
     uncached: str = ""
+    fixed: str = ""
     folder: str = ""
     warmup_steps: int | None = None
 

@@ -133,7 +133,8 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
     fits = plan.content != CacheContent.LOGITS
     once = fits and _is_never_read(asked, room, of_layers)
     if fits and not once:
-        return _unless_few(asked, plan, "", max(0, plan.full_bytes - room.there))
+        fixed = "".join(f"; {stage.fixed}" for stage in of_layers if stage.fixed)
+        return _unless_few(asked, plan, fixed, max(0, plan.full_bytes - room.there))
     names = " and ".join(stage.name for stage in of_layers)
     words = f": the {names} stage sees no row twice, and what is never read is not kept" if once else ""
     if not logits_alone and mode is not CacheMode.LOGITS:

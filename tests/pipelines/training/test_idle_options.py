@@ -244,13 +244,3 @@ def test_the_column_of_plain_text(parts, corpus, tmp_path):
     assert "--text body: expected JSON lines, Parquet or a data set on the hub" in refused([*command, "--text", "body"])
     assert not (tmp_path / "out").exists()
     done(*command, "--text", "text")
-
-
-def test_options_of_a_cache_that_auto_leaves_out(parts, corpus, tmp_path):
-    command = general(parts, corpus, tmp_path / "out", "--cache-dir", tmp_path / "cache", "--dry-run")
-    once = done(*command, "--epochs", 1, "--cache-budget", "1GB").out
-    assert "is not kept); without a cache nothing comes of --cache-budget and --cache-dir\n" in once
-    small = done(*command, "--cache-budget", "1K").out
-    assert "budget 1.0 kB); without a cache nothing comes of --cache-dir\n" in small
-    assert "nothing comes of" not in done(*command).out
-    assert "nothing comes of" not in done(*general(parts, corpus, tmp_path / "out", "--epochs", 1, "--dry-run")).out

@@ -33,4 +33,4 @@ def test_the_other_ends_when_the_first_has_refused(parts, corpus, tmp_path):
     command = general(parts, corpus, tmp_path / "out", "--cache", "full", "--cache-budget", "1K")
     first, second = said_by_two(command, (2, 1))
     assert "expected a cache within" in first
-    assert "expected the first process to write the packed corpus, found nobody at work there" in second
+    assert "expected the first process to write the data, found nobody at work there" in second
