@@ -10,6 +10,7 @@ from pipelines.demo.verdicts import Verdict, choose_verdicts
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.models.load import load_config, load_tokenizer
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
+from pipelines.training.job import StageResult
 from pipelines.training.parts import open_data, shards_of, task_columns, write_part
 
 if TYPE_CHECKING:
@@ -22,27 +23,6 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
     from pipelines.training.driver import Trained
     from pipelines.training.parts import TaskData
-
-
-@dataclass(frozen=True)
-class StageSummary:
-    """What a training stage did.
-
-    Args:
-        steps, examples: that it took and saw.
-        rows: of its data.
-        seconds: of training.
-        best_step: the step whose weights were kept; None for the last one.
-    """
-
-    steps: int
-    examples: int
-    rows: int
-    seconds: float
-    best_step: int | None
-
-
-STAGE_FIELDS = [field.name for field in fields(StageSummary)]
 
 
 @dataclass(frozen=True)
@@ -86,7 +66,7 @@ class RunMetrics:
     measured: Measured
     layer_map: list[int]
     truncated_share: float | None
-    stages: dict[str, StageSummary]
+    stages: dict[str, StageResult]
     folders: dict[str, str]
     profile: str
 
@@ -129,7 +109,9 @@ def run_metrics(
         found: what the command has found already.
     """
     told, data = student.metrics, open_data(request.distill.data, found)
-    stages = {**({"finetune": teacher.metrics} if teacher is not None else {}), **told["stages"]}
+    stages = {name: StageResult(**stage) for name, stage in told["stages"].items()}
+    if teacher is not None:
+        stages = {"finetune": StageResult(*(teacher.metrics[one.name] for one in fields(StageResult))), **stages}
     measured = read_measured(stage_storage(request.augment.out, "a run with training"))
     seconds = None if measured is None or augmented.fresh or student.fresh else measured.seconds
     made = student.fresh or (teacher is not None and teacher.fresh)
@@ -144,7 +126,7 @@ def run_metrics(
         measured=replace(measured, seconds=seconds or took, verdicts=measured.verdicts if request.demo else None),
         layer_map=told["layer_map"],
         truncated_share=told.get("truncated_share"),
-        stages={name: StageSummary(*(stage[field] for field in STAGE_FIELDS)) for name, stage in stages.items()},
+        stages=stages,
         folders={"teacher": request.distill.teacher, "student": request.distill.out},
         profile=request.profile,
     )
