@@ -124,6 +124,7 @@ class Batch:
         )
 
 
+@dataclass(eq=False, repr=False)
 class ShardStream:
     """Batches of a data set, epoch after epoch, from any position.
 
@@ -135,22 +136,16 @@ class ShardStream:
         settings: how rows become batches.
     """
 
-    def __init__(
-        self,
-        files: ShardFiles,
-        columns: Columns,
-        tokenizer_json: str,
-        pad_id: int,
-        settings: StreamSettings,
-    ) -> None:
-        self.files = files
-        self.columns = columns
-        self.tokenizer_json = tokenizer_json
-        self.pad_id = pad_id
-        self.settings = settings
-        self.chunks = cut_chunks(files.row_groups, settings.chunk_rows)
-        masking = settings.masking
-        self._masker = Masker(masking, tokenizer_json, settings.seed, files.sha256) if masking else None
+    files: ShardFiles
+    columns: Columns
+    tokenizer_json: str
+    pad_id: int
+    settings: StreamSettings
+
+    def __post_init__(self) -> None:
+        self.chunks = cut_chunks(self.files.row_groups, self.settings.chunk_rows)
+        masking, seed = self.settings.masking, self.settings.seed
+        self._masker = Masker(masking, self.tokenizer_json, seed, self.files.sha256) if masking else None
         self._executor: ProcessPoolExecutor | None = None
 
     def __len__(self) -> int:

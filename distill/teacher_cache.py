@@ -13,7 +13,7 @@ import logging
 import os
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,14 +49,15 @@ class CachedShard:
     tokens: NDArray[np.int32]
 
 
+@dataclass(eq=False, repr=False)
 class TeacherCache:
     """Records of teacher outputs, by shard and row.
 
     Args:
         folder: made if needed.
         key: what decides the numbers.
-        shard_hashes: sha256 of each shard of the data set.
-        shard_rows: rows of each shard.
+        hashes: sha256 of each shard of the data set.
+        rows: rows of each shard.
         rank: of this process; each rank appends to segments of its own.
         rebuild: empty a cache of another key instead of refusing it.
 
@@ -64,25 +65,19 @@ class TeacherCache:
         DistillError: the folder holds something else, or a cache of another key.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        key: CacheKey,
-        shard_hashes: Sequence[str],
-        shard_rows: Sequence[int],
-        rank: int = 0,
-        rebuild: bool = False,
-    ) -> None:
-        self.folder = folder
-        self.key = key
-        self.names = [digest[:16] for digest in shard_hashes]
-        self.hashes = tuple(shard_hashes)
-        self.rows = tuple(shard_rows)
-        self.rank = rank
-        claim_cache(folder, key, rebuild)
+    folder: Path
+    key: CacheKey
+    hashes: Sequence[str]
+    rows: Sequence[int]
+    rank: int = 0
+    rebuild: bool = False
+
+    def __post_init__(self) -> None:
+        self.names = [digest[:16] for digest in self.hashes]
+        claim_cache(self.folder, self.key, self.rebuild)
         self._pending: dict[int, list[tuple[int, int, NDArray[np.generic]]]] = defaultdict(list)
         self._pending_bytes = 0
-        self._map = lru_cache(OPEN_MAPS)(lambda path: np.memmap(path, key.dtype, mode="r"))
+        self._map = lru_cache(OPEN_MAPS)(partial(np.memmap, dtype=self.key.dtype, mode="r"))
         self._shards: dict[int, CachedShard] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
         self.refresh()
