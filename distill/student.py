@@ -79,12 +79,8 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
         teacher: the teacher's configuration: a named shape takes its family, vocabulary and positions from it, and
             every student takes its labels.
 
-    Returns:
-        A new configuration.
-
     Raises:
-        DistillError: unknown shape, a file that cannot be read or describes no encoder, a teacher of one layer to be
-            halved.
+        DistillError: unknown shape, a file that cannot be read or describes no encoder, half of a teacher of one layer.
     """
     chosen, preset = LAYERS.fullmatch(shape), SHAPES.get(shape)
     named = shape in NAMED_SHAPES or chosen is not None
