@@ -15,7 +15,7 @@ from pipelines.methods.tinybert import tinybert
 from pipelines.models.labels import check_classes, name_labels
 from pipelines.models.load import move
 from pipelines.run_folder.address import shown_address
-from pipelines.run_folder.stage_folder import task_content
+from pipelines.run_folder.identity import task_content
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
 from pipelines.training.job import Identity, Models, Told

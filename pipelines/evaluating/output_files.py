@@ -7,7 +7,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from pipelines.errors import JobError, UserError
+from pipelines.errors import UserError
+from pipelines.run_folder.storage import move_into_place, unwritten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,10 +73,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        temporary.write_bytes(content)
+        move_into_place(temporary, path)
     except OSError as error:
-        raise JobError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise unwritten(str(path), error) from error

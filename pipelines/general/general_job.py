@@ -16,7 +16,7 @@ from pipelines.general.sequences import beginning, whole_corpus
 from pipelines.methods.general import general
 from pipelines.models.load import load_masked_lm, move
 from pipelines.options.models import PROJECTED
-from pipelines.run_folder.stage_folder import refuse_other_run
+from pipelines.run_folder.run_file import refuse_other_run
 from pipelines.run_folder.storage import Storage
 from pipelines.teacher_cache.decision import CacheQuestion, decide_cache
 from pipelines.teacher_cache.targets import cache_root

@@ -15,7 +15,8 @@ from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.models.labels import check_classes
 from pipelines.models.load import move
-from pipelines.run_folder.stage_folder import RUN, stage_storage, started_run
+from pipelines.run_folder.run_file import RUN, started_run
+from pipelines.run_folder.stage_folder import stage_storage
 from pipelines.teacher_cache.foreign import refuse_early
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.finetune_job import FinetuneJob

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.run_folder.address import shown_address
-from pipelines.run_folder.identity import task_content as task_content
 from pipelines.run_folder.records import sha256
-from pipelines.run_folder.run_file import RUN as RUN
-from pipelines.run_folder.run_file import refuse_other_run as refuse_other_run
-from pipelines.run_folder.run_file import run_content as run_content
-from pipelines.run_folder.run_file import started_run as started_run
 from pipelines.run_folder.storage import PARTIAL, Storage, move_into_place
 from pipelines.run_folder.writable import refuse_unwritable
 

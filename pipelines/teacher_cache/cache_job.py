@@ -13,9 +13,9 @@ from pipelines.errors import JobError, UserError
 from pipelines.evaluating.label_order import order_note
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.run_folder.lock import remove_unused
-from pipelines.run_folder.run_file import undone_if_refused
-from pipelines.run_folder.stage_folder import METRICS, RUN, run_content, stage_storage, started_run
-from pipelines.run_folder.storage import Storage
+from pipelines.run_folder.run_file import RUN, run_content, started_run, undone_if_refused
+from pipelines.run_folder.stage_folder import METRICS, stage_storage
+from pipelines.run_folder.storage import Storage, unwritten
 from pipelines.teacher_cache.decision import CacheDecision, CacheQuestion, decide_cache
 from pipelines.teacher_cache.room import CONTENTS, OFF, bytes_of, cache_room
 from pipelines.teacher_cache.targets import open_targets
@@ -214,10 +214,7 @@ def _fill(targets: Targets, stream: ShardStream, reporter: Reporter) -> None:
     except DistillError as error:
         raise JobError(f"teacher cache: {error}") from error
     except OSError as error:
-        raise JobError(
-            f"teacher cache: cannot be written: {error.strerror or error}; what was finished is kept: free some space "
-            "and run the same command again"
-        ) from error
+        raise unwritten("teacher cache", error) from error
     finally:
         stream.close()
         reporter.ended("teacher")

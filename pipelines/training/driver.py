@@ -9,10 +9,9 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines.run_folder.run_file import undone_if_refused
+from pipelines.run_folder.run_file import RUN, started_run, undone_if_refused
 from pipelines.run_folder.stage_folder import (
     METRICS,
-    RUN,
     digests,
     drop_checkpoints,
     finished_metrics,
@@ -20,7 +19,6 @@ from pipelines.run_folder.stage_folder import (
     publish,
     publish_folder,
     stage_storage,
-    started_run,
 )
 from pipelines.teacher_cache.decision import CacheDecision
 from pipelines.teacher_cache.room import OFF

@@ -10,7 +10,7 @@ from pipelines.errors import UserError
 from pipelines.methods.finetune import finetune
 from pipelines.models.labels import check_classes, name_labels
 from pipelines.models.load import load_classifier, move
-from pipelines.run_folder.stage_folder import task_content
+from pipelines.run_folder.identity import task_content
 from pipelines.training.job import Identity, Models
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data

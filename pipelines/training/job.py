@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.options.teacher_cache import CacheChoice, Keep
-from pipelines.run_folder.stage_folder import refuse_other_run, run_content
+from pipelines.run_folder.run_file import refuse_other_run, run_content
 from pipelines.run_folder.storage import Storage
 from pipelines.training.request import DistillRequest, FinetuneRequest
 from pipelines.training.step_parts import PARTS, kept_parts, processes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from distill.errors import DistillError, NotFiniteError, StoppedError
 from pipelines.errors import JobError
 from pipelines.machine.memory import keep_freed_memory
+from pipelines.run_folder.storage import unwritten
 from pipelines.training.stage_progress import steps_done
 from pipelines.training.stopping import stops_noted
 
@@ -129,10 +130,7 @@ def _failures_told(name: str, folder: Path) -> Iterator[None]:
     except DistillError as error:
         raise JobError(f"{name} stage: {error}") from error
     except OSError as error:
-        raise JobError(
-            f"{name} stage: {folder} cannot be written: {error.strerror or error}; what was finished is kept: "
-            "free some space and run the same command again"
-        ) from error
+        raise unwritten(f"{name} stage: {folder}", error) from error
 
 
 class _Watcher:
