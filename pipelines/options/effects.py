@@ -49,7 +49,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect(STAGE, _intermediate, OF_LAYERS),
         Effect(STAGE, lambda it: _intermediate(it) or it.losses.weight_of_predictions != 1, ("losses.layer_weights",)),
         Effect(STAGE, lambda it: _intermediate(it) or it.start == "teacher-layers", ("layer_map",)),
-        Effect(f"{STAGE} with full", lambda it: _intermediate(it) or it.cache.mode != Keep.full, ("cache.mode",)),
+        Effect(STAGE, lambda it: _intermediate(it) or it.cache.mode != Keep.full, ("cache.mode",)),
         Effect("--epochs-prediction above 0", lambda it: it.prediction.epochs != 0, OF_PREDICTIONS),
     ),
     GeneralOptions: (
@@ -57,7 +57,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect("--mlm-soft", lambda it: it.masked_lm.soft > 0, ("losses.temperature",)),
         Effect("--student-init random", lambda it: it.start == "random", ("embeddings",)),
         Effect(
-            "a loss of attention or hidden states with a weight above 0, whose states full keeps,",
+            "a loss of attention or hidden states, whose states are kept, with a weight above 0",
             lambda it: it.cache.mode != Keep.full or _keeps_layers(it),
             ("cache.mode",),
         ),
@@ -97,8 +97,10 @@ def refuse_idle(options: Options) -> None:
 
 
 def _typed(options: Options, place: str) -> str:
-    """The option at a place if another value was typed than its default."""
+    """The option at a place, with a value of text, if another value was typed than its default."""
     *groups, name = place.split(".")
     owner: Options = reduce(getattr, groups, options)
-    is_other = owner.has(name) and getattr(owner, name) != getattr(type(owner), name)
-    return flag(type(owner), name) if is_other else ""
+    value = getattr(owner, name)
+    if not owner.has(name) or value == getattr(type(owner), name):
+        return ""
+    return f"{flag(type(owner), name)} {value}" if isinstance(value, str) else flag(type(owner), name)

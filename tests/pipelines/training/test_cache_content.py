@@ -36,7 +36,7 @@ def test_of_general_distillation(parts, corpus, tmp_path):
     said = done(*general(parts, corpus, tmp_path / "e", "--losses", "embedding", "--max-steps", 1)).err
     assert "off (the embedding loss uses nothing that a cache keeps)" in " ".join(said.split())
     said = refused(general(parts, corpus, tmp_path / "f", "--losses", "embedding", "--cache", "full"))
-    assert "--cache full: expected attention or hidden among --losses" in said
+    assert "--cache full: expected a loss of attention or hidden states" in said
 
 
 def test_the_soft_loss_reads_hidden_states(parts, corpus, tmp_path):

@@ -233,7 +233,7 @@ def test_rows_that_are_sentences(tmp_path):
         UserError, match="--text body: expected JSON lines, Parquet or a data set on the hub, found text"
     ):
         open_files(tmp_path / "c.txt", "body")
-    with pytest.raises(UserError, match="--rows: expected documents or sentences, found 'lines'"):
+    with pytest.raises(UserError, match="--rows: expected one of documents, sentences, found 'lines'"):
         CorpusChoice("a.jsonl", rows="lines")
 
 

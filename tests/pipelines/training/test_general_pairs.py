@@ -66,7 +66,7 @@ def test_a_corpus_of_another_version_is_packed_again(parts, corpus, tmp_path):
 @pytest.mark.parametrize("share", [-0.1, 1.5, "nan"])
 def test_what_is_no_share_is_refused(parts, corpus, tmp_path, share):
     said = refused(general(parts, corpus, tmp_path / "out", "--pairs", share))
-    assert f"--pairs: expected a share from 0 to 1, found {share}" in said
+    assert f"--pairs: expected a number from 0 to 1, found {share}" in said
 
 
 def test_models_with_one_segment(parts, corpus, tmp_path):

@@ -42,7 +42,8 @@ def test_a_given_teacher_is_not_fine_tuned(parts, tmp_path, option):
     command = ["run", "--task", "sst2", "--data", str(parts.data), "--out", str(tmp_path / "out"), "--teacher", "t"]
     typed = given if option == "all" else {option: given[option]}
     said = refused([*command, *(word for pair in typed.items() for word in pair)])
-    assert f"{' and '.join(typed)}: expected no --teacher, which is not fine-tuned, beside" in said
+    named = " and ".join(typed).replace("--teacher-model", "--teacher-model m")
+    assert f"{named}: expected no --teacher, which is not fine-tuned, beside" in said
 
 
 def test_the_demo_s_own_epochs_are_no_contradiction(parts, tmp_path):
@@ -61,9 +62,12 @@ OF_LAYERS = ("--losses", "hidden,attention", "--layer-weights", "1,1,1,1", "--he
 @pytest.mark.parametrize("verb", [distill, run])
 @pytest.mark.parametrize(
     ("stage", "more", "named"),
-    [("intermediate", OF_LAYERS[at : at + 2], OF_LAYERS[at]) for at in range(0, len(OF_LAYERS), 2)]
-    + [
-        ("intermediate", OF_LAYERS, "--losses and --heads"),
+    [
+        ("intermediate", OF_LAYERS[:2], "--losses"),
+        ("intermediate", OF_LAYERS[2:4], "--layer-weights"),
+        ("intermediate", OF_LAYERS[4:6], "--heads mean"),
+        ("intermediate", OF_LAYERS[6:], "--layer-map top"),
+        ("intermediate", OF_LAYERS, "--losses and --heads mean"),
         ("prediction", ("--temperature", "2"), "--temperature"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
@@ -224,7 +228,7 @@ def test_a_general_loss_of_nothing(parts, corpus, masked, tmp_path):
 
 
 def test_heads_without_attention(parts, corpus, tmp_path):
-    said = "--heads: expected attention among --losses beside it, else it has no effect; change that or leave --heads"
+    said = "--heads mean: expected attention among --losses beside it, else it has no effect; change that or leave --"
     for verb in (distill, run, lambda parts, *more: general(parts, corpus, *more)):
         assert said in refused(verb(parts, tmp_path / "out", "--losses", "hidden", "--heads", "mean"))
     assert not (tmp_path / "out").exists()

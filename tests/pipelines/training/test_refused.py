@@ -232,7 +232,7 @@ def test_cache_of_another_teacher(parts, tmp_path, teacher):
         (("--layer-weights", "1,2"), "expected 4 layer weights"),
         (("--temperature", "0"), "--temperature: expected a number above 0"),
         (("--max-steps", "0"), "--max-steps: expected at least 1"),
-        (("--lr-prediction", "0"), "expected a learning rate between 0 and 1"),
+        (("--lr-prediction", "0"), "expected a number between 0 and 1"),
         (("--precision", "fp16"), "--precision fp16: expected a GPU"),
         (("--profile", "slow"), "--profile: expected one of"),
         (("--train-rows", "0"), "--train-rows: expected at least 1"),
