@@ -11,20 +11,20 @@ import pytest
 from augment.errors import AugmentError
 from pipelines.augmenting.stage_run import run_parts
 from pipelines.found import Found
-from pipelines.tasks.glue_files import glue_files
+from pipelines.tasks.glue_files import open_glue
 from tests.fixtures import save_tiny_masked_lm
 from tests.pipelines.jobs import done
 from tests.pipelines.training.verbs import run
 
 
 def test_a_run_opens_its_task_and_hashes_its_models_once(parts, tmp_path, monkeypatch):
-    """Counted where a task's files are looked for and where a file is hashed; workers verify for themselves."""
+    """Counted where a task's files are opened and where a file is hashed; workers verify for themselves."""
     opened, hashed, working = Counter(), Counter(), []
     digest = hashlib.file_digest
 
-    def found(task, data):
+    def found(task, *arguments):
         opened[task.name] += 1
-        return glue_files(task, data)
+        return open_glue(task, *arguments)
 
     def read(stream, name):
         if not working:
@@ -36,7 +36,7 @@ def test_a_run_opens_its_task_and_hashes_its_models_once(parts, tmp_path, monkey
         run_parts(*arguments)
         working.clear()
 
-    monkeypatch.setattr("pipelines.tasks.opening.glue_files", found)
+    monkeypatch.setattr("pipelines.tasks.opening.open_glue", found)
     monkeypatch.setattr("hashlib.file_digest", read)
     monkeypatch.setattr("pipelines.augmenting.stage_run.run_parts", work)
     out = tmp_path / "run"
