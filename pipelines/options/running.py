@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pipelines.errors import UserError
 from pipelines.machine.precision import AUTO, PRECISIONS, check_precision
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from pipelines.training.recipe import StageRecipe
 
 Engine = StrEnum("Engine", ["auto", "ray", "local"])
-NAMED = (AUTO, *PRECISIONS)
-PRECISION = "Precision of {}; auto is fp32 on a CPU, on a GPU bf16, else {}."
-DEVICE = "auto, cpu, cuda, or cuda:N for one of several GPUs."
 
 
 def tokens(text: str) -> int | None:
@@ -57,31 +54,52 @@ class EngineOptions(Workers):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComputeOptions(Options):
-    """How the masked LM runs."""
+class OnDevice(Options):
+    """Where models run, and in which precision.
+
+    Attributes:
+        trains: whether they learn, which a CPU cannot in every precision.
+
+    Raises:
+        UserError: a precision that the device lacks.
+    """
 
     panel = Panel.RUNNING
-    words = {"stage": ""}
-    device: str = option(DEVICE, AUTO)
-    precision: str = option(PRECISION.format("the masked LM", "fp16"), AUTO, "--{stage}precision", choices=NAMED)
-    batch_tokens: int | None = option(
-        "Tokens of a forward pass; auto is 2048 on a CPU, by memory on a GPU.", read=tokens, shown=AUTO, bounds=COUNT
+    words = {"stage": "", "models": "the models", "auto": "fp32"}
+    trains: ClassVar[bool] = True
+    device: str = option("auto, cpu, cuda, or cuda:N for one of several GPUs.", AUTO)
+    precision: str = option(
+        "Precision of {models}; auto is fp32 on a CPU, on a GPU bf16, else {auto}.",
+        AUTO,
+        "--{stage}precision",
+        choices=(AUTO, *PRECISIONS),
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_precision(self.precision, self.device, flag(type(self), "precision"))
+        check_precision(self.precision, self.device, flag(type(self), "precision"), self.trains)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeOptions(OnDevice):
+    """How the masked LM runs."""
+
+    words = {"stage": "", "models": "the masked LM", "auto": "fp16"}
+    trains = False
+    batch_tokens: int | None = option(
+        "Tokens of a forward pass; auto is 2048 on a CPU, by memory on a GPU.", read=tokens, shown=AUTO, bounds=COUNT
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeInRun(ComputeOptions):
     """How the masked LM runs, where other models run, too."""
 
-    words = {"stage": "augment-"}
+    words = {**ComputeOptions.words, "stage": "augment-"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine(Options):
+class Machine(OnDevice):
     """What a stage of training runs on.
 
     Args:
@@ -95,16 +113,9 @@ class Machine(Options):
         UserError: a value out of its range.
     """
 
-    panel = Panel.RUNNING
-    words = {"stage": "", "models": "the models", "parts": "1"}
-    device: str = option(DEVICE, AUTO)
-    precision: str = option(PRECISION.format("{models}", "fp32"), AUTO, "--{stage}precision", choices=NAMED)
+    words = {**OnDevice.words, "parts": "1"}
     accumulation: int | None = option("Parts that a step is cut into, to save memory [{parts}].", bounds=COUNT)
     checkpoint_every: int = option("Steps between checkpoints.", 500, bounds=COUNT)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_precision(self.precision, self.device, flag(type(self), "precision"), training=True)
 
     def check_parts(self, recipe: StageRecipe) -> None:
         """Refuses to cut a step into more parts than it has examples.
