@@ -97,7 +97,7 @@ def shape(parts, tmp_path, **changes):
         ({"hidden_size": 17}, "expected a hidden_size that its 4 attention heads divide; found 17"),
         ({"num_hidden_layers": 0}, "expected num_hidden_layers of at least 1; found 0"),
         ({"intermediate_size": "32"}, "'intermediate_size' expected int, got str"),
-        ({"hidden_act": "gello"}, "found 'gello'"),
+        ({"hidden_act": "gello"}, "unknown 'gello'"),
     ],
     ids=str,
 )
