@@ -16,6 +16,7 @@ from augment.masked_lm import CJK_ONLY
 from augment.proposals import Proposals
 from augment.ragged import offsets_of
 from augment.similar import SimilarWords
+from augment.sites import StringPool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,11 +194,13 @@ class CandidateFinder:
         word, rank = np.nonzero(ids >= 0)
         flat_ids[offsets[word] + rank] = ids[word, rank]
         scores[offsets[word] + rank] = proposals.scores[kept][word, rank]
-        spellings = _Spellings(self.model.vocabulary.tokens)
+        tokens, others = self.model.vocabulary.tokens, StringPool()
         for row, found in zip(multi_piece, similar, strict=True):
             for place, (spelling, score) in enumerate(found, start=offsets[row]):
-                flat_ids[place], scores[place] = spellings.number(spelling), score
+                flat_ids[place], scores[place] = len(tokens) + others.number(spelling), score
         used, codes = np.unique(flat_ids, return_inverse=True)
+        known = int(np.searchsorted(used, len(tokens)))  # the vocabulary's come first
+        spellings = [tokens[number] for number in used[:known]] + others.strings
         return Candidates(
             words.texts,
             np.searchsorted(free, words.offsets).astype(np.int64),
@@ -207,27 +210,11 @@ class CandidateFinder:
             offsets,
             codes.astype(np.int32),
             scores,
-            [spellings.spelling(int(number)) for number in used],
+            spellings,
             errors,
             {**counts, **_word_counts(sources, sizes), "texts": len(words.texts), "failed_texts": len(errors)},
             own_case=self._own_case,
         )
-
-
-class _Spellings:
-    """Numbers for spellings: the vocabulary's own ids, then one for each new word."""
-
-    def __init__(self, tokens: list[str]) -> None:
-        self._tokens, self._added, self._numbers = tokens, [""][:0], dict[str, int]()
-
-    def number(self, spelling: str) -> int:
-        if spelling not in self._numbers:
-            self._numbers[spelling] = len(self._tokens) + len(self._added)
-            self._added.append(spelling)
-        return self._numbers[spelling]
-
-    def spelling(self, number: int) -> str:
-        return self._tokens[number] if number < len(self._tokens) else self._added[number - len(self._tokens)]
 
 
 def _has_case(vectors: WordVectors) -> bool:

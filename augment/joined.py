@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import NamedTuple
 
 from augment.characters import CJK, digits, punctuation
 
@@ -21,11 +20,6 @@ _BEFORE = "(," + _BESIDE_WORDS
 _AFTER = "),.;:!?" + _BESIDE_WORDS
 
 
-class _Patterns(NamedTuple):
-    run: re.Pattern[str]
-    mark: re.Pattern[str]
-
-
 def joined_spans(text: str) -> list[tuple[int, int]]:
     """Spans of what is written together.
 
@@ -35,19 +29,20 @@ def joined_spans(text: str) -> list[tuple[int, int]]:
     Returns:
         Start and end (excluded) in code points, in order, none overlapping another.
     """
-    patterns = _patterns()
+    runs, marks = _patterns()
     spans = []
-    for run in patterns.run.finditer(text):
+    for run in runs.finditer(text):
         core = run[0].lstrip(_BEFORE)
         if core.startswith(".."):  # dots that trail off; a single one begins .5 or .NET
             core = core.lstrip("." + _BEFORE)
         start = run.end() - len(core)
         core = core.rstrip(_AFTER)
-        if patterns.mark.search(core):
+        if marks.search(core):
             spans.append((start, start + len(core)))
     return spans
 
 
 @cache
-def _patterns() -> _Patterns:
-    return _Patterns(re.compile(f"[^{_BREAKS}{CJK}]+"), re.compile(f"[{punctuation()}{digits()}]"))
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What is written without a break, and the marks that keep words in it together."""
+    return re.compile(f"[^{_BREAKS}{CJK}]+"), re.compile(f"[{punctuation()}{digits()}]")

@@ -104,12 +104,6 @@ class MaskedLM:
     def __reduce__(self) -> tuple[Callable[..., MaskedLM], tuple[Any, ...]]:
         return self._again
 
-    def loaded_from(self, files: ModelFiles, device: str, precision: str, punctuation: bool) -> MaskedLM:
-        """The same masked LM, which other processes now load from its folder; arguments as of `load_masked_lm`."""
-        files = replace(files, folder=files.folder.resolve())
-        self._again = _load_in_another_process, (files, device, precision, punctuation)
-        return self
-
     @torch.inference_mode()
     def propose(self, copies: Copies, k: int, exclude: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The most probable words at masked positions (Algorithm 1, line 9).
@@ -212,7 +206,9 @@ def load_masked_lm(
         masked_lm = MaskedLM(model, tokenizer, device, precision, punctuation)
     except AugmentError as error:
         raise AugmentError(f"masked LM {files.name}: {error}") from error
-    return masked_lm.loaded_from(files, device, precision, punctuation)
+    files = replace(files, folder=files.folder.resolve())  # other processes load it anew, wherever they work
+    masked_lm._again = _load_in_another_process, (files, device, precision, punctuation)
+    return masked_lm
 
 
 def _load_in_another_process(files: ModelFiles, device: str, precision: str, punctuation: bool) -> MaskedLM:

@@ -1,13 +1,10 @@
-"""What a model's weight files hold, by their headers and names alone: without torch."""
+"""What a model's weight files hold, by their headers and names alone."""
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
 import re
 import zipfile
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
@@ -69,9 +66,9 @@ def check_weights(folder: Path, who: str, model_type: str, head_needed: bool = F
 
 def _refuse_checkpoint(state: dict[str, Any], expected: str) -> None:
     """Refuses entries that are no tensors, such as an epoch or an optimizer's state."""
-    others = [name for name, value in state.items() if not isinstance(value, _Nothing) and "." not in name]
+    others = [name for name, value in state.items() if not hasattr(value, "shape") and "." not in name]
     if others:
-        inside = next((name for name in others if _are_weights(state[name])), None)
+        inside = next((name for name in others if isinstance(state[name], dict) and _are_weights(state[name])), None)
         weights = f"checkpoint[{inside!r}]" if inside else "model.state_dict()"
         raise AugmentError(
             f"{expected}, found a training checkpoint with {', '.join(others[:SAID])}{', …' * (len(others) > SAID)}; "
@@ -79,9 +76,8 @@ def _refuse_checkpoint(state: dict[str, Any], expected: str) -> None:
         )
 
 
-def _are_weights(value: Any) -> bool:
-    """Whether an entry of a checkpoint is a state_dict: its names are those of a model's tensors."""
-    return isinstance(value, dict) and any(str(name).endswith(".weight") for name in value)
+def _are_weights(entries: dict[Any, Any]) -> bool:
+    return any(str(name).endswith(".weight") for name in entries)
 
 
 def _wrapper(names: Iterable[str]) -> str:
@@ -91,35 +87,14 @@ def _wrapper(names: Iterable[str]) -> str:
 
 
 def _pickled(path: Path) -> dict[str, Any]:
-    """The entries of a pickled state_dict by name, without their tensors; empty where it cannot be read."""
+    """The entries of a pickled state_dict by name, tensors without their numbers; empty where it cannot be read."""
+    import torch
+
     try:
-        with path.open("rb") as stream:
-            if zipfile.is_zipfile(stream):
-                with zipfile.ZipFile(stream) as archive:
-                    name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
-                    found = _Outline(io.BytesIO(archive.read(name))).load()
-            else:  # before torch 1.6: a magic number, a version and the machine's sizes come first
-                stream.seek(0)
-                found = [_Outline(stream).load() for _ in range(4)][-1]
+        found = torch.load(path, map_location="meta", weights_only=True, mmap=zipfile.is_zipfile(path))
         return {str(name): value for name, value in found.items()}
     except Exception:  # whatever a damaged pickle raises; the user is told when it is loaded
         return {}
-
-
-class _Outline(pickle.Unpickler):
-    """Reads the dictionaries of a pickle and runs none of its code."""
-
-    def find_class(self, _module: str, name: str) -> Any:
-        """A stand-in for everything but dictionaries."""
-        return OrderedDict if name == "OrderedDict" else _Nothing
-
-    def persistent_load(self, _place: Any) -> None:
-        """Leaves the numbers of a tensor where they are."""
-
-
-class _Nothing:
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
 
 
 def _parts(folder: Path, who: str) -> list[Path]:

@@ -96,7 +96,7 @@ def test_own_names_are_no_wrapper_s(tmp_path, kind):
 def test_a_training_checkpoint(folder, legacy):
     state = tiny_masked_lm().state_dict()
     (folder / "model.safetensors").unlink()
-    progress = {"epoch": 3, "optimizer": {"state": {}, "param_groups": []}, "config": torch.nn.Linear, "loss": 0.5}
+    progress = {"epoch": 3, "optimizer": {"state": {}, "param_groups": []}, "config": {"layers": 2}, "loss": 0.5}
     for kept, said in (
         ({"epoch": 3, "optimizer": progress["optimizer"], "state_dict": state}, r"checkpoint\['state_dict'\]"),
         ({**state, **progress}, r"model\.state_dict\(\)"),
