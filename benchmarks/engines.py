@@ -32,34 +32,30 @@ from pipelines.augmenting.settings import JobSettings
 from pipelines.augmenting.stages import CANDIDATES
 from pipelines.engines import EngineSettings
 from pipelines.found import Found
+from pipelines.reporting import Silent
+from pipelines.run_folder.records import Record
 
 if TYPE_CHECKING:
-    from pipelines.run_folder.records import Record
+    from distill.training_settings import Progress
 
 ENGINES = ("local", "ray")
 
 
-class Watch:
+class Watch(Silent):
     """A reporter that writes down when each part of the candidate stage finished."""
 
     def __init__(self) -> None:
         self.finished: list[tuple[float, int]] = []
         self._candidates = False
 
-    def message(self, text: str) -> None:
-        """Says nothing: the terminal is the benchmark's."""
-
     def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:  # noqa: ARG002
         """Takes note of the candidate stage alone."""
         self._candidates = stage == CANDIDATES
 
-    def advanced(self, record: Record) -> None:
+    def advanced(self, now: Record | Progress) -> None:
         """Notes a part."""
-        if self._candidates:
-            self.finished.append((time.perf_counter(), record.counts["masked_words"]))
-
-    def ended(self, stage: str) -> None:
-        """Nothing."""
+        if self._candidates and isinstance(now, Record):
+            self.finished.append((time.perf_counter(), now.counts["masked_words"]))
 
     def rate(self, workers: int) -> float:
         """Masked words a second of the parts that finished after each worker's first."""
