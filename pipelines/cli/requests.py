@@ -16,6 +16,8 @@ from pipelines.evaluating.output_files import check_place
 from pipelines.general.request import GENERAL_RECIPE, GeneralRequest
 from pipelines.machine.devices import local_device, named_device
 from pipelines.machine.precision import training_precision
+from pipelines.methods.finetune import RECIPE
+from pipelines.methods.names import METHODS
 from pipelines.options.data import OnBadRow
 from pipelines.options.option import Options, flag
 from pipelines.options.running import Device
@@ -24,7 +26,7 @@ from pipelines.options.training import Profile
 from pipelines.run.run_job import RunRequest
 from pipelines.tasks.glue import GLUE, plain_name
 from pipelines.tasks.task import Task
-from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES, StageRecipe, stage_recipe
+from pipelines.training.recipe import LEFT_OUT, QUICK_ROWS, QUICK_SOURCES, StageRecipe
 from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
 
 if TYPE_CHECKING:
@@ -89,18 +91,23 @@ def resample_request(options: verbs.ResampleOptions) -> ResampleRequest:
 
 def finetune_request(options: verbs.FinetuneOptions) -> FinetuneRequest:
     """The request behind the options of `finetune`."""
-    recipe = _changed(stage_recipe("finetune", plain_name(options.data.task), options.profile), options.recipe)
+    recipe = _recipe(RECIPE, "finetune", options.profile, options.recipe)
     return _decided(FinetuneRequest, _quick(options), data=options.data.with_labels(), recipe=recipe)
 
 
 def distill_request(options: verbs.DistillOptions) -> DistillRequest:
     """The request behind the options of `distill`."""
-    task, given = (
-        plain_name(options.data.task),
-        {name: getattr(options, name) for name in ("intermediate", "prediction")},
+    method, decided = METHODS[options.method], {"intermediate": LEFT_OUT, "prediction": LEFT_OUT}
+    for name, recipe in method.recipes(plain_name(options.data.task)).items():
+        decided[name] = _recipe(recipe, name, options.profile, getattr(options, name))
+    return _decided(
+        DistillRequest,
+        _quick(options),
+        data=options.data.with_labels(),
+        start=options.chosen_start,
+        student=options.student or method.student,
+        **decided,
     )
-    recipes = {name: _changed(stage_recipe(name, task, options.profile), given[name]) for name in given}
-    return _decided(DistillRequest, _quick(options), data=options.data.with_labels(), **recipes)
 
 
 def cache_request(options: verbs.CacheTeacherOptions) -> DistillRequest:
@@ -111,7 +118,7 @@ def cache_request(options: verbs.CacheTeacherOptions) -> DistillRequest:
 
 def general_request(options: verbs.GeneralOptions) -> GeneralRequest:
     """The request behind the options of `distill-general`."""
-    return _decided(GeneralRequest, options, recipe=_changed(GENERAL_RECIPE, options.recipe))
+    return _decided(GeneralRequest, options, recipe=GENERAL_RECIPE.changed(options.recipe))
 
 
 def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateRequest:
@@ -129,12 +136,12 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
     augment = augment_request(replace(options.augment, rows=rows))
     root = augment.out.rstrip("/")
     data = replace(options.augment.data, skip_bad_rows=rows.on_bad_row == OnBadRow.skip)
-    finetune = None
+    finetune, encoder, revision = None, options.teacher_model, None
     if options.teacher is None:
-        model = options.teacher_model or augment.mlm
+        encoder = options.teacher_model or augment.mlm
         revision = options.teacher_revision if options.teacher_model else augment.mlm_revision
         finetune = finetune_request(
-            replace(options.finetune, data=data, model=model, revision=revision, out=f"{root}/teacher")
+            replace(options.finetune, data=data, model=encoder, revision=revision, out=f"{root}/teacher")
         )
     cache = options.distill.cache
     if cache.mode != Keep.off and cache.folder is None:
@@ -144,7 +151,9 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
             options.distill,
             out=f"{root}/student",
             data=data,
-            train=f"{root}/augmented",
+            train=f"{root}/augmented" if METHODS[options.distill.method].augmented else None,
+            encoder=encoder,
+            encoder_revision=revision,
             teacher=options.teacher or f"{root}/teacher",
             teacher_revision=options.teacher_revision if options.teacher else None,
             cache=cache,
@@ -186,5 +195,5 @@ def _quick(options: Trained) -> Trained:
     return replace(options, reading=replace(options.reading, train_rows=QUICK_ROWS))
 
 
-def _changed(recipe: StageRecipe, given: Recipe) -> StageRecipe:
-    return recipe.changed(given.epochs, given.batch_rows, given.learning_rate, given.max_steps)
+def _recipe(recipe: StageRecipe, stage: str, profile: str, given: Recipe) -> StageRecipe:
+    return (recipe.quick(stage) if profile == Profile.quick else recipe).changed(given)

@@ -45,14 +45,17 @@ def show_demo(outcome: RunOutcome) -> int:
         outcome: what came of the run.
     """
     console, metrics = plain_console(), outcome.metrics
-    if not outcome.augmented.fresh and not outcome.student.fresh:
+    if not outcome.fresh:
         console.print("everything was done already; nothing was run, and the numbers are those of then")
-    whole = metrics.measured.seconds["augment"] is not None  # else a command before this one did a part
+    whole = (
+        outcome.augmented is None or metrics.measured.seconds["augment"] is not None
+    )  # else a command before this one did a part
     _title(console, "What was done" + (f", in {_time(metrics.measured.seconds['all'])}" if whole else ""))
     console.print(_stages(metrics))
-    _title(console, "New sentences from old ones", "green: from the masked LM, magenta: from GloVe")
-    show_variants(console, outcome.storage, list(outcome.augmented.job.task.text_columns), EXAMPLES, VARIANTS)
-    warn(console, warnings(outcome.augmented), "")
+    if outcome.augmented is not None:
+        _title(console, "New sentences from old ones", "green: from the masked LM, magenta: from GloVe")
+        show_variants(console, outcome.storage, list(outcome.augmented.job.task.text_columns), EXAMPLES, VARIANTS)
+        warn(console, warnings(outcome.augmented), "")
     _title(console, "Teacher and student")
     console.print(Padding(comparison_table(metrics.scores, metrics.measured), (0, 0, 0, 1)))
     console.print(Padding(Text(footnote(metrics.scores, metrics.measured.latency), style="dim"), (0, 2)))
@@ -68,8 +71,10 @@ def show_demo(outcome: RunOutcome) -> int:
 
 
 def _stages(metrics: RunMetrics) -> Table:
-    made = f"{metrics.augmented['examples']:,} sentences became {metrics.augmented['rows']:,}"
-    rows = [("augmented the data", made, _time(metrics.measured.seconds["augment"]))]
+    rows = []
+    if metrics.augmented["rows"]:
+        made = f"{metrics.augmented['examples']:,} sentences became {metrics.augmented['rows']:,}"
+        rows = [("augmented the data", made, _time(metrics.measured.seconds["augment"]))]
     for name, stage in metrics.stages.items():
         few = f"{stage.examples:,} of " if stage.examples < stage.rows else ""
         seen = f"{stage.steps:,} steps on {few}{stage.rows:,} sentences"
@@ -95,7 +100,8 @@ def _verdicts(verdicts: list[Verdict]) -> Table:
 def _places(outcome: RunOutcome) -> Table:
     folders, run = outcome.metrics.folders, _run(outcome)
     models = [(model, folders[model]) for model in ("teacher", "student")]
-    table = rows_table([("augmented data", f"{run}/augmented"), *models, ("all numbers", f"{run}/metrics.json")])
+    data = [("augmented data", f"{run}/augmented")] if outcome.augmented is not None else []
+    table = rows_table([*data, *models, ("all numbers", f"{run}/metrics.json")])
     table.columns[-1].overflow = "fold"
     return table
 

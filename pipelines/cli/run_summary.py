@@ -33,14 +33,16 @@ def show_run(outcome: RunOutcome) -> int:
     Args:
         outcome: what came of it.
     """
-    console, metrics = told_of(outcome.augmented.fresh or outcome.student.fresh), outcome.metrics
-    rows = [("augmented", f"{metrics.augmented['examples']:,} examples, {metrics.augmented['rows']:,} rows")]
+    console, metrics, rows = told_of(outcome.fresh), outcome.metrics, []
+    if outcome.augmented is not None:
+        rows = [("augmented", f"{metrics.augmented['examples']:,} examples, {metrics.augmented['rows']:,} rows")]
     for name, stage in metrics.stages.items():
         rows.append((name, f"{stage.steps:,} steps, {stage.examples:,} examples, {duration(stage.seconds)}"))
     console.print(rows_table([*rows, ("layer map", ", ".join(map(str, metrics.layer_map)))]))
     console.print(comparison_table(metrics.scores, metrics.measured))
     console.print(footnote(metrics.scores, metrics.measured.latency), style="dim", soft_wrap=True)
-    warn(console, warnings(outcome.augmented), "")
+    if outcome.augmented is not None:
+        warn(console, warnings(outcome.augmented), "")
     console.print(f"student: {metrics.folders['student']}", soft_wrap=True)
     console.print(f"metrics: {outcome.storage.display('metrics.json')}", soft_wrap=True)
     return 0
@@ -119,19 +121,19 @@ def show_run_plan(request: RunRequest) -> int:
 
     with TerminalReporter() as reporter:
         plan = plan_run(request, reporter, Found())
-    augment, took = plan.augment, "done already" if plan.augmented else duration(plan.augment.seconds)
-    said = (
-        f"augment: {augment.rows:,} rows, {augment.texts:,} unique texts, {augment.output_rows:,} rows out, "
-        f"{shown_bytes(augment.output_bytes + augment.candidate_bytes)}, {took}"
-    )
-    (facts, notes), training = augment.labels, plan.training
+    augment, training = plan.augment, plan.training
+    facts, notes = augment.labels if augment is not None else ((), ())
     training = replace(
         training,
         facts=tuple(dict.fromkeys((*facts, *training.facts))),
         notes=tuple(dict.fromkeys((*notes, *training.notes))),
     )
     with planned(plan.done) as console:
-        console.print(said, soft_wrap=True)
+        if augment is not None:
+            took = "done already" if plan.augmented else duration(augment.seconds)
+            size = shown_bytes(augment.output_bytes + augment.candidate_bytes)
+            said = f"augment: {augment.rows:,} rows, {augment.texts:,} unique texts, {augment.output_rows:,} rows out"
+            console.print(f"{said}, {size}, {took}", soft_wrap=True)
         show_stages(console, training)
         console.print(f"in all {duration(plan.seconds)} on this machine, and what comes on top")
         warn(console, filter(None, [plan.warning(request.distill.machine.device, request.profile)]), "")

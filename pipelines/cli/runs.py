@@ -26,9 +26,10 @@ def status(run: Begun) -> int:
         for name, words in training.stages.items():
             console.print(f"{name:<12} {words}")
         return _say_whether_complete(training.done)
-    storage = _open(run)
-    states, trained = run_states(storage), _models(storage)
-    complete = all_done(states) and all(trained.values())
+    storage = Storage(run)
+    augments = (storage.read_json("run.json") or {}).get("kind") != "run"  # else its method reads no augmented rows
+    states, trained = run_states(_open(run)) if augments else [], _models(storage)
+    complete = all(trained.values()) and (all_done(states) if augments else bool(trained))
     for state in states:
         rows, size = (sum(getattr(record, name) for record in state.records.values()) for name in ("rows", "bytes"))
         console.print(f"{state}, {counted(rows, 'row')}, {size / 1e6:,.1f} MB")

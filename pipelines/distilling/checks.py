@@ -15,6 +15,7 @@ from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
 from pipelines.models.checks import has_vocabulary
 from pipelines.models.load import load_config, load_tokenizer
+from pipelines.options.models import FIRST_LAYERS
 from pipelines.training.parts import shards_of, task_columns
 
 if TYPE_CHECKING:
@@ -155,25 +156,35 @@ def plan_student(
         )
     if request.start == TEACHER_LAYERS:
         check_equal_widths(config, teacher.config)
-    start = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request.start, shape, found)
+    start = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request, shape, found)
     who = f"student {shape}"
     if start is not None:  # it is what will be built, and may know fewer tokens or positions
-        config, who = start_config(str(start.folder), config), start.who
+        config = start_config(str(start.folder), config, first_layers=request.start == FIRST_LAYERS)
+        who = start.who
     check_vocabulary_size(config, teacher.tokenizer, who)
     check_length(config, request.reading.max_length, who)
     for folder in (Path(shape), *((start.folder,) if start else ())):
         _check_vocabulary(folder, teacher)
-    return StudentPlan(shape, str(start.folder) if start else request.start, config, layer_map, start)
+    place = request.start if start is None or request.start == FIRST_LAYERS else str(start.folder)
+    return StudentPlan(shape, place, config, layer_map, start)
 
 
-def find_start(start: str, shape: str, found: Found) -> ModelFiles:
-    """The folder of a general or earlier student.
+def find_start(request: DistillRequest | GeneralRequest, shape: str, found: Found) -> ModelFiles:
+    """The folder of a general or earlier student, or of the encoder whose first layers it takes.
 
     Raises:
         UserError, DistillError: it cannot be had; the message says how to get one.
     """
     from distill.student import general_name
 
+    start = request.start
+    if start == FIRST_LAYERS:
+        if request.encoder is None:
+            raise UserError(
+                f"--student-init {FIRST_LAYERS}: expected the encoder that the teacher was made from, found none; give "
+                "--encoder (in `run` --teacher-model)"
+            )
+        return found.model(request.encoder, request.encoder_revision, "encoder")
     name = general_name(shape) if start == GENERAL else start
     try:
         return found.model(name, None, "student")

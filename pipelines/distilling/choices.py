@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.models.checks import refuse_unfinished
+from pipelines.options.models import FIRST_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,14 +19,16 @@ if TYPE_CHECKING:
     from pipelines.training.request import DistillRequest
 
 GENERAL, TEACHER_LAYERS, RANDOM = "general", "teacher-layers", "random"
+NO_FOLDERS = (GENERAL, TEACHER_LAYERS, FIRST_LAYERS, RANDOM)
 DEFAULT_STUDENT = "tinybert4"
 HALF = "half"
+LAYERS = re.compile(r"layers:([1-9]\d*)")
 PRESET_LAYERS = {"tinybert4": 4, "tinybert6": 6}  # as distill.student has them, which takes seconds to import
 
 
 def student_shape(request: DistillRequest | GeneralRequest) -> str:
     """Preset, config.json or folder that the student is built by: of its start where nothing else was named."""
-    named = DEFAULT_STUDENT if request.start in (GENERAL, TEACHER_LAYERS, RANDOM) else request.start
+    named = DEFAULT_STUDENT if request.start in NO_FOLDERS else request.start
     return request.student or named
 
 
@@ -42,7 +46,8 @@ def check_choices(request: DistillRequest | GeneralRequest) -> None:
     with _naming("--layer-weights"):
         check_weight_values(weights or ())
     shape = student_shape(request)
-    layers = PRESET_LAYERS[shape] if shape in PRESET_LAYERS else _told_layers(shape)
+    named = LAYERS.fullmatch(shape)
+    layers = int(named[1]) if named else PRESET_LAYERS.get(shape) or _told_layers(shape)
     if layers is None:
         return
     if mapped is not None:
@@ -72,7 +77,7 @@ def _told_layers(shape: str) -> int | None:
         place /= "config.json"
     elif not place.exists():
         if shape != HALF and (shape.endswith(".json") or shape.startswith((".", "/", "~")) or "/" not in shape):
-            names = ", ".join((*PRESET_LAYERS, HALF))
+            names = ", ".join((*PRESET_LAYERS, HALF, "layers:N"))
             raise UserError(f"--student {shape}: expected {names} or a config.json, found no such file")
         return None
     try:

@@ -11,9 +11,10 @@ from pipelines.distilling.checks import check_teacher, check_train, find_files, 
 from pipelines.distilling.choices import check_choices
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
-from pipelines.methods.tinybert import tinybert
+from pipelines.methods.names import METHODS
 from pipelines.models.labels import check_classes, name_labels
 from pipelines.models.load import move
+from pipelines.options.models import FIRST_LAYERS
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
 from pipelines.teacher_cache.room import check_cache_place
@@ -73,7 +74,7 @@ class DistillJob(TaskJob):
     def __init__(
         self, request: DistillRequest, found: Found, judged: Scores | None = None, stand_ins: StandIns | None = None
     ) -> None:
-        super().__init__(request, tinybert(request), found)
+        super().__init__(request, METHODS[request.method].build(request), found)
         self.judged, self.stand_ins = judged or {}, stand_ins or StandIns()
         self.provisional = self.stand_ins != StandIns()
 
@@ -91,6 +92,9 @@ class DistillJob(TaskJob):
         check_teacher(self.teacher, self.data, request.reading.max_length)
         self.student = plan_student(request, self.teacher, bool(request.intermediate.epochs), self.found)
         self.tokenizer, self.layer_map = self.teacher.tokenizer, self.student.layer_map
+        if self.method.layers is not None:
+            layers = (one.config.num_hidden_layers for one in (self.student, self.teacher))
+            self.layer_map = self.method.layers(*layers)
 
     def identity(self) -> Identity:
         """Method, data, teacher and student."""
@@ -115,6 +119,7 @@ class DistillJob(TaskJob):
                 **{f"{role}_revision": model.revision for role, model in found.items()},
                 "student": plan.shape,
                 "student_init": request.start,
+                **({"encoder": request.encoder} if request.encoder else {}),
             },
         )
 
@@ -154,7 +159,9 @@ class DistillJob(TaskJob):
     def _build(self, shape: str, start: str, teacher: Teacher) -> Student:
         from distill.student import build_student
 
-        student = build_student(shape, start, teacher.model, self.layer_map, self.request.reading.seed)
+        plan, seed = self.student, self.request.reading.seed
+        encoder = str(plan.found.folder) if start == FIRST_LAYERS and plan.found is not None else None
+        student = build_student(shape, start, teacher.model, plan.layer_map, seed, encoder=encoder)
         name_labels(student.model.config, self.data.task)
         move(student.model, self.request.machine.device)
         return student
@@ -192,6 +199,7 @@ class DistillJob(TaskJob):
             "student": f"{described(config)}, started from {request.start}",
             "layer map": ", ".join(map(str, self.layer_map)),
             "learnt from": shown_address(request.train) if request.train else f"the train part of {task.name}",
+            **self.method.facts,
             **{stage.name: str(stage.recipe) for stage in self.method.stages},
             "max_length": self.shown_length(result),
             "seed": request.reading.seed,

@@ -6,12 +6,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Method, MethodStage, Rows
+from pipelines.training.recipe import StageRecipe
 
 if TYPE_CHECKING:
     from distill.objectives import LabelStage
     from distill.student import Student
     from distill.teacher import Teacher
     from pipelines.training.request import FinetuneRequest
+
+
+RECIPE = StageRecipe(3, 32, 2e-5)  # the paper says nothing of it
 
 
 def finetune(request: FinetuneRequest) -> Method:
@@ -23,4 +27,4 @@ def finetune(request: FinetuneRequest) -> Method:
         return LabelStage(student.model)
 
     stage = MethodStage("finetune", labels, request.recipe, Rows.ORIGINAL, labelled=True, selects=True, folder="labels")
-    return Method("finetune", (stage,), settings={"recipe": asdict(request.recipe)})
+    return Method("finetune", (stage,), {"recipe": asdict(request.recipe)}, projections=False)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from distill.student import Student
     from distill.teacher import Teacher
     from pipelines.training.recipe import StageRecipe
+    from pipelines.training.request import DistillRequest
 
 Objective = Callable[["Student", "Teacher"], "Stage"]
 
@@ -92,14 +93,44 @@ class Method:
         stages: in order, those that are left out included.
         settings: the method's own options, as run.json records them.
         tags: of the model card.
+        facts: of the model card: name -> value.
+        projections: whether the student's projections to its teacher's widths are trained, and saved beside it.
+        layers: the teacher layers that the student's learn from, by the numbers of layers of both; None for those of
+            --layer-map.
     """
 
     name: str
     stages: tuple[MethodStage, ...]
     settings: dict[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    projections: bool = True
+    layers: Callable[[int, int], tuple[int, ...]] | None = None
 
     @property
     def trained(self) -> tuple[MethodStage, ...]:
         """The stages that are not left out."""
         return tuple(stage for stage in self.stages if stage.recipe.epochs)
+
+
+@dataclass(frozen=True)
+class TaskMethod:
+    """A method of `distill` and `run`, as it is known before anything is asked of it.
+
+    Args:
+        build: lists its stages for what the user asked for.
+        recipes: stage -> recipe by the task's name; of `intermediate` and `prediction` those that it has.
+        layered: the one of them that learns from the teacher's layers.
+        start: where its student starts where the user says nothing.
+        student: the student's shape where the user says nothing; empty for that of the start.
+        augmented: whether a stage reads augmented rows.
+        own: groups of options that no other method has.
+    """
+
+    build: Callable[[DistillRequest], Method]
+    recipes: Callable[[str], dict[str, StageRecipe]]
+    layered: str = "intermediate"
+    start: str = "general"
+    student: str = ""
+    augmented: bool = True
+    own: tuple[str, ...] = ()

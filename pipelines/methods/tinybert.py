@@ -1,7 +1,6 @@
 """TinyBERT's task distillation (Jiao et al., 2020, section 3): first the teacher's layers, then its predictions.
 
-Both stages read the augmented rows (section 3.3) and no labels. The paper's recipes are in section 4.2 and come from
-`pipelines/training/recipe.py`.
+Both stages read the augmented rows (section 3.3) and no labels.
 """
 
 from __future__ import annotations
@@ -9,7 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Method, MethodStage
+from pipelines.methods.method import Method, MethodStage, TaskMethod
+from pipelines.tasks.glue import GLUE
+from pipelines.tasks.task import Task
+from pipelines.training.recipe import StageRecipe
 
 if TYPE_CHECKING:
     from distill.losses import LossSettings
@@ -44,6 +46,15 @@ def tinybert(request: DistillRequest) -> Method:
         "losses": asdict(losses),
     }
     return Method("tinybert", (intermediate, prediction), settings, ("knowledge-distillation", "tinybert"))
+
+
+def recipes(task: str) -> dict[str, StageRecipe]:
+    """Section 4.2: 10 epochs at 5e-5 and 3 at 3e-5, batch 32; intermediate: 50 for CoLA, 5 of batch 256 where large."""
+    intermediate = StageRecipe(*GLUE.get(task, Task).intermediate, 5e-5)
+    return {"intermediate": intermediate, "prediction": StageRecipe(3, 32, 3e-5)}
+
+
+TINYBERT = TaskMethod(tinybert, recipes)
 
 
 def loss_settings(choice: LossChoice) -> LossSettings:

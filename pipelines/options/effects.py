@@ -8,6 +8,8 @@ from functools import reduce
 from typing import Any
 
 from pipelines.errors import UserError
+from pipelines.methods.names import METHODS
+from pipelines.options.models import FIRST_LAYERS
 from pipelines.options.option import Options, flag
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
@@ -29,8 +31,17 @@ class Effect:
     places: tuple[str, ...]
 
 
+def _has_intermediate(options: DistillOptions) -> bool:
+    return "intermediate" in METHODS[options.method].recipes(options.data.task)
+
+
 def _intermediate(options: DistillOptions) -> bool:
-    return options.intermediate.epochs != 0
+    return _has_intermediate(options) and options.intermediate.epochs != 0
+
+
+def _layers(options: DistillOptions) -> bool:
+    """Whether a stage that learns from the teacher's layers is not left out."""
+    return getattr(options, METHODS[options.method].layered).epochs != 0
 
 
 def _keeps_layers(options: GeneralOptions) -> bool:
@@ -39,18 +50,23 @@ def _keeps_layers(options: GeneralOptions) -> bool:
 
 OF_LAYERS = ("losses.kinds", "losses.heads", "intermediate.batch_rows", "intermediate.learning_rate")
 OF_PREDICTIONS = ("losses.temperature", "prediction.batch_rows", "prediction.learning_rate")
+OF_PKD = ("pkd.alpha", "pkd.beta", "pkd.layers")
 OF_CACHE = ("budget", "folder", "rebuild")
-OF_TEACHER = ("teacher_model", "finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
-STAGE = "--epochs-intermediate above 0"
+OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
+STAGE = "a method with an intermediate stage and --epochs-intermediate above 0"
 EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
     DistillOptions: (
         Effect(STAGE, _intermediate, OF_LAYERS),
+        Effect("a method with an intermediate stage", _has_intermediate, ("intermediate.epochs",)),
         Effect(STAGE, lambda it: _intermediate(it) or it.losses.weight_of_predictions != 1, ("losses.layer_weights",)),
         Effect(STAGE, lambda it: _intermediate(it) or it.start == "teacher-layers", ("layer_map",)),
-        Effect(STAGE, lambda it: _intermediate(it) or it.cache.mode != Keep.full, ("cache.mode",)),
+        Effect(f"{STAGE} with full", lambda it: _layers(it) or it.cache.mode != Keep.full, ("cache.mode",)),
         Effect("--epochs-prediction above 0", lambda it: it.prediction.epochs != 0, OF_PREDICTIONS),
+        Effect("a method that learns from augmented rows", lambda it: METHODS[it.method].augmented, ("train",)),
+        Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
+        Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, ("encoder",)),
     ),
     GeneralOptions: (
         Effect("--mlm-weight or --mlm-soft", lambda it: it.masked_lm.on, ("masked_lm.whole_word",)),
@@ -69,6 +85,11 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
     ),
     RunOptions: (
         Effect("no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, OF_TEACHER),
+        Effect(
+            "no --teacher, which is not fine-tuned, or --student-init first-layers",
+            lambda it: it.teacher is None or it.distill.chosen_start == FIRST_LAYERS,
+            ("teacher_model",),
+        ),
         Effect(
             "--teacher or --teacher-model with a name on the hub",
             lambda it: it.teacher is not None or it.teacher_model is not None,

@@ -9,6 +9,7 @@ from pipelines.options.option import Options, Panel, option
 
 Embeddings = StrEnum("Embeddings", ["random", "projected"])
 PROJECTED = Embeddings.projected
+FIRST_LAYERS = "first-layers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +31,19 @@ class Student(Options):
     panel = Panel.MODELS
     teacher_revision: str | None = option("Revision of the teacher on the hub.")
     student: str = option(
-        "tinybert4 (4 x 312), tinybert6 (6 x 768), half (the teacher's shape, half its layers), or a config.json "
-        "[tinybert4, or the folder of --student-init].",
+        "tinybert4 (4 x 312), tinybert6 (6 x 768), half (the teacher's shape, half its layers), layers:N (N of "
+        "them), or a config.json [tinybert4, or the folder of --student-init].",
         "",
     )
     start: str = option(
-        "general (published TinyBERT), teacher-layers (equal widths), random, or a folder.",
+        "general (published TinyBERT), teacher-layers (equal widths), first-layers (of an encoder, as bert-pkd has it "
+        "by default), random, or a folder.",
         "general",
         "--student-init",
     )
     layer_map: str = option("uniform, top, bottom, or teacher layers such as 3,6,9,12.", "uniform")
+    encoder: str | None = None
+    encoder_revision: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

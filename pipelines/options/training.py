@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Heads = StrEnum("Heads", ["none", "mean"])
 Profile = StrEnum("Profile", ["paper", "quick"])
+PkdLayers = StrEnum("PkdLayers", ["skip", "last"])
 LOSSES = ("embedding", "attention", "hidden")
 ALL = ",".join(LOSSES)
 ZERO = Bounds(0)
@@ -145,7 +146,9 @@ class LossChoice(Options):
     kinds: tuple[str, ...] = option(
         "Losses of the layers: some of embedding,attention,hidden.", LOSSES, "--losses", read=loss_kinds, shown=ALL
     )
-    temperature: float = option("Temperature of losses on predictions.", 1.0, bounds=Bounds(0, inside=True))
+    temperature: float = option(
+        "Temperature of losses on predictions; bert-pkd has 10.", 1.0, bounds=Bounds(0, inside=True)
+    )
     layer_weights: tuple[float, ...] | None = option(
         "λ of embedding, each layer and prediction (distill-general has none), by commas [1 each].", read=numbers
     )
@@ -189,6 +192,25 @@ class LossChoice(Options):
             f"{flag(LossChoice, 'layer_weights')} {weights}: expected a weight above 0 of a loss that the {stage} "
             f"stage has, found none: nothing would be learnt; raise one, or {remedy}"
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PkdChoice(Options):
+    """The weights of BERT-PKD's losses, and the teacher layers of its patience loss.
+
+    Args:
+        alpha: share of the teacher's predictions; the labels have the rest.
+        beta: weight of the patience loss; 0 leaves it out.
+        layers: every k-th layer, or the last ones.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    panel = Panel.TRAINING
+    alpha: float = option("bert-pkd: share of the teacher's predictions beside labels.", 0.7, bounds=Bounds(0, 1))
+    beta: float = option("bert-pkd: weight of the loss of [CLS] states.", 500.0, bounds=ZERO)
+    layers: PkdLayers = option("bert-pkd: teacher layers, evenly spaced or the last.", PkdLayers.skip, "--pkd-layers")
 
 
 @dataclass(frozen=True, kw_only=True)

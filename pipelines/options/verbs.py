@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from augment.presets import PRESETS
+from pipelines.methods.names import METHODS
 from pipelines.options import drawing, running, teacher_cache, training
 from pipelines.options.data import CorpusChoice, DataChoice, InputRows, Rejects
 from pipelines.options.models import GeneralStudent, MaskedLm, Student
@@ -97,8 +98,19 @@ class Distillation(Student, OnTask):
         "Parquet shards to learn from, such as runs/sst2/augmented [the task's own train part].", panel=Panel.DATA
     )
     teacher: str = option("Fine-tuned teacher: a folder of finetune, or any classifier.", ..., panel=Panel.MODELS)
+    encoder: str | None = option(
+        f"Pre-trained encoder whose first layers the student takes in first-layers: {A_MODEL}", panel=Panel.MODELS
+    )
+    method: str = option("What is learnt, and in which stages.", "tinybert", panel=Panel.TRAINING, choices=(*METHODS,))
     losses: training.LossChoice
+    pkd: training.PkdChoice
     cache: teacher_cache.CacheChoice
+
+    @property
+    def chosen_start(self) -> str:
+        """Where the student starts: as typed, else as the method has it."""
+        is_default = self.start == type(self).start and not self.has("start")
+        return METHODS[self.method].start if is_default else self.start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +129,7 @@ class CacheTeacherOptions(DistillOptions):
     prediction: training.Prediction = training.Prediction()
     losses: training.LossChoice = training.LossChoice(heads=training.Heads.mean)  # of no loss: any number of heads goes
     cache: teacher_cache.CacheAhead
+    encoder: str | None = None
     machine: running.Device
     overwrite: bool = False
 
@@ -190,6 +203,7 @@ class DistillInRun(DistillOptions):
     train: str | None = None
     teacher: str = ""
     teacher_revision: str | None = None
+    encoder: str | None = None
     machine: running.MachineInRun
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.augmenting.request import check_inputs
-from pipelines.augmenting.run_file import read_run
 from pipelines.distilling.checks import check_teacher, find_files, plan_student
 from pipelines.distilling.choices import check_choices
+from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
 from pipelines.evaluating.label_order import load_in_order
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run.run_job import RunRequest
+    from pipelines.run_folder.storage import Storage
     from pipelines.training.request import DistillRequest
+
+
+def run_storage(request: RunRequest) -> Storage:
+    """The run directory, which must be local."""
+    return stage_storage(request.augment.out, "a run with training")
 
 
 def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherFiles:
@@ -46,20 +52,21 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
     """
     check_choices(request.distill)
-    storage = stage_storage(request.augment.out, "a run with training")
+    storage = run_storage(request)
     check_cache_place(request.distill.cache)
     if not request.augment.overwrite:
-        read_run(storage)
-    check_inputs(request.augment, reporter, found)
+        started_run(storage, request.kind)
+    if request.augments:
+        check_inputs(request.augment, reporter, found)
     data = open_data(request.distill.data, found)
     check_classes(data.task)
     check_dev_rows(data)
     if request.evaluate is not None:
         check_outputs(request.evaluate, data, storage.local_folder().absolute())
     if request.finetune is not None:
-        job = FinetuneJob(request.finetune, found)
-        job.check()
-        teacher = replace(job.files, found=replace(job.files.found, what="teacher model"))
+        finetune = FinetuneJob(request.finetune, found)
+        finetune.check()
+        teacher = replace(finetune.files, found=replace(finetune.files.found, what="teacher model"))
     else:
         teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher", found)
     check_teacher(teacher, data, request.distill.reading.max_length)
@@ -70,7 +77,8 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
     if not request.augment.overwrite:
         begun = started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)
     if "resolved" not in (begun or {}):  # later it is known which cache is read, if any still is
-        refuse_early(request.distill, _known_of_cache(request.distill, teacher))
+        job = DistillJob(request.distill, found)
+        refuse_early(job.cache, job.method.trained, _known_of_cache(request.distill, teacher))
     return teacher
 
 
@@ -105,7 +113,7 @@ def judge_early(request: RunRequest, files: TeacherFiles, reporter: Reporter, fo
     return judged
 
 
-def _known_of_cache(request: DistillRequest, teacher: TeacherFiles) -> dict[str, object]:
+def _known_of_cache(request: DistillRequest, teacher: TeacherFiles) -> dict[str, str | int]:
     """Fields of a cache's key that do not wait for a teacher's weights."""
     config = teacher.config
     return {

@@ -90,7 +90,7 @@ def read_measured(storage: Storage) -> Measured | None:
 
 def run_metrics(
     request: RunRequest,
-    augmented: Outcome,
+    augmented: Outcome | None,
     teacher: Trained | None,
     student: Trained,
     began: float,
@@ -101,7 +101,7 @@ def run_metrics(
 
     Args:
         request: what the user asked for.
-        augmented: the first stage.
+        augmented: the first stage; None for a method that reads no augmented rows.
         teacher: the second; None where a teacher was given.
         student: the third.
         began: when the command did, by `time.monotonic`.
@@ -112,15 +112,21 @@ def run_metrics(
     stages = {name: StageResult(**stage) for name, stage in told["stages"].items()}
     if teacher is not None:
         stages = {"finetune": StageResult(*(teacher.metrics[one.name] for one in fields(StageResult))), **stages}
-    measured = read_measured(stage_storage(request.augment.out, "a run with training"))
-    seconds = None if measured is None or augmented.fresh or student.fresh else measured.seconds
+    measured, rows = (
+        read_measured(stage_storage(request.augment.out, "a run with training")),
+        {"rows": 0, "examples": 0},
+    )
+    is_fresh = augmented is not None and bool(augmented.fresh)
+    seconds = None if measured is None or is_fresh or student.fresh else measured.seconds
     made = student.fresh or (teacher is not None and teacher.fresh)
     if measured is None or made or (request.demo and measured.verdicts is None):
         measured = _measure(request, data, found)
-    took = {"augment": round(augmenting, 1) if augmented.fresh else None, "all": round(time.monotonic() - began, 1)}
+    if augmented is not None:
+        rows = {"rows": augmented.rows, "examples": augmented.augmented.get("source_rows", 0)}
+    took = {"augment": round(augmenting, 1) if is_fresh else None, "all": round(time.monotonic() - began, 1)}
     return RunMetrics(
         task=told["task"],
-        augmented={"rows": augmented.rows, "examples": augmented.augmented.get("source_rows", 0)},
+        augmented=rows,
         scores=_compared(request, data, told["teacher_dev"], told["dev"]),
         parameters=told["parameters"],
         measured=replace(measured, seconds=seconds or took, verdicts=measured.verdicts if request.demo else None),
@@ -154,10 +160,11 @@ def _measure(request: RunRequest, data: TaskData, found: Found) -> Measured:
         "student": found.model(distill.out, None, "student"),
     }
     models = {name: load_in_order(files, load_config(files), data.task) for name, files in files_of.items()}
+    storage = stage_storage(distill.out, "a model")
     if data.dev_parts:
-        place = write_part(stage_storage(distill.out, "a model"), data, data.dev_parts[0])
+        place = write_part(storage, data, data.dev_parts[0])
     else:
-        place = shards_of(f"{request.augment.out.rstrip('/')}/augmented")
+        place = shards_of(distill.train) if distill.train else write_part(storage, data, "train")
     columns = task_columns(data.task, bool(data.dev_parts))
     texts = single_texts(place, columns, load_tokenizer(files_of["student"]), distill.reading.max_length)
     timed = time_models(models, texts)

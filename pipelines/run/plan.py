@@ -37,34 +37,39 @@ class RunPlan:
     """The plan of a run.
 
     Args:
-        augment: of the augmentation.
+        augment: of the augmentation; None for a method that reads no augmented rows.
         training: of the stages after it.
-        augmented: the augmentation is done already.
+        augmented: whether the augmentation is done already.
     """
 
-    augment: Estimate
+    augment: Estimate | None
     training: TrainingEstimate
     augmented: bool = False
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return self.augmented and self.training.done
+        return (self.augmented or self.augment is None) and self.training.done
+
+    @property
+    def augmenting(self) -> float:
+        """Time of what is left of the augmentation."""
+        return 0.0 if self.augmented or self.augment is None else self.augment.seconds
 
     @property
     def seconds(self) -> float:
         """Time of all stages on this machine."""
-        return (0.0 if self.augmented else self.augment.seconds) + self.training.seconds
+        return self.augmenting + self.training.seconds
 
     def warning(self, device: str, profile: str) -> str | None:
         """What to say before a long run; None for one that is not."""
         if not is_long(self.seconds, device, profile):
             return None
-        augmenting = self.augment.seconds * min(1.0, QUICK_SOURCES / max(1, self.augment.rows))
-        quick = augmenting + sum(stage.quick().seconds for stage in self.training.stages)
+        share = 0.0 if self.augment is None else min(1.0, QUICK_SOURCES / max(1, self.augment.rows))
+        quick = self.augmenting * share + sum(stage.quick().seconds for stage in self.training.stages)
         return (
             f"all stages will take {duration(self.seconds)} on this machine (augmentation "
-            f"{duration(self.augment.seconds)}); for a first look --profile quick takes {duration(quick)} (the first "
+            f"{duration(self.augmenting)}); for a first look --profile quick takes {duration(quick)} (the first "
             f"{QUICK_SOURCES:,} examples, {QUICK_ROWS:,} random rows of what they become, fewer epochs); a GPU is "
             "much faster"
         )
@@ -82,6 +87,8 @@ def plan_run(request: RunRequest, reporter: Reporter, found: Found) -> RunPlan:
         UserError, AugmentError, DistillError, VectorsError: something cannot be used.
     """
     teacher = check_run(request, reporter, found)
+    if not request.augments:
+        return _with_training(request, teacher, None, reporter, found)
     augmented = is_augmented(request.augment, reporter, found)
     with own_threads():
         augment = estimate(request.augment, reporter, found)
@@ -99,7 +106,8 @@ def announcement(request: RunRequest, teacher: TeacherFiles, reporter: Reporter,
     """
     reporter.message("estimating how long all stages will take")
     try:
-        plan = _with_training(request, teacher, _rough_estimate(request, reporter, found), reporter, found)
+        augment = _rough_estimate(request, reporter, found) if request.augments else None
+        plan = _with_training(request, teacher, augment, reporter, found)
     except (UserError, AugmentError, DistillError) as error:
         reporter.message(f"no estimate: {error}")  # the stage that meets it decides whether it stops the run
         return None
@@ -134,7 +142,7 @@ def _rough_estimate(request: RunRequest, reporter: Reporter, found: Found) -> Es
 def _with_training(
     request: RunRequest,
     teacher: TeacherFiles,
-    augment: Estimate,
+    augment: Estimate | None,
     reporter: Reporter,
     found: Found,
     augmented: bool = False,
@@ -145,7 +153,9 @@ def _with_training(
         if request.finetune is not None:
             finetune = plan(FinetuneJob(request.finetune, found), f"{folder}/teacher").estimate
         is_made = finetune is None or finetune.done
-        stand_ins = StandIns(None if is_made else teacher, None if augmented else augment.output_rows)
+        stand_ins = StandIns(
+            None if is_made else teacher, None if augmented or augment is None else augment.output_rows
+        )
         distill = plan(DistillJob(request.distill, found, stand_ins=stand_ins), f"{folder}/student").estimate
     if finetune is None:
         return RunPlan(augment, distill, augmented)

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipelines.augmenting.augment_job import run_augment
-from pipelines.augmenting.run_file import read_run
 from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
-from pipelines.run.checks import check_run, judge_early
+from pipelines.methods.names import METHODS
+from pipelines.run.checks import check_run, judge_early, run_storage
 from pipelines.run.metrics import run_metrics
 from pipelines.run.plan import announcement, own_threads
 from pipelines.run_folder.lock import only_writer
-from pipelines.run_folder.stage_folder import METRICS, stage_storage
+from pipelines.run_folder.run_file import AUGMENT, RUN, run_content, started_run
+from pipelines.run_folder.stage_folder import METRICS
 from pipelines.training.driver import run
 from pipelines.training.finetune_job import FinetuneJob
 from pipelines.wording import rejected_rows
@@ -51,6 +52,16 @@ class RunRequest:
     profile: str = "paper"
     demo: bool = False
 
+    @property
+    def kind(self) -> str:
+        """What run.json says of the run directory: it is an augmentation's, unless no method reads augmented rows."""
+        return AUGMENT if METHODS[self.distill.method].augmented else "run"
+
+    @property
+    def augments(self) -> bool:
+        """Whether the student's method learns from augmented rows."""
+        return self.kind == AUGMENT
+
 
 @dataclass(frozen=True)
 class RunOutcome:
@@ -58,17 +69,22 @@ class RunOutcome:
 
     Args:
         storage: the run directory.
-        augmented: the first stage.
+        augmented: the first stage; None for a method that reads no augmented rows.
         teacher: the second; None where a teacher was given.
         student: the third.
         metrics: the content of metrics.json.
     """
 
     storage: Storage
-    augmented: Outcome
+    augmented: Outcome | None
     teacher: Trained | None
     student: Trained
     metrics: RunMetrics
+
+    @property
+    def fresh(self) -> bool:
+        """Whether anything was left to do."""
+        return self.student.fresh or (self.augmented is not None and bool(self.augmented.fresh))
 
 
 def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcome:
@@ -93,17 +109,14 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     said = announcement(request, teacher_files, reporter, found) if _is_unannounced(request) else None
     if said is not None:
         reporter.warning(said)
-    augmenting = time.monotonic()
-    with own_threads():
-        augmented = run_augment(request.augment, reporter, found)
+    augmenting, storage = time.monotonic(), run_storage(request)
+    augmented = _augment(request, reporter, found) if request.augments else None
     augmenting = time.monotonic() - augmenting
-    if augmented.rejected and not request.augment.allow_rejects:
-        raise JobError(
-            f"{rejected_rows(augmented.rejected)} (rejected.parquet); look at the errors there, then go on with "
-            "--allow-rejects"
-        )
+    if not request.augments:
+        with only_writer(storage, reporter.message):
+            if started_run(storage, request.kind, request.augment.overwrite) is None:
+                storage.write_json(RUN, run_content(request.kind, {}, {}, {}, {}))
     teacher = None
-    storage = stage_storage(request.augment.out, "a run with training")
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
     student = run(DistillJob(request.distill, found, judged), reporter, request.profile if said is None else None)
@@ -119,4 +132,15 @@ def _is_unannounced(request: RunRequest) -> bool:
     """Whether nothing was begun yet, so that it shall be said how long it will take; the demo says so itself."""
     if request.demo or request.profile == "quick":
         return False
-    return request.augment.overwrite or read_run(stage_storage(request.augment.out, "a run with training")) is None
+    return request.augment.overwrite or started_run(run_storage(request), request.kind) is None
+
+
+def _augment(request: RunRequest, reporter: Reporter, found: Found) -> Outcome:
+    with own_threads():
+        augmented = run_augment(request.augment, reporter, found)
+    if augmented.rejected and not request.augment.allow_rejects:
+        raise JobError(
+            f"{rejected_rows(augmented.rejected)} (rejected.parquet); look at the errors there, then go on with "
+            "--allow-rejects"
+        )
+    return augmented

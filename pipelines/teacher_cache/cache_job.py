@@ -85,7 +85,8 @@ class CacheJob(DistillJob):
             **{name: found.settings[name] for name in ("cache", "reading", "precision")},
         }
         models = {"teacher": self.teacher.found.fingerprint}
-        return run_content(self.kind, settings, found.task, {"train": found.inputs["train"]}, models)
+        content = run_content(self.kind, settings, found.task, {"train": found.inputs["train"]}, models)
+        return {**content, "stages": []}
 
     def decide(self, teacher: Teacher, stream: ShardStream, root: Path, started: Any) -> CacheDecision:
         """The decision of the first start, which holds whatever became of the disk since."""
@@ -123,7 +124,7 @@ def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
     decision = job.decide(teacher, stream, root, started)
     kept = CacheContent(decision.contents[job.first.name])
     done = started is not None and cache_room(job.request.cache, root, cache_key(teacher, stream, kept), stream).filled
-    wanted = Wanted(logits=True, hidden=kept.hidden, scores=kept.scores)
+    wanted = Wanted(logits=True, hidden=kept.hidden, scores=kept.scores, cls=kept.cls)
     cost = NOTHING if done else teacher_cost(teacher, wanted, sample_batches(stream), job.request.machine)
     recipe = replace(job.first.recipe, epochs=1, max_steps=None)
     stage = StageEstimate("teacher", recipe, len(stream), cost, len(stream), job.request.reading.seed, done)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from distill.shards import ShardStream
     from distill.teacher import Teacher
+    from pipelines.methods.method import MethodStage
     from pipelines.options.teacher_cache import CacheChoice
-    from pipelines.training.request import DistillRequest
 
 KEY_OPTIONS = {
     "teacher": "--teacher",
@@ -62,21 +62,21 @@ def _another_runs(folder: Path, difference: str) -> UserError:
     )
 
 
-def refuse_early(request: DistillRequest, known: dict[str, object]) -> None:
+def refuse_early(choice: CacheChoice, stages: tuple[MethodStage, ...], known: dict[str, str | int]) -> None:
     """Refuses a --cache-dir with other files or another run's cache, before there are rows or a teacher.
 
     Args:
-        request: what the user asked for; which of its two caches `auto` will choose is not known yet.
+        choice: what the user asked for; which of several caches `auto` will choose is not known yet.
+        stages: of the method, those that are trained.
         known: those fields of the cache's key that are known already.
 
     Raises:
         UserError: naming the folder.
     """
-    choice, contents = request.cache, ["logits"]
-    if request.intermediate.epochs and choice.mode in ("auto", "full"):
-        contents = [str(request.losses.kept_of_layers()), *(contents if choice.mode == "auto" else ())]
-    if choice.folder is None or (choice.mode == "auto" and request.intermediate.max_steps is not None):
+    if choice.folder is None or (choice.mode == "auto" and any(stage.recipe.max_steps is not None for stage in stages)):
         return  # it may end too early for a cache
+    of_layers = [str(stage.kept) for stage in stages if stage.of_layers and choice.mode != "logits"]
+    contents = [*of_layers, *(["logits"] if choice.mode != "full" or not of_layers else [])]
     _refuse_other_files(contents, choice.folder)
     for folder in (choice.folder / content for content in contents if not choice.rebuild):
         for name, value in known.items():

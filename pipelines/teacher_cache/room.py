@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipelines.options.teacher_cache import CacheChoice
 
 OFF = "off"
-CONTENTS = ("full", "hidden", "scores", "logits")  # a folder each
+CONTENTS = ("full", "hidden", "scores", "cls", "logits")  # a folder each
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def room_of_layers(
 
     key = cache_key(teacher, stream, kept)
     room = cache_room(choice, root, key, stream)
-    if kept is not CacheContent.FULL and not room.filled:
+    if (kept.hidden or kept.scores) and kept is not CacheContent.FULL and not room.filled:
         whole = cache_key(teacher, stream, CacheContent.FULL)
         other = cache_room(choice, root, whole, stream)
         if other.filled:

@@ -250,7 +250,7 @@ class _Run:
     def _save(self, folder: Path) -> None:
         """Writes the student as it is now, with its card."""
         job, student = self.job, self.models.student
-        projections = None if self.models.teacher is None else student.projections
+        projections = student.projections if job.method.projections else None
         model, text = job.saved(student.model), job.card(self._result())
         save_model(folder, model, job.tokenizer, text, projections, job.max_length)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pipelines.training.recipe import QUICK_EPOCHS, QUICK_ROWS
+from pipelines.training.recipe import QUICK_ROWS
 from pipelines.wording import duration
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ class StageEstimate:
 
     def quick(self) -> StageEstimate:
         """The same stage with `--profile quick`."""
-        epochs = min(self.recipe.epochs, QUICK_EPOCHS.get(self.name, self.recipe.epochs))
+        recipe = self.recipe.quick(self.name)
         rows = min(self.rows, QUICK_ROWS)
-        taught = min(self.taught, rows) if self.taught <= self.rows else rows * epochs
-        return replace(self, recipe=replace(self.recipe, epochs=epochs), rows=rows, taught=taught)
+        taught = min(self.taught, rows) if self.taught <= self.rows else rows * recipe.epochs
+        return replace(self, recipe=recipe, rows=rows, taught=taught)
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ def training_state(storage: Storage, folder: str = "") -> TrainingState | None:
         folder: its name in that, with a slash behind.
     """
     content = storage.read_json(f"{folder}run.json") or {}
-    if "kind" not in content or content.get("format_version") != FORMAT_VERSION:
+    names = content.get("stages")
+    if names is None or content.get("format_version") != FORMAT_VERSION:
         return None
-    names = content.get("stages", ())
     metrics = storage.read_json(f"{folder}metrics.json")
     if metrics is None:
         return TrainingState({name: _begun(storage, f"{folder}{name}") for name in names}, False)

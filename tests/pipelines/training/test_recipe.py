@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.errors import UserError
+from pipelines.methods.finetune import RECIPE
+from pipelines.methods.names import METHODS
 from pipelines.options.teacher_cache import parse_bytes
+from pipelines.options.training import Intermediate, Recipe
 from pipelines.training.estimates import StageEstimate, TrainingEstimate
 from pipelines.training.measure import Cost
-from pipelines.training.recipe import StageRecipe, stage_recipe
+from pipelines.training.recipe import StageRecipe
 
 
 @pytest.mark.parametrize(
@@ -16,25 +18,22 @@ from pipelines.training.recipe import StageRecipe, stage_recipe
     [("sst2", 10, 32), ("cola", 50, 32), ("mnli", 5, 256), ("qqp", 5, 256), ("qnli", 5, 256), ("rte", 10, 32)],
 )
 def test_intermediate_stage_by_task(task, epochs, batch):
-    assert stage_recipe("intermediate", task) == StageRecipe(epochs, batch, 5e-5)
-    assert stage_recipe("prediction", task) == StageRecipe(3, 32, 3e-5)
-    assert stage_recipe("finetune", task) == StageRecipe(3, 32, 2e-5)
+    recipes = METHODS["tinybert"].recipes(task)
+    assert recipes == {"intermediate": StageRecipe(epochs, batch, 5e-5), "prediction": StageRecipe(3, 32, 3e-5)}
 
 
 def test_quick_profile_changes_epochs_alone():
-    assert stage_recipe("intermediate", "mnli", "quick") == StageRecipe(3, 256, 5e-5)
-    assert stage_recipe("finetune", "rte", "quick") == StageRecipe(1, 32, 2e-5)
-    with pytest.raises(UserError, match="--profile"):
-        stage_recipe("finetune", "rte", "fast")
+    assert METHODS["tinybert"].recipes("mnli")["intermediate"].quick("intermediate") == StageRecipe(3, 256, 5e-5)
+    assert RECIPE.quick("finetune") == StageRecipe(1, 32, 2e-5)
 
 
 def test_steps_and_examples():
     recipe = StageRecipe(3, 32, 1e-5)
     assert (recipe.steps(100), recipe.examples(100, 42), recipe.sees_all(100)) == (12, 300, True)
-    few = recipe.changed(None, None, None, 2)
+    few = recipe.changed(Recipe(max_steps=2))
     assert (few.steps(100), few.examples(100, 1), few.sees_all(100)) == (2, 64, False)
     assert few.examples(100, 2) == 32 + 4  # the short batch of four comes early
-    assert recipe.changed(0, None, None, None).sees_all(100) is False
+    assert recipe.changed(Intermediate(epochs=0)).sees_all(100) is False
 
 
 def test_the_teacher_is_paid_for_once_where_its_outputs_are_kept():

@@ -1,0 +1,146 @@
+"""BERT-PKD as a method of `distill`, `run` and `cache-teacher`: what it reads, keeps, leaves and refuses."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.pipelines.jobs import done, everything, kill, refused, start, tinyaug, wait_for
+from tests.pipelines.training.verbs import distill, metrics, run, run_json
+
+METHOD = ("--method", "bert-pkd", "--student", "layers:2")
+OF_DISTILL = ("--train", "--student-init", "--epochs-intermediate", "--epochs-prediction")
+
+
+def without(command: list[str], *options: str) -> list[str]:
+    for option in options:
+        if option in command:
+            at = command.index(option)
+            command = command[:at] + command[at + 2 :]
+    return command
+
+
+def pkd(parts, out, *more) -> list[str]:
+    """`distill` by the method's own defaults."""
+    command = without(distill(parts, out), "--student", *OF_DISTILL)
+    return [*command, *METHOD, "--encoder", str(parts.encoder), *map(str, more)]
+
+
+@pytest.fixture(scope="module")
+def student(parts, tmp_path_factory):
+    """A finished student; look, don't touch."""
+    out = tmp_path_factory.mktemp("pkd") / "student"
+    assert "nothing was written" in done(*pkd(parts, out, "--dry-run")).out
+    assert not out.exists()
+    done(*pkd(parts, out))
+    return out
+
+
+def test_what_it_leaves(parts, student):
+    told, found = run_json(student), metrics(student)
+    assert told["settings"]["method"] == "bert-pkd"
+    assert told["settings"]["prediction"] == {"epochs": 4, "batch_rows": 32, "learning_rate": 1e-5, "max_steps": None}
+    assert told["settings"]["pkd"] == {"alpha": 0.7, "temperature": 10.0, "beta": 500.0, "layers": "skip"}
+    assert told["resolved"]["cache"]["content"] == "cls"
+    assert found["layer_map"] == [2]
+    assert {name: stage["rows"] for name, stage in found["stages"].items()} == {"prediction": 60}
+    header = next(csv.reader((student / "prediction/losses.csv").open()))
+    assert header[-4:] == ["loss", "labels", "prediction", "patience"]
+    card = (student / "README.md").read_text()
+    assert "- bert-pkd\n" in card
+    assert "- method: BERT-PKD (alpha 0.7, temperature 10, beta 500)\n" in card
+    assert not (student / "projections.safetensors").exists()
+    assert "prediction   done, 8 steps" in done("status", student).out
+    before = everything(student)
+    assert "everything was done already" in done(*pkd(parts, student)).out
+    assert everything(student) == before
+
+
+def test_it_starts_from_the_first_layers_of_the_encoder(parts, tmp_path):
+    done(*pkd(parts, tmp_path / "s", "--lr-prediction", 1e-12, "--max-steps", 1))
+    mine, theirs = load_file(tmp_path / "s/model.safetensors"), load_file(parts.encoder / "model.safetensors")
+    shared = [name for name in mine if name.startswith("bert.encoder.layer.")]
+    assert len({name.split(".")[3] for name in shared}) == 2
+    assert all((mine[name] - theirs[name]).abs().max() < 1e-6 for name in shared)
+
+
+def test_other_weights_and_layers(parts, tmp_path):
+    more = ("--alpha", 0.5, "--beta", 0, "--temperature", 2, "--pkd-layers", "last", "--max-steps", 2)
+    done(*pkd(parts, tmp_path / "s", *more, "--cache", "full"))
+    assert run_json(tmp_path / "s")["settings"]["pkd"] == {
+        "alpha": 0.5, "temperature": 2.0, "beta": 0.0, "layers": "last"
+    }  # fmt: skip
+    assert metrics(tmp_path / "s")["layer_map"] == [3]
+    assert next(csv.reader((tmp_path / "s/prediction/losses.csv").open()))[-1] == "prediction"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--train", "{train}"), "expected a method that learns from augmented rows"),
+        (("--losses", "hidden"), "--losses: expected a method with an intermediate stage"),
+        (("--epochs-intermediate", "1"), "--epochs-intermediate: expected a method with an intermediate stage"),
+        (("--alpha", "2"), "--alpha: expected a number from 0 to 1, found 2"),
+        (("--student", "tinybert4"), "hidden_size 312"),
+        (("--student", "layers:1"), "expected a student of at least 2 layers for BERT-PKD; found 1"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_is_refused(parts, tmp_path, more, said):
+    typed = [word.format(train=parts.train) for word in more]
+    command = without(pkd(parts, tmp_path / "s"), typed[0]) + typed
+    assert said in refused(command)
+    assert not (tmp_path / "s").exists()
+
+
+def test_its_options_beside_another_method(parts, tmp_path):
+    for option in (("--alpha", 0.5), ("--beta", 1), ("--pkd-layers", "last")):
+        said = refused(distill(parts, tmp_path / "s", *option))
+        assert option[0] in said
+        assert "expected --method bert-pkd beside it" in said
+    assert "give --encoder" in refused(without(pkd(parts, tmp_path / "s"), "--encoder"))
+    assert "--encoder" in refused(distill(parts, tmp_path / "s", "--encoder", parts.encoder))
+
+
+def test_a_cache_made_ahead_gives_the_same_student(parts, student, tmp_path):
+    ahead = without(pkd(parts, tmp_path / "cache"), "--encoder")
+    ahead[0] = "cache-teacher"
+    assert "teacher cache: cls" in done(*ahead, "--dry-run").out
+    done(*ahead)
+    done(*pkd(parts, tmp_path / "s", "--cache-dir", tmp_path / "cache"))
+    assert run_json(tmp_path / "s")["resolved"]["cache"]["words"].endswith("made ahead")
+    assert (tmp_path / "s/model.safetensors").read_bytes() == (student / "model.safetensors").read_bytes()
+
+
+def test_a_run_augments_nothing(parts, tmp_path):
+    command = without(run(parts, tmp_path / "run"), "--student", "--n", "--engine", "--workers", *OF_DISTILL)
+    command += METHOD
+    assert "augment:" not in done(*command, "--dry-run").out
+    assert not (tmp_path / "run").exists()
+    assert "prediction" in done(*command).out
+    assert sorted(path.name for path in (tmp_path / "run").glob("[!.]*")) == [
+        "metrics.json", "run.json", "student", "teacher", "teacher_cache"
+    ]  # fmt: skip
+    assert list(metrics(tmp_path / "run")["stages"]) == ["finetune", "prediction"]
+    assert done("status", tmp_path / "run").out.endswith("complete\n")
+    for again in (command, [*command, "--dry-run"]):
+        assert "everything was done already" in done(*again).out
+    assert "a run of `tinyaug run`" in refused(run(parts, tmp_path / "run"))
+    (tmp_path / "run/student/metrics.json").unlink()
+    assert "student     not trained yet" in tinyaug("status", tmp_path / "run").out
+    done(*command, "--overwrite")
+
+
+@pytest.mark.integration
+def test_killed_and_resumed_gives_the_same_student(parts, tmp_path):
+    more = ("--epochs-prediction", 12, "--checkpoint-every", 3)
+    done(*pkd(parts, tmp_path / "whole", *more))
+    process = start(*pkd(parts, tmp_path / "killed", *more))
+    wait_for(lambda: list((tmp_path / "killed/prediction").glob("step-*")), process)
+    kill(process)
+    assert not (tmp_path / "killed/metrics.json").exists()
+    done(*pkd(parts, tmp_path / "killed", *more))
+    for name in ("model.safetensors", "prediction/losses.csv", "prediction/dev.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
