@@ -9,8 +9,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Method, MethodStage, TaskMethod
-from pipelines.tasks.glue import GLUE
-from pipelines.tasks.task import Task
 from pipelines.training.recipe import StageRecipe
 
 if TYPE_CHECKING:
@@ -50,6 +48,9 @@ def tinybert(request: DistillRequest) -> Method:
 
 def recipes(task: str) -> dict[str, StageRecipe]:
     """Section 4.2: 10 epochs at 5e-5 and 3 at 3e-5, batch 32; intermediate: 50 for CoLA, 5 of batch 256 where large."""
+    from pipelines.tasks.glue import GLUE
+    from pipelines.tasks.task import Task
+
     intermediate = StageRecipe(*GLUE.get(task, Task).intermediate, 5e-5)
     return {"intermediate": intermediate, "prediction": StageRecipe(3, 32, 3e-5)}
 
