@@ -10,7 +10,6 @@ from augment.presets import preset
 from pipelines.augmenting.request import AugmentRequest
 from pipelines.augmenting.resample_job import ResampleRequest
 from pipelines.augmenting.settings import Compute, JobSettings
-from pipelines.distilling.choices import GENERAL, RANDOM, TEACHER_LAYERS
 from pipelines.engines import EngineSettings
 from pipelines.evaluating.output_files import check_place
 from pipelines.general.request import GENERAL_RECIPE, GeneralRequest
@@ -19,6 +18,7 @@ from pipelines.machine.precision import training_precision
 from pipelines.methods.finetune import RECIPE
 from pipelines.methods.names import METHODS
 from pipelines.options.data import OnBadRow
+from pipelines.options.models import RANDOM, STARTS
 from pipelines.options.option import Options, flag
 from pipelines.options.running import Device
 from pipelines.options.teacher_cache import Keep
@@ -112,7 +112,7 @@ def distill_request(options: verbs.DistillOptions) -> DistillRequest:
 
 def cache_request(options: verbs.CacheTeacherOptions) -> DistillRequest:
     """The request behind the options of `cache-teacher`: of its student only the layers count, no weights are read."""
-    shape = "" if options.start in (GENERAL, TEACHER_LAYERS, RANDOM) else options.start
+    shape = "" if options.start in STARTS else options.start
     return distill_request(replace(options, student=options.student or shape, start=RANDOM))
 
 

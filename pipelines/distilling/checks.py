@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
 from augment.files.find import ModelFiles
-from pipelines.distilling.choices import GENERAL, RANDOM, TEACHER_LAYERS, student_shape
 from pipelines.distilling.shard_labels import check_shard_labels
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
-from pipelines.models.checks import has_vocabulary
+from pipelines.models.checks import has_vocabulary, refuse_unfinished
 from pipelines.models.load import load_config, load_tokenizer
-from pipelines.options.models import FIRST_LAYERS
+from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
 from pipelines.training.parts import shards_of, task_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from transformers import PreTrainedConfig
 
     from pipelines.found import Found
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from pipelines.options.training import LossChoice
     from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest
+
+DEFAULT_STUDENT = "tinybert4"
 
 
 @dataclass(frozen=True)
@@ -141,12 +145,16 @@ def plan_student(
     from distill.layer_maps import resolve_layer_map
     from distill.student import check_equal_widths, start_config, student_config
 
-    shape = student_shape(request)
-    config = student_config(shape, teacher.config)
+    shape = request.student or (DEFAULT_STUDENT if request.start in STARTS else request.start)
+    refuse_unfinished(Path(shape), f"student {shape}")
+    with _naming(f"--student {shape}"):
+        config = student_config(shape, teacher.config)
     if config.model_type != teacher.config.model_type and request.start == TEACHER_LAYERS:
         raise UserError(f"--student-init {TEACHER_LAYERS}: expected a student of the teacher's family, found {shape}")
-    layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
-    loss_settings(request.losses).weights(config.num_hidden_layers)
+    with _naming(f"--layer-map {request.layer_map}"):
+        layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
+    with _naming("--layer-weights"):
+        loss_settings(request.losses).weights(config.num_hidden_layers)
     if learns_layers:
         _check_heads(config, teacher.config, request.losses)
     if request.start == TEACHER_LAYERS and config.hidden_size != teacher.config.hidden_size:
@@ -167,6 +175,17 @@ def plan_student(
         _check_vocabulary(folder, teacher)
     place = request.start if start is None or request.start == FIRST_LAYERS else str(start.folder)
     return StudentPlan(shape, place, config, layer_map, start)
+
+
+@contextmanager
+def _naming(option: str) -> Iterator[None]:
+    """Names the option beside what the library says of its value."""
+    from distill.errors import DistillError
+
+    try:
+        yield
+    except DistillError as error:
+        raise UserError(f"{option}: {error}") from error
 
 
 def find_start(request: DistillRequest | GeneralRequest, shape: str, found: Found) -> ModelFiles:

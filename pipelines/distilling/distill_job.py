@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from distill.stores import without_credentials
 from pipelines.distilling.checks import check_teacher, check_train, find_files, plan_student
-from pipelines.distilling.choices import check_choices
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
@@ -81,7 +80,6 @@ class DistillJob(TaskJob):
     def check(self, started: Any = None) -> None:  # noqa: ARG002
         """Finds task, rows, teacher and student; labels, vocabularies, heads, lengths and layer map must fit."""
         request = self.request
-        check_choices(request)
         check_cache_place(request.cache)
         self.data = open_data(request.data, self.found)
         check_classes(self.data.task)

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.corpus.hub import open_corpus
 from pipelines.corpus.packed import PackedShape
 from pipelines.distilling.checks import StudentPlan, TeacherFiles, find_files, plan_student
-from pipelines.distilling.choices import check_choices
 from pipelines.errors import UserError
 from pipelines.general.request import PAIRS
-from pipelines.options.models import PROJECTED
 from pipelines.teacher_cache.room import check_cache_place
 
 if TYPE_CHECKING:
@@ -54,8 +52,6 @@ def check_general(request: GeneralRequest, found: Found, started: dict[str, Any]
     """
     from distill.checks import check_length, check_vocabulary_size
 
-    check_choices(request)
-    _check_prediction_weight(request.losses)
     check_cache_place(request.cache)
     corpus = open_corpus(request.corpus, started)
     teacher = find_files(request.teacher, request.teacher_revision, "teacher", found)
@@ -65,16 +61,10 @@ def check_general(request: GeneralRequest, found: Found, started: dict[str, Any]
         raise UserError(
             f"teacher {request.teacher}: expected a tokenizer with [CLS] and [SEP] or their like, found none"
         )
-    if request.masked_lm.on:
-        _check_masked_lm(teacher, request.masked_lm.whole_word)
+    if request.masked_lm.whole_word:
+        _check_pieces(teacher)
     student = plan_student(request, teacher, learns_layers=True, found=found)
-    if request.masked_lm.on and student.config.model_type != "bert":
-        raise UserError(
-            f"--mlm-weight and --mlm-soft: expected a student of type bert, found {student.config.model_type}; leave "
-            "them out, or choose another student"
-        )
-    if request.embeddings == PROJECTED:
-        _check_projected(student, teacher)
+    _check_prediction_weight(request.losses)
     shape = PackedShape(request.reading.max_length, _pairs(request, teacher, student), request.corpus.limit)
     return CheckedGeneral(corpus, teacher, student, shape, request.corpus.rows)
 
@@ -98,36 +88,17 @@ def _check_prediction_weight(losses: LossChoice) -> None:
     last = (losses.layer_weights or (1,))[-1]
     if last not in (0, 1):
         raise UserError(
-            f"--layer-weights: expected 0 or 1 as the last, that of a prediction loss, which there is none of here, "
-            f"found {last:g}; the weights are λ of the embedding, each layer and the prediction"
+            f"--layer-weights: expected 0 or 1 as the last, that of a prediction loss, which general distillation does "
+            f"not have, found {last:g}; the weights are λ of the embedding, each layer and the prediction"
         )
 
 
-def _check_masked_lm(teacher: TeacherFiles, whole_word: bool) -> None:
+def _check_pieces(teacher: TeacherFiles) -> None:
+    """Refuses a vocabulary whose pieces do not tell words, before a corpus is read for hours."""
     from distill.masking import CONTINUES
 
-    tokenizer = teacher.tokenizer
-    if teacher.config.model_type != "bert" or tokenizer.mask_token is None:
-        raise UserError(
-            f"--mlm-weight and --mlm-soft: expected a BERT with a mask token as teacher, found {teacher.found.name} of "
-            f"type {teacher.config.model_type}; leave them out, or choose another teacher"
-        )
-    if whole_word and not any(token.startswith(CONTINUES) and token != CONTINUES for token in tokenizer.get_vocab()):
+    if not any(token.startswith(CONTINUES) and token != CONTINUES for token in teacher.tokenizer.get_vocab()):
         raise UserError(
             f"--whole-word: expected a WordPiece vocabulary ({CONTINUES}ing), whose pieces tell the words, found no "
             f"such piece in that of {teacher.found.name}; leave --whole-word out"
-        )
-
-
-def _check_projected(student: StudentPlan, teacher: TeacherFiles) -> None:
-    mine, theirs = student.config, teacher.config
-    if mine.model_type != theirs.model_type or mine.model_type == "electra":
-        raise UserError(
-            f"--embedding-init {PROJECTED}: expected student and teacher of one family, and no ELECTRA, found "
-            f"{mine.model_type} and {theirs.model_type}; give --embedding-init random"
-        )
-    if mine.hidden_size > theirs.hidden_size:
-        raise UserError(
-            f"--embedding-init {PROJECTED}: expected a student no wider than its teacher ({theirs.hidden_size}), found "
-            f"{mine.hidden_size}; give --embedding-init random, or choose a narrower student"
         )

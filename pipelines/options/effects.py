@@ -53,13 +53,13 @@ OF_PREDICTIONS = ("losses.temperature", "prediction.batch_rows", "prediction.lea
 OF_PKD = ("pkd.alpha", "pkd.beta", "pkd.layers")
 OF_CACHE = ("budget", "folder", "rebuild")
 OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
-STAGE = "a method with an intermediate stage and --epochs-intermediate above 0"
+STAGE = "--epochs-intermediate above 0"
 EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
     DistillOptions: (
+        Effect("a method with an intermediate stage", _has_intermediate, ("intermediate.epochs", *OF_LAYERS)),
         Effect(STAGE, _intermediate, OF_LAYERS),
-        Effect("a method with an intermediate stage", _has_intermediate, ("intermediate.epochs",)),
         Effect(STAGE, lambda it: _intermediate(it) or it.losses.weight_of_predictions != 1, ("losses.layer_weights",)),
         Effect(STAGE, lambda it: _intermediate(it) or it.start == "teacher-layers", ("layer_map",)),
         Effect(f"{STAGE} with full", lambda it: _layers(it) or it.cache.mode != Keep.full, ("cache.mode",)),

@@ -9,7 +9,7 @@ from pipelines.options.option import Options, Panel, option
 
 Embeddings = StrEnum("Embeddings", ["random", "projected"])
 PROJECTED = Embeddings.projected
-FIRST_LAYERS = "first-layers"
+GENERAL, TEACHER_LAYERS, FIRST_LAYERS, RANDOM = STARTS = ("general", "teacher-layers", "first-layers", "random")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pipelines.augmenting.request import check_inputs
 from pipelines.distilling.checks import check_teacher, find_files, plan_student
-from pipelines.distilling.choices import check_choices
 from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
@@ -51,7 +50,6 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
     Raises:
         UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
     """
-    check_choices(request.distill)
     storage = run_storage(request)
     check_cache_place(request.distill.cache)
     if not request.augment.overwrite:

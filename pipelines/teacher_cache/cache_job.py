@@ -20,7 +20,6 @@ from pipelines.teacher_cache.decision import CacheDecision, CacheQuestion, decid
 from pipelines.teacher_cache.room import CONTENTS, OFF, bytes_of, cache_room
 from pipelines.teacher_cache.targets import open_targets
 from pipelines.training.estimates import StageEstimate, TrainingEstimate
-from pipelines.training.measure import NOTHING, sample_batches, teacher_cost
 from pipelines.training.plan import check_disk
 from pipelines.training.ranks import Ranks
 from pipelines.training.step_parts import processes
@@ -109,6 +108,7 @@ def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
     from distill.cache_format import CacheContent, default_budget
     from distill.targets import cache_key
     from distill.teacher import Wanted
+    from distill.timing import NOTHING, sample_batches, teacher_cost
 
     storage, scratch = stage_storage(job.request.out, "a teacher cache"), Storage(folder)
     started, root = started_run(storage, job.kind, overwrite=False), storage.local_folder()
@@ -125,7 +125,7 @@ def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
     kept = CacheContent(decision.contents[job.first.name])
     done = started is not None and cache_room(job.request.cache, root, cache_key(teacher, stream, kept), stream).filled
     wanted = Wanted(logits=True, hidden=kept.hidden, scores=kept.scores, cls=kept.cls)
-    cost = NOTHING if done else teacher_cost(teacher, wanted, sample_batches(stream), job.request.machine)
+    cost = NOTHING if done else teacher_cost(teacher, wanted, sample_batches(stream))
     recipe = replace(job.first.recipe, epochs=1, max_steps=None)
     stage = StageEstimate("teacher", recipe, len(stream), cost, len(stream), job.request.reading.seed, done)
     needed = 0 if done else max(0, decision.bytes - bytes_of(root / kept))

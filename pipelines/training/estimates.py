@@ -10,7 +10,7 @@ from pipelines.training.recipe import QUICK_ROWS
 from pipelines.wording import duration
 
 if TYPE_CHECKING:
-    from pipelines.training.measure import Cost
+    from distill.timing import Cost
     from pipelines.training.recipe import StageRecipe
 
 LONG = 86_400.0  # seconds after which a quicker profile is offered

@@ -13,7 +13,6 @@ from pipelines.teacher_cache.decision import CacheDecision, CacheQuestion, decid
 from pipelines.teacher_cache.foreign import refuse_foreign_caches
 from pipelines.teacher_cache.room import OFF, bytes_of
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, weights_bytes
-from pipelines.training.measure import NOTHING, sample_batches, stage_cost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +87,10 @@ def measure(job: Job, models: Models, storage: Storage, caches: Path, begun: Beg
         UserError: a folder of caches is another run's, or the cache does not fit its budget.
         DistillError: student and teacher do not fit.
     """
-    trained = job.method.trained
+    from distill.precision import Precision
+    from distill.timing import NOTHING, sample_batches, stage_cost
+
+    trained, precision = job.method.trained, Precision(job.request.machine.precision)
     streams = {stage.rows: job.stream(stage, storage) for stage in reversed(trained)}
     cache = begun.cache or _decide(job, models, streams, caches)
     if not begun.finished and not job.provisional and cache.contents:
@@ -102,7 +104,7 @@ def measure(job: Job, models: Models, storage: Storage, caches: Path, begun: Beg
         cost = NOTHING
         if not done:
             objective = stage.objective(models.student, models.teacher)
-            cost = stage_cost(objective, models.teacher, batches[stage.rows], job.request.machine)
+            cost = stage_cost(objective, models.teacher, batches[stage.rows], precision)
         taught = _taught(stage, trained, cache, rows, job.request.reading.seed)
         stages.append(StageEstimate(stage.name, stage.recipe, rows, cost, taught, job.request.reading.seed, done))
     needed = disk = 0

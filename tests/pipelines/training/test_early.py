@@ -16,8 +16,7 @@ from transformers import (
 )
 
 from augment.files.find import ModelFiles
-from distill.student import NAMED_SHAPES, SHAPES
-from pipelines.distilling.choices import HALF, PRESET_LAYERS
+from distill.student import NAMED_SHAPES
 from pipelines.errors import UserError
 from pipelines.models.checks import VOCABULARY_FILES
 from pipelines.models.load import load_tokenizer
@@ -136,16 +135,12 @@ def test_a_teacher_of_nonsense(parts, tmp_path, no_weights):
         (("--layer-weights", "1,2"), "expected 4 layer weights"),
         (("--layer-weights", "1,2,1,-1"), "expected layer weights of 0 or more; found 1, 2, 1, -1."),
         (("--student", "tinybert4", "--layer-weights", "1,2,1,1"), "expected 6 layer weights"),
-        (("--student", "tinybert5"), f"--student tinybert5: expected {', '.join(NAMED_SHAPES)} or a config.json"),
+        (("--student", "tinybert5"), f"--student tinybert5: expected a student {', '.join(NAMED_SHAPES)}, layers:N"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_choices_are_judged_before_anything_is_looked_for(parts, tmp_path, monkeypatch, more, said):
-    for home in ("distilling", "general", "run"):
-        for name in ("open_data", "open_corpus", "find_files", "check_inputs"):
-            monkeypatch.setattr(
-                f"pipelines.{home}.checks.{name}", lambda *_: pytest.fail("something was looked for"), raising=False
-            )
+def test_choices_of_the_student(parts, tmp_path, no_weights, more, said):
+    (tmp_path / "corpus.txt").write_text("a good film\n")
     for command in (
         distill(parts, tmp_path / "out", *more),
         general(parts, tmp_path / "corpus.txt", tmp_path / "out", *more),
@@ -158,13 +153,9 @@ def test_choices_are_judged_before_anything_is_looked_for(parts, tmp_path, monke
 def test_a_student_s_file_that_is_no_configuration(parts, tmp_path, content):
     path = tmp_path / "student.json"
     path.write_text(content)
-    assert f"--student {path}: expected a config.json" in refused(distill(parts, tmp_path / "out", "--student", path))
-
-
-def test_weights_that_transformers_alone_can_count(parts, tmp_path, no_weights):
-    """A student of half the teacher's layers: 2 of 4."""
-    said = refused(distill(parts, tmp_path / "out", "--student", "half", "--layer-weights", "1,2"))
-    assert "expected 4 layer weights" in said
+    assert f"--student {path}: expected a student tinybert4" in refused(
+        distill(parts, tmp_path / "out", "--student", path)
+    )
 
 
 def test_a_start_that_cannot_be_had_from_this_teacher(parts, tmp_path, no_weights):
@@ -174,11 +165,6 @@ def test_a_start_that_cannot_be_had_from_this_teacher(parts, tmp_path, no_weight
     start = shutil.copytree(parts.encoder, tmp_path / "start")
     said = refused(distill(parts, tmp_path / "out", "--student-init", start))
     assert f"found 4 in {start}. Choose the student's shape by that folder's config.json" in said
-
-
-def test_the_shapes_that_are_known_without_torch_are_those_of_the_library():
-    assert {name: made.layers for name, made in SHAPES.items()} == PRESET_LAYERS
-    assert (*PRESET_LAYERS, HALF) == NAMED_SHAPES
 
 
 def test_a_model_of_another_task(parts, tmp_path, no_weights):

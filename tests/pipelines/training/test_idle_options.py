@@ -34,16 +34,15 @@ def test_a_run_without_a_cache_needs_no_folder_for_it(parts, tmp_path):
     assert not list((tmp_path / "out").rglob("cache.json"))
 
 
-@pytest.mark.parametrize(
-    "option", ["--teacher-model", "--epochs-finetune", "--batch-size-finetune", "--lr-finetune", "all"]
-)
+@pytest.mark.parametrize("option", ["--epochs-finetune", "--batch-size-finetune", "--lr-finetune", "all"])
 def test_a_given_teacher_is_not_fine_tuned(parts, tmp_path, option):
-    given = {"--teacher-model": "m", "--epochs-finetune": "1", "--batch-size-finetune": "8", "--lr-finetune": "0.1"}
+    given = {"--epochs-finetune": "1", "--batch-size-finetune": "8", "--lr-finetune": "0.1"}
     command = ["run", "--task", "sst2", "--data", str(parts.data), "--out", str(tmp_path / "out"), "--teacher", "t"]
     typed = given if option == "all" else {option: given[option]}
     said = refused([*command, *(word for pair in typed.items() for word in pair)])
-    named = " and ".join(typed).replace("--teacher-model", "--teacher-model m")
-    assert f"{named}: expected no --teacher, which is not fine-tuned, beside" in said
+    assert f"{' and '.join(typed)}: expected no --teacher, which is not fine-tuned, beside" in said
+    said = refused([*command, "--teacher-model", "m"])
+    assert "--teacher-model m: expected no --teacher, which is not fine-tuned, or --student-init first-layers" in said
 
 
 def test_the_demo_s_own_epochs_are_no_contradiction(parts, tmp_path):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from distill.timing import Cost
 from pipelines.methods.finetune import RECIPE
 from pipelines.methods.names import METHODS
 from pipelines.options.teacher_cache import parse_bytes
 from pipelines.options.training import Intermediate, Recipe
 from pipelines.training.estimates import StageEstimate, TrainingEstimate
-from pipelines.training.measure import Cost
 from pipelines.training.recipe import StageRecipe
 
 
