@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pipelines.run_folder.lock import WriterLock
     from pipelines.run_folder.records import Record
 
-RECORDS = (f"{CANDIDATES}/records", f"{AUGMENTED}/records")
+FINISHED = (f"{CANDIDATES}/records", f"{AUGMENTED}/records", "teacher", "student")  # nobody's mistake deletes them
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def carry_out(
     states = stage_states(job, snapshot, request.verify)
     if started is not None:
         refuse_other_run(storage, started.identity.fields(), asked.identity.fields(), all_done(states))
-    with undone_if_refused(storage, started is None or snapshot is None, RECORDS):
+    with undone_if_refused(storage, started is None or snapshot is None, FINISHED):
         if started is None:
             asked.write(storage)
         known = input_rows(snapshot)

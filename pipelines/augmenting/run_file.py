@@ -68,9 +68,8 @@ def existing_run(storage: Storage, option: str = "") -> RunFile:
     """
     content = storage.read_json(RUN)
     if content is None or "identity" not in content or content.get("format_version") != FORMAT_VERSION:
-        found = (
-            "no run.json there" if content is None else f"a run of `tinyaug {content.get('kind', 'of another kind')}`"
-        )
+        kind = (content or {}).get("kind", "of another kind")
+        found = "no run.json there" if content is None else f"a run of `tinyaug {kind}` that has no augmented rows"
         raise UserError(
             f"{option}{storage.display()}: expected the run directory of a `tinyaug augment` or `tinyaug run`, format "
             f"version {FORMAT_VERSION}, found {found}; check the path"

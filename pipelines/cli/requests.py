@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Trained = TypeVar("Trained", verbs.FinetuneOptions, verbs.DistillOptions)
 
 Request = TypeVar("Request", bound=Options)
+Changed = TypeVar("Changed", bound=Options)
 
 
 def augment_request(options: verbs.AugmentOptions) -> AugmentRequest:
@@ -47,7 +48,7 @@ def augment_request(options: verbs.AugmentOptions) -> AugmentRequest:
         UserError, AugmentError: a value that cannot be used; here and below.
     """
     data, rows, engine, output = options.data, options.rows, options.engine, options.output
-    compute = replace(options.compute, device=named_device(options.compute.device))
+    compute = _changed(options.compute, device=named_device(options.compute.device))
     workers = 1 if compute.device.startswith("cuda:") and engine.workers is None else engine.workers
     overrides = {**asdict(options.candidates), **asdict(options.draw)}
     candidates, draw = preset(options.preset, GLUE.get(plain_name(data.task), Task).official_n, **overrides)
@@ -97,6 +98,7 @@ def finetune_request(options: verbs.FinetuneOptions) -> FinetuneRequest:
 
 def distill_request(options: verbs.DistillOptions) -> DistillRequest:
     """The request behind the options of `distill`."""
+    start = options.chosen_start
     method, decided = METHODS[options.method], {"intermediate": LEFT_OUT, "prediction": LEFT_OUT}
     for name, recipe in method.recipes(plain_name(options.data.task)).items():
         decided[name] = _recipe(recipe, name, options.profile, getattr(options, name))
@@ -104,8 +106,8 @@ def distill_request(options: verbs.DistillOptions) -> DistillRequest:
         DistillRequest,
         _quick(options),
         data=options.data.with_labels(),
-        start=options.chosen_start,
-        student=options.student or method.student,
+        start=start,
+        student=options.student or (method.student if start in STARTS else ""),
         **decided,
     )
 
@@ -113,7 +115,7 @@ def distill_request(options: verbs.DistillOptions) -> DistillRequest:
 def cache_request(options: verbs.CacheTeacherOptions) -> DistillRequest:
     """The request behind the options of `cache-teacher`: of its student only the layers count, no weights are read."""
     shape = "" if options.start in STARTS else options.start
-    return distill_request(replace(options, student=options.student or shape, start=RANDOM))
+    return distill_request(_changed(options, student=options.student or shape, start=RANDOM))
 
 
 def general_request(options: verbs.GeneralOptions) -> GeneralRequest:
@@ -132,22 +134,22 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
     """The requests behind the options of `run`; teacher, student and caches are in the run directory."""
     rows, profile = options.augment.rows, options.distill.profile
     if profile == Profile.quick and rows.limit is None:
-        rows = replace(rows, limit=QUICK_SOURCES)
-    augment = augment_request(replace(options.augment, rows=rows))
+        rows = _changed(rows, limit=QUICK_SOURCES)
+    augment = augment_request(_changed(options.augment, rows=rows))
     root = augment.out.rstrip("/")
-    data = replace(options.augment.data, skip_bad_rows=rows.on_bad_row == OnBadRow.skip)
+    data = _changed(options.augment.data, skip_bad_rows=rows.on_bad_row == OnBadRow.skip)
     finetune, encoder, revision = None, options.teacher_model, None
     if options.teacher is None:
         encoder = options.teacher_model or augment.mlm
         revision = options.teacher_revision if options.teacher_model else augment.mlm_revision
         finetune = finetune_request(
-            replace(options.finetune, data=data, model=encoder, revision=revision, out=f"{root}/teacher")
+            _changed(options.finetune, data=data, model=encoder, revision=revision, out=f"{root}/teacher")
         )
     cache = options.distill.cache
     if cache.mode != Keep.off and cache.folder is None:
-        cache = replace(cache, folder=Path(root) / "teacher_cache")
+        cache = _changed(cache, folder=Path(root) / "teacher_cache")
     distill = distill_request(
-        replace(
+        _changed(
             options.distill,
             out=f"{root}/student",
             data=data,
@@ -181,18 +183,25 @@ def _decided(kind: type[Request], options: Any, **decided: Any) -> Request:
 
     From here on this process uses the GPU that was named.
     """
-    machine: Machine = replace(options.machine, device=local_device(options.machine.device))
-    machine = replace(machine, precision=training_precision(machine.precision, machine.device))
+    machine: Machine = _changed(options.machine, device=local_device(options.machine.device))
+    machine = _changed(machine, precision=training_precision(machine.precision, machine.device))
     decided["machine"] = machine
     same = {one.name: getattr(options, one.name) for one in fields(kind) if one.name not in decided}
     return kind(**same, **decided)
+
+
+def _changed(options: Changed, **values: Any) -> Changed:
+    """The options with other values; what the user typed stays known."""
+    changed = replace(options, **values)
+    object.__setattr__(changed, "typed", options.typed)
+    return changed
 
 
 def _quick(options: Trained) -> Trained:
     """The options with the rows of the quick profile, where the user named none."""
     if options.profile != Profile.quick or options.reading.train_rows is not None:
         return options
-    return replace(options, reading=replace(options.reading, train_rows=QUICK_ROWS))
+    return _changed(options, reading=_changed(options.reading, train_rows=QUICK_ROWS))
 
 
 def _recipe(recipe: StageRecipe, stage: str, profile: str, given: Recipe) -> StageRecipe:

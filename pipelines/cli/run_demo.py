@@ -78,7 +78,7 @@ def _stages(metrics: RunMetrics) -> Table:
     for name, stage in metrics.stages.items():
         few = f"{stage.examples:,} of " if stage.examples < stage.rows else ""
         seen = f"{stage.steps:,} steps on {few}{stage.rows:,} sentences"
-        rows.append((STAGES[name], seen, _time(stage.seconds)))
+        rows.append((STAGES.get(name, name), seen, _time(stage.seconds)))
     table = rows_table(rows)
     table.columns[-1].justify = "right"
     return table

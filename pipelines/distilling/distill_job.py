@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.stores import without_credentials
 from pipelines.distilling.checks import check_teacher, check_train, find_files, plan_student
+from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
@@ -90,6 +91,12 @@ class DistillJob(TaskJob):
         check_teacher(self.teacher, self.data, request.reading.max_length)
         self.student = plan_student(request, self.teacher, bool(request.intermediate.epochs), self.found)
         self.tokenizer, self.layer_map = self.teacher.tokenizer, self.student.layer_map
+        mine, theirs = self.student.config.hidden_size, self.teacher.config.hidden_size
+        if self.method.equal_widths and mine != theirs:
+            raise UserError(
+                f"--method {request.method}: expected a student of the teacher's width ({theirs}), found {mine} in "
+                f"{self.student.shape}; give --student layers:N"
+            )
         if self.method.layers is not None:
             layers = (one.config.num_hidden_layers for one in (self.student, self.teacher))
             self.layer_map = self.method.layers(*layers)

@@ -49,6 +49,7 @@ def bert_pkd(request: DistillRequest) -> Method:
         {"method": f"BERT-PKD ({', '.join(f'{name} {value:g}' for name, value in weights.items())})"},
         projections=False,
         layers=lambda student, teacher: patient_layers(choice.layers, student, teacher),
+        equal_widths=choice.beta > 0,
     )
 
 

@@ -97,6 +97,7 @@ class Method:
         projections: whether the student's projections to its teacher's widths are trained, and saved beside it.
         layers: the teacher layers that the student's learn from, by the numbers of layers of both; None for those of
             --layer-map.
+        equal_widths: whether student and teacher must be as wide as each other.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Method:
     facts: dict[str, str] = field(default_factory=dict)
     projections: bool = True
     layers: Callable[[int, int], tuple[int, ...]] | None = None
+    equal_widths: bool = False
 
     @property
     def trained(self) -> tuple[MethodStage, ...]:

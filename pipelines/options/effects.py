@@ -9,8 +9,10 @@ from typing import Any
 
 from pipelines.errors import UserError
 from pipelines.methods.names import METHODS
+from pipelines.options.drawing import CandidateOptions, DrawOptions
 from pipelines.options.models import FIRST_LAYERS
-from pipelines.options.option import Options, flag
+from pipelines.options.option import Options, flag, options_of
+from pipelines.options.running import EngineOptions
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
 from pipelines.options.verbs import DistillOptions, GeneralOptions, RunOptions
@@ -39,6 +41,11 @@ def _intermediate(options: DistillOptions) -> bool:
     return _has_intermediate(options) and options.intermediate.epochs != 0
 
 
+def _weighs(options: DistillOptions) -> bool:
+    """Whether layer weights have an effect: without an intermediate stage that of predictions alone has one."""
+    return _intermediate(options) or (_has_intermediate(options) and options.losses.weight_of_predictions != 1)
+
+
 def _layers(options: DistillOptions) -> bool:
     """Whether a stage that learns from the teacher's layers is not left out."""
     return getattr(options, METHODS[options.method].layered).epochs != 0
@@ -53,18 +60,29 @@ OF_PREDICTIONS = ("losses.temperature", "prediction.batch_rows", "prediction.lea
 OF_PKD = ("pkd.alpha", "pkd.beta", "pkd.layers")
 OF_CACHE = ("budget", "folder", "rebuild")
 OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
+AUGMENTED = "a method that learns from augmented rows"
 STAGE = "--epochs-intermediate above 0"
+OF_AUGMENTING = (  # but the seed, which is that of training, too
+    "augment.preset", "augment.drop_leaks", "augment.rows.limit", "augment.rows.on_bad_row", "augment.models.glove",
+    "augment.compute.precision", "augment.compute.batch_tokens",
+    *(
+        f"augment.{group}.{name}"
+        for group, kind in (("draw", DrawOptions), ("candidates", CandidateOptions), ("engine", EngineOptions))
+        for name in options_of(kind)
+        if name != "seed"
+    ),
+)  # fmt: skip
 EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
     DistillOptions: (
         Effect("a method with an intermediate stage", _has_intermediate, ("intermediate.epochs", *OF_LAYERS)),
         Effect(STAGE, _intermediate, OF_LAYERS),
-        Effect(STAGE, lambda it: _intermediate(it) or it.losses.weight_of_predictions != 1, ("losses.layer_weights",)),
+        Effect(STAGE, _weighs, ("losses.layer_weights",)),
         Effect(STAGE, lambda it: _intermediate(it) or it.start == "teacher-layers", ("layer_map",)),
         Effect(f"{STAGE} with full", lambda it: _layers(it) or it.cache.mode != Keep.full, ("cache.mode",)),
         Effect("--epochs-prediction above 0", lambda it: it.prediction.epochs != 0, OF_PREDICTIONS),
-        Effect("a method that learns from augmented rows", lambda it: METHODS[it.method].augmented, ("train",)),
+        Effect(AUGMENTED, lambda it: METHODS[it.method].augmented, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
         Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, ("encoder",)),
     ),
@@ -84,6 +102,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
     ),
     RunOptions: (
+        Effect(AUGMENTED, lambda it: METHODS[it.distill.method].augmented, OF_AUGMENTING),
         Effect("no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, OF_TEACHER),
         Effect(
             "no --teacher, which is not fine-tuned, or --student-init first-layers",

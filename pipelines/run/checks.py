@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.augmenting.request import check_inputs
-from pipelines.distilling.checks import check_teacher, find_files, plan_student
-from pipelines.distilling.distill_job import DistillJob
+from pipelines.distilling.checks import find_files
+from pipelines.distilling.distill_job import DistillJob, StandIns
 from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
 from pipelines.evaluating.label_order import load_in_order
@@ -67,15 +67,14 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         teacher = replace(finetune.files, found=replace(finetune.files.found, what="teacher model"))
     else:
         teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher", found)
-    check_teacher(teacher, data, request.distill.reading.max_length)
-    plan_student(request.distill, teacher, bool(request.distill.intermediate.epochs), found)
+    job = DistillJob(request.distill, found, stand_ins=StandIns(teacher, rows=0))
+    job.check()
     if data.task.label.kind == "none":
         raise UserError("expected a task with labels to train on, found none; name them with --label COLUMN")
     begun = None
     if not request.augment.overwrite:
         begun = started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)
     if "resolved" not in (begun or {}):  # later it is known which cache is read, if any still is
-        job = DistillJob(request.distill, found)
         refuse_early(job.cache, job.method.trained, _known_of_cache(request.distill, teacher))
     return teacher
 

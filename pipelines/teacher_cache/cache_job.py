@@ -81,6 +81,7 @@ class CacheJob(DistillJob):
         settings = {
             "layer_map": self.layer_map,
             "batch_rows": self.first.recipe.batch_rows,
+            **({} if self.method.layers is None else {"kept": str(self.first.kept)}),
             **{name: found.settings[name] for name in ("cache", "reading", "precision")},
         }
         models = {"teacher": self.teacher.found.fingerprint}
@@ -92,7 +93,10 @@ class CacheJob(DistillJob):
         if started is not None and "resolved" in started:
             return CacheDecision.read(started["resolved"]["cache"], self.method.stages)
         stages = [replace(stage, recipe=replace(stage.recipe, max_steps=None)) for stage in self.method.stages]
-        return decide_cache(CacheQuestion(self.request.cache, tuple(stages), teacher, stream, root, len(stream)))
+        found = decide_cache(CacheQuestion(self.request.cache, tuple(stages), teacher, stream, root, len(stream)))
+        if found.contents[self.first.name] == OFF:
+            raise UserError(f"{found.words}: nothing would be kept; raise --cache-budget, or free some disk")
+        return found
 
 
 def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:

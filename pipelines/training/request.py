@@ -46,7 +46,7 @@ class DistillRequest(Distillation):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.intermediate.epochs and not self.prediction.epochs:
-            raise UserError("expected a stage to train, found 0 epochs in both; raise one of them")
+            raise UserError("expected a stage to train, found 0 epochs; raise them")
         for stage, recipe, is_learnt in (
             ("intermediate", self.intermediate, self.losses.of_layers),
             ("prediction", self.prediction, self.losses.weight_of_predictions != 0),

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
 
 
+EARLIER = {  # stages of folders whose run.json does not name them
+    "finetune": ("labels",),
+    "distill": ("intermediate", "prediction"),
+    "distill-general": ("general",),
+    "cache-teacher": (),
+}
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """How far a training folder is.
@@ -32,7 +40,7 @@ def training_state(storage: Storage, folder: str = "") -> TrainingState | None:
         folder: its name in that, with a slash behind.
     """
     content = storage.read_json(f"{folder}run.json") or {}
-    names = content.get("stages")
+    names = content.get("stages", EARLIER.get(content.get("kind", "")))
     if names is None or content.get("format_version") != FORMAT_VERSION:
         return None
     metrics = storage.read_json(f"{folder}metrics.json")

@@ -37,7 +37,7 @@ def test_what_this_command_finished_is_kept(inputs, finished, tmp_path, monkeypa
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.augmenting.variants.HeldOut", refuse)
+        patch.setattr("pipelines.augmenting.stages.require_same_software", refuse)
         assert tinyaug(*inputs.augment(run, "--shard-rows", 10)).code == 2
     before = everything(run / "candidates")
     assert before == everything(finished / "candidates")

@@ -115,7 +115,7 @@ def test_a_cache_made_ahead_gives_the_same_student(parts, student, tmp_path):
 
 
 def test_a_run_augments_nothing(parts, tmp_path):
-    command = without(run(parts, tmp_path / "run"), "--student", "--n", "--engine", "--workers", *OF_DISTILL)
+    command = without(run(parts, tmp_path / "run"), "--student", "--n", "--glove", "--engine", "--workers", *OF_DISTILL)
     command += METHOD
     assert "augment:" not in done(*command, "--dry-run").out
     assert not (tmp_path / "run").exists()
@@ -131,6 +131,30 @@ def test_a_run_augments_nothing(parts, tmp_path):
     (tmp_path / "run/student/metrics.json").unlink()
     assert "student     not trained yet" in tinyaug("status", tmp_path / "run").out
     done(*command, "--overwrite")
+
+
+def test_a_run_refuses_what_only_augmentation_reads(parts, tmp_path):
+    command = without(run(parts, tmp_path / "run"), "--student", "--n", "--glove", "--engine", "--workers", *OF_DISTILL)
+    for option in (("--limit", 10), ("--n", 3), ("--keep-whole",), ("--engine", "local"), ("--glove", parts.glove)):
+        said = refused([*command, *METHOD, *map(str, option)])
+        assert said.startswith(f"tinyaug: error: {option[0]}")
+        assert "expected a method that learns from augmented rows beside it" in said
+    assert "expected a student of at least 2 layers" in refused([*command, *METHOD[:2], "--student", "layers:1"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_starts_where_it_is_told(parts, tmp_path):
+    command = without(run(parts, tmp_path / "run"), "--student", "--n", "--glove", "--engine", "--workers", *OF_DISTILL)
+    said = refused([*command, *METHOD[:2], "--student-init", "general", "--student", "tinybert4"])
+    assert "--student-init general: expected the weights of huawei-noah/TinyBERT_General_4L_312D" in said
+
+
+def test_a_cache_that_would_keep_nothing(parts, tmp_path):
+    ahead = ["cache-teacher", *without(pkd(parts, tmp_path / "cache"), "--encoder")[1:], "--cache-budget", "1KB"]
+    for command in (ahead, [*ahead, "--dry-run"]):
+        assert "nothing would be kept; raise --cache-budget" in refused(command)
+    done(*ahead[:-2], "--beta", 0)
+    assert "other --" in refused(ahead[:-2])
 
 
 @pytest.mark.integration

@@ -56,7 +56,7 @@ def columns():
 def test_a_full_cache_of_no_layers(parts, tmp_path, make):
     ran = tinyaug(*make(parts, tmp_path / "out", "--epochs-intermediate", 0, "--cache", "full"))
     assert ran.code == 2, ran.err
-    assert "--cache full: expected --epochs-intermediate above 0 beside it" in ran.err
+    assert "--cache full: expected --epochs-intermediate above 0 with full beside it" in ran.err
     assert not (tmp_path / "out").exists()
 
 

@@ -220,7 +220,7 @@ def test_cache_of_another_teacher(parts, tmp_path, teacher):
     ("more", "said"),
     [
         (("--teacher", "/nowhere/teacher"), "teacher: expected a model folder"),
-        (("--student", "tinybert5"), f"--student tinybert5: expected {', '.join(NAMED_SHAPES)} or a config.json"),
+        (("--student", "tinybert5"), f"--student tinybert5: expected a student {', '.join(NAMED_SHAPES)}, layers:N"),
         (("--student-init", "/nowhere/student"), "/nowhere/student"),
         (("--train", "/nowhere/shards"), "--train /nowhere/shards: expected a folder of Parquet shards"),
         (("--layer-map", "middle"), "expected a layer map uniform, top, bottom"),
