@@ -19,9 +19,9 @@ from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Identity, Models, Told
+from pipelines.training.job import Identity, Metrics, Models, Resolved, StageResult, Told
 from pipelines.training.model_card import classifier_card
-from pipelines.training.parts import open_data, task_columns, write_part
+from pipelines.training.parts import InputDigest, open_data, task_columns, write_part
 from pipelines.training.task_job import TaskJob
 from pipelines.training.teacher_kernel import pack_teacher
 
@@ -55,6 +55,33 @@ class StandIns:
 
     teacher: TeacherFiles | None = None
     rows: int | None = None
+
+
+@dataclass(frozen=True)
+class DistillMetrics(Metrics):
+    """What metrics.json says.
+
+    Args:
+        task: its name.
+        dev: part -> metric -> value, of the student.
+        teacher_dev: the same of the teacher.
+        selected_by: the metric that chose the best epoch; None without a dev part.
+        best_step: of the last stage, whose weights were kept; None for the last step, or a stage that was left out.
+        layer_map: teacher layers that the student's learnt from.
+        truncated_share: of the rows that are longer than the model is given.
+        parameters: of student and teacher.
+        stages: name -> what came of it.
+    """
+
+    task: str
+    dev: Scores
+    teacher_dev: Scores
+    selected_by: str | None
+    best_step: int | None
+    layer_map: tuple[int, ...]
+    truncated_share: float | None
+    parameters: dict[str, int]
+    stages: dict[str, StageResult]
 
 
 class DistillJob(TaskJob):
@@ -124,11 +151,11 @@ class DistillJob(TaskJob):
                 **{f"{role}_revision": model.revision for role, model in found.items()},
                 "student": plan.shape,
                 "student_init": request.start,
-                **({"encoder": request.encoder} if request.encoder else {}),
+                **({"encoder": request.encoder} if request.start == FIRST_LAYERS else {}),
             },
         )
 
-    def _train_inputs(self) -> list[dict[str, Any]]:
+    def _train_inputs(self) -> list[InputDigest]:
         """Name, bytes and sha256 of what the student learns from."""
         from distill.reading import open_shards
 
@@ -137,7 +164,7 @@ class DistillJob(TaskJob):
         files = open_shards(self.train, task_columns(self.data.task, labelled=False))
         sizes = [info.size for info in files.filesystem.get_file_info(list(files.paths))]
         return [
-            {"name": Path(path).name, "bytes": size, "sha256": files.sha256(shard)}
+            InputDigest(Path(path).name, size, files.sha256(shard))
             for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
         ]
 
@@ -189,17 +216,17 @@ class DistillJob(TaskJob):
         notes += idle_embeddings_note(self.student.config.vocab_size, len(self.tokenizer))
         return Told(told.facts, told.notes + notes, told.truncated)
 
-    def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> dict[str, Any]:
+    def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> Resolved:
         """Judges the teacher, unless this command has done so."""
         judged = self.judged or judge_teacher(
             models.teacher.model, self.teacher, self.data, self.request, reporter, storage
         )
-        return {"layer_map": self.layer_map, "student_start": self.student.start, "teacher_dev": judged}
+        return Resolved(self.layer_map, self.student.start, judged)
 
     def card(self, result: Result) -> str:
         """What it was made of."""
         request, task, config = self.request, self.data.task, self.student.config
-        facts = {
+        facts: dict[str, str | float] = {
             "teacher": f"`{request.teacher}`",
             "student": f"{described(config)}, started from {request.start}",
             "layer map": ", ".join(map(str, self.layer_map)),
@@ -212,25 +239,23 @@ class DistillJob(TaskJob):
         about = f"A student of `{request.teacher}`, distilled by `tinyaug distill`." if result.taught else UNTAUGHT
         return classifier_card(f"{task.name} student", about, facts, task, result.dev, self.method.tags)
 
-    def metrics(self, result: Result) -> dict[str, Any]:
+    def metrics(self, result: Result) -> DistillMetrics:
         """Scores of student and teacher, and what came of each stage."""
         last = result.stages.get(self.method.stages[-1].name)
-        return {
-            "task": self.data.task.name,
-            "dev": result.dev,
-            "teacher_dev": result.resolved["teacher_dev"],
-            "selected_by": self.selected_by(result.dev),
-            "best_step": last.best_step if last else None,
-            "layer_map": result.resolved["layer_map"],
-            "truncated_share": result.resolved.get("truncated_share"),
-            "parameters": {"student": result.parameters, "teacher": result.teacher_parameters},
-            "stages": {name: asdict(stage) for name, stage in result.stages.items()},
-        }
+        return DistillMetrics(
+            task=self.data.task.name,
+            dev=result.dev,
+            teacher_dev=result.resolved.teacher_dev or {},
+            selected_by=self.selected_by(result.dev),
+            best_step=last.best_step if last else None,
+            layer_map=result.resolved.layer_map or (),
+            truncated_share=result.resolved.truncated_share,
+            parameters={"student": result.parameters, "teacher": result.teacher_parameters},
+            stages=result.stages,
+        )
 
 
-def student_settings(
-    config: PreTrainedConfig, is_drawn: bool, start: str, layer_map: tuple[int, ...]
-) -> dict[str, Any]:
+def student_settings(config: PreTrainedConfig, is_drawn: bool, start: str, layer_map: tuple[int, ...]) -> Any:
     """What run.json says of a student: all that decides its weights, which a fingerprint does where they are found."""
     told = {name: value for name, value in config.to_dict().items() if name not in UNTELLING}
     return {"config": told, "start": start if is_drawn else None, "layer_map": layer_map}

@@ -39,7 +39,7 @@ class CheckedGeneral:
     rows: str
 
 
-def check_general(request: GeneralRequest, found: Found, started: dict[str, Any] | None = None) -> CheckedGeneral:
+def check_general(request: GeneralRequest, found: Found, started: Any = None) -> CheckedGeneral:
     """Finds everything a request names; vocabularies, heads, lengths and layer map must fit.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.corpus.hub import HubCorpus
@@ -21,7 +21,7 @@ from pipelines.run_folder.storage import Storage
 from pipelines.teacher_cache.decision import CacheQuestion, decide_cache
 from pipelines.teacher_cache.targets import cache_root
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Identity, Job, Models, Told
+from pipelines.training.job import Identity, Job, Metrics, Models, Resolved, Told
 from pipelines.training.model_card import encoder_card
 from pipelines.training.parts import POOL_ROWS
 from pipelines.training.plan import check_disk
@@ -41,6 +41,31 @@ if TYPE_CHECKING:
     from pipelines.methods.method import MethodStage
     from pipelines.reporting import Reporter
     from pipelines.training.job import Result
+
+
+@dataclass(frozen=True)
+class GeneralMetrics(Metrics):
+    """What metrics.json says.
+
+    Args:
+        sequences, pairs, tokens: of the packed corpus.
+        steps: done.
+        examples: seen.
+        seconds: that they took.
+        losses: of the last step, by kind.
+        layer_map: teacher layers that the student's learnt from.
+        parameters: of the student.
+    """
+
+    sequences: int | None
+    pairs: int | None
+    tokens: int | None
+    steps: int
+    examples: int
+    seconds: float
+    losses: dict[str, float]
+    layer_map: tuple[int, ...] | None
+    parameters: int
 
 
 class GeneralJob(Job):
@@ -100,7 +125,7 @@ class GeneralJob(Job):
             },
         )
 
-    def refuse_other(self, storage: Storage, started: dict[str, Any], asked: dict[str, Any], finished: bool) -> None:
+    def refuse_other(self, storage: Storage, started: Any, asked: Any, finished: bool) -> None:
         """As for every job; before anything is resolved only what the corpus is packed by has to be the same.
 
         A start that was refused then, for its cache as an example, goes on with what it was told to change.
@@ -207,16 +232,10 @@ class GeneralJob(Job):
         notes += idle_embeddings_note(self.checked.student.config.vocab_size, len(self.tokenizer))
         return Told((f"corpus: {self.sequences}",), notes)
 
-    def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> dict[str, Any]:  # noqa: ARG002
+    def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> Resolved:  # noqa: ARG002
         """Layer map, start, and the size of the corpus."""
-        packed = self.sequences.packed
-        return {
-            "layer_map": self.layer_map,
-            "student_start": self.checked.student.start,
-            "sequences": packed.sequences,
-            "pairs": packed.pairs,
-            "tokens": packed.tokens,
-        }
+        packed, start = self.sequences.packed, self.checked.student.start
+        return Resolved(self.layer_map, start, sequences=packed.sequences, pairs=packed.pairs, tokens=packed.tokens)
 
     def saved(self, model: PreTrainedModel) -> PreTrainedModel:
         """The encoder, with its masked-LM head where that was trained."""
@@ -231,13 +250,13 @@ class GeneralJob(Job):
             losses += (f"masked LM (weight {choice.weight}, teacher's predictions {choice.soft})",)
         [told] = result.stages.values()
         recipe = request.recipe
-        facts = {
+        facts: dict[str, str | float] = {
             "teacher": f"`{request.teacher}`",
             "student": f"{described(self.checked.student.config)}, started from {request.start}, embeddings "
             f"{request.embeddings}",
             "layer map": ", ".join(map(str, self.layer_map)),
-            "corpus": f"{sequences_words(resolved['sequences'], resolved['pairs'])} of at most "
-            f"{request.reading.max_length} tokens, {resolved['tokens']:,} tokens",
+            "corpus": f"{sequences_words(resolved.sequences or 0, resolved.pairs or 0)} of at most "
+            f"{request.reading.max_length} tokens, {resolved.tokens:,} tokens",
             "training": f"{told.steps:,} steps of {recipe.batch_rows} sequences, learning rate {recipe.learning_rate}",
             "losses": ", ".join(losses),
             "seed": request.reading.seed,
@@ -248,17 +267,19 @@ class GeneralJob(Job):
         )
         return encoder_card("General student", about, facts, self.method.tags, masked_lm=choice.on)
 
-    def metrics(self, result: Result) -> dict[str, Any]:
+    def metrics(self, result: Result) -> GeneralMetrics:
         """Size of the corpus and losses of the last step."""
-        [told] = result.stages.values()
+        resolved, [told] = result.resolved, result.stages.values()
         with (result.folder / self.method.stages[0].folder / "losses.csv").open(newline="") as file:
             last = list(csv.DictReader(file))[-1]
-        return {
-            **{name: result.resolved[name] for name in ("sequences", "pairs", "tokens")},
-            "steps": told.steps,
-            "examples": told.examples,
-            "seconds": told.seconds,
-            "losses": {kind: float(value) for kind, value in list(last.items())[4:]},
-            "layer_map": result.resolved["layer_map"],
-            "parameters": result.parameters,
-        }
+        return GeneralMetrics(
+            sequences=resolved.sequences,
+            pairs=resolved.pairs,
+            tokens=resolved.tokens,
+            steps=told.steps,
+            examples=told.examples,
+            seconds=told.seconds,
+            losses={kind: float(value) for kind, value in list(last.items())[4:]},
+            layer_map=resolved.layer_map,
+            parameters=result.parameters,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,7 @@ class CacheJob(DistillJob):
         super().__init__(request, found)
         self.first = self.method.trained[0]
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> Any:
         """What run.json says: all that decides what is kept."""
         found = self.identity()
         settings = {
@@ -85,7 +85,8 @@ class CacheJob(DistillJob):
             **{name: found.settings[name] for name in ("cache", "reading", "precision")},
         }
         models = {"teacher": self.teacher.found.fingerprint}
-        content = run_content(self.kind, settings, found.task, {"train": found.inputs["train"]}, models)
+        inputs = {"train": [asdict(file) for file in found.inputs["train"]]}
+        content = run_content(self.kind, settings, found.task, inputs, models)
         return {**content, "stages": []}
 
     def decide(self, teacher: Teacher, stream: ShardStream, root: Path, started: Any) -> CacheDecision:

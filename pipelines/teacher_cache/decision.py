@@ -44,7 +44,7 @@ class CacheDecision:
         """Contents of the caches that are used."""
         return {*self.contents.values()} - {OFF}
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Any:
         """As run.json has it: a field for each stage, or `content` for the only one."""
         contents = (
             self.contents if len(self.contents) > 1 else dict(zip(("content",), self.contents.values(), strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.teacher_cache.room import OFF
@@ -85,7 +85,7 @@ def refuse_early(choice: CacheChoice, stages: tuple[MethodStage, ...], known: di
                 raise _another_runs(folder, f"{name} {stored!r}, now {value!r}")
 
 
-def _stored_key(folder: Path) -> dict[str, object]:
+def _stored_key(folder: Path) -> Any:
     """The key of the cache in a folder; empty without one, or where it cannot be read."""
     from distill.cache_folder import KEY_FILE
 

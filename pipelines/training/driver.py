@@ -23,7 +23,7 @@ from pipelines.run_folder.stage_folder import (
 from pipelines.teacher_cache.decision import CacheDecision
 from pipelines.teacher_cache.room import OFF
 from pipelines.teacher_cache.targets import cache_root, claim_caches, open_targets, warn_of_rebuild
-from pipelines.training.job import Result, StageResult
+from pipelines.training.job import Resolved, Result, StageResult
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.plan import Begun, begun_job, check_disk, measure
 from pipelines.training.ranks import Ranks, wait_for_main
@@ -131,7 +131,7 @@ class _Run:
         self.dev: Scores = {}
         self.targets: dict[tuple[str, str], Targets] = {}  # stages that read one cache check it once
 
-    def run(self, content: dict[str, Any], profile: str | None) -> Trained:
+    def run(self, content: Any, profile: str | None) -> Trained:
         """Preflight, then stage after stage."""
         from distill.folder_lock import folder_lock
 
@@ -140,8 +140,8 @@ class _Run:
         else:
             wait_for_main(self.storage, self._is_begun, "the data", self.ranks, self.told)
         self.ranks.wait()
-        self.resolved: dict[str, Any] = (self.storage.read_json(RUN) or {})["resolved"]
-        decision = CacheDecision.read(self.resolved.get("cache"), self.job.method.stages)
+        self.resolved = Resolved(**(self.storage.read_json(RUN) or {})["resolved"])
+        decision = CacheDecision.read(self.resolved.cache, self.job.method.stages)
         if decision.words:
             listed = ", ".join(map(str, self.job.layer_map))
             self.reporter.message(f"layer map: the student's layers learn from teacher layers {listed}")
@@ -158,7 +158,7 @@ class _Run:
     def _is_begun(self, storage: Storage) -> bool:
         return "resolved" in (storage.read_json(RUN) or {}) and self.job.is_prepared(storage)
 
-    def _begin(self, content: dict[str, Any], profile: str | None) -> None:
+    def _begin(self, content: Any, profile: str | None) -> None:
         """Writes what all ranks then find; on a first start it resolves what run.json keeps for resumes."""
         job, storage = self.job, self.storage
         started = storage.read_json(RUN)
@@ -169,7 +169,7 @@ class _Run:
         if "resolved" in (started or {}):
             return
         with undone_if_refused(storage, fresh=started is None, finished=(PACKED,)):
-            judged = job.resolve(storage, self.models, self.reporter)
+            resolved = job.resolve(storage, self.models, self.reporter)
             found = measure(job, self.models, storage, self.caches, Begun())
             check_disk(self.caches, found.estimate.cache_bytes, "the teacher cache")
             check_disk(self.root, found.estimate.disk_bytes, "checkpoints and models")
@@ -177,14 +177,15 @@ class _Run:
                 contents = {found.cache.contents.get(one.name, OFF) for one in job.method.stages if one.rows is rows}
                 claim_caches(job.cache, self.models.teacher, job.stream(stage, storage), contents, self.caches)
         self._say(found, profile)
-        resolved = {
-            **judged,
-            **({"cache": found.cache.as_json()} if found.cache.contents else {}),
-            **({"truncated_share": found.truncated} if found.truncated is not None else {}),
-            "device": job.request.machine.device,
-            "estimated_seconds": round(found.estimate.seconds, 1),
-        }
-        storage.write_json(RUN, {**content, "resolved": resolved})
+        resolved = replace(
+            resolved,
+            cache=found.cache.as_json() if found.cache.contents else None,
+            truncated_share=found.truncated,
+            device=job.request.machine.device,
+            estimated_seconds=round(found.estimate.seconds, 1),
+        )
+        told = {name: value for name, value in asdict(resolved).items() if value is not None}
+        storage.write_json(RUN, {**content, "resolved": told})
 
     def _say(self, found: Plan, profile: str | None) -> None:
         for fact in found.estimate.facts:
@@ -244,7 +245,7 @@ class _Run:
         if job.method.stages[-1].name in self.results:
             self.dev = job.judge(student.model, self.storage, self.reporter)
         files = publish(self.storage, self._save)
-        self.storage.write_json(METRICS, {**job.metrics(self._result()), "files": files})
+        self.storage.write_json(METRICS, {**asdict(job.metrics(self._result())), "files": files})
         drop_checkpoints(self.root / job.method.stages[-1].folder)
 
     def _save(self, folder: Path) -> None:

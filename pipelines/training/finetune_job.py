@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.distilling.checks import find_files
@@ -11,16 +11,34 @@ from pipelines.methods.finetune import finetune
 from pipelines.models.labels import check_classes, name_labels
 from pipelines.models.load import load_classifier, move
 from pipelines.run_folder.identity import task_content
-from pipelines.training.job import Identity, Models
+from pipelines.training.job import Identity, Metrics, Models, StageResult
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data
 from pipelines.training.task_job import TaskJob
 
 if TYPE_CHECKING:
+    from distill.metrics import Scores
     from pipelines.distilling.checks import TeacherFiles
     from pipelines.found import Found
     from pipelines.training.job import Result
     from pipelines.training.request import FinetuneRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneMetrics(StageResult, Metrics):
+    """What metrics.json says.
+
+    Args:
+        task: its name.
+        dev: part -> metric -> value.
+        selected_by: the metric that chose the best epoch; None without a dev part.
+        truncated_share: of the rows that are longer than the model is given.
+    """
+
+    task: str
+    dev: Scores
+    selected_by: str | None
+    truncated_share: float | None
 
 
 class FinetuneJob(TaskJob):
@@ -89,7 +107,7 @@ class FinetuneJob(TaskJob):
     def card(self, result: Result) -> str:
         """What it was made of."""
         name, recipe, [told] = self.data.task.name, self.request.recipe, result.stages.values()
-        facts = {
+        facts: dict[str, str | float] = {
             "encoder": f"`{self.request.model}`",
             "task": name,
             "examples": f"{told.rows:,}",
@@ -103,13 +121,10 @@ class FinetuneJob(TaskJob):
         about = f"A text classifier for {name}, fine-tuned by `tinyaug finetune`."
         return classifier_card(f"{name} teacher", about, facts, self.data.task, result.dev, self.method.tags)
 
-    def metrics(self, result: Result) -> dict[str, Any]:
+    def metrics(self, result: Result) -> FinetuneMetrics:
         """Those of its one stage."""
         [told] = result.stages.values()
-        return {
-            "task": self.data.task.name,
-            "dev": result.dev,
-            "selected_by": self.selected_by(result.dev),
-            **asdict(told),
-            "truncated_share": result.resolved["truncated_share"],
-        }
+        selected_by, truncated = self.selected_by(result.dev), result.resolved.truncated_share
+        return FinetuneMetrics(
+            **asdict(told), task=self.data.task.name, dev=result.dev, selected_by=selected_by, truncated_share=truncated
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,16 +33,16 @@ class Identity:
     Args:
         settings: what the user set, defaults filled in.
         task: the task as plain data.
-        inputs: part -> name, bytes and sha256 of its files.
+        inputs: part -> what tells its files: names, bytes and sha256.
         models: role -> fingerprint.
         sources: names as the user gave them; a resumed run need not share them.
     """
 
     settings: dict[str, Any]
     task: dict[str, Any]
-    inputs: dict[str, Any]
+    inputs: dict[str, list[Any]]
     models: dict[str, str]
-    sources: dict[str, Any]
+    sources: dict[str, str | None]
 
 
 @dataclass
@@ -95,13 +95,45 @@ class StageResult:
 
 
 @dataclass(frozen=True)
+class Resolved:
+    """What the first start decides or measures, as run.json has it; None, which is left out, where a job has no such.
+
+    Args:
+        layer_map: teacher layers that the student's learn from.
+        student_start: random, teacher-layers, first-layers, or a folder.
+        teacher_dev: dev part -> metric -> value of the teacher.
+        sequences, pairs, tokens: of a packed corpus.
+        truncated_share: of the rows that are longer than the model is given.
+        cache: the decision on the teacher cache.
+        device: cpu or cuda.
+        estimated_seconds: of all stages.
+    """
+
+    layer_map: tuple[int, ...] | None = None
+    student_start: str | None = None
+    teacher_dev: Scores | None = None
+    sequences: int | None = None
+    pairs: int | None = None
+    tokens: int | None = None
+    truncated_share: float | None = None
+    cache: Any = None
+    device: str = ""
+    estimated_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What metrics.json of a job says beside the files' digests; each job has a dataclass of it."""
+
+
+@dataclass(frozen=True)
 class Result:
     """A trained model, for its card and metrics.
 
     Args:
         dev: part -> metric -> value; empty without a labelled dev part, or where the last stage was left out.
         stages: stage -> what came of it, those that were trained.
-        resolved: what run.json says of the first start.
+        resolved: by the first start.
         parameters: of the model.
         teacher_parameters: of its teacher.
         taught: whether the last stage was trained.
@@ -110,7 +142,7 @@ class Result:
 
     dev: Scores = field(default_factory=dict)
     stages: dict[str, StageResult] = field(default_factory=dict)
-    resolved: dict[str, Any] = field(default_factory=dict)
+    resolved: Resolved = field(default_factory=Resolved)
     parameters: int = 0
     teacher_parameters: int = 0
     taught: bool = True
@@ -155,7 +187,7 @@ class Job(ABC):
         return CacheChoice(mode=Keep.off) if isinstance(self.request, FinetuneRequest) else self.request.cache
 
     @abstractmethod
-    def check(self, started: dict[str, Any] | None) -> None:
+    def check(self, started: Any = None) -> None:
         """Finds everything that the request names and checks what needs no weights.
 
         Args:
@@ -205,7 +237,7 @@ class Job(ABC):
         """The text of the model's README.md; also of a model between two stages, whose `result` has no metrics."""
 
     @abstractmethod
-    def metrics(self, result: Result) -> dict[str, Any]:
+    def metrics(self, result: Result) -> Metrics:
         """What metrics.json says beside the files' digests."""
 
     def sample(self, storage: Storage, folder: str) -> Storage:  # noqa: ARG002
@@ -233,9 +265,9 @@ class Job(ABC):
         """Bytes of rows that are still to be written."""
         return 0
 
-    def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> dict[str, Any]:  # noqa: ARG002
-        """What else the first start decides or measures, for run.json."""
-        return {}
+    def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> Resolved:  # noqa: ARG002
+        """What the first start decides or measures beside the driver."""
+        return Resolved()
 
     def dev(self, storage: Storage) -> Dev | None:  # noqa: ARG002
         """What an epoch is judged on."""
@@ -249,15 +281,15 @@ class Job(ABC):
         """The part of the trained model that is published."""
         return model
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> Any:
         """What run.json says before anything is resolved."""
-        found = self.identity()
-        content = run_content(self.kind, found.settings, found.task, found.inputs, found.models)
+        found = asdict(self.identity())
+        sources = found.pop("sources")
         parts = (self.request.machine.accumulation or 1) * processes()
         stages = [stage.folder for stage in self.method.stages]
-        return {**content, "stages": stages, PARTS: parts, "sources": found.sources}
+        return {**run_content(self.kind, **found), "stages": stages, PARTS: parts, "sources": sources}
 
-    def refuse_other(self, storage: Storage, started: dict[str, Any], asked: dict[str, Any], finished: bool) -> None:
+    def refuse_other(self, storage: Storage, started: Any, asked: Any, finished: bool) -> None:
         """Refuses to go on with other settings, data or models than the folder was begun with.
 
         Raises:
@@ -269,7 +301,7 @@ class Job(ABC):
         """Parts that each process cuts its share of a step into where neither the user nor an earlier start says."""
         return 1
 
-    def keep_parts(self, started: dict[str, Any] | None) -> None:
+    def keep_parts(self, started: Any) -> None:
         """Takes over the parts of a step that an earlier start had, for dropout is drawn for each."""
         asked: Any = self.request
         if asked.machine.accumulation is None:

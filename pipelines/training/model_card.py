@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def model_card(
     title: str,
     about: str,
     usage: str,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, str | float],
     tags: tuple[str, ...] = (),
     pipeline: str = "",
     files: str = FILES,
@@ -76,7 +76,7 @@ def model_card(
 def classifier_card(
     title: str,
     about: str,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, str | float],
     task: Task,
     metrics: Mapping[str, Mapping[str, float]],
     tags: tuple[str, ...],
@@ -114,7 +114,9 @@ GENERAL_FILES = """\
 loss of every step. The licence is that of the corpus and of the teacher."""
 
 
-def encoder_card(title: str, about: str, facts: Mapping[str, Any], tags: tuple[str, ...], masked_lm: bool) -> str:
+def encoder_card(
+    title: str, about: str, facts: Mapping[str, str | float], tags: tuple[str, ...], masked_lm: bool
+) -> str:
     """The card of a model for any task.
 
     Args:

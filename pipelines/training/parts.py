@@ -33,6 +33,21 @@ NUMBERED = re.compile(r"(.+)-\d{5}-of-(\d{5})\.parquet")
 
 
 @dataclass(frozen=True)
+class InputDigest:
+    """A file that is read, as run.json has it.
+
+    Args:
+        name: without its folder.
+        bytes: its size.
+        sha256: of its content.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class TaskData:
     """A task and, where it was named, its data.
 
@@ -64,12 +79,12 @@ class TaskData:
         """What to say of how the train part is read."""
         return self.opened.notes() if self.opened is not None else ()
 
-    def inputs(self, parts: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Name, bytes and sha256 of the files of some parts."""
+    def inputs(self, parts: tuple[str, ...]) -> list[InputDigest]:
+        """The files of some parts."""
         if self.opened is None:
             return []
         files = [file for part in parts for file in self.opened.split(part).files]
-        return [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in files]
+        return [InputDigest(file.name, file.bytes, file.sha256) for file in files]
 
 
 def open_data(choice: DataChoice, found: Found) -> TaskData:

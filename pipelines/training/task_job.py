@@ -90,7 +90,7 @@ class TaskJob(Job):
 
     def shown_length(self, result: Result) -> str:
         """--max-length and what it cuts, for a model card."""
-        share = result.resolved.get("truncated_share")
+        share = result.resolved.truncated_share
         return f"{self.max_length}" + ("" if share is None else f" (longer: {shown_share(share)} of the texts)")
 
     def dev(self, storage: Storage) -> Dev | None:
