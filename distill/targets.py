@@ -181,7 +181,12 @@ def _padded(
     return {"logits": logits, **states}
 
 
-def fill_cache(targets: Targets, stream: ShardStream, stop: Callable[[], bool] | None = None) -> None:
+def fill_cache(
+    targets: Targets,
+    stream: ShardStream,
+    stop: Callable[[], bool] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
     """Makes the cache ahead of training, in the batches that the first epoch would have.
 
     Rows that an earlier fill got written before it was interrupted are kept, and their batches passed over.
@@ -190,6 +195,7 @@ def fill_cache(targets: Targets, stream: ShardStream, stop: Callable[[], bool] |
         targets: the teacher and its cache.
         stream: the rows.
         stop: asked after every batch; True ends it.
+        progress: told the rows of every batch, once they are kept.
 
     Raises:
         DistillError: there is no cache to fill, or the teacher's outputs do not fit it.
@@ -201,9 +207,11 @@ def fill_cache(targets: Targets, stream: ShardStream, stop: Callable[[], bool] |
     cache.take_up()
     flushed = time.monotonic()
     for batch in stream.batches(Position()):
-        if all(cache.holds(shard, row) for shard, row in zip(batch.shard.tolist(), batch.row.tolist(), strict=True)):
-            continue
-        targets(batch, Wanted(logits=True))
+        rows = zip(batch.shard.tolist(), batch.row.tolist(), strict=True)
+        if not all(cache.holds(shard, row) for shard, row in rows):
+            targets(batch, Wanted(logits=True))
+        if progress is not None:
+            progress(len(batch))
         if stop is not None and stop():
             cache.flush()
             raise StoppedError

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from augment.errors import AugmentError
 from augment.files.find import ModelFiles
 from pipelines.distilling.shard_labels import check_shard_labels
+from pipelines.distilling.shards import shards_of
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
 from pipelines.models.checks import has_vocabulary, refuse_unfinished
 from pipelines.models.load import load_config, load_tokenizer
 from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
-from pipelines.training.parts import shards_of, task_columns
+from pipelines.training.parts import task_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

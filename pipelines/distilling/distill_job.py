@@ -19,9 +19,10 @@ from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Identity, Metrics, Models, Resolved, StageResult, Told
+from pipelines.training.job import Identity, Models, Told
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import InputDigest, open_data, task_columns, write_part
+from pipelines.training.results import Metrics, Resolved, StageResult
 from pipelines.training.task_job import TaskJob
 from pipelines.training.teacher_kernel import pack_teacher
 
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from pipelines.methods.method import MethodStage
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.job import Result
     from pipelines.training.request import DistillRequest
+    from pipelines.training.results import Result
 
 UNTELLING = ("transformers_version", "_name_or_path", "dtype", "architectures")  # of a configuration
 UNTAUGHT = "The student after intermediate distillation; its head has learnt nothing yet."

@@ -21,11 +21,12 @@ from pipelines.run_folder.storage import Storage
 from pipelines.teacher_cache.decision import CacheQuestion, decide_cache
 from pipelines.teacher_cache.targets import cache_root
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Identity, Job, Metrics, Models, Resolved, Told
+from pipelines.training.job import Identity, Job, Models, Told
 from pipelines.training.model_card import encoder_card
 from pipelines.training.parts import POOL_ROWS
 from pipelines.training.plan import check_disk
-from pipelines.training.step_parts import processes
+from pipelines.training.ranks import processes
+from pipelines.training.results import Metrics, Resolved
 from pipelines.training.teacher_kernel import pack_teacher
 from pipelines.wording import sequences_words
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from pipelines.general.sequences import Sequences
     from pipelines.methods.method import MethodStage
     from pipelines.reporting import Reporter
-    from pipelines.training.job import Result
+    from pipelines.training.results import Result
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.demo.verdicts import Verdict, choose_verdicts
+from pipelines.distilling.shards import shards_of
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.models.load import load_config, load_tokenizer
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
-from pipelines.training.job import StageResult
-from pipelines.training.parts import open_data, shards_of, task_columns, write_part
+from pipelines.training.parts import open_data, task_columns, write_part
+from pipelines.training.results import StageResult
 
 if TYPE_CHECKING:
     from distill.comparison import Comparison

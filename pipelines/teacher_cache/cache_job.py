@@ -21,15 +21,12 @@ from pipelines.teacher_cache.room import CONTENTS, OFF, bytes_of, cache_room
 from pipelines.teacher_cache.targets import open_targets
 from pipelines.training.estimates import StageEstimate, TrainingEstimate
 from pipelines.training.plan import check_disk
-from pipelines.training.ranks import Ranks
-from pipelines.training.step_parts import processes
+from pipelines.training.ranks import Ranks, processes
 from pipelines.training.stopping import stops_noted
 from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from distill.shards import Batch, Position, ShardStream
+    from distill.shards import ShardStream
     from distill.targets import Targets
     from distill.teacher import Teacher
     from pipelines.found import Found
@@ -212,11 +209,19 @@ def _filled(
 
 def _fill(targets: Targets, stream: ShardStream, reporter: Reporter) -> None:
     from distill.targets import fill_cache
+    from distill.training_settings import Progress
+
+    began, lengths = time.monotonic(), [0]
+
+    def kept(rows: int) -> None:
+        lengths.append(rows)
+        pace = sum(lengths) / max(time.monotonic() - began, 1e-9)
+        reporter.advanced(Progress(len(lengths) - 1, 0, sum(lengths), len(stream), {}, pace))
 
     reporter.stage_started("teacher", len(stream))
     try:
         with stops_noted("batch, with what is done kept") as asked:
-            fill_cache(targets, _Watched(stream, reporter), asked)  # type: ignore[arg-type]
+            fill_cache(targets, stream, asked, kept)
     except DistillError as error:
         raise JobError(f"teacher cache: {error}") from error
     except OSError as error:
@@ -224,21 +229,3 @@ def _fill(targets: Targets, stream: ShardStream, reporter: Reporter) -> None:
     finally:
         stream.close()
         reporter.ended("teacher")
-
-
-class _Watched:
-    """A stream that tells of its batches."""
-
-    def __init__(self, stream: ShardStream, reporter: Reporter) -> None:
-        self.stream, self.reporter = stream, reporter
-
-    def batches(self, start: Position) -> Iterator[Batch]:
-        """The stream's own."""
-        from distill.training_settings import Progress
-
-        began, examples = time.monotonic(), 0
-        for step, batch in enumerate(self.stream.batches(start)):
-            yield batch
-            examples += len(batch)
-            pace = examples / max(time.monotonic() - began, 1e-9)
-            self.reporter.advanced(Progress(step + 1, 0, examples, len(self.stream), {}, pace))

@@ -23,11 +23,10 @@ from pipelines.run_folder.stage_folder import (
 from pipelines.teacher_cache.decision import CacheDecision
 from pipelines.teacher_cache.room import OFF
 from pipelines.teacher_cache.targets import cache_root, claim_caches, open_targets, warn_of_rebuild
-from pipelines.training.job import Resolved, Result, StageResult
 from pipelines.training.loop import train_settings, train_stage
 from pipelines.training.plan import Begun, begun_job, check_disk, measure
 from pipelines.training.ranks import Ranks, wait_for_main
-from pipelines.training.saving import save_model
+from pipelines.training.results import Resolved, Result, StageResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -249,11 +248,15 @@ class _Run:
         drop_checkpoints(self.root / job.method.stages[-1].folder)
 
     def _save(self, folder: Path) -> None:
-        """Writes the student as it is now, with its card."""
+        """Writes the student as it is now, with its card, as a folder that transformers loads without our code."""
+        from distill.saving import save_model
+
         job, student = self.job, self.models.student
         projections = student.projections if job.method.projections else None
-        model, text = job.saved(student.model), job.card(self._result())
-        save_model(folder, model, job.tokenizer, text, projections, job.max_length)
+        if job.max_length is not None:
+            job.tokenizer.model_max_length = job.max_length
+        save_model(job.saved(student.model), job.tokenizer, folder, projections)
+        (folder / "README.md").write_text(job.card(self._result()), encoding="utf-8")
 
     def _result(self) -> Result:
         parameters = self.job.saved(self.models.student.model).num_parameters()

@@ -11,17 +11,18 @@ from pipelines.methods.finetune import finetune
 from pipelines.models.labels import check_classes, name_labels
 from pipelines.models.load import load_classifier, move
 from pipelines.run_folder.identity import task_content
-from pipelines.training.job import Identity, Metrics, Models, StageResult
+from pipelines.training.job import Identity, Models
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data
+from pipelines.training.results import Metrics, StageResult
 from pipelines.training.task_job import TaskJob
 
 if TYPE_CHECKING:
     from distill.metrics import Scores
     from pipelines.distilling.checks import TeacherFiles
     from pipelines.found import Found
-    from pipelines.training.job import Result
     from pipelines.training.request import FinetuneRequest
+    from pipelines.training.results import Result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.run_folder.run_file import refuse_other_run, run_content
 from pipelines.run_folder.storage import Storage
+from pipelines.training.ranks import processes
 from pipelines.training.request import DistillRequest, FinetuneRequest
-from pipelines.training.step_parts import PARTS, kept_parts, processes
+from pipelines.training.results import Resolved
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipelines.methods.method import Method, MethodStage
     from pipelines.reporting import Reporter
     from pipelines.training.loop import Dev
+    from pipelines.training.results import Metrics, Result
 
 
 @dataclass(frozen=True)
@@ -73,80 +74,6 @@ class Told:
     facts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     truncated: float | None = None
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What came of a stage, as stage.json and metrics.json have it.
-
-    Args:
-        steps: done.
-        examples: seen.
-        rows: of its data.
-        seconds: that it took.
-        best_step: whose weights were kept; None for the last.
-    """
-
-    steps: int
-    examples: int
-    rows: int
-    seconds: float
-    best_step: int | None
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """What the first start decides or measures, as run.json has it; None, which is left out, where a job has no such.
-
-    Args:
-        layer_map: teacher layers that the student's learn from.
-        student_start: random, teacher-layers, first-layers, or a folder.
-        teacher_dev: dev part -> metric -> value of the teacher.
-        sequences, pairs, tokens: of a packed corpus.
-        truncated_share: of the rows that are longer than the model is given.
-        cache: the decision on the teacher cache.
-        device: cpu or cuda.
-        estimated_seconds: of all stages.
-    """
-
-    layer_map: tuple[int, ...] | None = None
-    student_start: str | None = None
-    teacher_dev: Scores | None = None
-    sequences: int | None = None
-    pairs: int | None = None
-    tokens: int | None = None
-    truncated_share: float | None = None
-    cache: Any = None
-    device: str = ""
-    estimated_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """What metrics.json of a job says beside the files' digests; each job has a dataclass of it."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """A trained model, for its card and metrics.
-
-    Args:
-        dev: part -> metric -> value; empty without a labelled dev part, or where the last stage was left out.
-        stages: stage -> what came of it, those that were trained.
-        resolved: by the first start.
-        parameters: of the model.
-        teacher_parameters: of its teacher.
-        taught: whether the last stage was trained.
-        folder: of the job.
-    """
-
-    dev: Scores = field(default_factory=dict)
-    stages: dict[str, StageResult] = field(default_factory=dict)
-    resolved: Resolved = field(default_factory=Resolved)
-    parameters: int = 0
-    teacher_parameters: int = 0
-    taught: bool = True
-    folder: Path = Path()
 
 
 class Job(ABC):
@@ -287,7 +214,7 @@ class Job(ABC):
         sources = found.pop("sources")
         parts = (self.request.machine.accumulation or 1) * processes()
         stages = [stage.folder for stage in self.method.stages]
-        return {**run_content(self.kind, **found), "stages": stages, PARTS: parts, "sources": sources}
+        return {**run_content(self.kind, **found), "stages": stages, "parts": parts, "sources": sources}
 
     def refuse_other(self, storage: Storage, started: Any, asked: Any, finished: bool) -> None:
         """Refuses to go on with other settings, data or models than the folder was begun with.
@@ -302,9 +229,13 @@ class Job(ABC):
         return 1
 
     def keep_parts(self, started: Any) -> None:
-        """Takes over the parts of a step that an earlier start had, for dropout is drawn for each."""
+        """Takes over the parts of a step that an earlier start had, where the processes can share them.
+
+        Dropout is drawn for each part, so a run keeps their number.
+        """
         asked: Any = self.request
         if asked.machine.accumulation is None:
-            earlier = None if asked.overwrite else (started or {}).get(PARTS)
-            parts = kept_parts(earlier, self.usual_parts())
+            earlier = 0 if asked.overwrite else (started or {}).get("parts") or 0
+            each, rest = divmod(earlier, processes())
+            parts = each if each and not rest else self.usual_parts()
             self.request = replace(asked, machine=replace(asked.machine, accumulation=parts))

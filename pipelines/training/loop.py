@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,13 @@ from pipelines.training.stage_progress import steps_done
 from pipelines.training.stopping import stops_noted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from distill.checkpoints import RunState
     from distill.metrics import Metric
     from distill.objectives import Stage
+    from distill.precision import Precision
     from distill.shards import ShardStream
     from distill.targets import Targets
     from distill.training_settings import Progress, TrainSettings
@@ -88,67 +88,46 @@ def train_stage(
         JobError: a loss that is not finite, unreadable data, a full disk; the last checkpoint is kept.
         StoppedError: a signal came, and its handler let the stop pass; a checkpoint of the last step is kept.
     """
+    from distill.training import train
+    from distill.training_settings import Hooks
+
     reporter.stage_started(stage.name, examples)
     if settings.cpu:
         keep_freed_memory()
     with stops_noted("step, with a checkpoint") as asked:
-        watcher = _Watcher(folder, stage.name, settings, dev, reporter, asked)
+        watcher = _Watcher(folder, stage.name, settings.precision, dev, reporter, asked, _tensorboard(folder))
+        evaluate, select = (watcher.evaluate, str(dev.metrics[0])) if dev else (None, None)
+        hooks = Hooks(watcher.progress, evaluate, select, asked, watcher.resumed)
         try:
-            with _failures_told(stage.name, folder):
-                return _train(stage, stream, targets, folder, settings, watcher)
+            return train(stage, stream, targets, folder, settings, hooks)
+        except StoppedError as stop:
+            reporter.message(f"{stage.name}: stopped after step {stop.step:,}, of which a checkpoint is kept")
+            raise
+        except NotFiniteError as error:
+            raise JobError(f"{stage.name} stage: {error} Give another --out, or --overwrite.") from error
+        except DistillError as error:
+            raise JobError(f"{stage.name} stage: {error}") from error
+        except OSError as error:
+            raise unwritten(f"{stage.name} stage: {folder}", error) from error
         finally:
             stream.close()
-            watcher.close()
+            if watcher.board is not None:
+                watcher.board.close()
             reporter.ended(stage.name)
 
 
-def _train(
-    stage: Stage, stream: ShardStream, targets: Targets | None, folder: Path, settings: TrainSettings, watcher: _Watcher
-) -> RunState:
-    from distill.training import train
-    from distill.training_settings import Hooks
-
-    dev = watcher.dev
-    evaluate, select = (watcher.evaluate, str(dev.metrics[0])) if dev else (None, None)
-    try:
-        return train(
-            stage, stream, targets, folder, settings,
-            Hooks(watcher.progress, evaluate, select, watcher.asked, watcher.resumed),
-        )  # fmt: skip
-    except StoppedError as stop:
-        watcher.reporter.message(f"{stage.name}: stopped after step {stop.step:,}, of which a checkpoint is kept")
-        raise
-
-
-@contextmanager
-def _failures_told(name: str, folder: Path) -> Iterator[None]:
-    """What ends training, in words and with what to do."""
-    try:
-        yield
-    except NotFiniteError as error:
-        raise JobError(f"{name} stage: {error} Give another --out, or --overwrite.") from error
-    except DistillError as error:
-        raise JobError(f"{name} stage: {error}") from error
-    except OSError as error:
-        raise unwritten(f"{name} stage: {folder}", error) from error
-
-
+@dataclass
 class _Watcher:
     """Passes progress on and keeps dev.csv and, where it is installed, TensorBoard's logs."""
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        settings: TrainSettings,
-        dev: Dev | None,
-        reporter: Reporter,
-        asked: Callable[[], bool],
-    ) -> None:
-        self.folder, self.name, self.settings = folder, name, settings
-        self.dev, self.reporter, self.asked = dev, reporter, asked
-        self.step = 0
-        self.board = _tensorboard(folder)
+    folder: Path
+    name: str
+    precision: Precision
+    dev: Dev | None
+    reporter: Reporter
+    asked: Callable[[], bool]
+    board: Any
+    step: int = 0
 
     def resumed(self, state: RunState) -> None:
         """Called by the main process where a run goes on from a checkpoint."""
@@ -159,10 +138,7 @@ class _Watcher:
         """Called every few steps by the main process."""
         self.step = now.step
         self.reporter.advanced(now)
-        if self.board is not None:
-            for kind, value in now.losses.items():
-                self.board.add_scalar(f"loss/{kind}", value, now.step)
-            self.board.add_scalar("examples_per_s", now.examples_per_s, now.step)
+        self._log({"examples_per_s": now.examples_per_s, **{f"loss/{kind}": one for kind, one in now.losses.items()}})
 
     def evaluate(self, stage: Stage) -> dict[str, float]:
         """Called at every epoch's end by the main process."""
@@ -170,19 +146,16 @@ class _Watcher:
 
         if self.dev is None:
             return {}
-        found = evaluate(stage.model, self.dev.stream, self.dev.metrics, self.settings.precision, self.asked)
+        found = evaluate(stage.model, self.dev.stream, self.dev.metrics, self.precision, self.asked)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
         self.reporter.message(f"{stage.name}, step {self.step:,}: dev {shown}")
         _add_row(self.folder / "dev.csv", {"step": self.step, **found})
-        if self.board is not None:
-            for name, value in found.items():
-                self.board.add_scalar(f"dev/{name}", value, self.step)
+        self._log({f"dev/{name}": value for name, value in found.items()})
         return found
 
-    def close(self) -> None:
-        """Flushes the logs."""
-        if self.board is not None:
-            self.board.close()
+    def _log(self, values: dict[str, float]) -> None:
+        for name, value in values.items() if self.board is not None else ():
+            self.board.add_scalar(name, value, self.step)
 
 
 def _add_row(path: Path, row: dict[str, float]) -> None:

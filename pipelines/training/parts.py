@@ -1,21 +1,15 @@
-"""The data of a training stage: a task's parts as Parquet in the stage's folder, users' shards, random subsets."""
+"""The data of a training stage: a task's parts as Parquet in the stage's folder, random subsets, streams."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.augmenting.stages import AUGMENTED
-from pipelines.errors import UserError
 from pipelines.run_folder.parquet import ROW_GROUP_ROWS, open_writer
-from pipelines.run_folder.storage import Storage
 from pipelines.tasks import Label, Task, pass_over
-from pipelines.tasks.custom_files import FORMATS
 from pipelines.tasks.glue import plain_name
 
 if TYPE_CHECKING:
@@ -23,13 +17,11 @@ if TYPE_CHECKING:
     from distill.shards import ShardStream
     from pipelines.found import Found
     from pipelines.options.data import DataChoice
+    from pipelines.run_folder.storage import Storage
     from pipelines.tasks import OpenTask
 
 DEV = "validation"
 POOL_ROWS = 32_768  # more rows than one pool: a worker reads ahead
-
-
-NUMBERED = re.compile(r"(.+)-\d{5}-of-(\d{5})\.parquet")
 
 
 @dataclass(frozen=True)
@@ -189,78 +181,6 @@ def _read_group(file: Any, group: int, path: str, columns: Columns) -> pa.Table:
 
     with reading(f"row group {group} of {path}"):
         return file.read_row_group(group, columns=columns.names).replace_schema_metadata(None)
-
-
-def shards_of(train: str) -> str:
-    """The folder with the shards: `runs/sst2/augmented` means its `data`.
-
-    Raises:
-        UserError: there is nothing of that name, or it cannot be looked at.
-    """
-    storage = Storage(train)
-    try:
-        inside, own = storage.names("data"), storage.names()
-    except OSError as error:
-        raise UserError(
-            f"--train {storage.display()}: expected a folder of Parquet shards, it cannot be listed ({error}); check "
-            "the address, the network and the access to it"
-        ) from error
-    _refuse_incomplete(storage.display(), inside or own)
-    if inside:
-        folder, mark, options = (train, "", "") if storage.is_local else train.partition("?")
-        return f"{folder.rstrip('/')}/data{mark}{options}"
-    if storage.is_local and not storage.local_folder().exists():
-        raise UserError(
-            f"--train {train}: expected a folder of Parquet shards, found nothing there; make them with "
-            "`tinyaug augment`, or leave --train out to learn from the task's own train part"
-        )
-    if AUGMENTED in own:
-        raise UserError(
-            f"--train {storage.display()}: expected a folder of Parquet shards, found the run directory of a `tinyaug "
-            f"augment` or `tinyaug run`; give {storage.display(AUGMENTED)}"
-        )
-    _refuse_other_formats(storage.display(), own)
-    return train
-
-
-def _refuse_other_formats(place: str, names: list[str]) -> None:
-    """Refuses what --data takes and --train does not.
-
-    Args:
-        place: as it is shown; a file where nothing lies in it.
-        names: that lie in it.
-
-    Raises:
-        UserError: naming the option that takes it.
-    """
-    if any(name.endswith(".parquet") for name in names):
-        return
-    for name in names or [place]:
-        suffix = PurePosixPath(name).suffix.lower()
-        if suffix in FORMATS and suffix != ".parquet" and not (names and suffix == ".json"):  # those are ours, too
-            raise UserError(
-                f"--train {place}: expected Parquet shards, found {name if names else f'a {suffix} file'}; --train "
-                f"takes Parquet, a {suffix.strip('.')} goes into --data"
-            )
-
-
-def _refuse_incomplete(place: str, names: list[str]) -> None:
-    """Refuses a part of a set whose files say how many they are, as ours do and those of the hub.
-
-    Raises:
-        UserError: naming how many are missing.
-    """
-    sets: dict[tuple[str, int], int] = {}
-    for name in names:
-        if found := NUMBERED.fullmatch(name):
-            key = found[1], int(found[2])
-            sets[key] = sets.get(key, 0) + 1
-    for (prefix, parts), there in sets.items():
-        if there < parts:
-            raise UserError(
-                f"--train {place}: expected {parts} shards {prefix}-…-of-{parts:05d}.parquet, found {there}; run "
-                "`tinyaug augment` again until it is done, fetch the rest, or rename those to learn from them alone"
-            )
 
 
 def task_columns(task: Task, labelled: bool) -> Columns:

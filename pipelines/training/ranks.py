@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
 
 LOOK_EVERY, SAY_EVERY = 1.0, 60.0  # seconds
+
+
+def processes() -> int:
+    """Processes of the run, as torchrun tells them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class Ranks:

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from pipelines.methods.method import Method, MethodStage
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.job import Models, Result
+    from pipelines.training.job import Models
     from pipelines.training.loop import Dev
     from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest, FinetuneRequest
+    from pipelines.training.results import Result
 
 
 class TaskJob(Job):
