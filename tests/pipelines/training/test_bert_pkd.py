@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 
 import pytest
 from safetensors.torch import load_file
@@ -58,6 +60,16 @@ def test_what_it_leaves(parts, student):
     assert everything(student) == before
 
 
+def test_status_of_a_folder_that_does_not_name_its_stages(student, tmp_path):
+    earlier = shutil.copytree(student, tmp_path / "earlier")
+    told = run_json(earlier)
+    del told["stages"]
+    (earlier / "run.json").write_text(json.dumps(told))
+    assert done("status", earlier).out.splitlines() == [
+        "intermediate left out", "prediction   done, 8 steps", "complete"
+    ]  # fmt: skip
+
+
 def test_it_starts_from_the_first_layers_of_the_encoder(parts, tmp_path):
     done(*pkd(parts, tmp_path / "s", "--lr-prediction", 1e-12, "--max-steps", 1))
     mine, theirs = load_file(tmp_path / "s/model.safetensors"), load_file(parts.encoder / "model.safetensors")
@@ -82,6 +94,7 @@ def test_other_weights_and_layers(parts, tmp_path):
         (("--train", "{train}"), "expected a method that learns from augmented rows"),
         (("--losses", "hidden"), "--losses: expected a method with an intermediate stage"),
         (("--epochs-intermediate", "1"), "--epochs-intermediate: expected a method with an intermediate stage"),
+        (("--layer-weights", "0,0,0,0.5"), "--layer-weights: expected"),
         (("--alpha", "2"), "--alpha: expected a number from 0 to 1, found 2"),
         (("--student", "tinybert4"), "hidden_size 312"),
         (("--student", "layers:1"), "expected a student of at least 2 layers for BERT-PKD; found 1"),
@@ -128,6 +141,7 @@ def test_a_run_augments_nothing(parts, tmp_path):
     for again in (command, [*command, "--dry-run"]):
         assert "everything was done already" in done(*again).out
     assert "a run of `tinyaug run`" in refused(run(parts, tmp_path / "run"))
+    assert "a run of `tinyaug run` that has no augmented rows" in refused(["verify", str(tmp_path / "run")])
     (tmp_path / "run/student/metrics.json").unlink()
     assert "student     not trained yet" in tinyaug("status", tmp_path / "run").out
     done(*command, "--overwrite")
