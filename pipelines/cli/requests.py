@@ -23,7 +23,6 @@ from pipelines.options.option import Options, flag
 from pipelines.options.running import Device
 from pipelines.options.teacher_cache import Keep
 from pipelines.options.training import Profile
-from pipelines.run.run_job import RunRequest
 from pipelines.tasks.glue import GLUE, plain_name
 from pipelines.tasks.task import Task
 from pipelines.training.recipe import LEFT_OUT, QUICK_ROWS, QUICK_SOURCES, StageRecipe
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from pipelines.options.output import Answers
     from pipelines.options.running import Machine
     from pipelines.options.training import Recipe
+    from pipelines.run.run_job import RunRequest
 
     Trained = TypeVar("Trained", verbs.FinetuneOptions, verbs.DistillOptions)
 
@@ -132,6 +132,8 @@ def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateRequest:
 
 def run_request(options: verbs.RunOptions) -> RunRequest:
     """The requests behind the options of `run`; teacher, student and caches are in the run directory."""
+    from pipelines.run.run_job import RunRequest  # it loads what trains
+
     rows, profile = options.augment.rows, options.distill.profile
     if profile == Profile.quick and rows.limit is None:
         rows = _changed(rows, limit=QUICK_SOURCES)
