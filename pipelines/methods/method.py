@@ -14,7 +14,8 @@ There are four parts, each of which knows only the ones above it:
    skips those that are done, and publishes the model. It knows no method by name.
 
 To add a method: write its losses as a stage of `distill` (`distill/objectives.py`), write the function that lists its
-stages, and enter it in `pipelines/methods/names.py`. Dry run, resumes, status, card and metrics follow.
+stages, and enter it in `pipelines/methods/names.py`. Dry run, resumes, status, card and metrics follow. Options of its
+own are fields of a group in `pipelines/options/training.py`; `pipelines/options/effects.py` says that they need it.
 """
 
 from __future__ import annotations
