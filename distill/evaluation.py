@@ -11,8 +11,9 @@ import torch
 from distill.errors import DistillError, StoppedError
 from distill.metrics import compute_metrics
 from distill.outputs import model_logits
+from distill.precision import Precision, autocast
 from distill.shards import Position
-from distill.teacher import Precision, autocast, model_inputs
+from distill.teacher import model_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,7 +19,8 @@ from distill.losses import soft_cross_entropy
 from distill.masking import UNMASKED
 from distill.objectives import IntermediateStage
 from distill.outputs import encoder_outputs, record_scores
-from distill.teacher import Wanted, autocast
+from distill.precision import autocast
+from distill.teacher import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

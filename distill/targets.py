@@ -57,6 +57,12 @@ def cache_key(teacher: Teacher, stream: ShardStream, content: str, dtype: str = 
     )
 
 
+def kept_outputs(key: CacheKey) -> Wanted:
+    """The outputs of the teacher that the records of a cache are made of."""
+    kept = key.kept
+    return Wanted(bool(key.classes), kept.hidden, kept.scores, cls=kept.cls)
+
+
 class Targets:
     """The source of a stage's targets.
 
@@ -98,7 +104,7 @@ class Targets:
         scores = hidden if kept.scores else wanted.scores
         asked = Wanted(hidden=hidden, scores=scores, embedding=wanted.embedding, cls=wanted.cls and not kept.cls)
         if missing:
-            asked |= Wanted(bool(cache.key.classes), kept.hidden, kept.scores, cls=kept.cls)
+            asked |= kept_outputs(cache.key)
         computed = self.teacher.targets(batch, asked) if asked != Wanted() else TeacherTargets()
         new = self._packed(cache.key, batch, missing, computed)
         stored = _padded(cache.key, batch, _records(cache, batch, new, keep), wanted)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pipelines.distilling.checks import StudentPlan, TeacherFiles
     from pipelines.found import Found
     from pipelines.methods.method import MethodStage
+    from pipelines.options.teacher_cache import CacheChoice
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.request import DistillRequest
@@ -105,6 +106,11 @@ class DistillJob(TaskJob):
         super().__init__(request, METHODS[request.method].build(request), found)
         self.judged, self.stand_ins = judged or {}, stand_ins or StandIns()
         self.provisional = self.stand_ins != StandIns()
+
+    @property
+    def cache(self) -> CacheChoice:
+        """As the user chose."""
+        return self.request.cache
 
     def check(self, started: Any = None) -> None:  # noqa: ARG002
         """Finds task, rows, teacher and student; labels, vocabularies, heads, lengths and layer map must fit."""

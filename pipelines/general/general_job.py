@@ -23,7 +23,7 @@ from pipelines.teacher_cache.targets import cache_root
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
 from pipelines.training.job import Identity, Job, Models, Told
 from pipelines.training.model_card import encoder_card
-from pipelines.training.parts import POOL_ROWS
+from pipelines.training.parts import open_stream
 from pipelines.training.plan import check_disk
 from pipelines.training.ranks import processes
 from pipelines.training.results import Metrics, Resolved
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pipelines.general.request import GeneralRequest
     from pipelines.general.sequences import Sequences
     from pipelines.methods.method import MethodStage
+    from pipelines.options.teacher_cache import CacheChoice
     from pipelines.reporting import Reporter
     from pipelines.training.results import Result
 
@@ -85,6 +86,11 @@ class GeneralJob(Job):
     def __init__(self, request: GeneralRequest, found: Found) -> None:
         super().__init__(general(request), found)
         self.request = request
+
+    @property
+    def cache(self) -> CacheChoice:
+        """As the user chose."""
+        return self.request.cache
 
     def usual_parts(self) -> int:
         """As many as fit the memory."""
@@ -196,20 +202,12 @@ class GeneralJob(Job):
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:
         """Batches of the packed corpus; beside a cache the same tokens are masked in every epoch."""
-        from distill.reading import Columns, open_shards
-        from distill.shards import ShardStream, StreamSettings
-        from distill.tokens import tokenizer_json
+        from distill.reading import Columns
 
         columns, reading = Columns(COLUMNS, tokenised=True), self.request.reading
-        files = open_shards(str(storage.local_folder() / FOLDER), columns)
-        settings = StreamSettings(
-            max_length=reading.max_length,
-            batch_rows=stage.recipe.batch_rows,
-            seed=reading.seed,
-            workers=1 if files.rows > POOL_ROWS else 0,
-            masking=self._masking(cached),
-        )
-        return ShardStream(files, columns, tokenizer_json(self.tokenizer), self.tokenizer.pad_token_id, settings)
+        place, rows = str(storage.local_folder() / FOLDER), stage.recipe.batch_rows
+        masking = self._masking(cached)
+        return open_stream(place, columns, self.tokenizer, reading.max_length, rows, reading.seed, masking)
 
     def _masking(self, static: bool) -> MaskSettings | None:
         from distill.masking import MaskSettings

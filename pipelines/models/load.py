@@ -145,7 +145,7 @@ def _load(head: Any, files: ModelFiles, config: PreTrainedConfig, seed: int) -> 
     return model.eval(), drawn
 
 
-def move(model: Any, device: str) -> None:
+def move(model: Any, device: str) -> None:  # Any: the wrapper around `to` hides from mypy what it takes
     """Moves a model to a device, in place."""
     model.to(device)
 

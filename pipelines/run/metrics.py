@@ -10,6 +10,7 @@ from pipelines.demo.verdicts import Verdict, choose_verdicts
 from pipelines.distilling.shards import shards_of
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.models.load import load_config, load_tokenizer
+from pipelines.run.checks import run_storage
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
 from pipelines.training.parts import open_data, task_columns, write_part
 from pipelines.training.results import StageResult
@@ -113,15 +114,13 @@ def run_metrics(
     stages = {name: StageResult(**stage) for name, stage in told["stages"].items()}
     if teacher is not None:
         stages = {"finetune": StageResult(*(teacher.metrics[one.name] for one in fields(StageResult))), **stages}
-    measured, rows = (
-        read_measured(stage_storage(request.augment.out, "a run with training")),
-        {"rows": 0, "examples": 0},
-    )
+    measured = read_measured(run_storage(request))
     is_fresh = augmented is not None and bool(augmented.fresh)
     seconds = None if measured is None or is_fresh or student.fresh else measured.seconds
     made = student.fresh or (teacher is not None and teacher.fresh)
     if measured is None or made or (request.demo and measured.verdicts is None):
         measured = _measure(request, data, found)
+    rows = {"rows": 0, "examples": 0}
     if augmented is not None:
         rows = {"rows": augmented.rows, "examples": augmented.augmented.get("source_rows", 0)}
     took = {"augment": round(augmenting, 1) if is_fresh else None, "all": round(time.monotonic() - began, 1)}

@@ -108,8 +108,7 @@ def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
         UserError, AugmentError, DistillError: something cannot be used.
     """
     from distill.cache_format import CacheContent, default_budget
-    from distill.targets import cache_key
-    from distill.teacher import Wanted
+    from distill.targets import cache_key, kept_outputs
     from distill.timing import NOTHING, sample_batches, teacher_cost
 
     storage, scratch = stage_storage(job.request.out, "a teacher cache"), Storage(folder)
@@ -125,9 +124,9 @@ def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
     pack_teacher(teacher)
     decision = job.decide(teacher, stream, root, started)
     kept = CacheContent(decision.contents[job.first.name])
-    done = started is not None and cache_room(job.request.cache, root, cache_key(teacher, stream, kept), stream).filled
-    wanted = Wanted(logits=True, hidden=kept.hidden, scores=kept.scores, cls=kept.cls)
-    cost = NOTHING if done else teacher_cost(teacher, wanted, sample_batches(stream))
+    key = cache_key(teacher, stream, kept)
+    done = started is not None and cache_room(job.request.cache, root, key, stream).filled
+    cost = NOTHING if done else teacher_cost(teacher, kept_outputs(key), sample_batches(stream))
     recipe = replace(job.first.recipe, epochs=1, max_steps=None)
     stage = StageEstimate("teacher", recipe, len(stream), cost, len(stream), job.request.reading.seed, done)
     needed = 0 if done else max(0, decision.bytes - bytes_of(root / kept))
@@ -211,12 +210,13 @@ def _fill(targets: Targets, stream: ShardStream, reporter: Reporter) -> None:
     from distill.targets import fill_cache
     from distill.training_settings import Progress
 
-    began, lengths = time.monotonic(), [0]
+    began, batches, done = time.monotonic(), 0, 0
 
     def kept(rows: int) -> None:
-        lengths.append(rows)
-        pace = sum(lengths) / max(time.monotonic() - began, 1e-9)
-        reporter.advanced(Progress(len(lengths) - 1, 0, sum(lengths), len(stream), {}, pace))
+        nonlocal batches, done
+        batches, done = batches + 1, done + rows
+        pace = done / max(time.monotonic() - began, 1e-9)
+        reporter.advanced(Progress(batches, 0, done, len(stream), {}, pace))
 
     reporter.stage_started("teacher", len(stream))
     try:

@@ -10,7 +10,6 @@ from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.run_folder.run_file import refuse_other_run, run_content
 from pipelines.run_folder.storage import Storage
 from pipelines.training.ranks import processes
-from pipelines.training.request import DistillRequest, FinetuneRequest
 from pipelines.training.results import Resolved
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pipelines.methods.method import Method, MethodStage
     from pipelines.reporting import Reporter
     from pipelines.training.loop import Dev
+    from pipelines.training.request import DistillRequest, FinetuneRequest
     from pipelines.training.results import Metrics, Result
 
 
@@ -110,8 +110,8 @@ class Job(ABC):
 
     @property
     def cache(self) -> CacheChoice:
-        """What of the teacher's outputs is kept."""
-        return CacheChoice(mode=Keep.off) if isinstance(self.request, FinetuneRequest) else self.request.cache
+        """What of the teacher's outputs is kept: nothing where there is no teacher."""
+        return CacheChoice(mode=Keep.off)
 
     @abstractmethod
     def check(self, started: Any = None) -> None:

@@ -13,6 +13,7 @@ from pipelines.tasks import Label, Task, pass_over
 from pipelines.tasks.glue import plain_name
 
 if TYPE_CHECKING:
+    from distill.masking import MaskSettings
     from distill.reading import Columns, ShardFiles
     from distill.shards import ShardStream
     from pipelines.found import Found
@@ -199,7 +200,13 @@ def task_columns(task: Task, labelled: bool) -> Columns:
 
 
 def open_stream(
-    location: str, columns: Columns, tokenizer: Any, max_length: int, batch_rows: int, seed: int = 0
+    location: str,
+    columns: Columns,
+    tokenizer: Any,
+    max_length: int,
+    batch_rows: int,
+    seed: int = 0,
+    masking: MaskSettings | None = None,
 ) -> ShardStream:
     """A stream of batches; a worker process reads ahead where the data does not fit one pool.
 
@@ -210,6 +217,7 @@ def open_stream(
         max_length: tokens.
         batch_rows: examples of a step.
         seed: of the order.
+        masking: of tokens, for a masked-LM loss; None without one.
     """
     from distill.reading import open_shards
     from distill.shards import ShardStream, StreamSettings
@@ -217,6 +225,10 @@ def open_stream(
 
     files = open_shards(location, columns)
     settings = StreamSettings(
-        max_length=max_length, batch_rows=batch_rows, seed=seed, workers=1 if files.rows > POOL_ROWS else 0
+        max_length=max_length,
+        batch_rows=batch_rows,
+        seed=seed,
+        workers=1 if files.rows > POOL_ROWS else 0,
+        masking=masking,
     )
     return ShardStream(files, columns, tokenizer_json(tokenizer), tokenizer.pad_token_id, settings)
