@@ -104,7 +104,7 @@ class Measured:
         import numpy as np
 
         from benchmarks.distill_bounds import Arithmetic, bounds, cache_theory
-        from benchmarks.distill_loader import loader_rate, peak_bytes
+        from benchmarks.distill_loader import later_rate, loader_rate, peak_bytes
         from benchmarks.distill_measure import machine, take_turns
 
         load = os.getloadavg()
@@ -133,6 +133,7 @@ class Measured:
             "cache_bytes_per_example": {"written": self.ours.cache_bytes(), "theory": theory},
             "loader": {
                 "examples_per_second": loading,
+                "later_epochs": later_rate(self._full, self._arguments.loader_rows),
                 "over_cold": loading / rates["cold"],
                 "over_warm": loading / rates["warm"],
             },
@@ -194,7 +195,7 @@ def _print(content: dict[str, Any]) -> None:
     console.print(f"cache {cache['written']:,.0f} bytes an example, by count {cache['theory']:,.0f}")
     console.print(
         f"loader alone {loader['examples_per_second']:,.0f} examples/s: {loader['over_cold']:.0f}x what cold steps "
-        f"need, {loader['over_warm']:.0f}x warm ones"
+        f"need, {loader['over_warm']:.0f}x warm ones; later epochs {loader['later_epochs']:,.0f} examples/s"
     )
     console.print(loss_words(loss))
     console.print("ms of a step: " + ", ".join(f"{name} {spent:.1f}" for name, spent in content["phases_ms"].items()))

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 from benchmarks.distill_baseline import Published
-from benchmarks.distill_loader import loader, loader_rate
+from benchmarks.distill_loader import later_rate, loader, loader_rate
 from benchmarks.distill_measure import baseline_seconds, warm_seconds
 from benchmarks.distill_ways import Clocked, Ours, padded_inputs, random_student, write_sample
 from benchmarks.gpu_parts import SHAPES, about, peak_memory, profiled, read_texts
@@ -97,6 +97,7 @@ class Section:
         self._rate("warm", 1 / warm_seconds(self.ours))
         self._prediction()
         self._rate("loader alone", loader_rate(self.stream, len(self.stream)))
+        self._rate("loader alone, later epochs", later_rate(self.stream, len(self.stream)))
         self._put("phases_ms", found=self.ours.phases())
         self._profiles()
         self.stream.close()

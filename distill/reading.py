@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from distill.order import Chunk
+    from distill.token_store import TokenStore
 
 
 TEXT = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())  # bytes that are UTF-8 are text, too
@@ -148,7 +149,9 @@ def open_shards(location: str, columns: Columns, filesystem: fs.FileSystem | Non
     return files
 
 
-def read_rows(files: ShardFiles, chunks: Sequence[Chunk], columns: Columns, tokenizer: Tokenizer) -> TokenRows:
+def read_rows(
+    files: ShardFiles, chunks: Sequence[Chunk], columns: Columns, tokenizer: Tokenizer, store: TokenStore | None = None
+) -> TokenRows:
     """Reads chunks, row group by row group, and tokenises their rows, in the order of `chunks`.
 
     Args:
@@ -156,14 +159,16 @@ def read_rows(files: ShardFiles, chunks: Sequence[Chunk], columns: Columns, toke
         chunks: what to read of them.
         columns: which columns.
         tokenizer: made by `distill.tokens.truncating`; of rows that are tokenised it sets the length alone.
+        store: keeps what was tokenised; None tokenises anew.
 
     Raises:
         DistillError: unreadable row group, missing text, bad label; the message names shard and row.
     """
-    tables = [_read_chunk(files, chunk, columns) for chunk in chunks]
-    for chunk, table in zip(chunks, tables, strict=True):
-        _check_rows(files.paths[chunk.shard], chunk, table, columns)
-    table = pa.concat_tables(tables)
+    if store is None:
+        table = pa.concat_tables([read_table(files, chunk, columns) for chunk in chunks])
+    else:
+        table = pa.concat_tables([store.read(chunk, files, columns, tokenizer) for chunk in chunks])
+        columns = store.columns(columns)
     if columns.tokenised:
         ids, types, offsets = stored(table, columns.texts, (tokenizer.truncation or {})["max_length"])
     else:
@@ -176,6 +181,31 @@ def read_rows(files: ShardFiles, chunks: Sequence[Chunk], columns: Columns, toke
         row=np.concatenate([np.arange(c.row, c.row + c.rows, dtype=np.int64) for c in chunks]),
         labels=_labels(table, columns),
     )
+
+
+def read_table(files: ShardFiles, chunk: Chunk, columns: Columns) -> pa.Table:
+    """A chunk's rows, checked: one row group's needed columns, cut by a copy that lets the rest of the group go.
+
+    Args:
+        files: the shards.
+        chunk: what to read of them.
+        columns: which columns.
+
+    Raises:
+        DistillError: as `read_rows`.
+    """
+    path = files.paths[chunk.shard]
+    with (
+        reading(f"row group {chunk.row_group} of {path}"),
+        pq.ParquetFile(path, filesystem=files.filesystem) as file,
+    ):
+        table = file.read_row_group(chunk.row_group, columns=columns.names, use_threads=False)
+        wanted = table.take(pa.array(np.arange(chunk.skip, chunk.skip + chunk.rows)))
+        for index, name in enumerate(wanted.column_names):
+            if not columns.tokenised and name in columns.texts and wanted.schema.field(index).type != pa.string():
+                wanted = wanted.set_column(index, name, wanted.column(index).cast(pa.string()))
+    _check_rows(path, chunk, wanted, columns)
+    return wanted
 
 
 def _parquet_paths(filesystem: fs.FileSystem, location: str) -> list[str]:
@@ -214,21 +244,6 @@ def _check_texts(path: str, schema: pa.Schema, columns: Columns) -> None:
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if not columns.tokenised and kind not in TEXT:
             raise DistillError(f"expected text in column {name} of {path}; found {kind}. Name a text column.")
-
-
-def _read_chunk(files: ShardFiles, chunk: Chunk, columns: Columns) -> pa.Table:
-    """One row group's needed columns, cut to the chunk by a copy that lets the rest of the group go."""
-    path = files.paths[chunk.shard]
-    with (
-        reading(f"row group {chunk.row_group} of {path}"),
-        pq.ParquetFile(path, filesystem=files.filesystem) as file,
-    ):
-        table = file.read_row_group(chunk.row_group, columns=columns.names, use_threads=False)
-        wanted = table.take(pa.array(np.arange(chunk.skip, chunk.skip + chunk.rows)))
-        for index, name in enumerate(wanted.column_names):
-            if not columns.tokenised and name in columns.texts and wanted.schema.field(index).type != pa.string():
-                wanted = wanted.set_column(index, name, wanted.column(index).cast(pa.string()))
-    return wanted
 
 
 def _check_rows(path: str, chunk: Chunk, table: pa.Table, columns: Columns) -> None:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from distill.order import Chunk
+    from distill.token_store import TokenStore
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
-_worker: tuple[ShardFiles, Columns, Tokenizer] | None = None  # of one worker process, set once
+_worker: tuple[ShardFiles, Columns, Tokenizer, TokenStore | None] | None = None  # of one worker process, set once
 
 
 @contextmanager
@@ -38,7 +39,9 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def start_worker(files: ShardFiles, columns: Columns, tokenizer_json: str, max_length: int) -> None:
+def start_worker(
+    files: ShardFiles, columns: Columns, tokenizer_json: str, max_length: int, store: TokenStore | None
+) -> None:
     """Makes this process a worker.
 
     Args:
@@ -46,6 +49,7 @@ def start_worker(files: ShardFiles, columns: Columns, tokenizer_json: str, max_l
         columns: what to read of them.
         tokenizer_json: of the fast tokenizer.
         max_length: tokens of an example.
+        store: keeps what was tokenised.
     """
     global _worker
     os.setpgid(0, 0)
@@ -54,7 +58,7 @@ def start_worker(files: ShardFiles, columns: Columns, tokenizer_json: str, max_l
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which a broken pool ends its other workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = (files, columns, truncating(tokenizer_json, max_length))
+    _worker = (files, columns, truncating(tokenizer_json, max_length), store)
 
 
 def tokenise(pool: tuple[Chunk, ...]) -> TokenRows:
@@ -65,8 +69,8 @@ def tokenise(pool: tuple[Chunk, ...]) -> TokenRows:
     """
     if _worker is None:
         raise RuntimeError("a reading worker was used before it was started")
-    files, columns, tokenizer = _worker
-    return read_rows(files, pool, columns, tokenizer)
+    files, columns, tokenizer, store = _worker
+    return read_rows(files, pool, columns, tokenizer, store)
 
 
 def _end_with_parent() -> None:

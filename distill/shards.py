@@ -24,10 +24,12 @@ from distill.masking import Masker
 from distill.order import batch_bounds, batch_turns, cut_chunks, epoch_pools, rows_by_length, split_evenly, whole_pool
 from distill.reading import Columns, ShardFiles, TokenRows, read_rows
 from distill.reading_worker import signals_held, start_worker, tokenise
+from distill.token_store import TokenStore
 from distill.tokens import truncating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -134,6 +136,7 @@ class ShardStream:
         tokenizer_json: of the fast tokenizer, by `distill.tokenizer_json`.
         pad_id: id that fills up short examples.
         settings: how rows become batches.
+        kept: folder for tokenised rows, on this machine; None tokenises in every epoch.
     """
 
     files: ShardFiles
@@ -141,12 +144,17 @@ class ShardStream:
     tokenizer_json: str
     pad_id: int
     settings: StreamSettings
+    kept: Path | None = None
 
     def __post_init__(self) -> None:
         self.chunks = cut_chunks(self.files.row_groups, self.settings.chunk_rows)
         masking, seed = self.settings.masking, self.settings.seed
         self._masker = Masker(masking, self.tokenizer_json, seed, self.files.sha256) if masking else None
         self._executor: ProcessPoolExecutor | None = None
+
+    @cached_property
+    def _store(self) -> TokenStore | None:
+        return None if self.kept is None or self.columns.tokenised else TokenStore.of(self, self.kept)
 
     def __len__(self) -> int:
         """Examples of an epoch."""
@@ -174,7 +182,7 @@ class ShardStream:
         if workers == 0:
             tokenizer = truncating(self.tokenizer_json, self.settings.max_length)
             for pool in pools:
-                yield read_rows(self.files, pool, self.columns, tokenizer)
+                yield read_rows(self.files, pool, self.columns, tokenizer, self._store)
             return
         executor = self._started()
         coming = iter(pools)
@@ -204,7 +212,7 @@ class ShardStream:
                 self.settings.workers,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=start_worker,
-                initargs=(self.files, self.columns, self.tokenizer_json, self.settings.max_length),
+                initargs=(self.files, self.columns, self.tokenizer_json, self.settings.max_length, self._store),
             )
         return self._executor
 

@@ -12,10 +12,11 @@ from pipelines.run_folder.storage import PARTIAL, Storage, move_into_place
 from pipelines.run_folder.writable import refuse_unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 METRICS = "metrics.json"
+TOKENS = "tokens"  # folder of tokenised rows, while a job trains
 
 
 def stage_storage(out: str, what: str) -> Storage:
@@ -90,6 +91,18 @@ def _filled(partial: Path, fill: Callable[[Path], None]) -> Path:
     partial.mkdir(parents=True)
     fill(partial)
     return partial
+
+
+def drop_working_files(root: Path, stages: Iterable[str]) -> None:
+    """Removes what only an unfinished job needs.
+
+    Args:
+        root: its folder.
+        stages: folders of its stages.
+    """
+    for stage in stages:
+        drop_checkpoints(root / stage)
+    shutil.rmtree(root / TOKENS, ignore_errors=True)
 
 
 def drop_checkpoints(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pipelines.run_folder.stage_folder import (
     METRICS,
     digests,
     drop_checkpoints,
+    drop_working_files,
     finished_metrics,
     is_whole,
     publish,
@@ -108,8 +109,8 @@ def run(job: Job, reporter: Reporter, profile: str | None = "paper") -> Trained:
             if started is not None:
                 job.refuse_other(storage, started, content, done is not None)
             warn_of_rebuild(job.cache, started, reporter)
-            for stage in job.method.stages if done is not None else ():
-                drop_checkpoints(storage.local_folder() / stage.folder)  # a kill may have left some
+            if done is not None:  # a kill may have left some
+                drop_working_files(storage.local_folder(), [stage.folder for stage in job.method.stages])
         ranks.wait()
         if done is not None:
             return Trained(storage, done, False)
@@ -245,7 +246,7 @@ class _Run:
             self.dev = job.judge(student.model, self.storage, self.reporter)
         files = publish(self.storage, self._save)
         self.storage.write_json(METRICS, {**asdict(job.metrics(self._result())), "files": files})
-        drop_checkpoints(self.root / job.method.stages[-1].folder)
+        drop_working_files(self.root, [stage.folder for stage in job.method.stages])
 
     def _save(self, folder: Path) -> None:
         """Writes the student as it is now, with its card, as a folder that transformers loads without our code."""

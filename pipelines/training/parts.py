@@ -13,6 +13,8 @@ from pipelines.tasks import Label, Task, pass_over
 from pipelines.tasks.glue import plain_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from distill.masking import MaskSettings
     from distill.reading import Columns, ShardFiles
     from distill.shards import ShardStream
@@ -207,6 +209,7 @@ def open_stream(
     batch_rows: int,
     seed: int = 0,
     masking: MaskSettings | None = None,
+    kept: Path | None = None,
 ) -> ShardStream:
     """A stream of batches; a worker process reads ahead where the data does not fit one pool.
 
@@ -218,6 +221,7 @@ def open_stream(
         batch_rows: examples of a step.
         seed: of the order.
         masking: of tokens, for a masked-LM loss; None without one.
+        kept: folder for tokenised rows; None for rows that are read once.
     """
     from distill.reading import open_shards
     from distill.shards import ShardStream, StreamSettings
@@ -231,4 +235,4 @@ def open_stream(
         workers=1 if files.rows > POOL_ROWS else 0,
         masking=masking,
     )
-    return ShardStream(files, columns, tokenizer_json(tokenizer), tokenizer.pad_token_id, settings)
+    return ShardStream(files, columns, tokenizer_json(tokenizer), tokenizer.pad_token_id, settings, kept)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
 from pipelines.methods.method import Rows
+from pipelines.run_folder.stage_folder import TOKENS
 from pipelines.tasks.label_counts import label_report
 from pipelines.training.cut_texts import cut_texts, shown_share
 from pipelines.training.estimates import subset_note
@@ -75,7 +76,8 @@ class TaskJob(Job):
         """Batches of a stage's rows; without labels it reads the texts alone."""
         columns, reading = task_columns(self.data.task, stage.labelled), self.request.reading
         place, batch = self.place(stage, storage), stage.recipe.batch_rows
-        return open_stream(place, columns, self.tokenizer, reading.max_length, batch, reading.seed)
+        kept = storage.local_folder() / TOKENS
+        return open_stream(place, columns, self.tokenizer, reading.max_length, batch, reading.seed, kept=kept)
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""
