@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 from augment.files.checks import check_masked_lm
 from augment.files.find import MASKED_LM, ModelFiles, folder_fingerprint, locate_model
-from glove import load_vectors
+from glove import WordVectors, load_vectors
 from pipelines.models.checks import check_model
-from pipelines.tasks import open_task, stop_at_bad_row
+from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_at_bad_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from glove import WordVectors
-    from pipelines.tasks import BadRow, CustomOptions, OpenTask
 
 
 class Found:

@@ -20,9 +20,9 @@ from pipelines.methods.names import METHODS
 from pipelines.options.data import OnBadRow
 from pipelines.options.models import RANDOM, STARTS
 from pipelines.options.option import Options, flag
-from pipelines.options.running import Device
+from pipelines.options.running import Device, Machine
 from pipelines.options.teacher_cache import Keep
-from pipelines.options.training import Profile
+from pipelines.options.training import Profile, Recipe
 from pipelines.tasks.glue import GLUE, plain_name
 from pipelines.tasks.task import Task
 from pipelines.training.recipe import LEFT_OUT, QUICK_ROWS, QUICK_SOURCES, StageRecipe
@@ -31,8 +31,6 @@ from pipelines.training.request import DistillRequest, EvaluateRequest, Finetune
 if TYPE_CHECKING:
     from pipelines.options import verbs
     from pipelines.options.output import Answers
-    from pipelines.options.running import Machine
-    from pipelines.options.training import Recipe
     from pipelines.run.run_job import RunRequest
 
     Trained = TypeVar("Trained", verbs.FinetuneOptions, verbs.DistillOptions)

@@ -11,13 +11,12 @@ from augment.files.hub import explain
 from pipelines.corpus.files import FileCorpus, Piece, open_files
 from pipelines.corpus.lines import row_pieces
 from pipelines.errors import JobError, UserError
-from pipelines.options.data import SENTENCES
+from pipelines.options.data import SENTENCES, CorpusChoice
 from pipelines.tasks.hub import dataset_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.options.data import CorpusChoice
 
 NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 PART = "train"

@@ -17,7 +17,7 @@ from pipelines.methods.tinybert import loss_settings
 from pipelines.models.checks import has_vocabulary, refuse_unfinished
 from pipelines.models.load import load_config, load_tokenizer
 from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
-from pipelines.training.parts import task_columns
+from pipelines.training.parts import TaskData, task_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pipelines.found import Found
     from pipelines.general.request import GeneralRequest
     from pipelines.options.training import LossChoice
-    from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest
 
 DEFAULT_STUDENT = "tinybert4"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.stores import without_credentials
-from pipelines.distilling.checks import check_teacher, check_train, find_files, plan_student
+from pipelines.distilling.checks import StudentPlan, TeacherFiles, check_teacher, check_train, find_files, plan_student
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
@@ -22,7 +22,7 @@ from pipelines.training.estimates import idle_embeddings_note, layer_map_note
 from pipelines.training.job import Identity, Models, Told
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import InputDigest, open_data, task_columns, write_part
-from pipelines.training.results import Metrics, Resolved, StageResult
+from pipelines.training.results import Metrics, Resolved, Result, StageResult
 from pipelines.training.task_job import TaskJob
 from pipelines.training.teacher_kernel import pack_teacher
 
@@ -33,14 +33,12 @@ if TYPE_CHECKING:
     from distill.shards import ShardStream
     from distill.student import Student
     from distill.teacher import Teacher
-    from pipelines.distilling.checks import StudentPlan, TeacherFiles
     from pipelines.found import Found
     from pipelines.methods.method import MethodStage
     from pipelines.options.teacher_cache import CacheChoice
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.request import DistillRequest
-    from pipelines.training.results import Result
 
 UNTELLING = ("transformers_version", "_name_or_path", "dtype", "architectures")  # of a configuration
 UNTAUGHT = "The student after intermediate distillation; its head has learnt nothing yet."

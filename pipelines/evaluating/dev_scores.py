@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.training.loop import Dev
-from pipelines.training.parts import open_stream, task_columns, write_part
+from pipelines.training.parts import TaskData, open_stream, task_columns, write_part
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.tasks import Task
-    from pipelines.training.parts import TaskData
 
 BATCH_ROWS = 64
 

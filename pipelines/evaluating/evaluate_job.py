@@ -6,9 +6,9 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.distilling.checks import check_teacher, find_files
+from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
 from pipelines.errors import UserError
-from pipelines.evaluating.dev_scores import Predictor
+from pipelines.evaluating.dev_scores import Judged, Predictor
 from pipelines.evaluating.diagnostic import find_diagnostic
 from pipelines.evaluating.label_order import load_in_order, misorder_words, order_note
 from pipelines.evaluating.output_files import TABLES, check_place, write_table
@@ -16,7 +16,7 @@ from pipelines.evaluating.submission import add_to_archive, read_archive, submis
 from pipelines.models.checks import trained_length
 from pipelines.models.load import move
 from pipelines.run_folder.storage import Storage
-from pipelines.training.parts import DEV, open_data, task_columns, write_part
+from pipelines.training.parts import DEV, TaskData, open_data, task_columns, write_part
 from pipelines.training.recipe import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -24,12 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from distill.metrics import Scores
-    from pipelines.distilling.checks import TeacherFiles
-    from pipelines.evaluating.dev_scores import Judged
     from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.tasks import Task
-    from pipelines.training.parts import TaskData
     from pipelines.training.request import EvaluateRequest
 
 

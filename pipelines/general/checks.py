@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.corpus.hub import open_corpus
+from pipelines.corpus.hub import HubCorpus, open_corpus
 from pipelines.corpus.packed import PackedShape
 from pipelines.distilling.checks import StudentPlan, TeacherFiles, find_files, plan_student
 from pipelines.errors import UserError
-from pipelines.general.request import PAIRS
+from pipelines.general.request import PAIRS, GeneralRequest
 from pipelines.teacher_cache.room import check_cache_place
 
 if TYPE_CHECKING:
     from pipelines.corpus.files import FileCorpus
-    from pipelines.corpus.hub import HubCorpus
     from pipelines.found import Found
-    from pipelines.general.request import GeneralRequest
     from pipelines.options.training import LossChoice
 
 

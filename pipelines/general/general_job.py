@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pipelines.corpus.hub import HubCorpus
 from pipelines.corpus.packed import COLUMNS, FOLDER, pack_corpus, packed_corpus
 from pipelines.distilling.distill_job import described, student_settings
-from pipelines.general.checks import check_general
-from pipelines.general.request import default_accumulation
-from pipelines.general.sequences import beginning, whole_corpus
+from pipelines.general.checks import CheckedGeneral, check_general
+from pipelines.general.request import GeneralRequest, default_accumulation
+from pipelines.general.sequences import Sequences, beginning, whole_corpus
 from pipelines.methods.general import general
 from pipelines.models.load import load_masked_lm, move
 from pipelines.options.models import PROJECTED
@@ -26,7 +26,7 @@ from pipelines.training.model_card import encoder_card
 from pipelines.training.parts import open_stream
 from pipelines.training.plan import check_disk
 from pipelines.training.ranks import processes
-from pipelines.training.results import Metrics, Resolved
+from pipelines.training.results import Metrics, Resolved, Result
 from pipelines.training.teacher_kernel import pack_teacher
 from pipelines.wording import sequences_words
 
@@ -36,13 +36,9 @@ if TYPE_CHECKING:
     from distill.masking import MaskSettings
     from distill.shards import ShardStream
     from pipelines.found import Found
-    from pipelines.general.checks import CheckedGeneral
-    from pipelines.general.request import GeneralRequest
-    from pipelines.general.sequences import Sequences
     from pipelines.methods.method import MethodStage
     from pipelines.options.teacher_cache import CacheChoice
     from pipelines.reporting import Reporter
-    from pipelines.training.results import Result
 
 
 @dataclass(frozen=True)

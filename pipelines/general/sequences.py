@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipelines.corpus.packed import GROUP_SEQUENCES, pack_corpus
+from pipelines.corpus.packed import GROUP_SEQUENCES, Packed, pack_corpus
 from pipelines.options.data import SENTENCES
 from pipelines.reporting import Silent
 from pipelines.wording import counted, sequences_words
 
 if TYPE_CHECKING:
-    from pipelines.corpus.packed import Packed
     from pipelines.general.checks import CheckedGeneral
     from pipelines.run_folder.storage import Storage
 

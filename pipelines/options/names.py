@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pipelines.options.option import groups_of, options_of
+from pipelines.options.option import Options, groups_of, options_of
 from pipelines.options.verbs import (
     AugmentInRun,
     AugmentOptions,
@@ -15,9 +13,6 @@ from pipelines.options.verbs import (
     FinetuneOptions,
     GeneralOptions,
 )
-
-if TYPE_CHECKING:
-    from pipelines.options.option import Options
 
 VERBS: dict[str, tuple[type[Options], ...]] = {  # kind of run.json -> options of its verb, and of its stage in `run`
     "augment": (AugmentOptions, AugmentInRun),

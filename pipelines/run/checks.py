@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.augmenting.request import check_inputs
-from pipelines.distilling.checks import find_files
+from pipelines.distilling.checks import TeacherFiles, find_files
 from pipelines.distilling.distill_job import DistillJob, StandIns
 from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
@@ -23,7 +23,6 @@ from pipelines.training.parts import check_dev_rows, open_data
 
 if TYPE_CHECKING:
     from distill.metrics import Scores
-    from pipelines.distilling.checks import TeacherFiles
     from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run.run_job import RunRequest

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from augment.errors import AugmentError
 from distill.errors import DistillError
 from pipelines.augmenting.augment_job import is_augmented
-from pipelines.augmenting.estimate import estimate
+from pipelines.augmenting.estimate import Estimate, estimate
 from pipelines.distilling.distill_job import DistillJob, StandIns
 from pipelines.errors import UserError
 from pipelines.run.checks import check_run
@@ -23,7 +23,6 @@ from pipelines.wording import duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.augmenting.estimate import Estimate
     from pipelines.distilling.checks import TeacherFiles
     from pipelines.found import Found
     from pipelines.reporting import Reporter

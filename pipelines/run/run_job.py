@@ -6,29 +6,26 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.augmenting.augment_job import run_augment
+from pipelines.augmenting.augment_job import Outcome, run_augment
 from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
 from pipelines.methods.names import METHODS
 from pipelines.run.checks import check_run, judge_early, run_storage
-from pipelines.run.metrics import run_metrics
+from pipelines.run.metrics import RunMetrics, run_metrics
 from pipelines.run.plan import announcement, own_threads
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.run_file import AUGMENT, RUN, run_content, started_run
 from pipelines.run_folder.stage_folder import METRICS
-from pipelines.training.driver import run
+from pipelines.training.driver import Trained, run
 from pipelines.training.finetune_job import FinetuneJob
 from pipelines.wording import rejected_rows
 
 if TYPE_CHECKING:
-    from pipelines.augmenting.augment_job import Outcome
     from pipelines.augmenting.request import AugmentRequest
     from pipelines.found import Found
     from pipelines.reporting import Reporter
-    from pipelines.run.metrics import RunMetrics
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.driver import Trained
     from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
 
 

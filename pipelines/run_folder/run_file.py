@@ -14,12 +14,11 @@ from pipelines.errors import UserError
 from pipelines.run_folder.identity import as_json, differences, software_versions
 from pipelines.run_folder.lock import LOCK
 from pipelines.run_folder.records import FORMAT_VERSION
-from pipelines.run_folder.storage import PARTIAL
+from pipelines.run_folder.storage import PARTIAL, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.run_folder.storage import Storage
 
 RUN = "run.json"
 AUGMENT = "augment"  # its run.json has no kind

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
-from pipelines.teacher_cache.room import OFF, cache_room, plan_in_room, room_of_layers
+from pipelines.teacher_cache.room import OFF, CacheRoom, cache_room, plan_in_room, room_of_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher
     from pipelines.methods.method import MethodStage
     from pipelines.options.teacher_cache import CacheChoice
-    from pipelines.teacher_cache.room import CacheRoom
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pipelines.training.recipe import QUICK_ROWS
+from pipelines.training.recipe import QUICK_ROWS, StageRecipe
 from pipelines.wording import duration
 
 if TYPE_CHECKING:
     from distill.timing import Cost
-    from pipelines.training.recipe import StageRecipe
 
 LONG = 86_400.0  # seconds after which a quicker profile is offered
 LONG_ON_CPU = 6 * 3600.0

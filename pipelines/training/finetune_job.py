@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.distilling.checks import find_files
+from pipelines.distilling.checks import TeacherFiles, find_files
 from pipelines.errors import UserError
 from pipelines.methods.finetune import finetune
 from pipelines.models.labels import check_classes, name_labels
@@ -14,15 +14,13 @@ from pipelines.run_folder.identity import task_content
 from pipelines.training.job import Identity, Models
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data
-from pipelines.training.results import Metrics, StageResult
+from pipelines.training.results import Metrics, Result, StageResult
 from pipelines.training.task_job import TaskJob
 
 if TYPE_CHECKING:
     from distill.metrics import Scores
-    from pipelines.distilling.checks import TeacherFiles
     from pipelines.found import Found
     from pipelines.training.request import FinetuneRequest
-    from pipelines.training.results import Result
 
 
 @dataclass(frozen=True, kw_only=True)

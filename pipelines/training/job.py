@@ -10,7 +10,7 @@ from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.run_folder.run_file import refuse_other_run, run_content
 from pipelines.run_folder.storage import Storage
 from pipelines.training.ranks import processes
-from pipelines.training.results import Resolved
+from pipelines.training.results import Metrics, Resolved, Result
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pipelines.reporting import Reporter
     from pipelines.training.loop import Dev
     from pipelines.training.request import DistillRequest, FinetuneRequest
-    from pipelines.training.results import Metrics, Result
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.run_folder.parquet import ROW_GROUP_ROWS, open_writer
-from pipelines.tasks import Label, Task, pass_over
+from pipelines.tasks import Label, OpenTask, Task, pass_over
 from pipelines.tasks.glue import plain_name
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pipelines.found import Found
     from pipelines.options.data import DataChoice
     from pipelines.run_folder.storage import Storage
-    from pipelines.tasks import OpenTask
 
 DEV = "validation"
 POOL_ROWS = 32_768  # more rows than one pool: a worker reads ahead

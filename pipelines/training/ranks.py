@@ -8,13 +8,12 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import JobError, UserError
-from pipelines.reporting import Silent
+from pipelines.reporting import Reporter, Silent
 from pipelines.run_folder.lock import only_writer, refuse_if_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
 
 LOOK_EVERY, SAY_EVERY = 1.0, 60.0  # seconds

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
-from pipelines.methods.method import Rows
+from pipelines.methods.method import Method, MethodStage, Rows
 from pipelines.tasks.label_counts import label_report
 from pipelines.training.cut_texts import cut_texts, shown_share
 from pipelines.training.estimates import subset_note
-from pipelines.training.job import Job, Told
-from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
+from pipelines.training.job import Job, Models, Told
+from pipelines.training.parts import TaskData, open_stream, task_columns, write_part, write_subset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -18,12 +18,9 @@ if TYPE_CHECKING:
     from distill.metrics import Scores
     from distill.shards import ShardStream
     from pipelines.found import Found
-    from pipelines.methods.method import Method, MethodStage
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.job import Models
     from pipelines.training.loop import Dev
-    from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest, FinetuneRequest
     from pipelines.training.results import Result
 
