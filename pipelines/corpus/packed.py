@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from distill.packing import PackedSequence, Packing, pack, tokenised
 from pipelines.errors import UserError
 from pipelines.run_folder.parquet import write_tables
 from pipelines.run_folder.stage_folder import is_whole
@@ -20,7 +21,6 @@ from pipelines.run_folder.stage_folder import is_whole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from distill.packing import PackedSequence
     from pipelines.corpus.files import FileCorpus
     from pipelines.corpus.hub import HubCorpus
     from pipelines.reporting import Reporter
@@ -137,8 +137,6 @@ class _Packer:
 
     def run(self, tokenizer: Any, shape: PackedShape) -> Packed:
         """Shard after shard."""
-        from distill.packing import Packing, pack, tokenised
-
         packing = Packing(shape.length, tokenizer.cls_token_id, tokenizer.sep_token_id, shape.pairs)
         sequences = pack(self._counted(tokenised(self._texts(), tokenizer.backend_tokenizer.to_str())), packing)
         groups = self._groups(itertools.islice(sequences, shape.limit))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
 from augment.files.find import ModelFiles
+from distill.checks import check_labels, check_length, check_problem, check_vocabularies, check_vocabulary_size
 from pipelines.distilling.shard_labels import check_shard_labels
 from pipelines.distilling.shards import shards_of
 from pipelines.errors import UserError
@@ -110,8 +111,6 @@ def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> Non
     Raises:
         UserError, DistillError: they do not fit the task.
     """
-    from distill.checks import check_labels, check_length, check_problem, check_vocabulary_size
-
     what, who = teacher.found.what, f"{teacher.found.what} {teacher.found.name}"
     check_problem(teacher.config, who)
     task = data.task
@@ -141,7 +140,6 @@ def plan_student(
     Raises:
         UserError, DistillError: they do not fit.
     """
-    from distill.checks import check_length, check_vocabulary_size
     from distill.layer_maps import resolve_layer_map
     from distill.student import check_equal_widths, start_config, student_config
 
@@ -228,8 +226,6 @@ def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: L
 
 def _check_vocabulary(folder: Path, teacher: TeacherFiles) -> None:
     """A student's own tokenizer, where it has one, must number tokens as its teacher's does."""
-    from distill.checks import check_vocabularies
-
     if has_vocabulary(folder):
         own = load_tokenizer(ModelFiles("student", str(folder), folder, None, ""))
         check_vocabularies(teacher.tokenizer, own)

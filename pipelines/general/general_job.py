@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from distill.masking import MaskSettings
 from pipelines.corpus.hub import HubCorpus
 from pipelines.corpus.packed import COLUMNS, FOLDER, pack_corpus, packed_corpus
 from pipelines.distilling.distill_job import described, student_settings
@@ -33,7 +34,6 @@ from pipelines.wording import sequences_words
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distill.masking import MaskSettings
     from distill.shards import ShardStream
     from pipelines.found import Found
     from pipelines.methods.method import MethodStage
@@ -206,8 +206,6 @@ class GeneralJob(Job):
         return open_stream(place, columns, self.tokenizer, reading.max_length, rows, reading.seed, masking)
 
     def _masking(self, static: bool) -> MaskSettings | None:
-        from distill.masking import MaskSettings
-
         if not self.request.masked_lm.on:
             return None
         token = str(self.tokenizer.mask_token)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from distill.cache_format import CacheContent, CacheMode, CachePlan, plan_cache
+from distill.wording import shown_bytes
 from pipelines.errors import UserError
 from pipelines.teacher_cache.room import OFF, CacheRoom, cache_room, plan_in_room, room_of_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from distill.cache_format import CacheContent, CachePlan
     from distill.shards import ShardStream
     from distill.teacher import Teacher
     from pipelines.methods.method import MethodStage
@@ -109,7 +110,6 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
     Raises:
         UserError: `full` or `logits` was asked for and does not fit.
     """
-    from distill.cache_format import CacheContent, CacheMode, plan_cache
     from distill.targets import sample_lengths
 
     mode, trained = CacheMode(asked.choice.mode), asked.trained
@@ -158,9 +158,6 @@ def _logits(asked: CacheQuestion, plan: CachePlan, words: str) -> CacheDecision:
     Raises:
         UserError: they were asked for and do not fit the budget that was named.
     """
-    from distill.cache_format import CacheContent
-    from distill.wording import shown_bytes
-
     room, needed = asked.room(CacheContent.LOGITS), plan.logits_bytes
     if room.filled:
         plan, words = replace(plan, content=CacheContent.LOGITS, taken=room.taken), ", made ahead"
@@ -178,9 +175,6 @@ def _logits(asked: CacheQuestion, plan: CachePlan, words: str) -> CacheDecision:
 
 def _unless_few(asked: CacheQuestion, plan: CachePlan, words: str, size: int) -> CacheDecision:
     """The plan, but under `auto` nothing for stages that end before they have seen all rows once."""
-    from distill.cache_format import CacheContent
-    from distill.wording import shown_bytes
-
     first = asked.trained[0]
     if asked.choice.mode != "auto" or first.recipe.sees_all(asked.rows):
         return asked.all(str(plan.content), f"{plan}{words}", size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from distill.cache_folder import KEY_FILE, holds_other_files, key_difference
 from pipelines.errors import UserError
 from pipelines.teacher_cache.room import OFF
 
@@ -40,7 +41,6 @@ def refuse_foreign_caches(
     Raises:
         UserError: naming what is different.
     """
-    from distill.cache_folder import key_difference
     from distill.targets import cache_key
 
     wanted = sorted(contents - {OFF})
@@ -87,8 +87,6 @@ def refuse_early(choice: CacheChoice, stages: tuple[MethodStage, ...], known: di
 
 def _stored_key(folder: Path) -> Any:
     """The key of the cache in a folder; empty without one, or where it cannot be read."""
-    from distill.cache_folder import KEY_FILE
-
     try:
         content = json.loads((folder / KEY_FILE).read_text())
     except (OSError, ValueError):
@@ -97,8 +95,6 @@ def _stored_key(folder: Path) -> Any:
 
 
 def _refuse_other_files(contents: Iterable[str], root: Path) -> None:
-    from distill.cache_folder import holds_other_files
-
     for folder in (root / content for content in contents):
         if holds_other_files(folder):
             raise UserError(

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from distill.cache_format import CacheContent, CacheKey, CacheMode, CachePlan, default_budget, plan_cache
 from pipelines.errors import UserError
 from pipelines.run_folder.writable import refuse_unwritable
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from distill.cache_format import CacheContent, CacheKey, CacheMode, CachePlan
     from distill.shards import ShardStream
     from distill.teacher import Teacher
     from pipelines.options.teacher_cache import CacheChoice
@@ -50,8 +50,6 @@ def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStre
         key: of the cache that is thought of.
         stream: its data.
     """
-    from distill.cache_format import default_budget
-
     sizes = {content: _record_sizes(root / content) for content in CONTENTS}
     everything = sum(sum(found.values()) for found in sizes.values())
     budget = choice.budget if choice.budget is not None else default_budget(root, everything)
@@ -82,7 +80,6 @@ def room_of_layers(
     Returns:
         Its key and what it finds in the folder.
     """
-    from distill.cache_format import CacheContent
     from distill.targets import cache_key
 
     key = cache_key(teacher, stream, kept)
@@ -116,8 +113,6 @@ def plan_in_room(
     Raises:
         UserError: `full` does not fit.
     """
-    from distill.cache_format import CacheMode, plan_cache
-
     full = mode is CacheMode.FULL
     plan = plan_cache(CacheMode.AUTO if full else mode, lengths, rows, key, room.budget, room.taken)
     if full and plan.content != key.content:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from distill.reading import Columns, ShardFiles, open_shards
+from distill.shards import ShardStream, StreamSettings
 from pipelines.run_folder.parquet import ROW_GROUP_ROWS, open_writer
 from pipelines.tasks import Label, OpenTask, Task, pass_over
 from pipelines.tasks.glue import plain_name
 
 if TYPE_CHECKING:
     from distill.masking import MaskSettings
-    from distill.reading import Columns, ShardFiles
-    from distill.shards import ShardStream
     from pipelines.found import Found
     from pipelines.options.data import DataChoice
     from pipelines.run_folder.storage import Storage
@@ -145,8 +145,6 @@ def write_subset(storage: Storage, location: str, columns: Columns, rows: int, s
     Returns:
         Where the rows lie.
     """
-    from distill.reading import open_shards
-
     files = open_shards(location, columns)
     if files.rows <= rows:
         return location
@@ -190,8 +188,6 @@ def task_columns(task: Task, labelled: bool) -> Columns:
         task: the task.
         labelled: whether labels are read and checked.
     """
-    from distill.reading import Columns
-
     if not labelled or task.label.column is None:
         return Columns(task.text_columns)
     classes = len(task.label.names) if task.label.kind == "class" else None
@@ -218,8 +214,6 @@ def open_stream(
         seed: of the order.
         masking: of tokens, for a masked-LM loss; None without one.
     """
-    from distill.reading import open_shards
-    from distill.shards import ShardStream, StreamSettings
     from distill.tokens import tokenizer_json
 
     files = open_shards(location, columns)
