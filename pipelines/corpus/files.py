@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from pipelines.corpus.folder import first_names, list_folder
 from pipelines.corpus.lines import row_pieces, text_pieces, without_marks
 from pipelines.errors import UserError
 from pipelines.options.data import TEXT_COLUMN
+from pipelines.run_folder.run_file import InputDigest
 from pipelines.tasks.readers.columnar import is_text, read
 from pipelines.tasks.readers.jsonl import text_source
 from pipelines.tasks.readers.lines import PACKED, split_name
@@ -73,14 +74,10 @@ class FileCorpus:
         """Whether rows end documents."""
         return not self.sentences and any(has_rows(path) for path in self.files)
 
-    def inputs(self) -> list[dict[str, Any]]:
+    def inputs(self) -> list[InputDigest]:
         """Name, bytes and sha256 of each file."""
-        found = []
-        for path in self.files:
-            size, digest = file_digest(path)
-            name = path.name if self.folder is None else path.relative_to(self.folder).as_posix()
-            found.append({"name": name, "bytes": size, "sha256": digest})
-        return found
+        above = self.files[0].parent if self.folder is None else self.folder
+        return [InputDigest(path.relative_to(above).as_posix(), *file_digest(path)) for path in self.files]
 
     def pieces(self) -> Iterator[Piece]:
         """Sentences and ends of documents.

@@ -16,7 +16,7 @@ import pyarrow as pa
 from distill.packing import PackedSequence, Packing, pack, tokenised
 from pipelines.errors import UserError
 from pipelines.run_folder.parquet import write_tables
-from pipelines.run_folder.stage_folder import is_whole
+from pipelines.run_folder.stage_folder import Digest, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ class Packed:
     pairs: int
     tokens: int
     done: float | None
-    files: dict[str, dict[str, Any]]
+    files: dict[str, Digest]
 
 
 def pack_corpus(
@@ -140,7 +140,7 @@ class _Packer:
         packing = Packing(shape.length, tokenizer.cls_token_id, tokenizer.sep_token_id, shape.pairs)
         sequences = pack(self._counted(tokenised(self._texts(), tokenizer.backend_tokenizer.to_str())), packing)
         groups = self._groups(itertools.islice(sequences, shape.limit))
-        files: dict[str, dict[str, Any]] = {}
+        files: dict[str, Digest] = {}
         for group in groups:
             name = f"part-{len(files):05d}.parquet"
             shard = itertools.chain([group], itertools.islice(groups, SHARD_GROUPS - 1))

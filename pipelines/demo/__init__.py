@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).resolve().parent
 MLM, GLOVE, DATA = FOLDER / "mlm", FOLDER / "glove" / "glove.demo.50d.txt.gz", FOLDER / "sst2"
 OUT = "runs/demo"
-PACK = {"data": DATA, "mlm": str(MLM), "glove": str(GLOVE), "out": OUT}
+PACK: dict[str, Path | str | float] = {"data": DATA, "mlm": str(MLM), "glove": str(GLOVE), "out": OUT}
 STARTS = ("teacher-layers", "random")  # that take any shape; a folder has its own
 DEMO_RECIPE = {
     "n": 3,
@@ -53,7 +53,7 @@ def demo_defaults(options: AugmentOptions) -> dict[str, Path | str | float]:
         if group.has("revision") and not group.has(of):
             name = flag(type(group), "revision")
             raise UserError(f"{name}: expected --{of} beside it, found --demo, whose {of} is embedded; leave it out")
-    return {**PACK}
+    return PACK
 
 
 def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:

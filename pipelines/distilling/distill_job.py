@@ -17,11 +17,12 @@ from pipelines.models.load import move
 from pipelines.options.models import FIRST_LAYERS
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
+from pipelines.run_folder.run_file import Identity, InputDigest
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Identity, Models, Told
+from pipelines.training.job import Models, Told
 from pipelines.training.model_card import classifier_card
-from pipelines.training.parts import InputDigest, open_data, task_columns, write_part
+from pipelines.training.parts import open_data, task_columns, write_part
 from pipelines.training.results import Metrics, Resolved, Result, StageResult
 from pipelines.training.task_job import TaskJob
 from pipelines.training.teacher_kernel import pack_teacher

@@ -17,12 +17,12 @@ from pipelines.general.sequences import Sequences, beginning, whole_corpus
 from pipelines.methods.general import general
 from pipelines.models.load import load_masked_lm, move
 from pipelines.options.models import PROJECTED
-from pipelines.run_folder.run_file import refuse_other_run
+from pipelines.run_folder.run_file import Identity, refuse_other_run
 from pipelines.run_folder.storage import Storage
 from pipelines.teacher_cache.decision import CacheQuestion, decide_cache
 from pipelines.teacher_cache.targets import cache_root
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Identity, Job, Models, Told
+from pipelines.training.job import Job, Models, Told
 from pipelines.training.model_card import encoder_card
 from pipelines.training.parts import open_stream
 from pipelines.training.plan import check_disk

@@ -12,7 +12,7 @@ from pipelines.methods.names import METHODS
 from pipelines.options.drawing import CandidateOptions, DrawOptions
 from pipelines.options.models import FIRST_LAYERS
 from pipelines.options.option import Options, flag, groups_of, options_of
-from pipelines.options.running import EngineOptions
+from pipelines.options.running import Engine, EngineOptions, Workers
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
 from pipelines.options.verbs import DistillOptions, GeneralOptions, RunOptions
@@ -73,6 +73,7 @@ OF_AUGMENTING = (  # but the seed, which is that of training, too
     ),
 )  # fmt: skip
 EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
+    Workers: (Effect("--engine ray or auto", lambda it: it.engine != Engine.local, ("address",)),),
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
     DistillOptions: (

@@ -15,7 +15,7 @@ from pipelines.run.checks import check_run, judge_early, run_storage
 from pipelines.run.metrics import RunMetrics, run_metrics
 from pipelines.run.plan import announcement, own_threads
 from pipelines.run_folder.lock import only_writer
-from pipelines.run_folder.run_file import AUGMENT, RUN, run_content, started_run
+from pipelines.run_folder.run_file import AUGMENT, RUN, Identity, run_content, started_run
 from pipelines.run_folder.stage_folder import METRICS
 from pipelines.training.driver import Trained, run
 from pipelines.training.finetune_job import FinetuneJob
@@ -112,7 +112,7 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     if not request.augments:
         with only_writer(storage, reporter.message):
             if started_run(storage, request.kind, request.augment.overwrite) is None:
-                storage.write_json(RUN, run_content(request.kind, {}, {}, {}, {}))
+                storage.write_json(RUN, run_content(request.kind, Identity()))
     teacher = None
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)

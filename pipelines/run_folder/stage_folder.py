@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pipelines.errors import UserError
 from pipelines.run_folder.address import shown_address
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 METRICS = "metrics.json"
+
+
+class Digest(TypedDict):
+    """What tells the content of a file, as JSON files have it."""
+
+    bytes: int
+    sha256: str
 
 
 def stage_storage(out: str, what: str) -> Storage:
@@ -40,9 +47,9 @@ def finished_metrics(storage: Storage) -> dict[str, Any] | None:
     return content if content is not None and is_whole(storage, content.get("files")) else None
 
 
-def digests(storage: Storage, names: list[str]) -> dict[str, dict[str, Any]]:
+def digests(storage: Storage, names: list[str]) -> dict[str, Digest]:
     """Name -> bytes and sha256 of files, which `is_whole` compares."""
-    return {name: {"bytes": storage.size(name), "sha256": sha256(storage, name)} for name in names}
+    return {name: Digest(bytes=storage.size(name) or 0, sha256=sha256(storage, name)) for name in names}
 
 
 def is_whole(storage: Storage, files: Any) -> bool:
@@ -58,7 +65,7 @@ def is_whole(storage: Storage, files: Any) -> bool:
     )
 
 
-def publish(storage: Storage, fill: Callable[[Path], None]) -> dict[str, dict[str, Any]]:
+def publish(storage: Storage, fill: Callable[[Path], None]) -> dict[str, Digest]:
     """Moves the files that `fill` writes into the folder, each complete or not at all.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from pipelines.errors import JobError, UserError
 from pipelines.evaluating.label_order import order_note
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.run_folder.lock import remove_unused
-from pipelines.run_folder.run_file import RUN, run_content, started_run, undone_if_refused
+from pipelines.run_folder.run_file import RUN, Identity, run_content, started_run, undone_if_refused
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
 from pipelines.run_folder.storage import Storage, unwritten
 from pipelines.teacher_cache.decision import CacheDecision, CacheQuestion, decide_cache
@@ -82,9 +82,8 @@ class CacheJob(DistillJob):
             **{name: found.settings[name] for name in ("cache", "reading", "precision")},
         }
         models = {"teacher": self.teacher.found.fingerprint}
-        inputs = {"train": [asdict(file) for file in found.inputs["train"]]}
-        content = run_content(self.kind, settings, found.task, inputs, models)
-        return {**content, "stages": []}
+        kept = Identity(settings, found.task, {"train": found.inputs["train"]}, models)
+        return run_content(self.kind, kept, stages=[])
 
     def decide(self, teacher: Teacher, stream: ShardStream, root: Path, started: Any) -> CacheDecision:
         """The decision of the first start, which holds whatever became of the disk since."""

@@ -11,7 +11,8 @@ from pipelines.methods.finetune import finetune
 from pipelines.models.labels import check_classes, name_labels
 from pipelines.models.load import load_classifier, move
 from pipelines.run_folder.identity import task_content
-from pipelines.training.job import Identity, Models
+from pipelines.run_folder.run_file import Identity
+from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data
 from pipelines.training.results import Metrics, Result, StageResult
@@ -63,8 +64,6 @@ class FinetuneJob(TaskJob):
         if self.data.task.label.kind == "none":
             raise UserError("expected a task with labels to fine-tune on, found none; name them with --label COLUMN")
         check_classes(self.data.task)
-        if not request.recipe.epochs:
-            raise UserError("--epochs: expected at least 1, found 0")
         if self.data.opened is not None:
             self.data.opened.split("train")
         self.files = find_files(request.model, request.revision, "encoder", self.found)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.options.teacher_cache import CacheChoice, Keep
-from pipelines.run_folder.run_file import refuse_other_run, run_content
+from pipelines.run_folder.run_file import Identity, refuse_other_run, run_content
 from pipelines.run_folder.storage import Storage
 from pipelines.training.ranks import processes
 from pipelines.training.results import Metrics, Resolved, Result
@@ -24,25 +24,6 @@ if TYPE_CHECKING:
     from pipelines.reporting import Reporter
     from pipelines.training.loop import Dev
     from pipelines.training.request import DistillRequest, FinetuneRequest
-
-
-@dataclass(frozen=True)
-class Identity:
-    """All that decides what comes of a job, and where it came from.
-
-    Args:
-        settings: what the user set, defaults filled in.
-        task: the task as plain data.
-        inputs: part -> what tells its files: names, bytes and sha256.
-        models: role -> fingerprint.
-        sources: names as the user gave them; a resumed run need not share them.
-    """
-
-    settings: dict[str, Any]
-    task: dict[str, Any]
-    inputs: dict[str, list[Any]]
-    models: dict[str, str]
-    sources: dict[str, str | None]
 
 
 @dataclass
@@ -209,11 +190,9 @@ class Job(ABC):
 
     def content(self) -> Any:
         """What run.json says before anything is resolved."""
-        found = asdict(self.identity())
-        sources = found.pop("sources")
         parts = (self.request.machine.accumulation or 1) * processes()
         stages = [stage.folder for stage in self.method.stages]
-        return {**run_content(self.kind, **found), "stages": stages, "parts": parts, "sources": sources}
+        return run_content(self.kind, self.identity(), stages=stages, parts=parts)
 
     def refuse_other(self, storage: Storage, started: Any, asked: Any, finished: bool) -> None:
         """Refuses to go on with other settings, data or models than the folder was begun with.

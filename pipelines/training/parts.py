@@ -11,6 +11,7 @@ import pyarrow as pa
 from distill.reading import Columns, ShardFiles, open_shards
 from distill.shards import ShardStream, StreamSettings
 from pipelines.run_folder.parquet import ROW_GROUP_ROWS, open_writer
+from pipelines.run_folder.run_file import InputDigest
 from pipelines.tasks import Label, OpenTask, Task, pass_over
 from pipelines.tasks.glue import plain_name
 
@@ -22,21 +23,6 @@ if TYPE_CHECKING:
 
 DEV = "validation"
 POOL_ROWS = 32_768  # more rows than one pool: a worker reads ahead
-
-
-@dataclass(frozen=True)
-class InputDigest:
-    """A file that is read, as run.json has it.
-
-    Args:
-        name: without its folder.
-        bytes: its size.
-        sha256: of its content.
-    """
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
