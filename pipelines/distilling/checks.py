@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from augment.errors import AugmentError
 from augment.files.find import ModelFiles
 from distill.checks import check_labels, check_length, check_problem, check_vocabularies, check_vocabulary_size
-from pipelines.distilling.shard_labels import check_shard_labels
-from pipelines.distilling.shards import shards_of
+from pipelines.distilling.shards import check_shard_labels, shards_of
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings

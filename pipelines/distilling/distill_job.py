@@ -12,8 +12,7 @@ from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
-from pipelines.models.labels import check_classes, name_labels
-from pipelines.models.load import move
+from pipelines.models.load import check_classes, move, name_labels, pack_teacher
 from pipelines.options.models import FIRST_LAYERS
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
@@ -25,7 +24,6 @@ from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data, task_columns, write_part
 from pipelines.training.results import Metrics, Resolved, Result, StageResult
 from pipelines.training.task_job import TaskJob
-from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

@@ -93,7 +93,7 @@ def check_ray(address: str | None, environment: Mapping[str, str]) -> Finding:
         address: as given by --address; None for RAY_ADDRESS, or a cluster of our own.
         environment: of this process.
     """
-    from pipelines.engines.reachable import require_reachable
+    from pipelines.engines.ray_start import require_reachable
 
     if importlib.util.find_spec("ray") is None:
         found = "the package ray is missing: --engine ray and auto fail"

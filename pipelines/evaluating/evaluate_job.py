@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Judged, Predictor
-from pipelines.evaluating.diagnostic import find_diagnostic
 from pipelines.evaluating.label_order import load_in_order, misorder_words, order_note
 from pipelines.evaluating.output_files import TABLES, check_place, write_table
-from pipelines.evaluating.submission import add_to_archive, read_archive, submission_file, submitted_parts
+from pipelines.evaluating.submission import (
+    add_to_archive,
+    find_diagnostic,
+    read_archive,
+    submission_file,
+    submitted_parts,
+)
 from pipelines.models.checks import trained_length
 from pipelines.models.load import move
 from pipelines.run_folder.storage import Storage

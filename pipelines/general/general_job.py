@@ -15,7 +15,7 @@ from pipelines.general.checks import CheckedGeneral, check_general
 from pipelines.general.request import GeneralRequest, default_accumulation
 from pipelines.general.sequences import Sequences, beginning, whole_corpus
 from pipelines.methods.general import general
-from pipelines.models.load import load_masked_lm, move
+from pipelines.models.load import load_masked_lm, move, pack_teacher
 from pipelines.options.models import PROJECTED
 from pipelines.run_folder.run_file import Identity, refuse_other_run
 from pipelines.run_folder.storage import Storage
@@ -28,7 +28,6 @@ from pipelines.training.parts import open_stream
 from pipelines.training.plan import check_disk
 from pipelines.training.ranks import processes
 from pipelines.training.results import Metrics, Resolved, Result
-from pipelines.training.teacher_kernel import pack_teacher
 from pipelines.wording import sequences_words
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Loads the configurations, tokenizers and weights of teachers and encoders, and refuses what cannot serve."""
+"""Configurations, tokenizers and weights of teachers and encoders: loaded, refused, and given a task's labels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
     from augment.files.find import ModelFiles
+    from distill.teacher import Teacher
+    from pipelines.tasks import Task
 
 SAVE_ONE = "save the model's there with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
 
@@ -160,3 +162,49 @@ def _be_quiet() -> None:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().split("\n") or [type(error).__name__])[0][:200]
+
+
+def check_classes(task: Task) -> None:
+    """Refuses to train for a task of one class: there is nothing to tell apart, and transformers loads no such model.
+
+    Raises:
+        UserError: naming column and class.
+    """
+    label = task.label
+    if label.kind == "class" and len(label.names) < 2:
+        raise UserError(
+            f"expected at least 2 classes in column {label.column!r} of the train part, found only {label.names[0]!r}; "
+            "add rows of the others, or name them all with --label-names"
+        )
+
+
+def name_labels(config: PreTrainedConfig, task: Task) -> None:
+    """Writes a task's labels into a configuration, so that pipelines print names and not LABEL_1."""
+    names = list(task.label.names) or (["score"] if task.label.kind == "score" else [])
+    if not names:
+        return
+    config.num_labels = len(names)
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: number for number, name in enumerate(names)}
+    config.problem_type = "regression" if task.label.kind == "score" else "single_label_classification"
+
+
+def pack_teacher(teacher: Teacher) -> bool:
+    """Lays the teacher's weights out once for all batches, where that works: it only infers.
+
+    Call it when whoever wanted its weights has them (a student that starts from its layers): afterwards they are no
+    parameters any more.
+
+    Args:
+        teacher: changed in place; on a GPU, or in another precision than fp32, it is left as it is.
+
+    Returns:
+        Whether it was done.
+    """
+    from augment.packed_linear import pack_linear_layers
+    from distill.teacher import Precision
+
+    if teacher.model.device.type != "cpu" or teacher.precision is not Precision.FP32:
+        return False
+    teacher.note_fingerprint()
+    return pack_linear_layers(teacher.model)

@@ -12,12 +12,10 @@ from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
-from pipelines.models.labels import check_classes
-from pipelines.models.load import move
+from pipelines.models.load import check_classes, move
 from pipelines.run_folder.run_file import RUN, started_run
 from pipelines.run_folder.stage_folder import stage_storage
-from pipelines.teacher_cache.foreign import refuse_early
-from pipelines.teacher_cache.room import check_cache_place
+from pipelines.teacher_cache.room import check_cache_place, refuse_early
 from pipelines.training.finetune_job import FinetuneJob
 from pipelines.training.parts import check_dev_rows, open_data
 

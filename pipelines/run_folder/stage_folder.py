@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -9,7 +10,6 @@ from pipelines.errors import UserError
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.records import sha256
 from pipelines.run_folder.storage import PARTIAL, Storage, move_into_place
-from pipelines.run_folder.writable import refuse_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,3 +103,27 @@ def drop_checkpoints(folder: Path) -> None:
     """Removes what only an unfinished stage needs; losses.csv and dev.csv stay."""
     for path in [*folder.glob("step-*"), *folder.glob("best.safetensors*")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def refuse_unwritable(folder: Path, option: str) -> None:
+    """Refuses a folder that may not be written to, or that cannot be made.
+
+    Args:
+        folder: need not exist yet.
+        option: that names it, for the message.
+
+    Raises:
+        UserError: naming what stands in the way.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        found = "a file" if place == folder.absolute() else f"the file {place} above it"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        found = f"that {place} cannot be"
+    else:
+        return
+    raise UserError(
+        f"{option} {folder}: expected a directory that can be written to, found {found}; choose another one"
+    )

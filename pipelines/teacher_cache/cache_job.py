@@ -12,6 +12,7 @@ from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError, UserError
 from pipelines.evaluating.label_order import order_note
 from pipelines.evaluating.teacher_check import judge_teacher
+from pipelines.models.load import pack_teacher
 from pipelines.run_folder.lock import remove_unused
 from pipelines.run_folder.run_file import RUN, Identity, run_content, started_run, undone_if_refused
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
@@ -23,7 +24,6 @@ from pipelines.training.estimates import StageEstimate, TrainingEstimate
 from pipelines.training.plan import check_disk
 from pipelines.training.ranks import Ranks, processes
 from pipelines.training.stopping import stops_noted
-from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
     from distill.shards import ShardStream

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.distilling.checks import TeacherFiles, find_files
 from pipelines.errors import UserError
 from pipelines.methods.finetune import finetune
-from pipelines.models.labels import check_classes, name_labels
-from pipelines.models.load import load_classifier, move
+from pipelines.models.load import check_classes, load_classifier, move, name_labels
 from pipelines.run_folder.identity import task_content
 from pipelines.run_folder.run_file import Identity
 from pipelines.training.job import Models

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
 from pipelines.methods.method import Method, MethodStage, Rows
 from pipelines.tasks.label_counts import label_report
-from pipelines.training.cut_texts import cut_texts, shown_share
-from pipelines.training.estimates import subset_note
+from pipelines.training.estimates import cut_texts, shown_share, subset_note
 from pipelines.training.job import Job, Models, Told
 from pipelines.training.parts import TaskData, open_stream, task_columns, write_part, write_subset
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pipelines.engines import reachable
-from pipelines.engines.reachable import require_reachable
+from pipelines.engines.ray_start import require_reachable
 from pipelines.errors import UserError
 
 

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from distill.lengths import SAMPLED_ROWS, whole_lengths
 from distill.reading import Columns
-from pipelines.training.cut_texts import cut_texts
+from pipelines.training.estimates import cut_texts
 from pipelines.training.parts import open_stream
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import custom_task, done
