@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pipelines.models.load import pack_teacher
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -33,6 +32,7 @@ from distill.teacher_cache import TeacherCache
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
 from pipelines.machine.memory import keep_freed_memory
+from pipelines.models.load import pack_teacher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from pipelines.cli.run_summary import comparison_table, footnote
@@ -85,9 +85,8 @@ def _stages(metrics: RunMetrics) -> Table:
 
 
 def _verdicts(verdicts: list[Verdict]) -> Table:
-    table = Table(box=None, padding=(0, 2))
-    for name in ("sentence", "label", "teacher", "student"):
-        table.add_column(name, no_wrap=name != "sentence")
+    short = [Column(name, no_wrap=True) for name in ("label", "teacher", "student")]
+    table = Table("sentence", *short, box=None, padding=(0, 2))
     for found in verdicts:
         said = []
         for model in (found.teacher, found.student):

@@ -7,7 +7,7 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from distill.wording import shown_bytes
 from pipelines.cli.terminal import output_console, planned, told_of, warn
@@ -39,14 +39,20 @@ def show_trained(trained: Trained, verb: str) -> int:
         trained: what came of it.
         verb: which of them.
     """
-    if os.environ.get("RANK", "0") != "0":
-        return 0  # under torchrun the first rank prints it
-    console, metrics = told_of(trained.fresh), trained.metrics
+    metrics = trained.metrics
     models = {"teacher": metrics.get("teacher_dev", {}), "student": metrics["dev"]} if verb == "distill" else {}
     models = models or {"teacher": metrics["dev"]}
-    if any(models.values()):
-        console.print(metric_table(models))
-    console.print(f"model: {trained.storage.display()}", soft_wrap=True)
+    return _show_model(trained, metric_table(models) if any(models.values()) else None)
+
+
+def _show_model(trained: Trained, result: Table | str | None, *more: str) -> int:
+    """Prints what came of a model; under torchrun the first rank does."""
+    if os.environ.get("RANK", "0") == "0":
+        console = told_of(trained.fresh)
+        if result is not None:
+            console.print(result)
+        for line in (f"model: {trained.storage.display()}", *more):
+            console.print(line, soft_wrap=True)
     return 0
 
 
@@ -56,11 +62,9 @@ def metric_table(models: Mapping[str, Metrics]) -> Table:
     Args:
         models: model -> part -> metric -> value.
     """
-    table = Table(box=None, padding=(0, 2))
     columns = list(dict.fromkeys((part, name) for found in models.values() for part in found for name in found[part]))
-    table.add_column("")
-    for part, name in columns:
-        table.add_column(f"{part} {name}", justify="right")
+    scores = [Column(f"{part} {name}", justify="right") for part, name in columns]
+    table = Table("", *scores, box=None, padding=(0, 2))
     for model, found in models.items():
         values = [found.get(part, {}).get(name) for part, name in columns]
         table.add_row(model, *("" if value is None else f"{value:.4f}" for value in values))
@@ -106,16 +110,11 @@ def show_general(trained: Trained) -> int:
     Args:
         trained: what came of it.
     """
-    if os.environ.get("RANK", "0") != "0":
-        return 0  # under torchrun the first rank prints it
-    console, metrics = told_of(trained.fresh), trained.metrics
+    metrics = trained.metrics
     losses = ", ".join(f"{kind} {value:.4f}" for kind, value in metrics["losses"].items())
     steps, sequences = counted(metrics["steps"], "step"), sequences_words(metrics["sequences"], metrics["pairs"])
-    console.print(f"{steps} over {sequences}; last losses: {losses}")
-    console.print(f"model: {trained.storage.display()}", soft_wrap=True)
     said = f"next:  tinyaug distill --task … --teacher … --student-init {trained.storage.display()} --out …"
-    console.print(said, soft_wrap=True)
-    return 0
+    return _show_model(trained, f"{steps} over {sequences}; last losses: {losses}", said)
 
 
 def train(job: Job, profile: str = "paper") -> Trained:
@@ -175,9 +174,9 @@ def show_stages(console: Console, estimate: TrainingEstimate) -> None:
 
 def estimate_table(estimate: TrainingEstimate) -> Table:
     """Stages with rows, epochs, steps, examples, rates and time."""
-    table = Table(box=None, padding=(0, 1))
-    for name in ("stage", "rows", "epochs", "steps", "examples", "examples/s", "time here"):
-        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+    numbers = ("rows", "epochs", "steps", "examples", "examples/s", "time here")
+    columns = (Column(name, justify="right", no_wrap=True) for name in numbers)
+    table = Table(Column("stage", no_wrap=True), *columns, box=None, padding=(0, 1))
     for stage in estimate.stages:
         rate = "" if stage.done else f"{stage.examples / max(stage.seconds, 1e-9):,.1f}"
         took = "done already" if stage.done else duration(stage.seconds)

@@ -111,17 +111,16 @@ def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
     """
     found, left_out = [place], ""
     if place.is_dir():
-        listing = list_folder(place)
-        every = listing.files
+        every, unread = _listed(place)
         found = [path for path in every if split_name(path)[1] in KNOWN_SUFFIXES]
         found = found or [path for path in every if not split_name(path)[1] and _begins_as_text(path)]
         if not found:
-            there = first_names(place, every + listing.unread) or "none"
+            there = _first(place, every + unread) or "none"
             raise UserError(
                 f"--corpus {place}: expected files that end in {SAID_SUFFIXES}, or text without a suffix, found "
                 f"{there}; name the file itself, or the folder that it lies in"
             )
-        left_out = _left_out(place, sorted({*every}.difference(found)), listing.unread)
+        left_out = _left_out(place, sorted({*every}.difference(found)), unread)
     empty = sum(path.stat().st_size for path in found) == 0
     if empty:
         raise UserError(f"--corpus {place}: expected text, found an empty file; give one sentence a line")
@@ -147,11 +146,11 @@ def _left_out(place: Path, others: list[Path], unread: list[Path]) -> str:
     said = []
     if others:
         said.append(
-            f"left out {counted(len(others), 'file')} ({first_names(place, others)}): only files that end in "
+            f"left out {counted(len(others), 'file')} ({_first(place, others)}): only files that end in "
             f"{SAID_SUFFIXES} are read or, if there are none, text without a suffix"
         )
     if unread:
-        said.append(f"cannot read {first_names(place, unread)}: a broken link, no file, or no permission")
+        said.append(f"cannot read {_first(place, unread)}: a broken link, no file, or no permission")
     return f"--corpus {place}: {'; '.join(said)}" if said else ""
 
 
@@ -209,26 +208,14 @@ def _check_column(path: Path, column: str) -> None:
     raise UserError(f"{path}: expected text in column {column!r}, found {found}; name the text column with --text")
 
 
-@dataclass(frozen=True)
-class Listing:
-    """What lies in a folder and in those below it.
-
-    Args:
-        files: in the order of their paths.
-        unread: links to nothing, folders that may not be listed, and what is no file.
-    """
-
-    files: list[Path]
-    unread: list[Path]
-
-
-def list_folder(place: Path) -> Listing:
+def _listed(place: Path) -> tuple[list[Path], list[Path]]:
     """Files of a folder and of those in it, linked ones too; names with a leading dot or underscore are passed over.
 
     A linked folder that is met twice, or that contains itself, is read once: where it really lies, if that is inside.
 
-    Args:
-        place: the folder.
+    Returns:
+        The files in the order of their paths, and what cannot be read: links to nothing, folders that may not be
+        listed, what is no file.
     """
     files: list[Path] = []
     unread: list[Path] = []
@@ -245,10 +232,10 @@ def list_folder(place: Path) -> Listing:
             starts += [folder / one for one in folders if (folder / one).is_symlink()]
             for path in (folder / one for one in names if not _is_hidden(one)):
                 (files if path.is_file() else unread).append(path)
-    return Listing(sorted(files), sorted(unread))
+    return sorted(files), sorted(unread)
 
 
-def first_names(place: Path, paths: list[Path]) -> str:
+def _first(place: Path, paths: list[Path]) -> str:
     """The first of some paths in a folder; nothing where there are none."""
     return ", ".join([path.relative_to(place).as_posix() for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED))
 

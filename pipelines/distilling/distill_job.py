@@ -18,8 +18,8 @@ from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
 from pipelines.run_folder.run_file import Identity, InputDigest
 from pipelines.teacher_cache.room import check_cache_place
-from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Models, Told
+from pipelines.training.estimates import Told, idle_embeddings_note, layer_map_note
+from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data, task_columns, write_part
 from pipelines.training.results import Metrics, Resolved, Result, StageResult
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher
     from pipelines.found import Found
     from pipelines.methods.method import MethodStage
-    from pipelines.options.teacher_cache import CacheChoice
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.request import DistillRequest
@@ -100,14 +99,9 @@ class DistillJob(TaskJob):
     def __init__(
         self, request: DistillRequest, found: Found, judged: Scores | None = None, stand_ins: StandIns | None = None
     ) -> None:
-        super().__init__(request, METHODS[request.method].build(request), found)
+        super().__init__(request, METHODS[request.method].build(request), found, request.cache)
         self.judged, self.stand_ins = judged or {}, stand_ins or StandIns()
         self.provisional = self.stand_ins != StandIns()
-
-    @property
-    def cache(self) -> CacheChoice:
-        """As the user chose."""
-        return self.request.cache
 
     def check(self, started: Any = None) -> None:  # noqa: ARG002
         """Finds task, rows, teacher and student; labels, vocabularies, heads, lengths and layer map must fit."""

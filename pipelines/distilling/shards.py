@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +87,7 @@ def _refuse_incomplete(place: str, names: list[str]) -> None:
     Raises:
         UserError: naming how many are missing.
     """
-    sets: dict[tuple[str, int], int] = {}
-    for name in names:
-        if found := NUMBERED.fullmatch(name):
-            key = found[1], int(found[2])
-            sets[key] = sets.get(key, 0) + 1
+    sets = Counter((found[1], int(found[2])) for name in names if (found := NUMBERED.fullmatch(name)))
     for (prefix, parts), there in sets.items():
         if there < parts:
             raise UserError(

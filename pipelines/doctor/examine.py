@@ -22,6 +22,7 @@ from pipelines.doctor.places import (
 )
 from pipelines.doctor.reach import check_hub, check_ray, check_vectors
 from pipelines.doctor.versions import check_packages, check_python
+from pipelines.wording import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +79,7 @@ def run_checks(checks: dict[str, Check], seconds: float) -> list[Finding]:
             result = check()
             done[name] = result if isinstance(result, list) else [result]
         except Exception as error:  # whatever is broken on this machine, the other checks go on
-            line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            found = f"could not be looked at: {type(error).__name__}: {line}"
+            found = f"could not be looked at: {type(error).__name__}: {first_line(error)}"
             done[name] = [Finding(name, WARN, found, "what needs it is likely to fail in the same way: put that right")]
 
     end = time.monotonic() + seconds

@@ -21,8 +21,8 @@ from pipelines.run_folder.run_file import Identity, refuse_other_run
 from pipelines.run_folder.storage import Storage
 from pipelines.teacher_cache.decision import CacheQuestion, decide_cache
 from pipelines.teacher_cache.targets import cache_root
-from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Job, Models, Told
+from pipelines.training.estimates import Told, idle_embeddings_note, layer_map_note
+from pipelines.training.job import Job, Models
 from pipelines.training.model_card import encoder_card
 from pipelines.training.parts import open_stream
 from pipelines.training.plan import check_disk
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from distill.shards import ShardStream
     from pipelines.found import Found
     from pipelines.methods.method import MethodStage
-    from pipelines.options.teacher_cache import CacheChoice
     from pipelines.reporting import Reporter
 
 
@@ -79,13 +78,7 @@ class GeneralJob(Job):
     sequences: Sequences
 
     def __init__(self, request: GeneralRequest, found: Found) -> None:
-        super().__init__(general(request), found)
-        self.request = request
-
-    @property
-    def cache(self) -> CacheChoice:
-        """As the user chose."""
-        return self.request.cache
+        super().__init__(request, general(request), found, request.cache)
 
     def usual_parts(self) -> int:
         """As many as fit the memory."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from augment.errors import is_of_machine
 from pipelines.errors import UserError
 from pipelines.models.checks import VOCABULARY_FILES, has_vocabulary
+from pipelines.wording import first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -65,7 +66,7 @@ def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
         if is_of_machine(error):
             raise
         raise UserError(
-            f"{files.who}: expected a tokenizer in the folder, it cannot be read: {_first_line(error)}"
+            f"{files.who}: expected a tokenizer in the folder, it cannot be read: {first_line(error)[:200]}"
         ) from error
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise UserError(
@@ -137,7 +138,7 @@ def _load(head: Any, files: ModelFiles, config: PreTrainedConfig, seed: int) -> 
         if is_of_machine(error):
             raise
         raise UserError(
-            f"{files.who}: its weights cannot be read: {_first_line(error)}; copy the folder again"
+            f"{files.who}: its weights cannot be read: {first_line(error)[:200]}; copy the folder again"
         ) from error
     if lacking:
         raise UserError(
@@ -160,17 +161,19 @@ def _be_quiet() -> None:
     logging.disable_progress_bar()
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().split("\n") or [type(error).__name__])[0][:200]
-
-
-def check_classes(task: Task) -> None:
+def check_classes(task: Task, needed: str = "") -> None:
     """Refuses to train for a task of one class: there is nothing to tell apart, and transformers loads no such model.
+
+    Args:
+        task: the task.
+        needed: what its labels are for; empty where there need be none.
 
     Raises:
         UserError: naming column and class.
     """
     label = task.label
+    if needed and label.kind == "none":
+        raise UserError(f"expected a task with labels to {needed} on, found none; name them with --label COLUMN")
     if label.kind == "class" and len(label.names) < 2:
         raise UserError(
             f"expected at least 2 classes in column {label.column!r} of the train part, found only {label.names[0]!r}; "

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from pipelines.augmenting.request import check_inputs
 from pipelines.distilling.checks import TeacherFiles, find_files
 from pipelines.distilling.distill_job import DistillJob, StandIns
-from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.models.load import check_classes, move
 from pipelines.run_folder.run_file import RUN, started_run
 from pipelines.run_folder.stage_folder import stage_storage
-from pipelines.teacher_cache.room import check_cache_place, refuse_early
+from pipelines.teacher_cache.room import refuse_early
 from pipelines.training.finetune_job import FinetuneJob
 from pipelines.training.parts import check_dev_rows, open_data
 
@@ -48,13 +47,10 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
     """
     storage = run_storage(request)
-    check_cache_place(request.distill.cache)
     if not request.augment.overwrite:
         started_run(storage, request.kind)
-    if request.augments:
-        check_inputs(request.augment, reporter, found)
     data = open_data(request.distill.data, found)
-    check_classes(data.task)
+    check_classes(data.task, "train")
     check_dev_rows(data)
     if request.evaluate is not None:
         check_outputs(request.evaluate, data, storage.local_folder().absolute())
@@ -66,8 +62,8 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher", found)
     job = DistillJob(request.distill, found, stand_ins=StandIns(teacher, rows=0))
     job.check()
-    if data.task.label.kind == "none":
-        raise UserError("expected a task with labels to train on, found none; name them with --label COLUMN")
+    if request.augments:
+        check_inputs(request.augment, reporter, found)
     begun = None
     if not request.augment.overwrite:
         begun = started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)

@@ -17,7 +17,7 @@ from pipelines.run.plan import announcement, own_threads
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.run_file import AUGMENT, RUN, Identity, run_content, started_run
 from pipelines.run_folder.stage_folder import METRICS
-from pipelines.training.driver import Trained, run
+from pipelines.training.driver import run
 from pipelines.training.finetune_job import FinetuneJob
 from pipelines.wording import rejected_rows
 
@@ -67,21 +67,14 @@ class RunOutcome:
     Args:
         storage: the run directory.
         augmented: the first stage; None for a method that reads no augmented rows.
-        teacher: the second; None where a teacher was given.
-        student: the third.
         metrics: the content of metrics.json.
+        fresh: whether anything was left to do.
     """
 
     storage: Storage
     augmented: Outcome | None
-    teacher: Trained | None
-    student: Trained
     metrics: RunMetrics
-
-    @property
-    def fresh(self) -> bool:
-        """Whether anything was left to do."""
-        return self.student.fresh or (self.augmented is not None and bool(self.augmented.fresh))
+    fresh: bool
 
 
 def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcome:
@@ -122,7 +115,7 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     metrics = run_metrics(request, augmented, teacher, student, began, augmenting, found)
     with only_writer(storage, reporter.message):
         storage.write_json(METRICS, metrics.to_json())
-    return RunOutcome(storage, augmented, teacher, student, metrics)
+    return RunOutcome(storage, augmented, metrics, student.fresh or bool(augmented and augmented.fresh))
 
 
 def _is_unannounced(request: RunRequest) -> bool:

@@ -40,14 +40,12 @@ class Filled:
 
     Args:
         folder: of the cache.
-        words: the decision with its numbers.
         rows: cached.
         bytes: of the cache.
         fresh: whether anything was left to do.
     """
 
     folder: Path
-    words: str
     rows: int
     bytes: int
     fresh: bool
@@ -202,7 +200,7 @@ def _filled(
         _fill(targets, stream, reporter)
     size = bytes_of(caches / kept)
     storage.write_json(METRICS, {"content": kept, "rows": len(stream), "bytes": size})
-    return Filled(caches / kept, decision.words, len(stream), size, fresh)
+    return Filled(caches / kept, len(stream), size, fresh)
 
 
 def _fill(targets: Targets, stream: ShardStream, reporter: Reporter) -> None:

@@ -66,7 +66,7 @@ def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStre
     if choice.rebuild:
         there = sum(mine.values())
         return CacheRoom(budget, everything - there, there, False)
-    if not mine or not _is_of(folder, key):
+    if not mine or key_difference(folder, key) is not None:
         return CacheRoom(budget, everything, 0, False)
     names = {digest[:16] for digest in shard_hashes(stream)}
     there = sum(size for name, size in mine.items() if name.split(".")[0] in names)
@@ -151,13 +151,6 @@ def _record_sizes(folder: Path) -> dict[str, int]:
     """Bytes of the files with a cache's records, by name."""
     paths = [*folder.glob("*.bin"), *folder.glob("*.idx")] if folder.is_dir() else []
     return {path.name: path.stat().st_size for path in paths}
-
-
-def _is_of(folder: Path, key: CacheKey) -> bool:
-    try:
-        return key.first_difference(json.loads((folder / "cache.json").read_text())) is None
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def refuse_foreign_caches(

@@ -169,22 +169,22 @@ def weights_bytes(parameters: int, stages: int = 1) -> int:
 
 
 @dataclass(frozen=True)
-class CutTexts:
-    """What of the training texts is cut.
+class Told:
+    """What there is to say of the rows and models before anything is trained.
 
     Args:
-        share: of the rows that are longer than the model is given, 0 to 1.
-        facts: what to say of it.
-        notes: what to warn of.
+        facts: worth reading.
+        notes: what the user may not have meant.
+        truncated: share of the rows that are longer than the model is given, 0 to 1; None where it is not known.
     """
 
-    share: float
-    facts: tuple[str, ...]
-    notes: tuple[str, ...]
+    facts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    truncated: float | None = None
 
 
-def cut_texts(stream: ShardStream) -> CutTexts:
-    """Looks at a sample of the training rows.
+def cut_texts(stream: ShardStream) -> Told:
+    """What of the training texts is cut, or empty, by a sample of the rows.
 
     Args:
         stream: the rows.
@@ -203,7 +203,7 @@ def cut_texts(stream: ShardStream) -> CutTexts:
         cut += f"; their ends are not seen, 99% have at most {tokens:,} tokens"
     empty = f"training rows with empty texts: {rows:,} of {rows:,}; there is nothing to learn from them"
     notes = (empty,) if all_empty(stream) else ()
-    return CutTexts(share, (), (*notes, cut)) if share > WORTH_A_WARNING else CutTexts(share, (cut,), notes)
+    return Told((), (*notes, cut), share) if share > WORTH_A_WARNING else Told((cut,), notes, share)
 
 
 def shown_share(share: float) -> str:

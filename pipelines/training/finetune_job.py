@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.distilling.checks import TeacherFiles, find_files
-from pipelines.errors import UserError
 from pipelines.methods.finetune import finetune
 from pipelines.models.load import check_classes, load_classifier, move, name_labels
 from pipelines.run_folder.identity import task_content
@@ -60,9 +59,7 @@ class FinetuneJob(TaskJob):
         from distill.checks import check_length, check_vocabulary_size
 
         request, self.data = self.request, open_data(self.request.data, self.found)
-        if self.data.task.label.kind == "none":
-            raise UserError("expected a task with labels to fine-tune on, found none; name them with --label COLUMN")
-        check_classes(self.data.task)
+        check_classes(self.data.task, "fine-tune")
         if self.data.opened is not None:
             self.data.opened.split("train")
         self.files = find_files(request.model, request.revision, "encoder", self.found)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipelines.general.request import GeneralRequest
     from pipelines.methods.method import Method, MethodStage
     from pipelines.reporting import Reporter
+    from pipelines.training.estimates import Told
     from pipelines.training.loop import Dev
     from pipelines.training.request import DistillRequest, FinetuneRequest
 
@@ -41,21 +42,6 @@ class Models:
     teacher_parameters: int = 0
 
 
-@dataclass(frozen=True)
-class Told:
-    """What there is to say of the rows and models before anything is trained.
-
-    Args:
-        facts: worth reading.
-        notes: what the user may not have meant.
-        truncated: share of the rows that are longer than the model is given, 0 to 1; None where it is not known.
-    """
-
-    facts: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    truncated: float | None = None
-
-
 class Job(ABC):
     """One command of a training verb.
 
@@ -63,7 +49,8 @@ class Job(ABC):
         kind: the verb, as run.json names it.
         afresh: the option that empties its folder.
         first_look: what is quicker than the whole, for advice; empty for `--profile quick`.
-        request: what the user asked for; set by the verb.
+        request: what the user asked for.
+        cache: what of the teacher's outputs is kept: nothing where there is no teacher.
         method: what is trained, in stages.
         found: what the command has found already.
         tokenizer: of the model; known once `check` has passed.
@@ -77,8 +64,9 @@ class Job(ABC):
 
     request: FinetuneRequest | DistillRequest | GeneralRequest
 
-    def __init__(self, method: Method, found: Found) -> None:
-        self.method, self.found = method, found
+    def __init__(self, request: Any, method: Method, found: Found, cache: CacheChoice | None = None) -> None:
+        self.request, self.method, self.found = request, method, found
+        self.cache = cache or CacheChoice(mode=Keep.off)
         self.tokenizer: Any = None
         self.layer_map: tuple[int, ...] = ()
         self.provisional = False
@@ -87,11 +75,6 @@ class Job(ABC):
     def max_length(self) -> int | None:
         """Tokens at which the saved tokenizer cuts texts; None leaves it as it is."""
         return None
-
-    @property
-    def cache(self) -> CacheChoice:
-        """What of the teacher's outputs is kept: nothing where there is no teacher."""
-        return CacheChoice(mode=Keep.off)
 
     @abstractmethod
     def check(self, started: Any = None) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
-from pipelines.methods.method import Method, MethodStage, Rows
+from pipelines.methods.method import MethodStage, Rows
 from pipelines.tasks.label_counts import label_report
-from pipelines.training.estimates import cut_texts, shown_share, subset_note
-from pipelines.training.job import Job, Models, Told
+from pipelines.training.estimates import Told, cut_texts, shown_share, subset_note
+from pipelines.training.job import Job, Models
 from pipelines.training.parts import TaskData, open_stream, task_columns, write_part, write_subset
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from distill.metrics import Scores
     from distill.shards import ShardStream
-    from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.loop import Dev
@@ -39,10 +38,6 @@ class TaskJob(Job):
     train: str | None = None
     role: ClassVar[str]
     advice: ClassVar[str]
-
-    def __init__(self, request: FinetuneRequest | DistillRequest, method: Method, found: Found) -> None:
-        super().__init__(method, found)
-        self.request = request
 
     @property
     def max_length(self) -> int:
@@ -83,7 +78,7 @@ class TaskJob(Job):
         cut, rows = cut_texts(stream), self.rows(stream)
         notes = () if self.train else self.data.notes()
         notes += warnings + subset_note(self.request.named_rows, rows) + cut.notes
-        return Told(lines + cut.facts, notes, cut.share)
+        return Told(lines + cut.facts, notes, cut.truncated)
 
     def shown_length(self, result: Result) -> str:
         """--max-length and what it cuts, for a model card."""
