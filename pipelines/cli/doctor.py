@@ -22,8 +22,7 @@ def doctor(options: DoctorOptions) -> int:
 
     [bold]tinyaug doctor --address head:6379 --json doctor.json[/]
     """
-    from pipelines.doctor import examine
-    from pipelines.doctor.examine import would_run
+    from pipelines.doctor.examine import examine, would_run
 
     findings = examine(options.out, options.address)
     runs = would_run(findings)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines.evaluating.evaluate_job import Evaluated
+    from pipelines.options.verbs import EvaluateOptions
     from pipelines.teacher_cache.cache_job import Filled
     from pipelines.training.driver import Trained
     from pipelines.training.estimates import TrainingEstimate
     from pipelines.training.job import Job
-    from pipelines.training.request import EvaluateRequest
 
     Plannable = TypeVar("Plannable", bound=Job)
 
@@ -71,7 +71,7 @@ def metric_table(models: Mapping[str, Metrics]) -> Table:
     return table
 
 
-def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path | None) -> int:
+def show_evaluated(request: EvaluateOptions, found: Evaluated, json_file: Path | None) -> int:
     """Prints what came of `evaluate`, and writes it as JSON where asked; gives the exit code.
 
     Args:

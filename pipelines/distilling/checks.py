@@ -154,13 +154,9 @@ def plan_student(
         loss_settings(request.losses).weights(config.num_hidden_layers)
     if learns_layers:
         _check_heads(config, teacher.config, request.losses)
-    if request.start == TEACHER_LAYERS and config.hidden_size != teacher.config.hidden_size:
-        raise UserError(
-            f"--student-init {TEACHER_LAYERS}: expected the teacher's width ({teacher.config.hidden_size}), found "
-            f"{config.hidden_size} in {shape}; give a student of that width, or start from general weights"
-        )
     if request.start == TEACHER_LAYERS:
-        check_equal_widths(config, teacher.config)
+        with _naming(f"--student-init {TEACHER_LAYERS}"):
+            check_equal_widths(config, teacher.config)
     start = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request, shape, found)
     who = f"student {shape}"
     if start is not None:  # it is what will be built, and may know fewer tokens or positions

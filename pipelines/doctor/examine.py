@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.doctor.finding import FAIL, OK, WARN, Finding
+from pipelines.doctor import FAIL, OK, WARN, Finding
 from pipelines.doctor.machine import check_cores, check_disk, check_gpus, check_memory
 from pipelines.doctor.places import (
     check_hub_cache,

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from distill.wording import shown_bytes
-from pipelines.doctor.finding import FAIL, OK, WARN, Finding
+from pipelines.doctor import FAIL, OK, WARN, Finding
 from pipelines.machine.limits import cpu_limit, memory_left, text_of, usable_cores, usable_memory, visible_cores
 from pipelines.wording import first_line
 

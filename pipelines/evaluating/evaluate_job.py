@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from distill.metrics import Scores
     from pipelines.found import Found
+    from pipelines.options.verbs import EvaluateOptions
     from pipelines.reporting import Reporter
     from pipelines.tasks import Task
-    from pipelines.training.request import EvaluateRequest
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Evaluated:
     missing: tuple[str, ...] = ()
 
 
-def run_evaluate(request: EvaluateRequest, reporter: Reporter, found: Found) -> Evaluated:
+def run_evaluate(request: EvaluateOptions, reporter: Reporter, found: Found) -> Evaluated:
     """Judges a model; writes nothing but the files that were asked for.
 
     Args:
@@ -81,7 +81,7 @@ def run_evaluate(request: EvaluateRequest, reporter: Reporter, found: Found) -> 
         return _Evaluation(request, data, files, folder, reporter).run(wanted)
 
 
-def check_outputs(request: EvaluateRequest, data: TaskData, made: Path | None = None) -> tuple[str, ...]:
+def check_outputs(request: EvaluateOptions, data: TaskData, made: Path | None = None) -> tuple[str, ...]:
     """Checks that what was asked for can be had, before anything is predicted.
 
     Args:
@@ -115,7 +115,7 @@ class _Evaluation:
     """A model, checked against its task, loaded, and given the parts of the task's data."""
 
     def __init__(
-        self, request: EvaluateRequest, data: TaskData, files: TeacherFiles, folder: str, reporter: Reporter
+        self, request: EvaluateOptions, data: TaskData, files: TeacherFiles, folder: str, reporter: Reporter
     ) -> None:
         from distill.checks import usable_positions
 

@@ -24,9 +24,10 @@ from pipelines.wording import rejected_rows
 if TYPE_CHECKING:
     from pipelines.augmenting.request import AugmentRequest
     from pipelines.found import Found
+    from pipelines.options.verbs import EvaluateOptions
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
+    from pipelines.training.request import DistillRequest, FinetuneRequest
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class RunRequest:
     augment: AugmentRequest
     finetune: FinetuneRequest | None
     distill: DistillRequest
-    evaluate: EvaluateRequest | None = None
+    evaluate: EvaluateOptions | None = None
     profile: str = "paper"
     demo: bool = False
 

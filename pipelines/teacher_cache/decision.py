@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from distill.cache_format import CacheContent, CacheMode, CachePlan, plan_cache
 from distill.wording import shown_bytes
 from pipelines.errors import UserError
-from pipelines.teacher_cache.room import OFF, CacheRoom, cache_room, plan_in_room, room_of_layers
+from pipelines.teacher_cache.room import OFF, CacheRoom, cache_room, room_of_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +128,13 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
         return asked.all(key.content, f"{plan}, made ahead")
     logits_alone = len(of_layers) < len(trained)
     less = "auto or logits" if logits_alone else "auto or off"
-    plan = plan_in_room(mode, lengths, asked.rows, key, room, less)
+    full = mode is CacheMode.FULL
+    plan = plan_cache(CacheMode.AUTO if full else mode, lengths, asked.rows, key, room.budget, room.taken)
+    if full and plan.content != key.content:
+        elsewhere = "choose another --cache-dir, " if room.taken else ""
+        raise UserError(
+            f"--cache full: {plan.beyond_budget()}; raise --cache-budget, {elsewhere}or choose --cache {less}"
+        )
     fits = plan.content != CacheContent.LOGITS
     once = fits and _is_never_read(asked, room, of_layers)
     if fits and not once:

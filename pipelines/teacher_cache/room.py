@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distill.cache_folder import KEY_FILE, holds_other_files, key_difference
-from distill.cache_format import CacheContent, CacheKey, CacheMode, CachePlan, default_budget, plan_cache
+from distill.cache_format import CacheContent, CacheKey, default_budget
 from pipelines.errors import UserError
 from pipelines.run_folder.stage_folder import refuse_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from distill.shards import ShardStream
     from distill.teacher import Teacher
@@ -104,32 +101,6 @@ def room_of_layers(
 def bytes_of(folder: Path) -> int:
     """Bytes of the files in a folder; 0 without one."""
     return sum(path.stat().st_size for path in folder.glob("*"))
-
-
-def plan_in_room(
-    mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: CacheKey, room: CacheRoom, less: str
-) -> CachePlan:
-    """The library's decision for a room; a full cache that was asked for and does not fit is refused by option names.
-
-    Args:
-        mode: what the user asked for.
-        lengths: tokens of a sample of rows.
-        rows: rows of the data set.
-        key: of a cache with all that is wanted of the layers.
-        room: what the cache finds.
-        less: modes of --cache to take instead.
-
-    Raises:
-        UserError: `full` does not fit.
-    """
-    full = mode is CacheMode.FULL
-    plan = plan_cache(CacheMode.AUTO if full else mode, lengths, rows, key, room.budget, room.taken)
-    if full and plan.content != key.content:
-        raise UserError(
-            f"--cache full: {plan.beyond_budget()}; raise --cache-budget, "
-            f"{'choose another --cache-dir, ' if room.taken else ''}or choose --cache {less}"
-        )
-    return plan
 
 
 def check_cache_place(choice: CacheChoice) -> None:

@@ -81,8 +81,7 @@ class FinetuneJob(TaskJob):
             inputs={"data": data.inputs(("train", *data.dev_parts))},
             models={"encoder": found.fingerprint},
             sources={
-                "data": str(request.data.data) if request.data.data else None,
-                "data_revision": data.revision,
+                **self.data_sources(),
                 "model": request.model,
                 "model_revision": found.revision,
                 "device": request.machine.device,

@@ -44,6 +44,11 @@ class TaskJob(Job):
         """Tokens at which texts are cut."""
         return self.request.reading.max_length
 
+    def data_sources(self) -> dict[str, str | None]:
+        """Where the data came from."""
+        data = self.request.data.data
+        return {"data": str(data) if data else None, "data_revision": self.data.revision}
+
     def prepare(self, storage: Storage, models: Models, reporter: Reporter) -> None:  # noqa: ARG002
         """Writes the dev parts and the rows of all stages."""
         for part in self.data.dev_parts:
