@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from augment.files.checks import check_masked_lm
 from augment.files.find import MASKED_LM, ModelFiles, folder_fingerprint, locate_model
 from glove import WordVectors, load_vectors
-from pipelines.models.checks import check_model
+from pipelines.models.load import check_model
 from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_at_bad_row
 
 if TYPE_CHECKING:

@@ -114,7 +114,7 @@ def show_run_plan(request: RunRequest) -> int:
         The exit code.
     """
     from pipelines.found import Found
-    from pipelines.run.plan import plan_run
+    from pipelines.run.checks import plan_run
 
     with TerminalReporter() as reporter:
         plan = plan_run(request, reporter, Found())

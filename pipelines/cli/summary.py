@@ -101,14 +101,11 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
         ("rows", f"{outcome.rows:,} with the originals, {outcome.bytes / 1e6:,.1f} MB"),
     ]
     if found:
-        rows.append(
-            (
-                "eligible words",
-                f"{found['single_piece_words']:,} single-piece, {found['multi_piece_words']:,} multi-piece, "
-                f"{found['words_without_candidates']:,} without candidates",
-            )
-        )
-        rows.append(("masked LM", f"{found['masked_words']:,} masked words, {found['mlm_tokens']:,} tokens"))
+        pieces = f"{found['single_piece_words']:,} single-piece, {found['multi_piece_words']:,} multi-piece"
+        rows += [
+            ("eligible words", f"{pieces}, {found['words_without_candidates']:,} without candidates"),
+            ("masked LM", f"{found['masked_words']:,} masked words, {found['mlm_tokens']:,} tokens"),
+        ]
     stayed = [counted(kept.get("protected_words", 0), "protected word")] if outcome.protected else []
     if whole := kept.get("whole_words", 0):
         stayed.append(f"{counted(whole, 'word')} written together or with digits")

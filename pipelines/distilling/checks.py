@@ -14,8 +14,7 @@ from pipelines.distilling.shards import check_shard_labels, shards_of
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
-from pipelines.models.checks import has_vocabulary, refuse_unfinished
-from pipelines.models.load import load_config, load_tokenizer
+from pipelines.models.load import has_vocabulary, load_config, load_tokenizer, refuse_unfinished
 from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
 from pipelines.training.parts import TaskData, task_columns
 

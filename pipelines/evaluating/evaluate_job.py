@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING
 
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
 from pipelines.errors import UserError
+from pipelines.evaluating import submission
 from pipelines.evaluating.dev_scores import Judged, Predictor
 from pipelines.evaluating.label_order import load_in_order, misorder_words, order_note
 from pipelines.evaluating.output_files import TABLES, check_place, write_table
-from pipelines.evaluating.submission import (
-    add_to_archive,
-    find_diagnostic,
-    read_archive,
-    submission_file,
-    submitted_parts,
-)
-from pipelines.models.checks import trained_length
-from pipelines.models.load import move
+from pipelines.models.load import move, trained_length
 from pipelines.run_folder.storage import Storage
 from pipelines.training.parts import DEV, TaskData, open_data, task_columns, write_part
 from pipelines.training.recipe import MAX_LENGTH
@@ -103,8 +96,8 @@ def check_outputs(request: EvaluateOptions, data: TaskData, made: Path | None = 
     wanted: tuple[str, ...] = ()
     if request.submission is not None:
         check_place("--submission", request.submission, made)
-        read_archive(request.submission)
-        wanted = submitted_parts(data.task)
+        submission.read_archive(request.submission)
+        wanted = submission.submitted_parts(data.task)
     for part in (*data.dev_parts, *wanted):
         if data.opened is not None:
             data.opened.split(part)
@@ -142,9 +135,9 @@ class _Evaluation:
         rows, answers = {part: len(found.labels) for part, found in judged.items()}, {}
         for asked, part in self._asked(wanted):
             logits, _ = self.predictor.predict(self._place(asked, part), task_columns(asked.task, labelled=False))
-            answers[asked.task.submitted[part]] = submission_file(asked.task, logits)
+            answers[asked.task.submitted[part]] = submission.submission_file(asked.task, logits)
             rows[part if asked is data else asked.task.name] = len(logits)
-        missing = add_to_archive(request.submission, answers) if request.submission is not None else ()
+        missing = submission.add_to_archive(request.submission, answers) if request.submission is not None else ()
         scores = {part: found.scores for part, found in judged.items()}
         return Evaluated(scores, rows, tuple(sorted(answers)), tuple(missing))
 
@@ -161,7 +154,7 @@ class _Evaluation:
         """The parts that the server wants answers to, and for MNLI the diagnostic set."""
         yield from ((self.data, part) for part in wanted)
         if wanted and self.data.task.name == "mnli":
-            diagnostic = find_diagnostic(self.request.data, self.reporter)
+            diagnostic = submission.find_diagnostic(self.request.data, self.reporter)
             if diagnostic is not None:
                 yield diagnostic, "test"
 

@@ -1,15 +1,19 @@
-"""Configurations, tokenizers and weights of teachers and encoders: loaded, refused, and given a task's labels."""
+"""Folders, configurations, tokenizers and weights of teachers and encoders: checked, loaded, given a task's labels."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import is_of_machine
+from augment.files.checks import check_folder
 from pipelines.errors import UserError
-from pipelines.models.checks import VOCABULARY_FILES, has_vocabulary
 from pipelines.wording import first_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
     from augment.files.find import ModelFiles
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from pipelines.tasks import Task
 
 SAVE_ONE = "save the model's there with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
+TRAINING = ("finetune", "distill", "distill-general")  # verbs that leave a model in their folder
+VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 
 
 def load_config(files: ModelFiles) -> PreTrainedConfig:
@@ -211,3 +217,55 @@ def pack_teacher(teacher: Teacher) -> bool:
         return False
     teacher.note_fingerprint()
     return pack_linear_layers(teacher.model)
+
+
+def check_model(folder: Path, who: str) -> None:
+    """Refuses a folder that no model can be loaded from.
+
+    Args:
+        folder: a Hugging Face model folder.
+        who: the model, for messages.
+
+    Raises:
+        AugmentError, UserError: a folder without config.json or weights, or with those of a training checkpoint; a
+            model still in training.
+    """
+    refuse_unfinished(folder, who)
+    check_folder(folder, who)
+
+
+def refuse_unfinished(folder: Path, who: str) -> None:
+    """Refuses the folder of a training verb that holds no model yet.
+
+    Args:
+        folder: of whatever model.
+        who: the model, for the message.
+
+    Raises:
+        UserError: with the command to go on.
+    """
+    if (folder / "config.json").is_file():
+        return
+    try:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        kind, command = content["kind"], [word for word in content["command"] if word != "--overwrite"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if kind in TRAINING:
+        raise UserError(
+            f"{who}: expected a finished model, found a `tinyaug {kind}` that is not done yet; wait for it, or go on "
+            f"with: {shlex.join(command)}"
+        )
+
+
+def has_vocabulary(folder: Path) -> bool:
+    """Whether a folder has a file that a tokenizer gets its words from."""
+    return any((folder / name).is_file() for name in VOCABULARY_FILES)
+
+
+def trained_length(folder: Path) -> int | None:
+    """The max_length that a model of ours was trained with; None for any other model."""
+    try:
+        return int(json.loads((folder / "run.json").read_text())["settings"]["reading"]["max_length"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -67,11 +67,6 @@ class OnTask(Folder):
     reading: training.Reading
     machine: running.Machine
 
-    @property
-    def named_rows(self) -> int | None:
-        """The rows of the subset where the user named them, and no profile did: fewer rows are worth a note then."""
-        return self.reading.train_rows if self.reading.has("train_rows") else None
-
 
 @dataclass(frozen=True, kw_only=True)
 class Finetuning(OnTask):

@@ -11,9 +11,8 @@ from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
 from pipelines.methods.names import METHODS
-from pipelines.run.checks import check_run, judge_early, run_storage
+from pipelines.run.checks import announcement, check_run, judge_early, own_threads, run_storage
 from pipelines.run.metrics import RunMetrics, run_metrics
-from pipelines.run.plan import announcement, own_threads
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.run_file import AUGMENT, RUN, Identity, run_content, started_run
 from pipelines.run_folder.stage_folder import METRICS

@@ -149,7 +149,7 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
 
 def _is_never_read(asked: CacheQuestion, room: CacheRoom, of_layers: list[MethodStage]) -> bool:
     """Whether nobody would read what a cache has of the layers; a folder that was named is for other runs, too."""
-    auto = asked.choice.mode == "auto" and "--cache-dir" not in asked.choice.named
+    auto = asked.choice.mode == "auto" and not asked.choice.has("folder")
     return auto and not room.there and all(stage.recipe.sees_once(asked.rows) for stage in of_layers)
 
 

@@ -88,7 +88,7 @@ def test_mnli_is_answered_without_a_diagnostic_set_that_cannot_be_had(parts, tmp
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     real, archive = submission.find_diagnostic, tmp_path / "mnli.zip"
     monkeypatch.setattr(
-        "pipelines.evaluating.evaluate_job.find_diagnostic",
+        "pipelines.evaluating.submission.find_diagnostic",
         lambda choice, reporter: real(DataChoice(choice.task, None), reporter),
     )
     ran = done(*evaluate(parts, tmp_path / "t", "--task", "mnli", "--data", data, "--submission", archive))
