@@ -151,7 +151,7 @@ def show_variants(console: Console, storage: Storage, columns: list[str], exampl
         if row["variant"] == 0 and len(shown) < examples:
             shown[source] = 0
             console.print()
-            console.print(Text(_joined(row, columns), style="bold"))
+            console.print(Text(" | ".join(row[column] for column in columns), style="bold"))
         elif source in shown and shown[source] < variants and row["edits"]:
             shown[source] += 1
             console.print(Text("  ") + highlighted(row, columns))
@@ -178,10 +178,6 @@ def highlighted(row: dict[str, Any], columns: list[str]) -> Text:
             cursor = end
         text.append(variant[cursor:])
     return text
-
-
-def _joined(row: dict[str, Any], columns: list[str]) -> str:
-    return " | ".join(row[column] for column in columns)
 
 
 def show_plan(request: AugmentRequest) -> int:

@@ -117,18 +117,22 @@ def show_general(trained: Trained) -> int:
     return _show_model(trained, f"{steps} over {sequences}; last losses: {losses}", said)
 
 
-def train(job: Job, profile: str = "paper") -> Trained:
-    """Runs a job of a training verb, and shows its progress.
+def carry_out(job: Job, dry_run: bool, profile: str = "paper") -> int:
+    """Runs a job of a training verb and shows what came of it, or plans it; gives the exit code.
 
     Args:
         job: of the verb.
+        dry_run: plan it, and write nothing.
         profile: what its request was made from, for advice.
     """
+    if dry_run:
+        return show_plan(job, profile)
     from pipelines.cli.terminal import training_reporter
     from pipelines.training.driver import run
 
     with training_reporter() as reporter:
-        return run(job, reporter, profile)
+        trained = run(job, reporter, profile)
+    return show_general(trained) if job.kind == "distill-general" else show_trained(trained, job.kind)
 
 
 def show_plan(
