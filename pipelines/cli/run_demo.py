@@ -47,9 +47,8 @@ def show_demo(outcome: RunOutcome) -> int:
     console, metrics = plain_console(), outcome.metrics
     if not outcome.fresh:
         console.print("everything was done already; nothing was run, and the numbers are those of then")
-    whole = (
-        outcome.augmented is None or metrics.measured.seconds["augment"] is not None
-    )  # else a command before this one did a part
+    # Else a command before this one did a part.
+    whole = outcome.augmented is None or metrics.measured.seconds["augment"] is not None
     _title(console, "What was done" + (f", in {_time(metrics.measured.seconds['all'])}" if whole else ""))
     console.print(_stages(metrics))
     if outcome.augmented is not None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rich.table import Column, Table
 
 from distill.wording import shown_bytes
-from pipelines.cli.terminal import output_console, planned, told_of, warn
+from pipelines.cli.terminal import output_console, planned, told_of, training_reporter, warn
+from pipelines.evaluating.output_files import write_whole
+from pipelines.training import driver
 from pipelines.wording import counted, duration, sequences_words
 
 if TYPE_CHECKING:
@@ -89,8 +91,6 @@ def show_evaluated(request: EvaluateOptions, found: Evaluated, json_file: Path |
     if found.missing:
         console.print(f"the server also wants {', '.join(found.missing)}: evaluate those tasks into the same archive")
     if json_file is not None:
-        from pipelines.evaluating.output_files import write_whole
-
         content = {"task": request.data.task, "model": request.model, "dev": found.dev, "rows": found.rows}
         write_whole(json_file, (json.dumps(content, indent=1) + "\n").encode())
     return 0
@@ -127,11 +127,8 @@ def carry_out(job: Job, dry_run: bool, profile: str = "paper") -> int:
     """
     if dry_run:
         return show_plan(job, profile)
-    from pipelines.cli.terminal import training_reporter
-    from pipelines.training.driver import run
-
     with training_reporter() as reporter:
-        trained = run(job, reporter, profile)
+        trained = driver.run(job, reporter, profile)
     return show_general(trained) if job.kind == "distill-general" else show_trained(trained, job.kind)
 
 
@@ -148,10 +145,8 @@ def show_plan(
     Returns:
         The exit code.
     """
-    from pipelines.training.driver import plan as plan_job
-
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        estimate = plan(job, folder) if plan is not None else plan_job(job, folder).estimate
+        estimate = plan(job, folder) if plan is not None else driver.plan(job, folder).estimate
     with planned(estimate.done) as console:
         show_stages(console, estimate)
         warn(console, filter(None, [estimate.warning(job.request.machine.device, profile)]), "")

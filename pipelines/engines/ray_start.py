@@ -104,8 +104,9 @@ def ended_with(raylet: Raylet) -> Iterator[None]:
 
     def look(*_: object) -> None:
         if (code := raylet.poll()) is not None:
+            cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             raise JobError(
-                f"Ray: expected its raylet to live as long as the job, found it ended by {_cause(code)}; what was "
+                f"Ray: expected its raylet to live as long as the job, found it ended by {cause}; what was "
                 "finished is kept: look for what ended it (often the system, when memory is short: free some, or give "
                 "fewer --workers), then run the same command again"
             )
@@ -116,10 +117,6 @@ def ended_with(raylet: Raylet) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGCHLD, on_child)
-
-
-def _cause(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 @contextmanager

@@ -177,12 +177,11 @@ class GeneralJob(StudentJob):
 
     def sample(self, storage: Storage, folder: str) -> Storage:
         """The packed corpus; where there is none, its beginning in a folder that is thrown away."""
-        packed = None if self.request.overwrite else packed_corpus(storage)
-        place = storage if packed is not None else Storage(folder)
-        self.sequences = (
-            whole_corpus(packed) if packed is not None else beginning(self.corpus, self.shape, self.tokenizer, place)
-        )
-        return place
+        if not self.request.overwrite and (packed := packed_corpus(storage)) is not None:
+            self.sequences = whole_corpus(packed)
+            return storage
+        self.sequences = beginning(self.corpus, self.shape, self.tokenizer, Storage(folder))
+        return Storage(folder)
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:
         """Batches of the packed corpus; beside a cache the same tokens are masked in every epoch."""

@@ -46,9 +46,8 @@ class CacheDecision:
 
     def as_json(self) -> Any:
         """As run.json has it: a field for each stage, or `content` for the only one."""
-        contents = (
-            self.contents if len(self.contents) > 1 else dict(zip(("content",), self.contents.values(), strict=True))
-        )
+        one = len(self.contents) == 1
+        contents = {"content" if one else stage: content for stage, content in self.contents.items()}
         return {**contents, "words": self.words, "bytes": self.bytes}
 
     @classmethod
