@@ -31,7 +31,7 @@ def general(request: GeneralRequest) -> Method:
         fixed="the same tokens are masked in every epoch" if choice.on else "", warmup_steps=WARMUP_STEPS,
     )  # fmt: skip
     settings = {"recipe": asdict(request.recipe), "losses": asdict(losses), "masked_lm": asdict(choice)}
-    return Method("general", (stage,), settings, ("knowledge-distillation", "tinybert"))
+    return Method((stage,), settings, ("knowledge-distillation", "tinybert"))
 
 
 def _uncached(request: GeneralRequest) -> str:
