@@ -20,7 +20,7 @@ def augment(options: AugmentOptions) -> int:
 
     request = augment_request(options)
     if options.output.dry_run:
-        from pipelines.cli.summary import show_plan
+        from pipelines.cli.plans import show_plan
 
         return show_plan(request)
     from pipelines.augmenting.augment_job import run_augment
