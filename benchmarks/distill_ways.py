@@ -32,7 +32,7 @@ from distill.teacher_cache import TeacherCache
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
 from pipelines.machine.memory import keep_freed_memory
-from pipelines.training.teacher_kernel import pack_teacher
+from pipelines.models.load import pack_teacher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

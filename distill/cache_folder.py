@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distill.cache_format import INDEX
+from distill.cache_format import INDEX, CacheKey
 from distill.errors import DistillError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from distill.cache_format import CacheKey
 
 KEY_FILE = "cache.json"
 

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from distill.guessing import find_guess
 from distill.intervals import wilson_interval
-from distill.metrics import Metric
+from distill.metrics import Metric, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
-
-    from distill.metrics import Scores
 
 
 @dataclass(frozen=True)

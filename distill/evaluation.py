@@ -9,10 +9,10 @@ import pyarrow as pa
 import torch
 
 from distill.errors import DistillError, StoppedError
-from distill.metrics import compute_metrics
+from distill.metrics import Metric, compute_metrics
 from distill.outputs import model_logits
 from distill.precision import Precision, autocast
-from distill.shards import Position
+from distill.shards import Position, ShardStream
 from distill.teacher import model_inputs
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
-
-    from distill.metrics import Metric
-    from distill.shards import ShardStream
 
 
 def predict(

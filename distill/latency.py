@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from distill.outputs import model_logits
-from distill.reading import open_shards
+from distill.reading import Columns, open_shards
 from distill.shards import Position, ShardStream, StreamSettings
 from distill.teacher import model_inputs
 from distill.tokens import tokenizer_json
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from distill.reading import Columns
 
 TEXTS = 128  # at most; a few seconds for small models
 SECONDS = 6.0  # after which no further text is begun

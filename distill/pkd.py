@@ -15,7 +15,7 @@ from distill.errors import DistillError
 from distill.losses import label_loss, patience_loss, prediction_loss
 from distill.objectives import Stage, check_equal_labels, given, known
 from distill.outputs import encoder_outputs
-from distill.teacher import Wanted
+from distill.teacher import Teacher, TeacherTargets, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from distill.student import Student
-    from distill.teacher import Teacher, TeacherTargets
 
 
 @dataclass(frozen=True)

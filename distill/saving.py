@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distill.projections import save_projections
+from distill.projections import Projections, save_projections
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from distill.projections import Projections
 
 
 def save_model(

@@ -12,18 +12,15 @@ import torch
 
 from distill.losses import total_loss
 from distill.optimiser import make_optimiser
-from distill.precision import autocast, gpu_kernels
-from distill.shards import Position, ShardStream
-from distill.teacher import TeacherTargets, model_inputs
+from distill.precision import Precision, autocast, gpu_kernels
+from distill.shards import Batch, Position, ShardStream
+from distill.teacher import Teacher, TeacherTargets, Wanted, model_inputs
 from distill.training_settings import TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from distill.objectives import Stage
-    from distill.precision import Precision
-    from distill.shards import Batch
-    from distill.teacher import Teacher, Wanted
 
 SECONDS = 2.0  # of measuring a stage, past its first batch
 MOST_BATCHES = 6

@@ -19,13 +19,12 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from glove.errors import VectorsError
-from glove.vectors import ARRAYS, FORMAT, intact_folder, open_folder, unit_rows, word_table
+from glove.vectors import ARRAYS, FORMAT, WordVectors, intact_folder, open_folder, unit_rows, word_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from glove.text import Block
-    from glove.vectors import WordVectors
 
 SETTLED_NS = 2_000_000_000  # a file changed less than this ago may change again within one clock tick
 SHOWN_DUPLICATES = 5

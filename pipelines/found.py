@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from augment.files.checks import check_masked_lm
 from augment.files.find import MASKED_LM, ModelFiles, folder_fingerprint, locate_model
-from glove import load_vectors
-from pipelines.models.checks import check_model
-from pipelines.tasks import open_task, stop_at_bad_row
+from glove import WordVectors, load_vectors
+from pipelines.models.load import check_model
+from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_at_bad_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from glove import WordVectors
-    from pipelines.tasks import BadRow, CustomOptions, OpenTask
 
 
 class Found:
@@ -25,11 +22,13 @@ class Found:
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[tuple[str, Path | None, CustomOptions | None, str | None], OpenTask] = {}
-        self._places: dict[tuple[str, str | None], tuple[Path, str | None]] = {}
-        self._models: dict[tuple[str, str | None, str], ModelFiles] = {}
-        self._fingerprints: dict[Path, str] = {}
-        self._vectors: dict[str, WordVectors] = {}
+        self._made: dict[tuple[object, ...], Any] = {}
+
+    def _once(self, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
+        """What was made for a key, by its kind and names."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def task(
         self,
@@ -44,10 +43,9 @@ class Found:
         Raises:
             UserError: an unknown task, or files, columns or labels that are not as expected.
         """
-        key = (name, data, custom, revision)
-        if key not in self._tasks:
-            self._tasks[key] = open_task(name, data, custom, revision, on_bad)
-        return self._tasks[key].reporting(on_bad)
+        asked = name, data, custom, revision
+        opened: OpenTask = self._once(("task", *asked), lambda: open_task(*asked, on_bad))
+        return opened.reporting(on_bad)
 
     def masked_lm(self, name: str, revision: str | None) -> ModelFiles:
         """The files of a masked LM that augments.
@@ -75,17 +73,14 @@ class Found:
         return self._model(name, revision, what, check_model)
 
     def _model(self, name: str, revision: str | None, what: str, check: Callable[[Path, str], None]) -> ModelFiles:
-        key = (name, revision, what)
-        if key not in self._models:
-            if key[:2] not in self._places:
-                self._places[key[:2]] = locate_model(name, revision, what)
-            folder, commit = self._places[key[:2]]
+        def make() -> ModelFiles:
+            folder, commit = self._once(("place", name, revision), lambda: locate_model(name, revision, what))
             check(folder, f"{what} {name}")
-            real = folder.resolve()
-            if real not in self._fingerprints:
-                self._fingerprints[real] = folder_fingerprint(folder)
-            self._models[key] = ModelFiles(what, name, folder, commit, self._fingerprints[real])
-        return self._models[key]
+            fingerprint = self._once(("fingerprint", folder.resolve()), lambda: folder_fingerprint(folder))
+            return ModelFiles(what, name, folder, commit, fingerprint)
+
+        found: ModelFiles = self._once(("model", name, revision, what), make)
+        return found
 
     def vectors(self, name: str, progress: Callable[[str], None] | None = None) -> WordVectors:
         """Word vectors by file or name, converted to their memory-mapped form where they are not yet.
@@ -97,6 +92,5 @@ class Found:
         Raises:
             VectorsError: they cannot be had.
         """
-        if name not in self._vectors:
-            self._vectors[name] = load_vectors(name, progress=progress)
-        return self._vectors[name]
+        vectors: WordVectors = self._once(("vectors", name), lambda: load_vectors(name, progress=progress))
+        return vectors

@@ -34,19 +34,7 @@ class Reporter(Protocol):
 class Silent:
     """A reporter that says nothing: processes beside the first have it."""
 
-    def message(self, text: str) -> None:
+    def message(self, *_: object, **__: object) -> None:
         """Drops it."""
 
-    warning = message
-
-    def started(self, stage: str, parts: int, finished: list[Record], cost: dict[int, float]) -> None:
-        """Drops it."""
-
-    def stage_started(self, name: str, examples: int) -> None:
-        """Drops it."""
-
-    def advanced(self, now: Record | Progress) -> None:
-        """Drops it."""
-
-    def ended(self, stage: str) -> None:
-        """Drops it."""
+    warning = started = stage_started = advanced = ended = message

@@ -25,3 +25,8 @@ def sequences_words(sequences: int, pairs: int) -> str:
 def rejected_rows(number: int) -> str:
     """How many rows were rejected, as a clause: 1 row was rejected."""
     return f"{counted(number, 'row')} {'was' if number == 1 else 'were'} rejected"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -20,8 +20,10 @@ from augment.augmenter import Augmenter
 from augment.files.checks import check_masked_lm
 from augment.words import WordSplitter
 from glove import load_vectors
-from pipelines.demo import DATA, FOLDER, GLOVE, MLM, OUT, demo_options
+from pipelines.demo import DATA, FOLDER, GLOVE, MLM, OUT
 from pipelines.errors import UserError
+from pipelines.options.verbs import AugmentOptions
+from tests.pipelines.jobs import handed, later_wins
 from tests.ready import start_ready
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -53,13 +55,9 @@ def phrases(rows: list[tuple[str, int]], words: int) -> set[tuple[str, ...]]:
     return found
 
 
-def typed(**given) -> dict:
-    """Options as the command line hands them over when only `given` was typed."""
-    defaults = {
-        "task": "sst2", "data": None, "mlm": None, "glove": None, "out": None,
-        "revision": None, "data_revision": None, "limit": None,
-    }  # fmt: skip
-    return {**defaults, **given}
+def typed(*words: object) -> AugmentOptions:
+    """What `augment --demo` is handed when these words were typed beside it."""
+    return handed(AugmentOptions, "--demo", *later_wins("--task", "sst2", *words))
 
 
 def test_sentences_are_clean_and_balanced(train, dev):
@@ -132,24 +130,30 @@ def test_pack_is_small_and_says_under_which_licences():
 
 
 def test_demo_fills_in_what_was_not_typed():
-    options = demo_options(typed())
-    assert (options["data"], options["mlm"], options["glove"], options["out"]) == (DATA, str(MLM), str(GLOVE), OUT)
-    assert options["limit"] is None
+    options = typed()
+    assert (options.data.data, options.models.mlm, options.models.glove) == (DATA, str(MLM), str(GLOVE))
+    assert (options.output.out, options.rows.limit) == (OUT, None)
+    assert not options.models.has("mlm")
 
 
 def test_demo_leaves_what_was_typed():
-    mine = {"data": Path("mine"), "mlm": "my-mlm", "glove": "none", "out": "runs/mine"}
-    assert demo_options(typed(**mine)) == typed(**mine)
-    assert demo_options(typed(task="SST-2"))["data"] == DATA
+    options = typed("--data", "mine", "--mlm", "my-mlm", "--glove", "none", "--out", "runs/mine")
+    assert (options.data.data, options.models.mlm, options.models.glove) == (Path("mine"), "my-mlm", "none")
+    assert options.output.out == "runs/mine"
+    assert typed("--task", "SST-2").data.data == DATA
 
 
 @pytest.mark.parametrize(
     ("given", "named"),
-    [({"task": "cola"}, "--task sst2"), ({"revision": "main"}, "--revision"), ({"data_revision": "x"}, "--data-rev")],
+    [
+        (("--task", "cola"), "--task sst2"),
+        (("--revision", "main"), "--revision"),
+        (("--data-revision", "x"), "--data-rev"),
+    ],
 )
 def test_demo_refuses_what_it_cannot_do(given, named):
     with pytest.raises(UserError, match=named):
-        demo_options(typed(**given))
+        typed(*given)
 
 
 @pytest.mark.integration

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
+from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
@@ -15,25 +16,45 @@ import pytest
 
 from distill.intervals import wilson_interval
 from distill.latency import Latency, Timed
-from pipelines.demo import DATA, MLM
-from pipelines.demo.recipe import DEMO_RECIPE, demo_run_options
+from pipelines.demo import DATA, DEMO_RECIPE, MLM
 from pipelines.demo.verdicts import LONGEST, choose_verdicts
 from pipelines.errors import UserError
+from pipelines.options.verbs import RunOptions
 from pipelines.tasks.glue import find_task
-from tests.pipelines.jobs import REPOSITORY, tinyaug
+from tests.pipelines.jobs import REPOSITORY, handed, tinyaug
 from tests.ready import start_ready
 
 RUN = ["run", "--task", "sst2", "--demo"]
 
 
-def typed(**given) -> dict:
-    """Options of `run` as the command line hands them over when only `given` was typed."""
-    names = ("data", "mlm", "glove", "out", "revision", "data_revision", "student", "student_init", "profile")
-    return {**dict.fromkeys((*names, *DEMO_RECIPE)), "task": "sst2", **given}
+PLACES = {
+    "n": "augment.draw.n",
+    **{
+        f"{name}_{stage}": f"{place}.{field}"
+        for stage, place in (
+            ("finetune", "finetune.recipe"),
+            ("intermediate", "distill.intermediate"),
+            ("prediction", "distill.prediction"),
+        )
+        for name, field in (("epochs", "epochs"), ("lr", "learning_rate"))
+    },
+    "student": "distill.student",
+    "student_init": "distill.start",
+    "out": "augment.output.out",
+    "mlm": "augment.models.mlm",
+    "data": "distill.data.data",
+    "glove": "augment.models.glove",
+}
+
+
+def typed(*words: object) -> dict:
+    """What `run --demo` is handed when these words were typed beside it, by the options of `PLACES`."""
+    options = handed(RunOptions, "--task", "sst2", "--demo", *words)
+    return {name: attrgetter(place)(options) for name, place in PLACES.items()}
 
 
 def test_demo_fills_in_what_was_not_typed():
-    options = demo_run_options(typed())
+    options = typed()
     assert (options["data"], options["mlm"]) == (DATA, str(MLM))
     assert (options["student"], options["student_init"]) == ("half", "teacher-layers")
     assert {name: options[name] for name in DEMO_RECIPE} == DEMO_RECIPE
@@ -41,10 +62,12 @@ def test_demo_fills_in_what_was_not_typed():
 
 @pytest.mark.parametrize("name", [*DEMO_RECIPE, "student", "student_init", "out", "mlm", "data", "glove"])
 def test_what_was_typed_wins(name):
-    expected = {**demo_run_options(typed()), name: 7}
+    word = 0.5 if name.startswith("lr_") else 7
+    expected = {**typed(), name: word if isinstance(DEMO_RECIPE.get(name), (int, float)) else str(word)}
     if name == "student_init":
-        expected["student"] = None  # a folder has a shape of its own
-    assert demo_run_options(typed(**{name: 7})) == expected
+        expected["student"] = ""  # a folder has a shape of its own
+    found = typed(f"--{name.replace('_', '-')}", word)
+    assert {**found, "data": str(found["data"])} == {**expected, "data": str(expected["data"])}
 
 
 def test_data_of_the_user_s_own_go_before_the_embedded_in_every_stage(tmp_path, monkeypatch):
@@ -61,14 +84,14 @@ def test_data_of_the_user_s_own_go_before_the_embedded_in_every_stage(tmp_path, 
 
 
 def test_a_profile_brings_its_own_epochs():
-    options = demo_run_options(typed(profile="paper"))
+    options = typed("--profile", "paper")
     assert options["epochs_finetune"] is options["lr_prediction"] is None
     assert options["student"] == "half"
 
 
 def test_other_tasks_are_refused():
     with pytest.raises(UserError, match="--task sst2"):
-        demo_run_options(typed(task="rte"))
+        handed(RunOptions, "--task", "rte", "--demo")
     ran = tinyaug("run", "--task", "cola", "--demo")
     assert (ran.code, "expected --task sst2, whose sentences are embedded, found cola" in ran.err) == (2, True)
 

@@ -134,7 +134,7 @@ def plain_dictionaries() -> dict[str, int]:
         (files_of_a_folder, 20),
         (lines_of_a_function, 50),
         (parameters_of_a_function, 8),
-        (plain_dictionaries, 74),
+        (plain_dictionaries, 30),
     ],
 )
 def test_numbers_that_may_only_fall(measure, most):

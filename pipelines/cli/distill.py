@@ -14,11 +14,8 @@ def distill(options: DistillOptions) -> int:
     [bold]tinyaug distill --task sst2 --train runs/sst2/augmented --teacher runs/sst2/teacher --out runs/sst2/student[/]
     """
     from pipelines.cli.requests import distill_request
-    from pipelines.cli.training_summary import show_plan, show_trained, train
+    from pipelines.cli.training_summary import carry_out
     from pipelines.distilling.distill_job import DistillJob
     from pipelines.found import Found
 
-    job = DistillJob(distill_request(options), Found())
-    if options.dry_run:
-        return show_plan(job, options.profile)
-    return show_trained(train(job, options.profile), "distill")
+    return carry_out(DistillJob(distill_request(options), Found()), options.dry_run, options.profile)

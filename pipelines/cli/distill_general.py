@@ -13,9 +13,8 @@ def distill_general(options: GeneralOptions) -> int:
     [bold]tinyaug distill-general --corpus wiki/ --teacher bert-base-uncased --student tinybert4 --out general[/]
     """
     from pipelines.cli.requests import general_request
-    from pipelines.cli.training_summary import show_general, show_plan, train
+    from pipelines.cli.training_summary import carry_out
     from pipelines.found import Found
     from pipelines.general.general_job import GeneralJob
 
-    job = GeneralJob(general_request(options), Found())
-    return show_plan(job) if options.dry_run else show_general(train(job))
+    return carry_out(GeneralJob(general_request(options), Found()), options.dry_run)

@@ -22,8 +22,7 @@ def doctor(options: DoctorOptions) -> int:
 
     [bold]tinyaug doctor --address head:6379 --json doctor.json[/]
     """
-    from pipelines.doctor import examine
-    from pipelines.doctor.examine import would_run
+    from pipelines.doctor.examine import examine, would_run
 
     findings = examine(options.out, options.address)
     runs = would_run(findings)
@@ -35,15 +34,14 @@ def doctor(options: DoctorOptions) -> int:
 
 
 def _show(findings: list[Finding], runs: bool) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     from pipelines.cli.terminal import plain_console
 
     console = plain_console()
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
-    for title in ("", "checked", "found"):
-        table.add_column(title, no_wrap=title == "", overflow="fold")
+    columns = Column(no_wrap=True), Column("checked", overflow="fold"), Column("found", overflow="fold")
+    table = Table(*columns, box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     for finding in findings:
         found = Text(finding.found)
         if finding.remedy:

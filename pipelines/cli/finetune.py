@@ -13,11 +13,8 @@ def finetune(options: FinetuneOptions) -> int:
     [bold]tinyaug finetune --task sst2 --data glue_data --model bert-base-uncased --out runs/sst2/teacher[/]
     """
     from pipelines.cli.requests import finetune_request
-    from pipelines.cli.training_summary import show_plan, show_trained, train
+    from pipelines.cli.training_summary import carry_out
     from pipelines.found import Found
     from pipelines.training.finetune_job import FinetuneJob
 
-    job = FinetuneJob(finetune_request(options), Found())
-    if options.dry_run:
-        return show_plan(job, options.profile)
-    return show_trained(train(job, options.profile), "finetune")
+    return carry_out(FinetuneJob(finetune_request(options), Found()), options.dry_run, options.profile)

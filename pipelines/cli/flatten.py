@@ -37,9 +37,12 @@ def flat(verb: Callable[[Any], int]) -> Callable[..., int]:
     def command(clicked: typer.Context, **words: Any) -> int:
         values = {name: options[name][0].value(word) for name, word in words.items()}
         typed = [name for name in words if getattr(clicked.get_parameter_source(name), "name", "") == "COMMANDLINE"]
-        filled = kind.filled({name: values[name] if name in typed else None for name in words})
-        values |= {name: value for name, value in filled.items() if value is not None}
-        return verb(_built(kind, values, frozenset(options[name][0].name for name in typed)))
+        flags = frozenset(options[name][0].name for name in typed)
+        made = _built(kind, values, flags)
+        if defaults := made.defaults():
+            made = _built(kind, {**values, **defaults, **{name: values[name] for name in typed}}, flags)
+        refuse_idle(made)
+        return verb(made)
 
     update_wrapper(command, verb)
     own = Parameter("clicked", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
@@ -80,5 +83,4 @@ def _built(kind: type[Kind], values: dict[str, Any], typed: frozenset[str]) -> K
     groups = {name: _built(group, values, typed) for name, group in groups_of(kind).items()}
     made = kind(**fields, **groups)
     object.__setattr__(made, "typed", typed)
-    refuse_idle(made)
     return made

@@ -9,8 +9,8 @@ from pipelines.augmenting.augment_job import is_augmented
 from pipelines.augmenting.estimate import estimate
 from pipelines.cli.terminal import TerminalReporter, planned, rows_table, warn
 from pipelines.found import Found
+from pipelines.run_folder.stage_folder import refuse_unwritable
 from pipelines.run_folder.storage import Storage
-from pipelines.run_folder.writable import refuse_unwritable
 from pipelines.wording import counted, duration
 
 if TYPE_CHECKING:

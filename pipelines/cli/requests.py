@@ -20,19 +20,18 @@ from pipelines.methods.names import METHODS
 from pipelines.options.data import OnBadRow
 from pipelines.options.models import RANDOM, STARTS
 from pipelines.options.option import Options, flag
-from pipelines.options.running import Device
+from pipelines.options.running import Device, Machine
 from pipelines.options.teacher_cache import Keep
-from pipelines.options.training import Profile
+from pipelines.options.training import Profile, Recipe
+from pipelines.options.verbs import EvaluateOptions
 from pipelines.tasks.glue import GLUE, plain_name
 from pipelines.tasks.task import Task
 from pipelines.training.recipe import LEFT_OUT, QUICK_ROWS, QUICK_SOURCES, StageRecipe
-from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
+from pipelines.training.request import DistillRequest, FinetuneRequest
 
 if TYPE_CHECKING:
     from pipelines.options import verbs
     from pipelines.options.output import Answers
-    from pipelines.options.running import Machine
-    from pipelines.options.training import Recipe
     from pipelines.run.run_job import RunRequest
 
     Trained = TypeVar("Trained", verbs.FinetuneOptions, verbs.DistillOptions)
@@ -123,11 +122,11 @@ def general_request(options: verbs.GeneralOptions) -> GeneralRequest:
     return _decided(GeneralRequest, options, recipe=GENERAL_RECIPE.changed(options.recipe))
 
 
-def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateRequest:
+def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateOptions:
     """The request behind the options of `evaluate`."""
     if options.json_file is not None:
         check_place(flag(type(options), "json_file"), options.json_file)
-    return _decided(EvaluateRequest, options, data=options.data.with_labels())
+    return _decided(EvaluateOptions, options, data=options.data.with_labels())
 
 
 def run_request(options: verbs.RunOptions) -> RunRequest:
@@ -167,10 +166,10 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
     return RunRequest(augment, finetune, distill, _answers(options.answers, distill), stated, rows.demo)
 
 
-def _answers(answers: Answers, distill: DistillRequest) -> EvaluateRequest | None:
+def _answers(answers: Answers, distill: DistillRequest) -> EvaluateOptions | None:
     if answers.submission is None and answers.predictions is None:
         return None
-    return EvaluateRequest(
+    return EvaluateOptions(
         data=distill.data,
         model=distill.out,
         submission=answers.submission,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from pipelines.cli.run_summary import comparison_table, footnote
@@ -47,9 +47,8 @@ def show_demo(outcome: RunOutcome) -> int:
     console, metrics = plain_console(), outcome.metrics
     if not outcome.fresh:
         console.print("everything was done already; nothing was run, and the numbers are those of then")
-    whole = (
-        outcome.augmented is None or metrics.measured.seconds["augment"] is not None
-    )  # else a command before this one did a part
+    # Else a command before this one did a part.
+    whole = outcome.augmented is None or metrics.measured.seconds["augment"] is not None
     _title(console, "What was done" + (f", in {_time(metrics.measured.seconds['all'])}" if whole else ""))
     console.print(_stages(metrics))
     if outcome.augmented is not None:
@@ -85,9 +84,8 @@ def _stages(metrics: RunMetrics) -> Table:
 
 
 def _verdicts(verdicts: list[Verdict]) -> Table:
-    table = Table(box=None, padding=(0, 2))
-    for name in ("sentence", "label", "teacher", "student"):
-        table.add_column(name, no_wrap=name != "sentence")
+    short = [Column(name, no_wrap=True) for name in ("label", "teacher", "student")]
+    table = Table("sentence", *short, box=None, padding=(0, 2))
     for found in verdicts:
         said = []
         for model in (found.teacher, found.student):

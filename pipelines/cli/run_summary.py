@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from distill.wording import shown_bytes
 from pipelines.cli.summary import warnings
@@ -55,11 +55,8 @@ def comparison_table(scores: Comparison, measured: Measured) -> Table:
         scores: results of both models.
         measured: their sizes and latencies.
     """
-    table = Table(box=None, padding=(0, 1))
-    table.add_column("", no_wrap=True)
-    for name in MODELS:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", justify="right")
+    models = [Column(name, justify="right", no_wrap=True) for name in MODELS]
+    table = Table(Column(no_wrap=True), *models, Column(justify="right"), box=None, padding=(0, 1))
     dev = scores.dev
     for part, found in (dev["student"] or dev["teacher"]).items():  # a student without the last stage has none
         for name in found:
@@ -117,7 +114,7 @@ def show_run_plan(request: RunRequest) -> int:
         The exit code.
     """
     from pipelines.found import Found
-    from pipelines.run.plan import plan_run
+    from pipelines.run.checks import plan_run
 
     with TerminalReporter() as reporter:
         plan = plan_run(request, reporter, Found())

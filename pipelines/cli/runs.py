@@ -21,12 +21,11 @@ def status(run: Begun) -> int:
     from pipelines.training.stage_progress import training_state
     from pipelines.wording import counted
 
-    console = output_console()
-    if (training := training_state(Storage(run))) is not None:
+    console, storage = output_console(), Storage(run)
+    if (training := training_state(storage)) is not None:
         for name, words in training.stages.items():
             console.print(f"{name:<12} {words}")
         return _say_whether_complete(training.done)
-    storage = Storage(run)
     augments = (storage.read_json("run.json") or {}).get("kind") != "run"  # else its method reads no augmented rows
     states, trained = run_states(_open(run)) if augments else [], _models(storage)
     complete = all(trained.values()) and (all_done(states) if augments else bool(trained))

@@ -96,14 +96,11 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
         ("rows", f"{outcome.rows:,} with the originals, {outcome.bytes / 1e6:,.1f} MB"),
     ]
     if found:
-        rows.append(
-            (
-                "eligible words",
-                f"{found['single_piece_words']:,} single-piece, {found['multi_piece_words']:,} multi-piece, "
-                f"{found['words_without_candidates']:,} without candidates",
-            )
-        )
-        rows.append(("masked LM", f"{found['masked_words']:,} masked words, {found['mlm_tokens']:,} tokens"))
+        pieces = f"{found['single_piece_words']:,} single-piece, {found['multi_piece_words']:,} multi-piece"
+        rows += [
+            ("eligible words", f"{pieces}, {found['words_without_candidates']:,} without candidates"),
+            ("masked LM", f"{found['masked_words']:,} masked words, {found['mlm_tokens']:,} tokens"),
+        ]
     stayed = [counted(kept.get("protected_words", 0), "protected word")] if outcome.protected else []
     if whole := kept.get("whole_words", 0):
         stayed.append(f"{counted(whole, 'word')} written together or with digits")
@@ -149,7 +146,7 @@ def show_variants(console: Console, storage: Storage, columns: list[str], exampl
         if row["variant"] == 0 and len(shown) < examples:
             shown[source] = 0
             console.print()
-            console.print(Text(_joined(row, columns), style="bold"))
+            console.print(Text(" | ".join(row[column] for column in columns), style="bold"))
         elif source in shown and shown[source] < variants and row["edits"]:
             shown[source] += 1
             console.print(Text("  ") + highlighted(row, columns))
@@ -176,7 +173,3 @@ def highlighted(row: dict[str, Any], columns: list[str]) -> Text:
             cursor = end
         text.append(variant[cursor:])
     return text
-
-
-def _joined(row: dict[str, Any], columns: list[str]) -> str:
-    return " | ".join(row[column] for column in columns)

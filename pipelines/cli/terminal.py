@@ -16,7 +16,6 @@ from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
 
     from distill.training_settings import Progress as Steps
 
@@ -120,9 +119,7 @@ class TerminalReporter:
     def __enter__(self) -> TerminalReporter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 

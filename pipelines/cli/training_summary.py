@@ -7,10 +7,12 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from distill.wording import shown_bytes
-from pipelines.cli.terminal import output_console, planned, told_of, warn
+from pipelines.cli.terminal import output_console, planned, told_of, training_reporter, warn
+from pipelines.evaluating.output_files import write_whole
+from pipelines.training import driver
 from pipelines.wording import counted, duration, sequences_words
 
 if TYPE_CHECKING:
@@ -20,11 +22,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines.evaluating.evaluate_job import Evaluated
+    from pipelines.options.verbs import EvaluateOptions
     from pipelines.teacher_cache.cache_job import Filled
     from pipelines.training.driver import Trained
     from pipelines.training.estimates import TrainingEstimate
     from pipelines.training.job import Job
-    from pipelines.training.request import EvaluateRequest
 
     Plannable = TypeVar("Plannable", bound=Job)
 
@@ -39,14 +41,20 @@ def show_trained(trained: Trained, verb: str) -> int:
         trained: what came of it.
         verb: which of them.
     """
-    if os.environ.get("RANK", "0") != "0":
-        return 0  # under torchrun the first rank prints it
-    console, metrics = told_of(trained.fresh), trained.metrics
+    metrics = trained.metrics
     models = {"teacher": metrics.get("teacher_dev", {}), "student": metrics["dev"]} if verb == "distill" else {}
     models = models or {"teacher": metrics["dev"]}
-    if any(models.values()):
-        console.print(metric_table(models))
-    console.print(f"model: {trained.storage.display()}", soft_wrap=True)
+    return _show_model(trained, metric_table(models) if any(models.values()) else None)
+
+
+def _show_model(trained: Trained, result: Table | str | None, *more: str) -> int:
+    """Prints what came of a model; under torchrun the first rank does."""
+    if os.environ.get("RANK", "0") == "0":
+        console = told_of(trained.fresh)
+        if result is not None:
+            console.print(result)
+        for line in (f"model: {trained.storage.display()}", *more):
+            console.print(line, soft_wrap=True)
     return 0
 
 
@@ -56,18 +64,16 @@ def metric_table(models: Mapping[str, Metrics]) -> Table:
     Args:
         models: model -> part -> metric -> value.
     """
-    table = Table(box=None, padding=(0, 2))
     columns = list(dict.fromkeys((part, name) for found in models.values() for part in found for name in found[part]))
-    table.add_column("")
-    for part, name in columns:
-        table.add_column(f"{part} {name}", justify="right")
+    scores = [Column(f"{part} {name}", justify="right") for part, name in columns]
+    table = Table("", *scores, box=None, padding=(0, 2))
     for model, found in models.items():
         values = [found.get(part, {}).get(name) for part, name in columns]
         table.add_row(model, *("" if value is None else f"{value:.4f}" for value in values))
     return table
 
 
-def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path | None) -> int:
+def show_evaluated(request: EvaluateOptions, found: Evaluated, json_file: Path | None) -> int:
     """Prints what came of `evaluate`, and writes it as JSON where asked; gives the exit code.
 
     Args:
@@ -85,8 +91,6 @@ def show_evaluated(request: EvaluateRequest, found: Evaluated, json_file: Path |
     if found.missing:
         console.print(f"the server also wants {', '.join(found.missing)}: evaluate those tasks into the same archive")
     if json_file is not None:
-        from pipelines.evaluating.output_files import write_whole
-
         content = {"task": request.data.task, "model": request.model, "dev": found.dev, "rows": found.rows}
         write_whole(json_file, (json.dumps(content, indent=1) + "\n").encode())
     return 0
@@ -106,30 +110,26 @@ def show_general(trained: Trained) -> int:
     Args:
         trained: what came of it.
     """
-    if os.environ.get("RANK", "0") != "0":
-        return 0  # under torchrun the first rank prints it
-    console, metrics = told_of(trained.fresh), trained.metrics
+    metrics = trained.metrics
     losses = ", ".join(f"{kind} {value:.4f}" for kind, value in metrics["losses"].items())
     steps, sequences = counted(metrics["steps"], "step"), sequences_words(metrics["sequences"], metrics["pairs"])
-    console.print(f"{steps} over {sequences}; last losses: {losses}")
-    console.print(f"model: {trained.storage.display()}", soft_wrap=True)
     said = f"next:  tinyaug distill --task … --teacher … --student-init {trained.storage.display()} --out …"
-    console.print(said, soft_wrap=True)
-    return 0
+    return _show_model(trained, f"{steps} over {sequences}; last losses: {losses}", said)
 
 
-def train(job: Job, profile: str = "paper") -> Trained:
-    """Runs a job of a training verb, and shows its progress.
+def carry_out(job: Job, dry_run: bool, profile: str = "paper") -> int:
+    """Runs a job of a training verb and shows what came of it, or plans it; gives the exit code.
 
     Args:
         job: of the verb.
+        dry_run: plan it, and write nothing.
         profile: what its request was made from, for advice.
     """
-    from pipelines.cli.terminal import training_reporter
-    from pipelines.training.driver import run
-
+    if dry_run:
+        return show_plan(job, profile)
     with training_reporter() as reporter:
-        return run(job, reporter, profile)
+        trained = driver.run(job, reporter, profile)
+    return show_general(trained) if job.kind == "distill-general" else show_trained(trained, job.kind)
 
 
 def show_plan(
@@ -145,10 +145,8 @@ def show_plan(
     Returns:
         The exit code.
     """
-    from pipelines.training.driver import plan as plan_job
-
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        estimate = plan(job, folder) if plan is not None else plan_job(job, folder).estimate
+        estimate = plan(job, folder) if plan is not None else driver.plan(job, folder).estimate
     with planned(estimate.done) as console:
         show_stages(console, estimate)
         warn(console, filter(None, [estimate.warning(job.request.machine.device, profile)]), "")
@@ -175,9 +173,9 @@ def show_stages(console: Console, estimate: TrainingEstimate) -> None:
 
 def estimate_table(estimate: TrainingEstimate) -> Table:
     """Stages with rows, epochs, steps, examples, rates and time."""
-    table = Table(box=None, padding=(0, 1))
-    for name in ("stage", "rows", "epochs", "steps", "examples", "examples/s", "time here"):
-        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+    numbers = ("rows", "epochs", "steps", "examples", "examples/s", "time here")
+    columns = (Column(name, justify="right", no_wrap=True) for name in numbers)
+    table = Table(Column("stage", no_wrap=True), *columns, box=None, padding=(0, 1))
     for stage in estimate.stages:
         rate = "" if stage.done else f"{stage.examples / max(stage.seconds, 1e-9):,.1f}"
         took = "done already" if stage.done else duration(stage.seconds)

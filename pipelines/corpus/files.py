@@ -6,17 +6,18 @@ Nothing but a line, or a piece of a long one, is held in memory.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipelines.corpus.binary import refuse_binary
-from pipelines.corpus.folder import first_names, list_folder
-from pipelines.corpus.lines import row_pieces, text_pieces, without_marks
+from pipelines.corpus.lines import refuse_binary, row_pieces, text_pieces, without_marks
 from pipelines.errors import UserError
 from pipelines.options.data import TEXT_COLUMN
+from pipelines.run_folder.run_file import InputDigest
 from pipelines.tasks.readers.columnar import is_text, read
 from pipelines.tasks.readers.jsonl import text_source
 from pipelines.tasks.readers.lines import PACKED, split_name
@@ -26,7 +27,6 @@ from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pipelines.tasks.task import BadRow
 
@@ -35,6 +35,7 @@ TEXT_SUFFIXES = (".txt", ".text")
 KNOWN_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
 ROWS_AT_ONCE = 1024  # whole documents, perhaps
 SAID_SUFFIXES = f"{', '.join(KNOWN_SUFFIXES)} (text also in {', '.join(PACKED)})"
+NAMED = 3  # of a folder's entries that are spoken of
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,10 @@ class FileCorpus:
         """Whether rows end documents."""
         return not self.sentences and any(has_rows(path) for path in self.files)
 
-    def inputs(self) -> list[dict[str, Any]]:
+    def inputs(self) -> list[InputDigest]:
         """Name, bytes and sha256 of each file."""
-        found = []
-        for path in self.files:
-            size, digest = file_digest(path)
-            name = path.name if self.folder is None else path.relative_to(self.folder).as_posix()
-            found.append({"name": name, "bytes": size, "sha256": digest})
-        return found
+        above = self.files[0].parent if self.folder is None else self.folder
+        return [InputDigest(path.relative_to(above).as_posix(), *file_digest(path)) for path in self.files]
 
     def pieces(self) -> Iterator[Piece]:
         """Sentences and ends of documents.
@@ -114,17 +111,16 @@ def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
     """
     found, left_out = [place], ""
     if place.is_dir():
-        listing = list_folder(place)
-        every = listing.files
+        every, unread = _listed(place)
         found = [path for path in every if split_name(path)[1] in KNOWN_SUFFIXES]
         found = found or [path for path in every if not split_name(path)[1] and _begins_as_text(path)]
         if not found:
-            there = first_names(place, every + listing.unread) or "none"
+            there = _first(place, every + unread) or "none"
             raise UserError(
                 f"--corpus {place}: expected files that end in {SAID_SUFFIXES}, or text without a suffix, found "
                 f"{there}; name the file itself, or the folder that it lies in"
             )
-        left_out = _left_out(place, sorted({*every}.difference(found)), listing.unread)
+        left_out = _left_out(place, sorted({*every}.difference(found)), unread)
     empty = sum(path.stat().st_size for path in found) == 0
     if empty:
         raise UserError(f"--corpus {place}: expected text, found an empty file; give one sentence a line")
@@ -150,11 +146,11 @@ def _left_out(place: Path, others: list[Path], unread: list[Path]) -> str:
     said = []
     if others:
         said.append(
-            f"left out {counted(len(others), 'file')} ({first_names(place, others)}): only files that end in "
+            f"left out {counted(len(others), 'file')} ({_first(place, others)}): only files that end in "
             f"{SAID_SUFFIXES} are read or, if there are none, text without a suffix"
         )
     if unread:
-        said.append(f"cannot read {first_names(place, unread)}: a broken link, no file, or no permission")
+        said.append(f"cannot read {_first(place, unread)}: a broken link, no file, or no permission")
     return f"--corpus {place}: {'; '.join(said)}" if said else ""
 
 
@@ -210,3 +206,39 @@ def _check_column(path: Path, column: str) -> None:
         return
     found = str(schema.field(column).type) if column in schema.names else f"the columns {', '.join(schema.names)}"
     raise UserError(f"{path}: expected text in column {column!r}, found {found}; name the text column with --text")
+
+
+def _listed(place: Path) -> tuple[list[Path], list[Path]]:
+    """Files of a folder and of those in it, linked ones too; names with a leading dot or underscore are passed over.
+
+    A linked folder that is met twice, or that contains itself, is read once: where it really lies, if that is inside.
+
+    Returns:
+        The files in the order of their paths, and what cannot be read: links to nothing, folders that may not be
+        listed, what is no file.
+    """
+    files: list[Path] = []
+    unread: list[Path] = []
+    seen: set[str] = set()
+    starts = [place]  # then the linked folders, as they are met
+    for start in starts:
+        for name, folders, names in os.walk(start, onerror=lambda error: unread.append(Path(error.filename))):
+            real = os.path.realpath(name)
+            folders[:] = [] if real in seen else sorted(one for one in folders if not _is_hidden(one))
+            if real in seen:
+                continue
+            seen.add(real)
+            folder = Path(name)
+            starts += [folder / one for one in folders if (folder / one).is_symlink()]
+            for path in (folder / one for one in names if not _is_hidden(one)):
+                (files if path.is_file() else unread).append(path)
+    return sorted(files), sorted(unread)
+
+
+def _first(place: Path, paths: list[Path]) -> str:
+    """The first of some paths in a folder; nothing where there are none."""
+    return ", ".join([path.relative_to(place).as_posix() for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))

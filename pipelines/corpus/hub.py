@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from augment.files.hub import explain
 from pipelines.corpus.files import FileCorpus, Piece, open_files
 from pipelines.corpus.lines import row_pieces
 from pipelines.errors import JobError, UserError
-from pipelines.options.data import SENTENCES
+from pipelines.options.data import SENTENCES, CorpusChoice
 from pipelines.tasks.hub import dataset_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.options.data import CorpusChoice
 
 NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 PART = "train"
@@ -44,18 +43,14 @@ class HubCorpus:
     revision: str | None
     column: str
     sentences: bool = False
+    left_out: ClassVar[str] = ""  # of its train part nothing
 
     @property
     def ends_by_row(self) -> bool:
         """Whether rows end documents."""
         return not self.sentences
 
-    @property
-    def left_out(self) -> str:
-        """What to say of what is not read: of its train part, nothing."""
-        return ""
-
-    def inputs(self) -> list[dict[str, Any]]:
+    def inputs(self) -> list[dict[str, str | None]]:
         """Its name, configuration and commit, which stand for its content."""
         return [{"name": self.name, "config": self.config, "revision": self.revision}]
 

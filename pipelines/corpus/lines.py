@@ -6,9 +6,8 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from pipelines.corpus.binary import REMEDY, refuse_binary
 from pipelines.errors import UserError
-from pipelines.tasks.readers.lines import Lines
+from pipelines.tasks.readers.lines import UNREADABLE, Lines, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +16,22 @@ if TYPE_CHECKING:
 LONGEST_PIECE = 1 << 16  # bytes read at a time; a longer line comes in pieces, cut between words
 PIECE_CHARACTERS = LONGEST_PIECE
 DOC = re.compile(r"""<doc (?:[^>]* )?id=.*?(?:title="(?P<title>.*)")?\s*>|</doc>""")
+BLOCK = 1 << 13  # bytes looked at
+REMEDY = "give plain text, JSON lines (.jsonl) or Parquet (.parquet), in UTF-8"
+SIGNATURES = {
+    b"\x89PNG": ("a PNG picture", REMEDY),
+    b"\xff\xd8\xff": ("a JPEG picture", REMEDY),
+    b"%PDF-": ("a PDF document", f"{REMEDY}, such as `pdftotext` makes"),
+    b"\x1f\x8b": ("a gzip archive", "let its name end in .gz"),
+    b"BZh91AY&SY": ("a bzip2 archive", "let its name end in .bz2"),
+    b"\xfd7zXZ": ("an xz archive", "let its name end in .xz"),
+    b"\x28\xb5\x2f\xfd": ("a zstd archive", "let its name end in .zst"),
+    b"<mediawiki": ("a dump of a wiki", "extract its text, such as with WikiExtractor"),
+    b"<?xml": ("an XML document", "extract its text"),
+    b"PK\x03\x04": ("a zip archive (office documents are some)", f"unpack it, and {REMEDY}"),
+    b"PAR1": ("a Parquet file", "let its name end in .parquet"),
+    b"\x7fELF": ("a program", REMEDY),
+}
 
 
 def text_pieces(path: Path) -> Iterator[tuple[str | None, float]]:
@@ -116,3 +131,22 @@ def _cut(data: bytes) -> tuple[bytes, bytes]:
     if at and data[at - 1] >= 0xC0:  # the first byte of a character that may go on
         at -= 1
     return (data[:at], data[at:]) if at else (data, b"")
+
+
+def refuse_binary(path: Path) -> None:
+    """Refuses what opens with a known signature.
+
+    Args:
+        path: of the file; it is unpacked where its name says how.
+
+    Raises:
+        UserError: it is no text.
+    """
+    try:
+        with path.open("rb") as raw, unpacked(raw, path) as file:
+            block = file.read(BLOCK)
+    except UNREADABLE:
+        return  # whoever reads its lines says where the damage is
+    for signature, (kind, remedy) in SIGNATURES.items():
+        if block.startswith(signature):
+            raise UserError(f"{path}: expected text, found {kind} by its first bytes; {remedy}")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from distill.packing import PackedSequence, Packing, pack, tokenised
 from pipelines.errors import UserError
 from pipelines.run_folder.parquet import write_tables
-from pipelines.run_folder.stage_folder import is_whole
+from pipelines.run_folder.stage_folder import Digest, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from distill.packing import PackedSequence
     from pipelines.corpus.files import FileCorpus
     from pipelines.corpus.hub import HubCorpus
     from pipelines.reporting import Reporter
@@ -66,7 +66,7 @@ class Packed:
     pairs: int
     tokens: int
     done: float | None
-    files: dict[str, dict[str, Any]]
+    files: dict[str, Digest]
 
 
 def pack_corpus(
@@ -137,12 +137,10 @@ class _Packer:
 
     def run(self, tokenizer: Any, shape: PackedShape) -> Packed:
         """Shard after shard."""
-        from distill.packing import Packing, pack, tokenised
-
         packing = Packing(shape.length, tokenizer.cls_token_id, tokenizer.sep_token_id, shape.pairs)
         sequences = pack(self._counted(tokenised(self._texts(), tokenizer.backend_tokenizer.to_str())), packing)
         groups = self._groups(itertools.islice(sequences, shape.limit))
-        files: dict[str, dict[str, Any]] = {}
+        files: dict[str, Digest] = {}
         for group in groups:
             name = f"part-{len(files):05d}.parquet"
             shard = itertools.chain([group], itertools.islice(groups, SHARD_GROUPS - 1))

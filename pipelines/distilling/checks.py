@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
 from augment.files.find import ModelFiles
-from pipelines.distilling.shard_labels import check_shard_labels
-from pipelines.distilling.shards import shards_of
+from distill.checks import check_labels, check_length, check_problem, check_vocabularies, check_vocabulary_size
+from pipelines.distilling.shards import check_shard_labels, shards_of
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
-from pipelines.models.checks import has_vocabulary, refuse_unfinished
-from pipelines.models.load import load_config, load_tokenizer
+from pipelines.models.load import has_vocabulary, load_config, load_tokenizer, refuse_unfinished
 from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
-from pipelines.training.parts import task_columns
+from pipelines.training.parts import TaskData, task_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from pipelines.found import Found
     from pipelines.general.request import GeneralRequest
     from pipelines.options.training import LossChoice
-    from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest
 
 DEFAULT_STUDENT = "tinybert4"
@@ -111,8 +109,6 @@ def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> Non
     Raises:
         UserError, DistillError: they do not fit the task.
     """
-    from distill.checks import check_labels, check_length, check_problem, check_vocabulary_size
-
     what, who = teacher.found.what, f"{teacher.found.what} {teacher.found.name}"
     check_problem(teacher.config, who)
     task = data.task
@@ -142,7 +138,6 @@ def plan_student(
     Raises:
         UserError, DistillError: they do not fit.
     """
-    from distill.checks import check_length, check_vocabulary_size
     from distill.layer_maps import resolve_layer_map
     from distill.student import check_equal_widths, start_config, student_config
 
@@ -158,13 +153,9 @@ def plan_student(
         loss_settings(request.losses).weights(config.num_hidden_layers)
     if learns_layers:
         _check_heads(config, teacher.config, request.losses)
-    if request.start == TEACHER_LAYERS and config.hidden_size != teacher.config.hidden_size:
-        raise UserError(
-            f"--student-init {TEACHER_LAYERS}: expected the teacher's width ({teacher.config.hidden_size}), found "
-            f"{config.hidden_size} in {shape}; give a student of that width, or start from general weights"
-        )
     if request.start == TEACHER_LAYERS:
-        check_equal_widths(config, teacher.config)
+        with _naming(f"--student-init {TEACHER_LAYERS}"):
+            check_equal_widths(config, teacher.config)
     start = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request, shape, found)
     who = f"student {shape}"
     if start is not None:  # it is what will be built, and may know fewer tokens or positions
@@ -229,8 +220,6 @@ def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: L
 
 def _check_vocabulary(folder: Path, teacher: TeacherFiles) -> None:
     """A student's own tokenizer, where it has one, must number tokens as its teacher's does."""
-    from distill.checks import check_vocabularies
-
     if has_vocabulary(folder):
         own = load_tokenizer(ModelFiles("student", str(folder), folder, None, ""))
         check_vocabularies(teacher.tokenizer, own)

@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.stores import without_credentials
-from pipelines.distilling.checks import check_teacher, check_train, find_files, plan_student
+from pipelines.distilling.checks import TeacherFiles, check_teacher, check_train, find_files
+from pipelines.distilling.student_job import StudentJob
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
-from pipelines.models.labels import check_classes, name_labels
-from pipelines.models.load import move
+from pipelines.models.load import check_classes, move, name_labels, pack_teacher
 from pipelines.options.models import FIRST_LAYERS
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
+from pipelines.run_folder.run_file import Identity, InputDigest
 from pipelines.teacher_cache.room import check_cache_place
-from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Identity, Models, Told
+from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
-from pipelines.training.parts import InputDigest, open_data, task_columns, write_part
-from pipelines.training.results import Metrics, Resolved, StageResult
+from pipelines.training.parts import open_data, task_columns, write_part
+from pipelines.training.results import Metrics, Resolved, Result, StageResult
 from pipelines.training.task_job import TaskJob
-from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
-
     from distill.metrics import Scores
     from distill.shards import ShardStream
     from distill.student import Student
     from distill.teacher import Teacher
-    from pipelines.distilling.checks import StudentPlan, TeacherFiles
     from pipelines.found import Found
     from pipelines.methods.method import MethodStage
-    from pipelines.options.teacher_cache import CacheChoice
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
+    from pipelines.training.estimates import Told
     from pipelines.training.request import DistillRequest
-    from pipelines.training.results import Result
 
-UNTELLING = ("transformers_version", "_name_or_path", "dtype", "architectures")  # of a configuration
 UNTAUGHT = "The student after intermediate distillation; its head has learnt nothing yet."
 
 
@@ -86,31 +80,19 @@ class DistillMetrics(Metrics):
     stages: dict[str, StageResult]
 
 
-class DistillJob(TaskJob):
-    """The job of `distill`.
-
-    Attributes:
-        teacher: its files; known once `check` has passed, as what follows.
-        student: what will be built.
-    """
+class DistillJob(StudentJob, TaskJob):
+    """The job of `distill`."""
 
     request: DistillRequest
     kind, role = "distill", "student: "
     advice = "try more epochs, other learning rates, more rows or another --student-init"
-    teacher: TeacherFiles
-    student: StudentPlan
 
     def __init__(
         self, request: DistillRequest, found: Found, judged: Scores | None = None, stand_ins: StandIns | None = None
     ) -> None:
-        super().__init__(request, METHODS[request.method].build(request), found)
+        super().__init__(request, METHODS[request.method].build(request), found, request.cache)
         self.judged, self.stand_ins = judged or {}, stand_ins or StandIns()
         self.provisional = self.stand_ins != StandIns()
-
-    @property
-    def cache(self) -> CacheChoice:
-        """As the user chose."""
-        return self.request.cache
 
     def check(self, started: Any = None) -> None:  # noqa: ARG002
         """Finds task, rows, teacher and student; labels, vocabularies, heads, lengths and layer map must fit."""
@@ -123,8 +105,7 @@ class DistillJob(TaskJob):
             request.teacher, request.teacher_revision, "teacher", self.found
         )
         check_teacher(self.teacher, self.data, request.reading.max_length)
-        self.student = plan_student(request, self.teacher, bool(request.intermediate.epochs), self.found)
-        self.tokenizer, self.layer_map = self.teacher.tokenizer, self.student.layer_map
+        self.plan_student(bool(request.intermediate.epochs))
         mine, theirs = self.student.config.hidden_size, self.teacher.config.hidden_size
         if self.method.equal_widths and mine != theirs:
             raise UserError(
@@ -137,30 +118,12 @@ class DistillJob(TaskJob):
 
     def identity(self) -> Identity:
         """Method, data, teacher and student."""
-        request, data, plan = self.request, self.data, self.student
-        found = {"teacher": self.teacher.found, **({"student": plan.found} if plan.found is not None else {})}
-        return Identity(
-            settings={
-                "student": student_settings(plan.config, plan.found is None, request.start, plan.layer_map),
-                **self.method.settings,
-                "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
-                "reading": asdict(request.reading),
-                "precision": request.machine.precision,
-            },
-            task=task_content(data.task),
-            inputs={"train": self._train_inputs(), "dev": data.inputs(data.dev_parts)},
-            models={role: model.fingerprint for role, model in found.items()},
-            sources={
-                "data": str(request.data.data) if request.data.data else None,
-                "data_revision": data.revision,
-                "train": without_credentials(request.train) if request.train else None,
-                "teacher": request.teacher,
-                **{f"{role}_revision": model.revision for role, model in found.items()},
-                "student": plan.shape,
-                "student_init": request.start,
-                **({"encoder": request.encoder} if request.start == FIRST_LAYERS else {}),
-            },
-        )
+        request, data = self.request, self.data
+        sources = {**self.data_sources(), "train": without_credentials(request.train) if request.train else None}
+        if request.start == FIRST_LAYERS:
+            sources["encoder"] = request.encoder
+        inputs = {"train": self._train_inputs(), "dev": data.inputs(data.dev_parts)}
+        return self.identity_with(task_content(data.task), inputs, sources)
 
     def _train_inputs(self) -> list[InputDigest]:
         """Name, bytes and sha256 of what the student learns from."""
@@ -219,9 +182,7 @@ class DistillJob(TaskJob):
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """As of every task, and of the student."""
         told = super().tell(storage, stream)
-        notes = layer_map_note(self.layer_map)
-        notes += idle_embeddings_note(self.student.config.vocab_size, len(self.tokenizer))
-        return Told(told.facts, told.notes + notes, told.truncated)
+        return replace(told, notes=told.notes + self.notes())
 
     def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> Resolved:
         """Judges the teacher, unless this command has done so."""
@@ -232,10 +193,10 @@ class DistillJob(TaskJob):
 
     def card(self, result: Result) -> str:
         """What it was made of."""
-        request, task, config = self.request, self.data.task, self.student.config
+        request, task = self.request, self.data.task
         facts: dict[str, str | float] = {
             "teacher": f"`{request.teacher}`",
-            "student": f"{described(config)}, started from {request.start}",
+            "student": self.described,
             "layer map": ", ".join(map(str, self.layer_map)),
             "learnt from": shown_address(request.train) if request.train else f"the train part of {task.name}",
             **self.method.facts,
@@ -260,14 +221,3 @@ class DistillJob(TaskJob):
             parameters={"student": result.parameters, "teacher": result.teacher_parameters},
             stages=result.stages,
         )
-
-
-def student_settings(config: PreTrainedConfig, is_drawn: bool, start: str, layer_map: tuple[int, ...]) -> Any:
-    """What run.json says of a student: all that decides its weights, which a fingerprint does where they are found."""
-    told = {name: value for name, value in config.to_dict().items() if name not in UNTELLING}
-    return {"config": told, "start": start if is_drawn else None, "layer_map": layer_map}
-
-
-def described(config: PreTrainedConfig) -> str:
-    """A student's shape in words."""
-    return f"{config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_attention_heads} heads"

@@ -10,18 +10,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.doctor.finding import FAIL, OK, WARN, Finding
-from pipelines.doctor.machine import check_cores, check_disk, check_gpus, check_memory
-from pipelines.doctor.places import (
-    check_hub_cache,
-    check_package_data,
-    check_ray_folder,
-    check_shared_memory,
-    check_writable,
-    ray_folder,
-)
-from pipelines.doctor.reach import check_hub, check_ray, check_vectors
-from pipelines.doctor.versions import check_packages, check_python
+from pipelines.doctor import FAIL, OK, WARN, Finding, machine, places, reach, versions
+from pipelines.wording import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +68,7 @@ def run_checks(checks: dict[str, Check], seconds: float) -> list[Finding]:
             result = check()
             done[name] = result if isinstance(result, list) else [result]
         except Exception as error:  # whatever is broken on this machine, the other checks go on
-            line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            found = f"could not be looked at: {type(error).__name__}: {line}"
+            found = f"could not be looked at: {type(error).__name__}: {first_line(error)}"
             done[name] = [Finding(name, WARN, found, "what needs it is likely to fail in the same way: put that right")]
 
     end = time.monotonic() + seconds
@@ -99,32 +88,37 @@ def run_checks(checks: dict[str, Check], seconds: float) -> list[Finding]:
 def _checks(out: Path, address: str | None) -> dict[str, Check]:
     out = out.expanduser().absolute()
     checks: dict[str, Check] = {
-        "python": check_python,
-        "packages": check_packages,
-        "demo pack": check_package_data,
-        "cores": check_cores,
-        "gpus": check_gpus,
-        "memory": check_memory,
-        "shared memory": check_shared_memory,
-        "disk for runs": partial(check_disk, "disk for runs", out),
-        "disk for vectors": lambda: check_disk("disk for vectors", _own_cache()),
+        "python": versions.check_python,
+        "packages": versions.check_packages,
+        "demo pack": places.check_package_data,
+        "cores": machine.check_cores,
+        "gpus": machine.check_gpus,
+        "memory": machine.check_memory,
+        "shared memory": places.check_shared_memory,
+        "disk for runs": partial(machine.check_disk, "disk for runs", out),
+        "disk for vectors": lambda: machine.check_disk("disk for vectors", _own_cache()),
         "folder for runs": partial(
-            check_writable, "folder for runs", out, FAIL, "no run can be written", "name another place with --out"
+            places.check_writable,
+            "folder for runs",
+            out,
+            FAIL,
+            "no run can be written",
+            "name another place with --out",
         ),
         "TINYAUG_CACHE": _check_own_cache,
-        "hub cache": check_hub_cache,
-        "ray": partial(check_ray, address, os.environ),
-        "model hub": partial(check_hub, os.environ),
-        "vectors host": check_vectors,
+        "hub cache": places.check_hub_cache,
+        "ray": partial(reach.check_ray, address, os.environ),
+        "model hub": partial(reach.check_hub, os.environ),
+        "vectors host": reach.check_vectors,
     }
     if not (address or os.environ.get("RAY_ADDRESS")):
-        checks["ray folder"] = partial(check_ray_folder, ray_folder(os.environ))
+        checks["ray folder"] = partial(places.check_ray_folder, places.ray_folder(os.environ))
     return checks
 
 
 def _check_own_cache() -> Finding:
     use, name = "vectors cannot be converted, nor a cluster be given its token", "TINYAUG_CACHE"
-    return check_writable(name, _own_cache(), FAIL, use, f"set {name} to a folder that can be written to")
+    return places.check_writable(name, _own_cache(), FAIL, use, f"set {name} to a folder that can be written to")
 
 
 def _own_cache() -> Path:

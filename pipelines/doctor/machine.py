@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 from distill.wording import shown_bytes
-from pipelines.doctor.finding import FAIL, OK, WARN, Finding
+from pipelines.doctor import FAIL, OK, WARN, Finding
 from pipelines.machine.limits import cpu_limit, memory_left, text_of, usable_cores, usable_memory, visible_cores
+from pipelines.wording import first_line
 
 CPUINFO = Path("/proc/cpuinfo")
 DEMO_MEMORY, FULL_MEMORY = 2_000_000_000, 4_000_000_000  # bytes: the demo; BERT-base as masked LM and as teacher
@@ -36,8 +37,7 @@ def check_gpus() -> Finding:
     try:
         import torch
     except Exception as error:  # missing libraries raise OSError, a broken installation whatever it likes
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        found = f"torch cannot be imported ({reason}): nothing that runs a model works"
+        found = f"torch cannot be imported ({first_line(error)}): nothing that runs a model works"
         return Finding("gpus", FAIL, found, "install it again: pip install --force-reinstall torch")
     driver = ctypes.util.find_library("cuda") is not None
     if torch.cuda.is_available():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill.wording import shown_bytes
-from pipelines.doctor.finding import FAIL, OK, WARN, Finding
+from pipelines.doctor import FAIL, OK, WARN, Finding
 from pipelines.doctor.machine import FULL_DISK, nearest
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.doctor.finding import FAIL, OK, WARN, Finding
+from pipelines.doctor import FAIL, OK, WARN, Finding
 from pipelines.errors import UserError
+from pipelines.wording import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +45,7 @@ def check_vectors() -> list[Finding]:
     try:
         find_checksum(VECTORS, SECONDS)
     except VectorsError as error:
-        found = f"{list_url()} is of no use ({_line(error.__cause__ or error)}): vectors cannot be fetched by name"
+        found = f"{list_url()} is of no use ({first_line(error.__cause__ or error)}): vectors cannot be fetched by name"
         host = Finding(
             host.name, WARN, found, "check the network, name a mirror by TINYAUG_GENSIM_URL, or give --glove"
         )
@@ -66,10 +67,10 @@ def _hub_finding(environment: Mapping[str, str]) -> Finding:
     try:
         ask_in_time(lambda: HfApi().model_info(MLM, timeout=SECONDS), SECONDS)
     except HfHubHTTPError as error:
-        found = f"{constants.ENDPOINT} answers, but refuses {MLM} ({_line(error)}): it may not be had from there"
+        found = f"{constants.ENDPOINT} answers, but refuses {MLM} ({first_line(error)}): it may not be had from there"
         return Finding(name, WARN, found, f"check HF_ENDPOINT and HF_TOKEN; {LOCAL}")
     except Exception as error:  # the client raises many kinds
-        found = f"{constants.ENDPOINT} does not answer ({_line(error)}): nothing can be downloaded from it"
+        found = f"{constants.ENDPOINT} does not answer ({first_line(error)}): nothing can be downloaded from it"
         return Finding(name, WARN, found, f"check the network, a proxy (HTTPS_PROXY) or HF_ENDPOINT; {LOCAL}")
     return Finding(name, OK, f"{constants.ENDPOINT} answers")
 
@@ -93,7 +94,7 @@ def check_ray(address: str | None, environment: Mapping[str, str]) -> Finding:
         address: as given by --address; None for RAY_ADDRESS, or a cluster of our own.
         environment: of this process.
     """
-    from pipelines.engines.reachable import require_reachable
+    from pipelines.engines.ray_start import require_reachable
 
     if importlib.util.find_spec("ray") is None:
         found = "the package ray is missing: --engine ray and auto fail"
@@ -126,7 +127,3 @@ def _model_place(name: str) -> Path | None:
         if isinstance(config, str) and isinstance(try_to_load_from_cache(name, weights), str):
             return Path(config).parent
     return None
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

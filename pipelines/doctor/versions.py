@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.doctor.finding import FAIL, OK, WARN, Finding
+from pipelines.doctor import FAIL, OK, WARN, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DISTRIBUTION = "tinyaug"
-PYTHON = (3, 11)
 
 
-def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Finding:
-    """The interpreter.
-
-    Args:
-        version: major, minor, micro.
-    """
-    shown = ".".join(map(str, version))
-    if version[:2] < PYTHON:
-        wanted = ".".join(map(str, PYTHON))
-        return Finding("python", FAIL, f"{shown}; nothing runs below {wanted}", f"install Python {wanted} or later")
-    return Finding("python", OK, f"{shown}, {sys.platform}, {sys.executable}")
+def check_python() -> Finding:
+    """The interpreter; one that is too old does not come so far."""
+    return Finding("python", OK, f"{platform.python_version()}, {sys.platform}, {sys.executable}")
 
 
 def check_packages(requirements: Iterable[str] | None = None) -> list[Finding]:

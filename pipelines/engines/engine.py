@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipelines.augmenting.stages import ShardMaker, Stage
     from pipelines.run_folder.records import Record
 
-ENGINES = ("auto", "ray", "local")
 ATTEMPTS = 3
 WORKER_BYTES = 1_500_000_000  # what a worker with a BERT-base takes: sets how many start on a small machine
 GPU_CORES = 4  # CPU cores that a worker with a GPU keeps busy: tokenising, copying, writing
@@ -36,9 +35,6 @@ class EngineSettings:
         gpu: whether each worker takes a GPU.
         address: of a Ray cluster; None joins RAY_ADDRESS or starts one on this machine.
         mixed_hardware: whether a model may compute on several kinds of hardware, whose last digits differ.
-
-    Raises:
-        UserError: a value out of its range.
     """
 
     engine: str = "auto"
@@ -47,14 +43,6 @@ class EngineSettings:
     gpu: bool = False
     address: str | None = None
     mixed_hardware: bool = False
-
-    def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise UserError(f"--engine: expected one of {', '.join(ENGINES)}, found {self.engine!r}")
-        if self.workers is not None and self.workers < 1:
-            raise UserError(f"--workers: expected at least 1, found {self.workers}")
-        if self.engine == "local" and self.address is not None:
-            raise UserError(f"--address {self.address}: expected --engine ray, found local; leave one of the two out")
 
     @property
     def joins_cluster(self) -> bool:

@@ -6,18 +6,21 @@ block, Ray's unit of retry. What is missing at the end is reported as failed.
 
 from __future__ import annotations
 
+import os
 import pickle
+import sys
+import tempfile
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone, RemoteWorker, write_log
-from pipelines.engines.quiet import native_stderr_to
 from pipelines.engines.ray_start import ended_with, start_ray
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
 
@@ -149,3 +152,36 @@ def actor_pool(nodes: Sequence[Mapping[str, float]], settings: EngineSettings, p
     wanted = min(slots if settings.workers is None else settings.workers, parts)
     most = parts if settings.workers is None else wanted
     return Pool(max(1, wanted), max(1, most), cores, int(settings.gpu))
+
+
+@contextmanager
+def native_stderr_to(log: Callable[[str], None]) -> Iterator[None]:
+    """Sends what native code writes to file descriptor 2 into a log; Python's own stderr stays on the terminal.
+
+    Ray's C++ half warns there, whatever Python's logging is set to; `ray_start` sends Ray's Python warnings there, too.
+
+    Args:
+        log: is given all of it at the end, if there was any.
+    """
+    sys.stderr.flush()
+    python_stderr, terminal = sys.stderr, os.dup(2)
+    with tempfile.TemporaryFile("w+b") as caught, os.fdopen(terminal, "w", buffering=1, errors="replace") as kept:
+        os.dup2(caught.fileno(), 2)
+        if _writes_to_descriptor_2(python_stderr):
+            sys.stderr = kept
+        try:
+            yield
+        finally:
+            sys.stderr = python_stderr
+            os.dup2(kept.fileno(), 2)
+            caught.seek(0)
+            text = caught.read().decode(errors="replace")
+            if text.strip():
+                log(text)
+
+
+def _writes_to_descriptor_2(stream: object) -> bool:
+    try:
+        return stream.fileno() == 2  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        return False

@@ -12,10 +12,11 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pipelines.engines.engine import GPU_CORES, EngineSettings, worker_count
-from pipelines.engines.reachable import require_reachable
 from pipelines.errors import JobError, UserError
+from pipelines.machine.network import connection_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Raylet = subprocess.Popen[Any] | None
 
 OBJECT_STORE_BYTES = 100_000_000  # numbers and records only
+DEADLINE = 4.0  # seconds, name look-up included
 
 
 def start_ray(settings: EngineSettings, parts: int) -> tuple[Any, Raylet]:
@@ -102,8 +104,9 @@ def ended_with(raylet: Raylet) -> Iterator[None]:
 
     def look(*_: object) -> None:
         if (code := raylet.poll()) is not None:
+            cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             raise JobError(
-                f"Ray: expected its raylet to live as long as the job, found it ended by {_cause(code)}; what was "
+                f"Ray: expected its raylet to live as long as the job, found it ended by {cause}; what was "
                 "finished is kept: look for what ended it (often the system, when memory is short: free some, or give "
                 "fewer --workers), then run the same command again"
             )
@@ -114,10 +117,6 @@ def ended_with(raylet: Raylet) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGCHLD, on_child)
-
-
-def _cause(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 @contextmanager
@@ -175,3 +174,32 @@ def _own_token() -> None:
             stream.write(secrets.token_hex(32).encode())
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+
+
+def require_reachable(address: str) -> None:
+    """Refuses an address where nobody listens.
+
+    Args:
+        address: as Ray takes it: `auto` and `local` are its own to resolve; `host:port` and `ray://host:port` are
+            tried.
+
+    Raises:
+        UserError: it is no address, or nothing answers there within the deadline.
+    """
+    if ":" not in address:
+        return
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise UserError(
+            f"--address {address}: expected auto, host:port or ray://host:port; `ray start --head` prints the address"
+        )
+    found = connection_trouble(host, port, DEADLINE)
+    if found:
+        raise UserError(
+            f"--address {address}: expected a Ray cluster that can be joined, found {found}; check the address, start "
+            "the cluster with `ray start --head`, or use --engine local"
+        )

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.training.loop import Dev
-from pipelines.training.parts import open_stream, task_columns, write_part
+from pipelines.training.parts import open_stream, task_columns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distill.metrics import Metric, Scores
+    from distill.metrics import Metric
     from distill.reading import Columns
     from pipelines.reporting import Reporter
-    from pipelines.run_folder.storage import Storage
     from pipelines.tasks import Task
-    from pipelines.training.parts import TaskData
 
 BATCH_ROWS = 64
 
@@ -105,41 +102,3 @@ def metrics_of(task: Task) -> tuple[Metric, ...]:
     from distill.metrics import Metric
 
     return (Metric.SPEARMAN, Metric.PEARSON) if task.label.kind == "score" else tuple(map(Metric, task.metrics))
-
-
-def dev_of(storage: Storage, data: TaskData, tokenizer: Any, max_length: int) -> Dev | None:
-    """The selecting dev part (MNLI: matched), or None where there is none.
-
-    Args:
-        storage: folder that the part is written into as Parquet.
-        data: the task.
-        tokenizer: of the model.
-        max_length: tokens.
-    """
-    if not data.dev_parts:
-        return None
-    place = write_part(storage, data, data.dev_parts[0])
-    columns = task_columns(data.task, labelled=True)
-    return Dev(open_stream(place, columns, tokenizer, max_length, BATCH_ROWS), metrics_of(data.task))
-
-
-def evaluate_parts(
-    predictor: Predictor, storage: Storage, data: TaskData, reporter: Reporter, who: str, advice: str
-) -> Scores:
-    """Metrics of a model on every labelled dev part; warns where guessing may be as good on the selecting one.
-
-    Args:
-        predictor: the model.
-        storage: folder that the parts are written into as Parquet.
-        data: the task.
-        reporter: is warned.
-        who: the model and a colon, or nothing.
-        advice: what to do about a result that guessing reaches.
-
-    Raises:
-        DistillError: predictions that are not finite numbers.
-    """
-    found = {part: predictor.judge(write_part(storage, data, part), data.task) for part in data.dev_parts}
-    for part in data.dev_parts[:1]:
-        found[part].warn_of_guess(data.task, part, reporter, who, advice)
-    return {part: judged.scores for part, judged in found.items()}

@@ -6,17 +6,15 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.distilling.checks import check_teacher, find_files
+from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
 from pipelines.errors import UserError
-from pipelines.evaluating.dev_scores import Predictor
-from pipelines.evaluating.diagnostic import find_diagnostic
+from pipelines.evaluating import submission
+from pipelines.evaluating.dev_scores import Judged, Predictor
 from pipelines.evaluating.label_order import load_in_order, misorder_words, order_note
 from pipelines.evaluating.output_files import TABLES, check_place, write_table
-from pipelines.evaluating.submission import add_to_archive, read_archive, submission_file, submitted_parts
-from pipelines.models.checks import trained_length
-from pipelines.models.load import move
+from pipelines.models.load import move, trained_length
 from pipelines.run_folder.storage import Storage
-from pipelines.training.parts import DEV, open_data, task_columns, write_part
+from pipelines.training.parts import DEV, TaskData, open_data, task_columns, write_part
 from pipelines.training.recipe import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -24,13 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from distill.metrics import Scores
-    from pipelines.distilling.checks import TeacherFiles
-    from pipelines.evaluating.dev_scores import Judged
     from pipelines.found import Found
+    from pipelines.options.verbs import EvaluateOptions
     from pipelines.reporting import Reporter
     from pipelines.tasks import Task
-    from pipelines.training.parts import TaskData
-    from pipelines.training.request import EvaluateRequest
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Evaluated:
     missing: tuple[str, ...] = ()
 
 
-def run_evaluate(request: EvaluateRequest, reporter: Reporter, found: Found) -> Evaluated:
+def run_evaluate(request: EvaluateOptions, reporter: Reporter, found: Found) -> Evaluated:
     """Judges a model; writes nothing but the files that were asked for.
 
     Args:
@@ -79,7 +74,7 @@ def run_evaluate(request: EvaluateRequest, reporter: Reporter, found: Found) -> 
         return _Evaluation(request, data, files, folder, reporter).run(wanted)
 
 
-def check_outputs(request: EvaluateRequest, data: TaskData, made: Path | None = None) -> tuple[str, ...]:
+def check_outputs(request: EvaluateOptions, data: TaskData, made: Path | None = None) -> tuple[str, ...]:
     """Checks that what was asked for can be had, before anything is predicted.
 
     Args:
@@ -101,8 +96,8 @@ def check_outputs(request: EvaluateRequest, data: TaskData, made: Path | None = 
     wanted: tuple[str, ...] = ()
     if request.submission is not None:
         check_place("--submission", request.submission, made)
-        read_archive(request.submission)
-        wanted = submitted_parts(data.task)
+        submission.read_archive(request.submission)
+        wanted = submission.submitted_parts(data.task)
     for part in (*data.dev_parts, *wanted):
         if data.opened is not None:
             data.opened.split(part)
@@ -113,7 +108,7 @@ class _Evaluation:
     """A model, checked against its task, loaded, and given the parts of the task's data."""
 
     def __init__(
-        self, request: EvaluateRequest, data: TaskData, files: TeacherFiles, folder: str, reporter: Reporter
+        self, request: EvaluateOptions, data: TaskData, files: TeacherFiles, folder: str, reporter: Reporter
     ) -> None:
         from distill.checks import usable_positions
 
@@ -140,9 +135,9 @@ class _Evaluation:
         rows, answers = {part: len(found.labels) for part, found in judged.items()}, {}
         for asked, part in self._asked(wanted):
             logits, _ = self.predictor.predict(self._place(asked, part), task_columns(asked.task, labelled=False))
-            answers[asked.task.submitted[part]] = submission_file(asked.task, logits)
+            answers[asked.task.submitted[part]] = submission.submission_file(asked.task, logits)
             rows[part if asked is data else asked.task.name] = len(logits)
-        missing = add_to_archive(request.submission, answers) if request.submission is not None else ()
+        missing = submission.add_to_archive(request.submission, answers) if request.submission is not None else ()
         scores = {part: found.scores for part, found in judged.items()}
         return Evaluated(scores, rows, tuple(sorted(answers)), tuple(missing))
 
@@ -159,7 +154,7 @@ class _Evaluation:
         """The parts that the server wants answers to, and for MNLI the diagnostic set."""
         yield from ((self.data, part) for part in wanted)
         if wanted and self.data.task.name == "mnli":
-            diagnostic = find_diagnostic(self.request.data, self.reporter)
+            diagnostic = submission.find_diagnostic(self.request.data, self.reporter)
             if diagnostic is not None:
                 yield diagnostic, "test"
 

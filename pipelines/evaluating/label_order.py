@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distill.checks import check_labels, is_unnamed, label_names
 from pipelines.errors import UserError
 from pipelines.models.load import load_classifier
 from pipelines.tasks.task import listed
@@ -46,8 +47,6 @@ def order_note(found: ModelFiles, config: PreTrainedConfig, task: Task) -> tuple
         config: its configuration, as the files have it.
         task: the task.
     """
-    from distill.checks import label_names
-
     order = _order(found, config, task)
     if order == tuple(range(len(order))):
         return ()
@@ -72,8 +71,6 @@ def refuse_unordered(found: ModelFiles, config: PreTrainedConfig, data: TaskData
     Raises:
         UserError: asking for the order.
     """
-    from distill.checks import is_unnamed, label_names
-
     names, unnamed = data.task.label.names, label_names(config)
     if data.task.name != "custom" or not names or data.names_given or not is_unnamed(config):
         return
@@ -104,7 +101,6 @@ def misorder_words(
         part: that was predicted.
         judged: the predictions, in the order of the task's classes.
     """
-    from distill.checks import is_unnamed
     from distill.label_order import find_misorder
 
     names, custom = data.task.label.names, data.task.name == "custom"
@@ -125,8 +121,6 @@ def misorder_words(
 
 
 def _order(found: ModelFiles, config: PreTrainedConfig, task: Task) -> tuple[int, ...]:
-    from distill.checks import check_labels
-
     names = task.label.names
     return check_labels(config, names, f"{found.what} {found.name}", task.name) if names else ()
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.evaluating.output_files import write_whole
+from pipelines.tasks import OpenTask, Task, stop_at_bad_row
 from pipelines.tasks.glue import DIAGNOSTIC, GLUE
+from pipelines.tasks.glue_files import open_glue_file
+from pipelines.tasks.hub import open_hub
+from pipelines.training.parts import TaskData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,13 +22,15 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from pipelines.tasks import Task
+    from pipelines.options.data import DataChoice
+    from pipelines.reporting import Reporter
 
 FILES = {file for task in (*GLUE.values(), DIAGNOSTIC) for file in task.submission}
 """What the server expects; AX, the diagnostic set, is answered by an MNLI model."""
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError)  # damaged, encrypted, odd
 LOWEST, HIGHEST = 0.0, 5.0  # STS-B's scale
+PLACES = ("diagnostic.tsv", "diagnostic/diagnostic.tsv", "AX/diagnostic.tsv", "AX/test.tsv", "ax/test.tsv")
 
 
 def submitted_parts(task: Task) -> tuple[str, ...]:
@@ -92,3 +99,35 @@ def add_to_archive(path: Path, files: Mapping[str, bytes]) -> list[str]:
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     write_whole(path, content.getvalue())
     return sorted(FILES - set(whole))
+
+
+def find_diagnostic(choice: DataChoice, reporter: Reporter) -> TaskData | None:
+    """The diagnostic set from where MNLI itself comes from: files, or the hub.
+
+    Args:
+        choice: where MNLI's data lies.
+        reporter: is warned where it cannot be had, and what to do then.
+
+    Returns:
+        Its test part; None where it cannot be had.
+    """
+    try:
+        if choice.data is None:
+            return TaskData(DIAGNOSTIC, open_hub(DIAGNOSTIC, choice.revision, stop_at_bad_row))
+        place = _find_file(choice.data)
+    except UserError as error:
+        reporter.warning(
+            f"no diagnostic set, AX.tsv is left out: {error} The other files are complete; for AX.tsv run this command "
+            "again with --data FOLDER that has MNLI's files and diagnostic.tsv, or without --data and with a network: "
+            "it goes into the same archive"
+        )
+        return None
+    opening: Any = partial(open_glue_file, DIAGNOSTIC, "test", place, stop_at_bad_row)
+    return TaskData(DIAGNOSTIC, OpenTask(DIAGNOSTIC, {"test": opening}, str, str(place)))
+
+
+def _find_file(data: Path) -> Path:
+    for place in (base / name for base in (data, data.parent) for name in PLACES):
+        if place.is_file():
+            return place
+    raise UserError(f"expected one of {', '.join(PLACES)} in or beside --data, found none.")

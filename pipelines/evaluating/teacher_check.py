@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
 from pipelines.errors import UserError
-from pipelines.evaluating.dev_scores import Predictor
+from pipelines.evaluating.dev_scores import Judged, Predictor
 from pipelines.evaluating.label_order import misorder_words, order_note
 from pipelines.run_folder.storage import Storage
-from pipelines.training.parts import task_columns, write_part, write_subset
+from pipelines.training.parts import TaskData, task_columns, write_part, write_subset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from distill.metrics import Scores
     from pipelines.distilling.checks import TeacherFiles
-    from pipelines.evaluating.dev_scores import Judged
     from pipelines.reporting import Reporter
-    from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest
 
 ORDER_ROWS = 200  # of dev; fewer may be too few to tell one order of labels from another

@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipelines.corpus.hub import open_corpus
-from pipelines.corpus.packed import PackedShape
-from pipelines.distilling.checks import StudentPlan, TeacherFiles, find_files, plan_student
+from distill.checks import check_length, check_vocabulary_size
 from pipelines.errors import UserError
-from pipelines.general.request import PAIRS
-from pipelines.teacher_cache.room import check_cache_place
+from pipelines.general.request import PAIRS, GeneralRequest
 
 if TYPE_CHECKING:
-    from pipelines.corpus.files import FileCorpus
-    from pipelines.corpus.hub import HubCorpus
-    from pipelines.found import Found
-    from pipelines.general.request import GeneralRequest
+    from pipelines.distilling.checks import StudentPlan, TeacherFiles
     from pipelines.options.training import LossChoice
 
 
-@dataclass(frozen=True)
-class CheckedGeneral:
-    """A request whose parts were found and fit each other.
-
-    Args:
-        corpus: what is learnt from.
-        teacher: its files.
-        student: its plan.
-        shape: what the corpus is packed into.
-        rows: what a row of it is: documents or sentences.
-    """
-
-    corpus: FileCorpus | HubCorpus
-    teacher: TeacherFiles
-    student: StudentPlan
-    shape: PackedShape
-    rows: str
-
-
-def check_general(request: GeneralRequest, found: Found, started: Any = None) -> CheckedGeneral:
-    """Finds everything a request names; vocabularies, heads, lengths and layer map must fit.
-
-    Args:
-        request: what the user asked for.
-        found: what the command has found already.
-        started: run.json of an earlier start that is gone on with; None without one.
+def check_general_teacher(request: GeneralRequest, teacher: TeacherFiles) -> None:
+    """Sizes and tokenizer of a teacher.
 
     Raises:
-        UserError, AugmentError, DistillError: something cannot be used.
+        UserError, DistillError: it cannot teach from a corpus.
     """
-    from distill.checks import check_length, check_vocabulary_size
-
-    check_cache_place(request.cache)
-    corpus = open_corpus(request.corpus, started)
-    teacher = find_files(request.teacher, request.teacher_revision, "teacher", found)
     check_vocabulary_size(teacher.config, teacher.tokenizer, "teacher")
     check_length(teacher.config, request.reading.max_length, "teacher")
     if teacher.tokenizer.cls_token_id is None or teacher.tokenizer.sep_token_id is None:
@@ -63,15 +27,19 @@ def check_general(request: GeneralRequest, found: Found, started: Any = None) ->
         )
     if request.masked_lm.whole_word:
         _check_pieces(teacher)
-    student = plan_student(request, teacher, learns_layers=True, found=found)
-    _check_prediction_weight(request.losses)
-    shape = PackedShape(request.reading.max_length, _pairs(request, teacher, student), request.corpus.limit)
-    return CheckedGeneral(corpus, teacher, student, shape, request.corpus.rows)
 
 
-def _pairs(request: GeneralRequest, teacher: TeacherFiles, student: StudentPlan) -> float:
-    """Share of pairs; 0 unless told otherwise where a model has no embedding for a second segment."""
-    asked = request.corpus.pairs
+def share_of_pairs(asked: float | None, teacher: TeacherFiles, student: StudentPlan) -> float:
+    """Share of the sequences that become pairs: 0 where a model has no embedding for a second segment.
+
+    Args:
+        asked: as the user said; None for the default.
+        teacher: its files.
+        student: its plan.
+
+    Raises:
+        UserError: pairs were asked for, and a model cannot tell their segments.
+    """
     for who, config in (("teacher", teacher.config), ("student", student.config)):
         if (segments := getattr(config, "type_vocab_size", 0)) > 1:
             continue
@@ -84,7 +52,12 @@ def _pairs(request: GeneralRequest, teacher: TeacherFiles, student: StudentPlan)
     return PAIRS if asked is None else asked
 
 
-def _check_prediction_weight(losses: LossChoice) -> None:
+def check_prediction_weight(losses: LossChoice) -> None:
+    """Refuses a weight of a loss on predictions, which there are none of.
+
+    Raises:
+        UserError: naming the weight.
+    """
     last = (losses.layer_weights or (1,))[-1]
     if last not in (0, 1):
         raise UserError(

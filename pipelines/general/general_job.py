@@ -4,45 +4,42 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.corpus.hub import HubCorpus
-from pipelines.corpus.packed import COLUMNS, FOLDER, pack_corpus, packed_corpus
-from pipelines.distilling.distill_job import described, student_settings
-from pipelines.general.checks import check_general
-from pipelines.general.request import default_accumulation
-from pipelines.general.sequences import beginning, whole_corpus
+from distill.masking import MaskSettings
+from pipelines.corpus.hub import HubCorpus, open_corpus
+from pipelines.corpus.packed import COLUMNS, FOLDER, PackedShape, pack_corpus, packed_corpus
+from pipelines.distilling.checks import find_files
+from pipelines.distilling.student_job import StudentJob
+from pipelines.general.checks import check_general_teacher, check_prediction_weight, share_of_pairs
+from pipelines.general.request import GeneralRequest, default_accumulation
+from pipelines.general.sequences import Sequences, beginning, whole_corpus
 from pipelines.methods.general import general
-from pipelines.models.load import load_masked_lm, move
+from pipelines.models.load import load_masked_lm, move, pack_teacher
 from pipelines.options.models import PROJECTED
-from pipelines.run_folder.run_file import refuse_other_run
+from pipelines.run_folder.run_file import Identity, refuse_other_run
 from pipelines.run_folder.storage import Storage
 from pipelines.teacher_cache.decision import CacheQuestion, decide_cache
+from pipelines.teacher_cache.room import check_cache_place
 from pipelines.teacher_cache.targets import cache_root
-from pipelines.training.estimates import idle_embeddings_note, layer_map_note
-from pipelines.training.job import Identity, Job, Models, Told
+from pipelines.training.estimates import Told
+from pipelines.training.job import Models
 from pipelines.training.model_card import encoder_card
 from pipelines.training.parts import open_stream
 from pipelines.training.plan import check_disk
 from pipelines.training.ranks import processes
-from pipelines.training.results import Metrics, Resolved
-from pipelines.training.teacher_kernel import pack_teacher
+from pipelines.training.results import Metrics, Resolved, Result
 from pipelines.wording import sequences_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distill.masking import MaskSettings
     from distill.shards import ShardStream
+    from pipelines.corpus.files import FileCorpus
     from pipelines.found import Found
-    from pipelines.general.checks import CheckedGeneral
-    from pipelines.general.request import GeneralRequest
-    from pipelines.general.sequences import Sequences
     from pipelines.methods.method import MethodStage
-    from pipelines.options.teacher_cache import CacheChoice
     from pipelines.reporting import Reporter
-    from pipelines.training.results import Result
 
 
 @dataclass(frozen=True)
@@ -70,67 +67,52 @@ class GeneralMetrics(Metrics):
     parameters: int
 
 
-class GeneralJob(Job):
+class GeneralJob(StudentJob):
     """The job of `distill-general`.
 
     Attributes:
-        checked: corpus, teacher and student; known once `check` has passed.
+        corpus: what is learnt from; known once `check` has passed, as what follows.
+        shape: what it is packed into.
         sequences: of the corpus; known once it is packed, or its beginning.
     """
 
     request: GeneralRequest
     kind, first_look = "distill-general", "--max-steps 100 or --limit"
-    checked: CheckedGeneral
+    corpus: FileCorpus | HubCorpus
+    shape: PackedShape
     sequences: Sequences
 
     def __init__(self, request: GeneralRequest, found: Found) -> None:
-        super().__init__(general(request), found)
-        self.request = request
-
-    @property
-    def cache(self) -> CacheChoice:
-        """As the user chose."""
-        return self.request.cache
+        super().__init__(request, general(request), found, request.cache)
 
     def usual_parts(self) -> int:
         """As many as fit the memory."""
         return default_accumulation(self.request.recipe.batch_rows, self.request.machine.device, processes())
 
     def check(self, started: Any = None) -> None:
-        """Finds corpus, teacher and student."""
-        self.checked = check_general(self.request, self.found, started)
-        self.tokenizer, self.layer_map = self.checked.teacher.tokenizer, self.checked.student.layer_map
+        """Finds corpus, teacher and student; vocabularies, heads, lengths and layer map must fit."""
+        request = self.request
+        check_cache_place(request.cache)
+        self.corpus = open_corpus(request.corpus, started)
+        self.teacher = find_files(request.teacher, request.teacher_revision, "teacher", self.found)
+        check_general_teacher(request, self.teacher)
+        self.plan_student(learns_layers=True)
+        check_prediction_weight(request.losses)
+        pairs = share_of_pairs(request.corpus.pairs, self.teacher, self.student)
+        self.shape = PackedShape(request.reading.max_length, pairs, request.corpus.limit)
 
     def identity(self) -> Identity:
         """Method, corpus, teacher and student."""
-        request, student, corpus = self.request, self.checked.student, self.request.corpus
-        told = student_settings(student.config, student.found is None, request.start, student.layer_map)
-        found = {"teacher": self.checked.teacher.found, **({"student": student.found} if student.found else {})}
-        return Identity(
-            settings={
-                "student": {**told, "embeddings": request.embeddings},
-                **self.method.settings,
-                "corpus": {
-                    "column": corpus.column,
-                    "limit": corpus.limit,
-                    "rows": corpus.rows,
-                    "pairs": self.checked.shape.pairs,
-                },
-                "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
-                "reading": asdict(request.reading),
-                "precision": request.machine.precision,
-            },
-            task={"name": "general"},
-            inputs={"corpus": self.checked.corpus.inputs()},
-            models={role: files.fingerprint for role, files in found.items()},
-            sources={
-                "corpus": corpus.place,
-                "teacher": request.teacher,
-                "teacher_revision": self.checked.teacher.found.revision,
-                "student": student.shape,
-                "student_init": request.start,
-            },
-        )
+        corpus, inputs = self.request.corpus, {"corpus": [*self.corpus.inputs()]}
+        found = self.identity_with({"name": "general"}, inputs, {"corpus": corpus.place})
+        found.settings["student"]["embeddings"] = self.request.embeddings
+        found.settings["corpus"] = {
+            "column": corpus.column,
+            "limit": corpus.limit,
+            "rows": corpus.rows,
+            "pairs": self.shape.pairs,
+        }
+        return found
 
     def refuse_other(self, storage: Storage, started: Any, asked: Any, finished: bool) -> None:
         """As for every job; before anything is resolved only what the corpus is packed by has to be the same.
@@ -152,7 +134,7 @@ class GeneralJob(Job):
         from distill.student import build_student
         from distill.teacher import Precision, Teacher
 
-        request, files, plan = self.request, self.checked.teacher, self.checked.student
+        request, files, plan = self.request, self.teacher, self.student
         model = load_masked_lm(files.found, files.config, request.masked_lm.soft > 0)
         student = build_student(plan.shape, plan.start, model, plan.layer_map, request.reading.seed, masked_lm=True)
         if request.embeddings == PROJECTED:
@@ -167,9 +149,9 @@ class GeneralJob(Job):
     def prepare(self, storage: Storage, models: Models, reporter: Reporter) -> None:
         """Packs the corpus, unless it lies there undamaged."""
         caches = cache_root(self.request.cache, storage)
-        if packed_corpus(storage) is None and not caches.exists() and not isinstance(self.checked.corpus, HubCorpus):
+        if packed_corpus(storage) is None and not caches.exists() and not isinstance(self.corpus, HubCorpus):
             self._refuse_by_beginning(storage, models)
-        packed = pack_corpus(storage, self.checked.corpus, self.tokenizer, self.checked.shape, reporter)
+        packed = pack_corpus(storage, self.corpus, self.tokenizer, self.shape, reporter)
         self.sequences = whole_corpus(packed)
 
     def _refuse_by_beginning(self, storage: Storage, models: Models) -> None:
@@ -180,7 +162,7 @@ class GeneralJob(Job):
         """
         caches, stages = cache_root(self.request.cache, storage), self.method.stages
         with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-            self.sequences = beginning(self.checked, Storage(folder))
+            self.sequences = beginning(self.corpus, self.shape, self.tokenizer, Storage(folder))
             if self.sequences.known:
                 return
             stream, half = self.stream(stages[0], Storage(folder)), self.sequences.count // 2
@@ -195,10 +177,11 @@ class GeneralJob(Job):
 
     def sample(self, storage: Storage, folder: str) -> Storage:
         """The packed corpus; where there is none, its beginning in a folder that is thrown away."""
-        packed = None if self.request.overwrite else packed_corpus(storage)
-        place = storage if packed is not None else Storage(folder)
-        self.sequences = whole_corpus(packed) if packed is not None else beginning(self.checked, place)
-        return place
+        if not self.request.overwrite and (packed := packed_corpus(storage)) is not None:
+            self.sequences = whole_corpus(packed)
+            return storage
+        self.sequences = beginning(self.corpus, self.shape, self.tokenizer, Storage(folder))
+        return Storage(folder)
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:
         """Batches of the packed corpus; beside a cache the same tokens are masked in every epoch."""
@@ -210,8 +193,6 @@ class GeneralJob(Job):
         return open_stream(place, columns, self.tokenizer, reading.max_length, rows, reading.seed, masking)
 
     def _masking(self, static: bool) -> MaskSettings | None:
-        from distill.masking import MaskSettings
-
         if not self.request.masked_lm.on:
             return None
         token = str(self.tokenizer.mask_token)
@@ -227,13 +208,12 @@ class GeneralJob(Job):
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:  # noqa: ARG002
         """How large the corpus is, and what the user may not have meant."""
-        notes = self.sequences.notes(self.checked) + layer_map_note(self.layer_map)
-        notes += idle_embeddings_note(self.checked.student.config.vocab_size, len(self.tokenizer))
-        return Told((f"corpus: {self.sequences}",), notes)
+        notes = self.sequences.notes(self.corpus, self.shape, self.request.corpus.rows)
+        return Told((f"corpus: {self.sequences}",), notes + self.notes())
 
     def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> Resolved:  # noqa: ARG002
         """Layer map, start, and the size of the corpus."""
-        packed, start = self.sequences.packed, self.checked.student.start
+        packed, start = self.sequences.packed, self.student.start
         return Resolved(self.layer_map, start, sequences=packed.sequences, pairs=packed.pairs, tokens=packed.tokens)
 
     def saved(self, model: PreTrainedModel) -> PreTrainedModel:
@@ -251,8 +231,7 @@ class GeneralJob(Job):
         recipe = request.recipe
         facts: dict[str, str | float] = {
             "teacher": f"`{request.teacher}`",
-            "student": f"{described(self.checked.student.config)}, started from {request.start}, embeddings "
-            f"{request.embeddings}",
+            "student": f"{self.described}, embeddings {request.embeddings}",
             "layer map": ", ".join(map(str, self.layer_map)),
             "corpus": f"{sequences_words(resolved.sequences or 0, resolved.pairs or 0)} of at most "
             f"{request.reading.max_length} tokens, {resolved.tokens:,} tokens",

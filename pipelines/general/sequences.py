@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipelines.corpus.packed import GROUP_SEQUENCES, pack_corpus
+from pipelines.corpus.packed import GROUP_SEQUENCES, Packed, PackedShape, pack_corpus
 from pipelines.options.data import SENTENCES
 from pipelines.reporting import Silent
 from pipelines.wording import counted, sequences_words
 
 if TYPE_CHECKING:
-    from pipelines.corpus.packed import Packed
-    from pipelines.general.checks import CheckedGeneral
+    from pipelines.corpus.files import FileCorpus
+    from pipelines.corpus.hub import HubCorpus
     from pipelines.run_folder.storage import Storage
 
 KNOWN = {
@@ -48,16 +48,22 @@ class Sequences:
         pairs, tokens = (n * self.count // self.packed.sequences for n in (self.packed.pairs, self.packed.tokens))
         return f"{sequences_words(self.count, pairs)}, {counted(tokens, 'token')}{KNOWN[self.known]}"
 
-    def notes(self, checked: CheckedGeneral) -> tuple[str, ...]:
-        """What the user may not have meant: sequences that stay nearly empty, pairs of which none can be made."""
-        found, packed, shape = [], self.packed, checked.shape
-        if checked.corpus.left_out and not self.whole:  # who packs it says so himself
-            found.append(checked.corpus.left_out)
+    def notes(self, corpus: FileCorpus | HubCorpus, shape: PackedShape, rows: str) -> tuple[str, ...]:
+        """What the user may not have meant: sequences that stay nearly empty, pairs of which none can be made.
+
+        Args:
+            corpus: what is learnt from.
+            shape: what it is packed into.
+            rows: what a row of it is: documents or sentences.
+        """
+        found, packed = [], self.packed
+        if corpus.left_out and not self.whole:  # who packs it says so himself
+            found.append(corpus.left_out)
         if (mean := packed.tokens / packed.sequences) < shape.length / 2:
-            if checked.corpus.ends_by_row:
+            if corpus.ends_by_row:
                 why = "each row is a document: if rows are sentences, give --rows sentences"
             else:
-                line = "row" if checked.rows == SENTENCES else "line"
+                line = "row" if rows == SENTENCES else "line"
                 why = f"a document ends at each blank {line}: if sentences of one document are set apart by them, "
                 why += "take them out"
             found.append(
@@ -78,16 +84,18 @@ def whole_corpus(packed: Packed) -> Sequences:
     return Sequences(packed, packed.sequences, True, whole=True)
 
 
-def beginning(checked: CheckedGeneral, place: Storage) -> Sequences:
+def beginning(corpus: FileCorpus | HubCorpus, shape: PackedShape, tokenizer: Any, place: Storage) -> Sequences:
     """Packs the first sequences of a corpus, and tells the rest by the share of it that they are.
 
     Args:
-        checked: the corpus and what it is packed into.
+        corpus: what is learnt from.
+        shape: what it is packed into.
+        tokenizer: the teacher's.
         place: a folder that is thrown away.
     """
-    limit = checked.shape.limit
-    shape = replace(checked.shape, limit=min(GROUP_SEQUENCES, limit or GROUP_SEQUENCES))
-    packed = pack_corpus(place, checked.corpus, checked.teacher.tokenizer, shape, Silent())
+    limit = shape.limit
+    few = replace(shape, limit=min(GROUP_SEQUENCES, limit or GROUP_SEQUENCES))
+    packed = pack_corpus(place, corpus, tokenizer, few, Silent())
     if packed.sequences == limit or packed.done == 1.0:
         return Sequences(packed, packed.sequences, True, whole=False)
     if packed.done is None:

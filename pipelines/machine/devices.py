@@ -116,22 +116,14 @@ def visible_gpus(environment: Mapping[str, str], count: int) -> list[str]:
     return names[:count] if names else [str(number) for number in range(count)]
 
 
-def gpu_of(worker: int, gpus: list[str]) -> str:
-    """The GPU of a worker: one each, in turn; they are shared only where there are more workers than GPUs.
-
-    Args:
-        worker: its number, from 0.
-        gpus: names of the GPUs, at least one.
-    """
-    return gpus[worker % len(gpus)]
-
-
 def take_gpu(worker: int, gpus: list[str]) -> None:
     """Makes this process see its own GPU alone, as `cuda`; only before CUDA is first used in it.
+
+    Workers take them in turn: GPUs are shared only where there are more workers than GPUs.
 
     Args:
         worker: number of the worker, from 0.
         gpus: names of the machine's GPUs; with none nothing is changed.
     """
     if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(worker, gpus)
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]

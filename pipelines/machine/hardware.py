@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import socket
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
@@ -121,8 +122,4 @@ def refuse_other_hardware(storage: Storage, stage: Stage, made: Iterable[Record]
 
 def counted_hardware(records: Iterable[Record]) -> dict[str, int]:
     """How many parts were made on each kind."""
-    counts: dict[str, int] = {}
-    for record in records:
-        kind = record.hardware or UNKNOWN
-        counts[kind] = counts.get(kind, 0) + 1
-    return dict(sorted(counts.items()))
+    return dict(sorted(Counter(record.hardware or UNKNOWN for record in records).items()))

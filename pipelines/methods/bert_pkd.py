@@ -42,7 +42,6 @@ def bert_pkd(request: DistillRequest) -> Method:
     )
     weights = {"alpha": choice.alpha, "temperature": temperature, "beta": choice.beta}
     return Method(
-        "bert-pkd",
         (stage,),
         {"method": "bert-pkd", "prediction": asdict(request.prediction), "pkd": {**weights, "layers": choice.layers}},
         ("knowledge-distillation", "bert-pkd"),

@@ -27,4 +27,4 @@ def finetune(request: FinetuneRequest) -> Method:
         return LabelStage(student.model)
 
     stage = MethodStage("finetune", labels, request.recipe, Rows.ORIGINAL, labelled=True, selects=True, folder="labels")
-    return Method("finetune", (stage,), {"recipe": asdict(request.recipe)}, projections=False)
+    return Method((stage,), {"recipe": asdict(request.recipe)}, projections=False)

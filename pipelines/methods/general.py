@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pipelines.general.request import WARMUP_STEPS
+from pipelines.general.request import WARMUP_STEPS, GeneralRequest
 from pipelines.methods.method import Method, MethodStage, Rows
 from pipelines.methods.tinybert import loss_settings
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from distill.general import GeneralStage
     from distill.student import Student
     from distill.teacher import Teacher
-    from pipelines.general.request import GeneralRequest
 
 
 def general(request: GeneralRequest) -> Method:
@@ -32,7 +31,7 @@ def general(request: GeneralRequest) -> Method:
         fixed="the same tokens are masked in every epoch" if choice.on else "", warmup_steps=WARMUP_STEPS,
     )  # fmt: skip
     settings = {"recipe": asdict(request.recipe), "losses": asdict(losses), "masked_lm": asdict(choice)}
-    return Method("general", (stage,), settings, ("knowledge-distillation", "tinybert"))
+    return Method((stage,), settings, ("knowledge-distillation", "tinybert"))
 
 
 def _uncached(request: GeneralRequest) -> str:

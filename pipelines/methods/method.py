@@ -5,8 +5,8 @@ There are four parts, each of which knows only the ones above it:
 1. A **stage** (`MethodStage`) says what is trained on what: its objective, its recipe, the rows it reads, what a cache
    has to keep of the teacher for it, and whether a dev part selects its best epoch. Stages train the same student one
    after another; each starts from the weights that the one before left.
-2. A **method** (`Method`) is a name, a list of stages, and the options of its own that run.json records. Each is a
-   function in a file of this folder, from what the user asked for to a `Method`.
+2. A **method** (`Method`) is a list of stages, and the options of its own that run.json records. Each is a function
+   in a file of this folder, from what the user asked for to a `Method`.
 3. A **job** (`pipelines/training/job.py`) is what a verb brings: it finds and checks data and models, says what
    run.json records of them, opens streams of rows, loads the models, and describes the result.
 4. The **driver** (`pipelines/training/driver.py`) runs a job in two modes. `plan` measures every stage for a few
@@ -90,7 +90,6 @@ class Method:
     """A list of stages.
 
     Args:
-        name: as `--method` takes it.
         stages: in order, those that are left out included.
         settings: the method's own options, as run.json records them.
         tags: of the model card.
@@ -101,7 +100,6 @@ class Method:
         equal_widths: whether student and teacher must be as wide as each other.
     """
 
-    name: str
     stages: tuple[MethodStage, ...]
     settings: dict[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()

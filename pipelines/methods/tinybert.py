@@ -43,7 +43,7 @@ def tinybert(request: DistillRequest) -> Method:
         "prediction": asdict(request.prediction),
         "losses": asdict(losses),
     }
-    return Method("tinybert", (intermediate, prediction), settings, ("knowledge-distillation", "tinybert"))
+    return Method((intermediate, prediction), settings, ("knowledge-distillation", "tinybert"))
 
 
 def recipes(task: str) -> dict[str, StageRecipe]:

@@ -1,19 +1,28 @@
-"""Loads the configurations, tokenizers and weights of teachers and encoders, and refuses what cannot serve."""
+"""Folders, configurations, tokenizers and weights of teachers and encoders: checked, loaded, given a task's labels."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import is_of_machine
+from augment.files.checks import check_folder
 from pipelines.errors import UserError
-from pipelines.models.checks import VOCABULARY_FILES, has_vocabulary
+from pipelines.wording import first_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
     from augment.files.find import ModelFiles
+    from distill.teacher import Teacher
+    from pipelines.tasks import Task
 
 SAVE_ONE = "save the model's there with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
+TRAINING = ("finetune", "distill", "distill-general")  # verbs that leave a model in their folder
+VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 
 
 def load_config(files: ModelFiles) -> PreTrainedConfig:
@@ -63,7 +72,7 @@ def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
         if is_of_machine(error):
             raise
         raise UserError(
-            f"{files.who}: expected a tokenizer in the folder, it cannot be read: {_first_line(error)}"
+            f"{files.who}: expected a tokenizer in the folder, it cannot be read: {first_line(error)[:200]}"
         ) from error
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise UserError(
@@ -135,7 +144,7 @@ def _load(head: Any, files: ModelFiles, config: PreTrainedConfig, seed: int) -> 
         if is_of_machine(error):
             raise
         raise UserError(
-            f"{files.who}: its weights cannot be read: {_first_line(error)}; copy the folder again"
+            f"{files.who}: its weights cannot be read: {first_line(error)[:200]}; copy the folder again"
         ) from error
     if lacking:
         raise UserError(
@@ -158,5 +167,105 @@ def _be_quiet() -> None:
     logging.disable_progress_bar()
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().split("\n") or [type(error).__name__])[0][:200]
+def check_classes(task: Task, needed: str = "") -> None:
+    """Refuses to train for a task of one class: there is nothing to tell apart, and transformers loads no such model.
+
+    Args:
+        task: the task.
+        needed: what its labels are for; empty where there need be none.
+
+    Raises:
+        UserError: naming column and class.
+    """
+    label = task.label
+    if needed and label.kind == "none":
+        raise UserError(f"expected a task with labels to {needed} on, found none; name them with --label COLUMN")
+    if label.kind == "class" and len(label.names) < 2:
+        raise UserError(
+            f"expected at least 2 classes in column {label.column!r} of the train part, found only {label.names[0]!r}; "
+            "add rows of the others, or name them all with --label-names"
+        )
+
+
+def name_labels(config: PreTrainedConfig, task: Task) -> None:
+    """Writes a task's labels into a configuration, so that pipelines print names and not LABEL_1."""
+    names = list(task.label.names) or (["score"] if task.label.kind == "score" else [])
+    if not names:
+        return
+    config.num_labels = len(names)
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: number for number, name in enumerate(names)}
+    config.problem_type = "regression" if task.label.kind == "score" else "single_label_classification"
+
+
+def pack_teacher(teacher: Teacher) -> bool:
+    """Lays the teacher's weights out once for all batches, where that works: it only infers.
+
+    Call it when whoever wanted its weights has them (a student that starts from its layers): afterwards they are no
+    parameters any more.
+
+    Args:
+        teacher: changed in place; on a GPU, or in another precision than fp32, it is left as it is.
+
+    Returns:
+        Whether it was done.
+    """
+    from augment.packed_linear import pack_linear_layers
+    from distill.teacher import Precision
+
+    if teacher.model.device.type != "cpu" or teacher.precision is not Precision.FP32:
+        return False
+    teacher.note_fingerprint()
+    return pack_linear_layers(teacher.model)
+
+
+def check_model(folder: Path, who: str) -> None:
+    """Refuses a folder that no model can be loaded from.
+
+    Args:
+        folder: a Hugging Face model folder.
+        who: the model, for messages.
+
+    Raises:
+        AugmentError, UserError: a folder without config.json or weights, or with those of a training checkpoint; a
+            model still in training.
+    """
+    refuse_unfinished(folder, who)
+    check_folder(folder, who)
+
+
+def refuse_unfinished(folder: Path, who: str) -> None:
+    """Refuses the folder of a training verb that holds no model yet.
+
+    Args:
+        folder: of whatever model.
+        who: the model, for the message.
+
+    Raises:
+        UserError: with the command to go on.
+    """
+    if (folder / "config.json").is_file():
+        return
+    try:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        kind, command = content["kind"], [word for word in content["command"] if word != "--overwrite"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if kind in TRAINING:
+        raise UserError(
+            f"{who}: expected a finished model, found a `tinyaug {kind}` that is not done yet; wait for it, or go on "
+            f"with: {shlex.join(command)}"
+        )
+
+
+def has_vocabulary(folder: Path) -> bool:
+    """Whether a folder has a file that a tokenizer gets its words from."""
+    return any((folder / name).is_file() for name in VOCABULARY_FILES)
+
+
+def trained_length(folder: Path) -> int | None:
+    """The max_length that a model of ours was trained with; None for any other model."""
+    try:
+        return int(json.loads((folder / "run.json").read_text())["settings"]["reading"]["max_length"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

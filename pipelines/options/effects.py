@@ -11,8 +11,8 @@ from pipelines.errors import UserError
 from pipelines.methods.names import METHODS
 from pipelines.options.drawing import CandidateOptions, DrawOptions
 from pipelines.options.models import FIRST_LAYERS
-from pipelines.options.option import Options, flag, options_of
-from pipelines.options.running import EngineOptions
+from pipelines.options.option import Options, flag, groups_of, options_of
+from pipelines.options.running import Engine, EngineOptions, Workers
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
 from pipelines.options.verbs import DistillOptions, GeneralOptions, RunOptions
@@ -73,6 +73,7 @@ OF_AUGMENTING = (  # but the seed, which is that of training, too
     ),
 )  # fmt: skip
 EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
+    Workers: (Effect("--engine ray or auto", lambda it: it.engine != Engine.local, ("address",)),),
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
     DistillOptions: (
@@ -122,11 +123,13 @@ def refuse_idle(options: Options) -> None:
     """Refuses options that were typed and have no effect.
 
     Args:
-        options: of a verb, or a group of them.
+        options: of a verb, or a group of them, with the groups in it.
 
     Raises:
         UserError: naming the options, and what they need.
     """
+    for name in groups_of(type(options)):
+        refuse_idle(getattr(options, name))
     for effect in (effect for kind in type(options).__mro__ for effect in EFFECTS.get(kind, ())):
         idle = [name for place in effect.places if (name := _typed(options, place))]
         if idle and not effect.holds(options):

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pipelines.options.option import groups_of, options_of
-from pipelines.options.verbs import (
-    AugmentInRun,
-    AugmentOptions,
-    CacheTeacherOptions,
-    DistillInRun,
-    DistillOptions,
-    FinetuneInRun,
-    FinetuneOptions,
-    GeneralOptions,
-)
-
-if TYPE_CHECKING:
-    from pipelines.options.option import Options
+from pipelines.options import verbs
+from pipelines.options.option import Options, groups_of, options_of
 
 VERBS: dict[str, tuple[type[Options], ...]] = {  # kind of run.json -> options of its verb, and of its stage in `run`
-    "augment": (AugmentOptions, AugmentInRun),
-    "finetune": (FinetuneOptions, FinetuneInRun),
-    "distill": (DistillOptions, DistillInRun),
-    "cache-teacher": (CacheTeacherOptions,),
-    "distill-general": (GeneralOptions,),
+    "augment": (verbs.AugmentOptions, verbs.AugmentInRun),
+    "finetune": (verbs.FinetuneOptions, verbs.FinetuneInRun),
+    "distill": (verbs.DistillOptions, verbs.DistillInRun),
+    "cache-teacher": (verbs.CacheTeacherOptions,),
+    "distill-general": (verbs.GeneralOptions,),
 }
 ELSEWHERE = {  # what run.json calls otherwise than the field of the option
     "parts": "accumulation",

@@ -150,10 +150,9 @@ class Options:
             if (value := getattr(self, name)) is not None:
                 one.check(value)
 
-    @classmethod
-    def filled(cls, typed: dict[str, Any]) -> dict[str, Any]:
-        """What was typed, by parameter with None elsewhere, and the defaults that follow from it; here none do."""
-        return typed
+    def defaults(self) -> dict[str, Any]:
+        """Values of options that follow from others where they were not typed, by parameter; here none do."""
+        return {}
 
     def has(self, name: str) -> bool:
         """Whether the user typed the option behind a field."""

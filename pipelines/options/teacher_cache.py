@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pipelines.options.option import Options, Panel, flag, option
+from pipelines.options.option import Options, Panel, option
 
 Keep = StrEnum("Keep", ["auto", "full", "logits", "off"])
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -48,11 +48,6 @@ class CacheChoice(Options):
     )
     folder: Path | None = option("Folder of the caches [OUT/teacher_cache].", None, "--cache-dir")
     rebuild: bool = option("Empty the cache first; a run that goes on keeps its cache.", False, "--rebuild-cache")
-
-    @property
-    def named(self) -> list[str]:
-        """The options beside the mode that the user typed."""
-        return [flag(type(self), name) for name in ("budget", "folder", "rebuild") if self.has(name)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from augment.presets import PRESETS
+from pipelines.demo import demo_defaults, demo_run_defaults
 from pipelines.methods.names import METHODS
 from pipelines.options import drawing, running, teacher_cache, training
 from pipelines.options.data import CorpusChoice, DataChoice, InputRows, Rejects
@@ -34,12 +35,9 @@ class AugmentOptions(Options):
     compute: running.ComputeOptions
     output: RunDirectory
 
-    @classmethod
-    def filled(cls, typed: dict[str, Any]) -> dict[str, Any]:
-        """With --demo the embedded pack wherever the user named nothing else."""
-        from pipelines.demo import demo_options
-
-        return demo_options(typed) if typed["demo"] else typed
+    def defaults(self) -> dict[str, Any]:
+        """With --demo the embedded pack."""
+        return demo_defaults(self) if self.rows.demo else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +66,6 @@ class OnTask(Folder):
     )
     reading: training.Reading
     machine: running.Machine
-
-    @property
-    def named_rows(self) -> int | None:
-        """The rows of the subset where the user named them, and no profile did: fewer rows are worth a note then."""
-        return self.reading.train_rows if self.reading.has("train_rows") else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,9 +212,6 @@ class RunOptions(Options):
     teacher_revision: str | None = option("Revision of the teacher on the hub.", panel=Panel.MODELS)
     answers: Answers
 
-    @classmethod
-    def filled(cls, typed: dict[str, Any]) -> dict[str, Any]:
-        """With --demo the embedded pack and its recipe wherever the user named nothing else."""
-        from pipelines.demo.recipe import demo_run_options
-
-        return demo_run_options(typed) if typed["demo"] else typed
+    def defaults(self) -> dict[str, Any]:
+        """With --demo the embedded pack and its recipe."""
+        return demo_run_defaults(self) if self.augment.rows.demo else {}

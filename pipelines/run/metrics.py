@@ -12,7 +12,7 @@ from pipelines.evaluating.label_order import load_in_order
 from pipelines.models.load import load_config, load_tokenizer
 from pipelines.run.checks import run_storage
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
-from pipelines.training.parts import open_data, task_columns, write_part
+from pipelines.training.parts import TaskData, open_data, task_columns, write_part
 from pipelines.training.results import StageResult
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pipelines.run.run_job import RunRequest
     from pipelines.run_folder.storage import Storage
     from pipelines.training.driver import Trained
-    from pipelines.training.parts import TaskData
 
 
 @dataclass(frozen=True)

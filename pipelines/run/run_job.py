@@ -6,30 +6,27 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.augmenting.augment_job import run_augment
+from pipelines.augmenting.augment_job import Outcome, run_augment
 from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
 from pipelines.methods.names import METHODS
-from pipelines.run.checks import check_run, judge_early, run_storage
-from pipelines.run.metrics import run_metrics
-from pipelines.run.plan import announcement, own_threads
+from pipelines.run.checks import announcement, check_run, judge_early, own_threads, run_storage
+from pipelines.run.metrics import RunMetrics, run_metrics
 from pipelines.run_folder.lock import only_writer
-from pipelines.run_folder.run_file import AUGMENT, RUN, run_content, started_run
+from pipelines.run_folder.run_file import AUGMENT, RUN, Identity, run_content, started_run
 from pipelines.run_folder.stage_folder import METRICS
 from pipelines.training.driver import run
 from pipelines.training.finetune_job import FinetuneJob
 from pipelines.wording import rejected_rows
 
 if TYPE_CHECKING:
-    from pipelines.augmenting.augment_job import Outcome
     from pipelines.augmenting.request import AugmentRequest
     from pipelines.found import Found
+    from pipelines.options.verbs import EvaluateOptions
     from pipelines.reporting import Reporter
-    from pipelines.run.metrics import RunMetrics
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.driver import Trained
-    from pipelines.training.request import DistillRequest, EvaluateRequest, FinetuneRequest
+    from pipelines.training.request import DistillRequest, FinetuneRequest
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class RunRequest:
     augment: AugmentRequest
     finetune: FinetuneRequest | None
     distill: DistillRequest
-    evaluate: EvaluateRequest | None = None
+    evaluate: EvaluateOptions | None = None
     profile: str = "paper"
     demo: bool = False
 
@@ -70,21 +67,14 @@ class RunOutcome:
     Args:
         storage: the run directory.
         augmented: the first stage; None for a method that reads no augmented rows.
-        teacher: the second; None where a teacher was given.
-        student: the third.
         metrics: the content of metrics.json.
+        fresh: whether anything was left to do.
     """
 
     storage: Storage
     augmented: Outcome | None
-    teacher: Trained | None
-    student: Trained
     metrics: RunMetrics
-
-    @property
-    def fresh(self) -> bool:
-        """Whether anything was left to do."""
-        return self.student.fresh or (self.augmented is not None and bool(self.augmented.fresh))
+    fresh: bool
 
 
 def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcome:
@@ -115,7 +105,7 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     if not request.augments:
         with only_writer(storage, reporter.message):
             if started_run(storage, request.kind, request.augment.overwrite) is None:
-                storage.write_json(RUN, run_content(request.kind, {}, {}, {}, {}))
+                storage.write_json(RUN, run_content(request.kind, Identity()))
     teacher = None
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
@@ -125,7 +115,7 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     metrics = run_metrics(request, augmented, teacher, student, began, augmenting, found)
     with only_writer(storage, reporter.message):
         storage.write_json(METRICS, metrics.to_json())
-    return RunOutcome(storage, augmented, teacher, student, metrics)
+    return RunOutcome(storage, augmented, metrics, student.fresh or bool(augmented and augmented.fresh))
 
 
 def _is_unannounced(request: RunRequest) -> bool:

@@ -12,13 +12,12 @@ from typing import IO, TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.run_folder.lease import LOCK, WriterLock, leased, refusal, wait_until_free
-from pipelines.run_folder.storage import remove_folders, unwritten
+from pipelines.run_folder.storage import Storage, remove_folders, unwritten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pipelines.run_folder.storage import Storage
 
 HELD = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
 NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
@@ -14,12 +15,11 @@ from pipelines.errors import UserError
 from pipelines.run_folder.identity import as_json, differences, software_versions
 from pipelines.run_folder.lock import LOCK
 from pipelines.run_folder.records import FORMAT_VERSION
-from pipelines.run_folder.storage import PARTIAL
+from pipelines.run_folder.storage import PARTIAL, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.run_folder.storage import Storage
 
 RUN = "run.json"
 AUGMENT = "augment"  # its run.json has no kind
@@ -82,31 +82,60 @@ def refuse_other_run(
         )
 
 
-def run_content(
-    kind: str, settings: dict[str, Any], task: dict[str, Any], inputs: dict[str, Any], models: dict[str, str]
-) -> dict[str, Any]:
-    """What run.json says; `resolved` and `sources` are added by the verb.
+@dataclass(frozen=True)
+class InputDigest:
+    """A file that is read.
+
+    Args:
+        name: without its folder.
+        bytes: its size.
+        sha256: of its content.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that decides what comes of a training verb, and where it came from.
+
+    Args:
+        settings: what the user set, defaults filled in.
+        task: the task as plain data.
+        inputs: part -> what tells its files: `InputDigest`, or what stands for them.
+        models: role -> fingerprint.
+        sources: names as the user gave them; a resumed run need not share them.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    task: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, list[Any]] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str | None] | None = None
+
+
+def run_content(kind: str, identity: Identity, **more: Any) -> Any:
+    """What run.json says before anything is resolved, as it is read back.
 
     Args:
         kind: of the run.
-        settings: what the user set, defaults filled in.
-        task: the task as plain data.
-        inputs: name, bytes and sha256 of what is read.
-        models: role -> fingerprint.
+        identity: what decides what comes of it; left out of it are sources that are None.
+        more: of the verb.
     """
-    versions = software_versions()
+    versions, decided = software_versions(), asdict(identity)
+    sources = decided.pop("sources")
     content = {
         "tinyaug": versions["tinyaug"],
         "format_version": FORMAT_VERSION,
         "kind": kind,
-        "settings": settings,
-        "task": task,
-        "inputs": inputs,
-        "models": models,
+        **decided,
         "versions": {**versions, "python": ".".join(map(str, sys.version_info[:3]))},
         "command": ["tinyaug", *map(without_credentials, sys.argv[1:])],
+        **more,
     }
-    return as_json(content)
+    return as_json(content if sources is None else {**content, "sources": sources})
 
 
 @contextmanager

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pipelines.errors import UserError
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.records import sha256
 from pipelines.run_folder.storage import PARTIAL, Storage, move_into_place
-from pipelines.run_folder.writable import refuse_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 METRICS = "metrics.json"
 TOKENS = "tokens"  # folder of tokenised rows, while a job trains
+
+
+class Digest(TypedDict):
+    """What tells the content of a file, as JSON files have it."""
+
+    bytes: int
+    sha256: str
 
 
 def stage_storage(out: str, what: str) -> Storage:
@@ -41,9 +48,9 @@ def finished_metrics(storage: Storage) -> dict[str, Any] | None:
     return content if content is not None and is_whole(storage, content.get("files")) else None
 
 
-def digests(storage: Storage, names: list[str]) -> dict[str, dict[str, Any]]:
+def digests(storage: Storage, names: list[str]) -> dict[str, Digest]:
     """Name -> bytes and sha256 of files, which `is_whole` compares."""
-    return {name: {"bytes": storage.size(name), "sha256": sha256(storage, name)} for name in names}
+    return {name: Digest(bytes=storage.size(name) or 0, sha256=sha256(storage, name)) for name in names}
 
 
 def is_whole(storage: Storage, files: Any) -> bool:
@@ -59,7 +66,7 @@ def is_whole(storage: Storage, files: Any) -> bool:
     )
 
 
-def publish(storage: Storage, fill: Callable[[Path], None]) -> dict[str, dict[str, Any]]:
+def publish(storage: Storage, fill: Callable[[Path], None]) -> dict[str, Digest]:
     """Moves the files that `fill` writes into the folder, each complete or not at all.
 
     Args:
@@ -109,3 +116,27 @@ def drop_checkpoints(folder: Path) -> None:
     """Removes what only an unfinished stage needs; losses.csv and dev.csv stay."""
     for path in [*folder.glob("step-*"), *folder.glob("best.safetensors*")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def refuse_unwritable(folder: Path, option: str) -> None:
+    """Refuses a folder that may not be written to, or that cannot be made.
+
+    Args:
+        folder: need not exist yet.
+        option: that names it, for the message.
+
+    Raises:
+        UserError: naming what stands in the way.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        found = "a file" if place == folder.absolute() else f"the file {place} above it"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        found = f"that {place} cannot be"
+    else:
+        return
+    raise UserError(
+        f"{option} {folder}: expected a directory that can be written to, found {found}; choose another one"
+    )

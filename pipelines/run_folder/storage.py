@@ -163,9 +163,8 @@ class Storage:
 
     def remove_all(self) -> None:
         """Removes everything in the run directory but the lock that protects it."""
-        for info in sorted(
-            self._entries(), key=lambda info: info.base_name == "run.json"
-        ):  # last: till then it is a run
+        # run.json is the last: till then it is a run.
+        for info in sorted(self._entries(), key=lambda info: info.base_name == "run.json"):
             if info.type == pafs.FileType.Directory:
                 self._fs.delete_dir(info.path)
             elif info.base_name != ".lock":

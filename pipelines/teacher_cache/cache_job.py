@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError, UserError
 from pipelines.evaluating.label_order import order_note
 from pipelines.evaluating.teacher_check import judge_teacher
+from pipelines.models.load import pack_teacher
 from pipelines.run_folder.lock import remove_unused
-from pipelines.run_folder.run_file import RUN, run_content, started_run, undone_if_refused
+from pipelines.run_folder.run_file import RUN, Identity, run_content, started_run, undone_if_refused
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
 from pipelines.run_folder.storage import Storage, unwritten
 from pipelines.teacher_cache.decision import CacheDecision, CacheQuestion, decide_cache
@@ -23,7 +24,6 @@ from pipelines.training.estimates import StageEstimate, TrainingEstimate
 from pipelines.training.plan import check_disk
 from pipelines.training.ranks import Ranks, processes
 from pipelines.training.stopping import stops_noted
-from pipelines.training.teacher_kernel import pack_teacher
 
 if TYPE_CHECKING:
     from distill.shards import ShardStream
@@ -40,14 +40,12 @@ class Filled:
 
     Args:
         folder: of the cache.
-        words: the decision with its numbers.
         rows: cached.
         bytes: of the cache.
         fresh: whether anything was left to do.
     """
 
     folder: Path
-    words: str
     rows: int
     bytes: int
     fresh: bool
@@ -82,9 +80,8 @@ class CacheJob(DistillJob):
             **{name: found.settings[name] for name in ("cache", "reading", "precision")},
         }
         models = {"teacher": self.teacher.found.fingerprint}
-        inputs = {"train": [asdict(file) for file in found.inputs["train"]]}
-        content = run_content(self.kind, settings, found.task, inputs, models)
-        return {**content, "stages": []}
+        kept = Identity(settings, found.task, {"train": found.inputs["train"]}, models)
+        return run_content(self.kind, kept, stages=[])
 
     def decide(self, teacher: Teacher, stream: ShardStream, root: Path, started: Any) -> CacheDecision:
         """The decision of the first start, which holds whatever became of the disk since."""
@@ -203,7 +200,7 @@ def _filled(
         _fill(targets, stream, reporter)
     size = bytes_of(caches / kept)
     storage.write_json(METRICS, {"content": kept, "rows": len(stream), "bytes": size})
-    return Filled(caches / kept, decision.words, len(stream), size, fresh)
+    return Filled(caches / kept, len(stream), size, fresh)
 
 
 def _fill(targets: Targets, stream: ShardStream, reporter: Reporter) -> None:

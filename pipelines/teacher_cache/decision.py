@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from distill.cache_format import CacheContent, CacheMode, CachePlan, plan_cache
+from distill.wording import shown_bytes
 from pipelines.errors import UserError
-from pipelines.teacher_cache.room import OFF, cache_room, plan_in_room, room_of_layers
+from pipelines.teacher_cache.room import OFF, CacheRoom, cache_room, room_of_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from distill.cache_format import CacheContent, CachePlan
     from distill.shards import ShardStream
     from distill.teacher import Teacher
     from pipelines.methods.method import MethodStage
     from pipelines.options.teacher_cache import CacheChoice
-    from pipelines.teacher_cache.room import CacheRoom
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ class CacheDecision:
 
     def as_json(self) -> Any:
         """As run.json has it: a field for each stage, or `content` for the only one."""
-        contents = (
-            self.contents if len(self.contents) > 1 else dict(zip(("content",), self.contents.values(), strict=True))
-        )
+        one = len(self.contents) == 1
+        contents = {"content" if one else stage: content for stage, content in self.contents.items()}
         return {**contents, "words": self.words, "bytes": self.bytes}
 
     @classmethod
@@ -110,7 +109,6 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
     Raises:
         UserError: `full` or `logits` was asked for and does not fit.
     """
-    from distill.cache_format import CacheContent, CacheMode, plan_cache
     from distill.targets import sample_lengths
 
     mode, trained = CacheMode(asked.choice.mode), asked.trained
@@ -129,7 +127,13 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
         return asked.all(key.content, f"{plan}, made ahead")
     logits_alone = len(of_layers) < len(trained)
     less = "auto or logits" if logits_alone else "auto or off"
-    plan = plan_in_room(mode, lengths, asked.rows, key, room, less)
+    full = mode is CacheMode.FULL
+    plan = plan_cache(CacheMode.AUTO if full else mode, lengths, asked.rows, key, room.budget, room.taken)
+    if full and plan.content != key.content:
+        elsewhere = "choose another --cache-dir, " if room.taken else ""
+        raise UserError(
+            f"--cache full: {plan.beyond_budget()}; raise --cache-budget, {elsewhere}or choose --cache {less}"
+        )
     fits = plan.content != CacheContent.LOGITS
     once = fits and _is_never_read(asked, room, of_layers)
     if fits and not once:
@@ -144,7 +148,7 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
 
 def _is_never_read(asked: CacheQuestion, room: CacheRoom, of_layers: list[MethodStage]) -> bool:
     """Whether nobody would read what a cache has of the layers; a folder that was named is for other runs, too."""
-    auto = asked.choice.mode == "auto" and "--cache-dir" not in asked.choice.named
+    auto = asked.choice.mode == "auto" and not asked.choice.has("folder")
     return auto and not room.there and all(stage.recipe.sees_once(asked.rows) for stage in of_layers)
 
 
@@ -159,9 +163,6 @@ def _logits(asked: CacheQuestion, plan: CachePlan, words: str) -> CacheDecision:
     Raises:
         UserError: they were asked for and do not fit the budget that was named.
     """
-    from distill.cache_format import CacheContent
-    from distill.wording import shown_bytes
-
     room, needed = asked.room(CacheContent.LOGITS), plan.logits_bytes
     if room.filled:
         plan, words = replace(plan, content=CacheContent.LOGITS, taken=room.taken), ", made ahead"
@@ -179,9 +180,6 @@ def _logits(asked: CacheQuestion, plan: CachePlan, words: str) -> CacheDecision:
 
 def _unless_few(asked: CacheQuestion, plan: CachePlan, words: str, size: int) -> CacheDecision:
     """The plan, but under `auto` nothing for stages that end before they have seen all rows once."""
-    from distill.cache_format import CacheContent
-    from distill.wording import shown_bytes
-
     first = asked.trained[0]
     if asked.choice.mode != "auto" or first.recipe.sees_all(asked.rows):
         return asked.all(str(plan.content), f"{plan}{words}", size)

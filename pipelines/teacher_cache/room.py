@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from distill.cache_folder import KEY_FILE, holds_other_files, key_difference
+from distill.cache_format import CacheContent, CacheKey, default_budget
 from pipelines.errors import UserError
-from pipelines.run_folder.writable import refuse_unwritable
+from pipelines.run_folder.stage_folder import refuse_unwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from distill.cache_format import CacheContent, CacheKey, CacheMode, CachePlan
     from distill.shards import ShardStream
     from distill.teacher import Teacher
+    from pipelines.methods.method import MethodStage
     from pipelines.options.teacher_cache import CacheChoice
 
 OFF = "off"
 CONTENTS = ("full", "hidden", "scores", "cls", "logits")  # a folder each
+KEY_OPTIONS = {
+    "teacher": "--teacher",
+    "layers": "--layer-map",
+    "precision": "--precision",
+    "max_length": "--max-length",
+}
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,6 @@ def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStre
         key: of the cache that is thought of.
         stream: its data.
     """
-    from distill.cache_format import default_budget
-
     sizes = {content: _record_sizes(root / content) for content in CONTENTS}
     everything = sum(sum(found.values()) for found in sizes.values())
     budget = choice.budget if choice.budget is not None else default_budget(root, everything)
@@ -59,7 +63,7 @@ def cache_room(choice: CacheChoice, root: Path, key: CacheKey, stream: ShardStre
     if choice.rebuild:
         there = sum(mine.values())
         return CacheRoom(budget, everything - there, there, False)
-    if not mine or not _is_of(folder, key):
+    if not mine or key_difference(folder, key) is not None:
         return CacheRoom(budget, everything, 0, False)
     names = {digest[:16] for digest in shard_hashes(stream)}
     there = sum(size for name, size in mine.items() if name.split(".")[0] in names)
@@ -82,7 +86,6 @@ def room_of_layers(
     Returns:
         Its key and what it finds in the folder.
     """
-    from distill.cache_format import CacheContent
     from distill.targets import cache_key
 
     key = cache_key(teacher, stream, kept)
@@ -98,34 +101,6 @@ def room_of_layers(
 def bytes_of(folder: Path) -> int:
     """Bytes of the files in a folder; 0 without one."""
     return sum(path.stat().st_size for path in folder.glob("*"))
-
-
-def plan_in_room(
-    mode: CacheMode, lengths: NDArray[np.int64], rows: int, key: CacheKey, room: CacheRoom, less: str
-) -> CachePlan:
-    """The library's decision for a room; a full cache that was asked for and does not fit is refused by option names.
-
-    Args:
-        mode: what the user asked for.
-        lengths: tokens of a sample of rows.
-        rows: rows of the data set.
-        key: of a cache with all that is wanted of the layers.
-        room: what the cache finds.
-        less: modes of --cache to take instead.
-
-    Raises:
-        UserError: `full` does not fit.
-    """
-    from distill.cache_format import CacheMode, plan_cache
-
-    full = mode is CacheMode.FULL
-    plan = plan_cache(CacheMode.AUTO if full else mode, lengths, rows, key, room.budget, room.taken)
-    if full and plan.content != key.content:
-        raise UserError(
-            f"--cache full: {plan.beyond_budget()}; raise --cache-budget, "
-            f"{'choose another --cache-dir, ' if room.taken else ''}or choose --cache {less}"
-        )
-    return plan
 
 
 def check_cache_place(choice: CacheChoice) -> None:
@@ -149,8 +124,77 @@ def _record_sizes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in paths}
 
 
-def _is_of(folder: Path, key: CacheKey) -> bool:
+def refuse_foreign_caches(
+    choice: CacheChoice, teacher: Teacher, stream: ShardStream, contents: set[str], root: Path
+) -> None:
+    """Refuses folders that hold another run's cache or other files; writes nothing.
+
+    Args:
+        choice: what the user asked for; a rebuild drops another run's cache.
+        teacher: the teacher.
+        stream: the training rows.
+        contents: of the caches that will be used.
+        root: folder of the caches.
+
+    Raises:
+        UserError: naming what is different.
+    """
+    from distill.targets import cache_key
+
+    wanted = sorted(contents - {OFF})
+    if not any((root / content).exists() for content in wanted):
+        return
+    _refuse_other_files(wanted, root)
+    for content in wanted:
+        folder = root / content
+        difference = None if choice.rebuild else key_difference(folder, cache_key(teacher, stream, content))
+        if difference is not None:
+            raise _another_runs(folder, difference)
+
+
+def _another_runs(folder: Path, difference: str) -> UserError:
+    option = KEY_OPTIONS.get(difference.split()[0])
+    return UserError(
+        f"{folder}: expected the cache of this run, found one with {difference}{f' ({option})' if option else ''}; "
+        "choose another --cache-dir, or make it anew with --rebuild-cache"
+    )
+
+
+def refuse_early(choice: CacheChoice, stages: tuple[MethodStage, ...], known: dict[str, str | int]) -> None:
+    """Refuses a --cache-dir with other files or another run's cache, before there are rows or a teacher.
+
+    Args:
+        choice: what the user asked for; which of several caches `auto` will choose is not known yet.
+        stages: of the method, those that are trained.
+        known: those fields of the cache's key that are known already.
+
+    Raises:
+        UserError: naming the folder.
+    """
+    if choice.folder is None or (choice.mode == "auto" and any(stage.recipe.max_steps is not None for stage in stages)):
+        return  # it may end too early for a cache
+    of_layers = [str(stage.kept) for stage in stages if stage.of_layers and choice.mode != "logits"]
+    contents = [*of_layers, *(["logits"] if choice.mode != "full" or not of_layers else [])]
+    _refuse_other_files(contents, choice.folder)
+    for folder in (choice.folder / content for content in contents if not choice.rebuild):
+        for name, value in known.items():
+            stored = _stored_key(folder).get(name, value)
+            if stored not in (value, 0):  # a cache that keeps no scores or hidden states has no heads or width
+                raise _another_runs(folder, f"{name} {stored!r}, now {value!r}")
+
+
+def _stored_key(folder: Path) -> Any:
+    """The key of the cache in a folder; empty without one, or where it cannot be read."""
     try:
-        return key.first_difference(json.loads((folder / "cache.json").read_text())) is None
-    except (OSError, ValueError, AttributeError):
-        return False
+        content = json.loads((folder / KEY_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _refuse_other_files(contents: Iterable[str], root: Path) -> None:
+    for folder in (root / content for content in contents):
+        if holds_other_files(folder):
+            raise UserError(
+                f"{folder}: expected an empty folder or a teacher cache, found other files; choose another --cache-dir"
+            )

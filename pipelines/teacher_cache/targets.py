@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from distill.folder_lock import folder_lock
-from pipelines.teacher_cache.foreign import refuse_foreign_caches
-from pipelines.teacher_cache.room import OFF, shard_hashes
+from pipelines.teacher_cache.room import OFF, refuse_foreign_caches, shard_hashes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,7 +25,7 @@ from pipelines.teacher_cache.decision import CacheDecision
 from pipelines.teacher_cache.room import OFF
 from pipelines.teacher_cache.targets import cache_root, claim_caches, open_targets, warn_of_rebuild
 from pipelines.training.loop import train_settings, train_stage
-from pipelines.training.plan import Begun, begun_job, check_disk, measure
+from pipelines.training.plan import Begun, Plan, begun_job, check_disk, measure
 from pipelines.training.ranks import Ranks, wait_for_main
 from pipelines.training.results import Resolved, Result, StageResult
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.job import Job
-    from pipelines.training.plan import Plan
 
 STUDENT = "student"  # what a stage leaves for the next one, in its folder
 PACKED = "corpus"  # the work of hours: it outlives a refusal

@@ -1,4 +1,4 @@
-"""What a training command would cost: steps, examples, seconds and bytes of each stage."""
+"""What a training command would cost: steps, examples, seconds and bytes of each stage; what is cut of its texts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pipelines.training.recipe import QUICK_ROWS
+import numpy as np
+
+from pipelines.training.recipe import QUICK_ROWS, StageRecipe
 from pipelines.wording import duration
 
 if TYPE_CHECKING:
+    from distill.shards import ShardStream
     from distill.timing import Cost
-    from pipelines.training.recipe import StageRecipe
 
 LONG = 86_400.0  # seconds after which a quicker profile is offered
 LONG_ON_CPU = 6 * 3600.0
 PADDED_ROWS = 512  # beyond the tokens: more than any embedding table is filled up by
+WORTH_A_WARNING = 0.01
 
 
 @dataclass(frozen=True)
@@ -163,3 +166,46 @@ def weights_bytes(parameters: int, stages: int = 1) -> int:
         stages: whose results are kept.
     """
     return 4 * parameters * (2 * 3 + 1 + stages)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What there is to say of the rows and models before anything is trained.
+
+    Args:
+        facts: worth reading.
+        notes: what the user may not have meant.
+        truncated: share of the rows that are longer than the model is given, 0 to 1; None where it is not known.
+    """
+
+    facts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    truncated: float | None = None
+
+
+def cut_texts(stream: ShardStream) -> Told:
+    """What of the training texts is cut, or empty, by a sample of the rows.
+
+    Args:
+        stream: the rows.
+
+    Raises:
+        DistillError: a row group that cannot be read.
+    """
+    from distill.lengths import all_empty, whole_lengths
+
+    lengths, most, rows = whole_lengths(stream), stream.settings.max_length, stream.files.rows
+    share = round(float((lengths > most).mean()), 4)
+    sample = f"{'a sample of ' if len(lengths) < rows else ''}{len(lengths):,} rows"
+    cut = f"texts longer than --max-length {most}: {shown_share(share)} of {sample}"
+    if share:
+        tokens = int(np.percentile(lengths, 99, method="higher"))
+        cut += f"; their ends are not seen, 99% have at most {tokens:,} tokens"
+    empty = f"training rows with empty texts: {rows:,} of {rows:,}; there is nothing to learn from them"
+    notes = (empty,) if all_empty(stream) else ()
+    return Told((), (*notes, cut), share) if share > WORTH_A_WARNING else Told((cut,), notes, share)
+
+
+def shown_share(share: float) -> str:
+    """A share as a percentage that is 0 only where nothing is."""
+    return "<0.1%" if 0 < share < 0.001 else f"{share:.1%}"

@@ -5,24 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.distilling.checks import find_files
-from pipelines.errors import UserError
+from pipelines.distilling.checks import TeacherFiles, find_files
 from pipelines.methods.finetune import finetune
-from pipelines.models.labels import check_classes, name_labels
-from pipelines.models.load import load_classifier, move
+from pipelines.models.load import check_classes, load_classifier, move, name_labels
 from pipelines.run_folder.identity import task_content
-from pipelines.training.job import Identity, Models
+from pipelines.run_folder.run_file import Identity
+from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data
-from pipelines.training.results import Metrics, StageResult
+from pipelines.training.results import Metrics, Result, StageResult
 from pipelines.training.task_job import TaskJob
 
 if TYPE_CHECKING:
     from distill.metrics import Scores
-    from pipelines.distilling.checks import TeacherFiles
     from pipelines.found import Found
     from pipelines.training.request import FinetuneRequest
-    from pipelines.training.results import Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +59,7 @@ class FinetuneJob(TaskJob):
         from distill.checks import check_length, check_vocabulary_size
 
         request, self.data = self.request, open_data(self.request.data, self.found)
-        if self.data.task.label.kind == "none":
-            raise UserError("expected a task with labels to fine-tune on, found none; name them with --label COLUMN")
-        check_classes(self.data.task)
-        if not request.recipe.epochs:
-            raise UserError("--epochs: expected at least 1, found 0")
+        check_classes(self.data.task, "fine-tune")
         if self.data.opened is not None:
             self.data.opened.split("train")
         self.files = find_files(request.model, request.revision, "encoder", self.found)
@@ -88,8 +81,7 @@ class FinetuneJob(TaskJob):
             inputs={"data": data.inputs(("train", *data.dev_parts))},
             models={"encoder": found.fingerprint},
             sources={
-                "data": str(request.data.data) if request.data.data else None,
-                "data_revision": data.revision,
+                **self.data_sources(),
                 "model": request.model,
                 "model_revision": found.revision,
                 "device": request.machine.device,

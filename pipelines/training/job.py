@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.options.teacher_cache import CacheChoice, Keep
-from pipelines.run_folder.run_file import refuse_other_run, run_content
+from pipelines.run_folder.run_file import Identity, refuse_other_run, run_content
 from pipelines.run_folder.storage import Storage
 from pipelines.training.ranks import processes
-from pipelines.training.results import Resolved
+from pipelines.training.results import Metrics, Resolved, Result
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,28 +22,9 @@ if TYPE_CHECKING:
     from pipelines.general.request import GeneralRequest
     from pipelines.methods.method import Method, MethodStage
     from pipelines.reporting import Reporter
+    from pipelines.training.estimates import Told
     from pipelines.training.loop import Dev
     from pipelines.training.request import DistillRequest, FinetuneRequest
-    from pipelines.training.results import Metrics, Result
-
-
-@dataclass(frozen=True)
-class Identity:
-    """All that decides what comes of a job, and where it came from.
-
-    Args:
-        settings: what the user set, defaults filled in.
-        task: the task as plain data.
-        inputs: part -> what tells its files: names, bytes and sha256.
-        models: role -> fingerprint.
-        sources: names as the user gave them; a resumed run need not share them.
-    """
-
-    settings: dict[str, Any]
-    task: dict[str, Any]
-    inputs: dict[str, list[Any]]
-    models: dict[str, str]
-    sources: dict[str, str | None]
 
 
 @dataclass
@@ -61,21 +42,6 @@ class Models:
     teacher_parameters: int = 0
 
 
-@dataclass(frozen=True)
-class Told:
-    """What there is to say of the rows and models before anything is trained.
-
-    Args:
-        facts: worth reading.
-        notes: what the user may not have meant.
-        truncated: share of the rows that are longer than the model is given, 0 to 1; None where it is not known.
-    """
-
-    facts: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    truncated: float | None = None
-
-
 class Job(ABC):
     """One command of a training verb.
 
@@ -83,7 +49,8 @@ class Job(ABC):
         kind: the verb, as run.json names it.
         afresh: the option that empties its folder.
         first_look: what is quicker than the whole, for advice; empty for `--profile quick`.
-        request: what the user asked for; set by the verb.
+        request: what the user asked for.
+        cache: what of the teacher's outputs is kept: nothing where there is no teacher.
         method: what is trained, in stages.
         found: what the command has found already.
         tokenizer: of the model; known once `check` has passed.
@@ -97,8 +64,9 @@ class Job(ABC):
 
     request: FinetuneRequest | DistillRequest | GeneralRequest
 
-    def __init__(self, method: Method, found: Found) -> None:
-        self.method, self.found = method, found
+    def __init__(self, request: Any, method: Method, found: Found, cache: CacheChoice | None = None) -> None:
+        self.request, self.method, self.found = request, method, found
+        self.cache = cache or CacheChoice(mode=Keep.off)
         self.tokenizer: Any = None
         self.layer_map: tuple[int, ...] = ()
         self.provisional = False
@@ -107,11 +75,6 @@ class Job(ABC):
     def max_length(self) -> int | None:
         """Tokens at which the saved tokenizer cuts texts; None leaves it as it is."""
         return None
-
-    @property
-    def cache(self) -> CacheChoice:
-        """What of the teacher's outputs is kept: nothing where there is no teacher."""
-        return CacheChoice(mode=Keep.off)
 
     @abstractmethod
     def check(self, started: Any = None) -> None:
@@ -210,11 +173,9 @@ class Job(ABC):
 
     def content(self) -> Any:
         """What run.json says before anything is resolved."""
-        found = asdict(self.identity())
-        sources = found.pop("sources")
         parts = (self.request.machine.accumulation or 1) * processes()
         stages = [stage.folder for stage in self.method.stages]
-        return {**run_content(self.kind, **found), "stages": stages, "parts": parts, "sources": sources}
+        return run_content(self.kind, self.identity(), stages=stages, parts=parts)
 
     def refuse_other(self, storage: Storage, started: Any, asked: Any, finished: bool) -> None:
         """Refuses to go on with other settings, data or models than the folder was begun with.

@@ -8,38 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from distill.reading import Columns, ShardFiles, open_shards
+from distill.shards import ShardStream, StreamSettings
 from pipelines.run_folder.parquet import ROW_GROUP_ROWS, open_writer
-from pipelines.tasks import Label, Task, pass_over
+from pipelines.run_folder.run_file import InputDigest
+from pipelines.tasks import Label, OpenTask, Task, pass_over
 from pipelines.tasks.glue import plain_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from distill.masking import MaskSettings
-    from distill.reading import Columns, ShardFiles
-    from distill.shards import ShardStream
     from pipelines.found import Found
     from pipelines.options.data import DataChoice
     from pipelines.run_folder.storage import Storage
-    from pipelines.tasks import OpenTask
 
 DEV = "validation"
 POOL_ROWS = 32_768  # more rows than one pool: a worker reads ahead
-
-
-@dataclass(frozen=True)
-class InputDigest:
-    """A file that is read, as run.json has it.
-
-    Args:
-        name: without its folder.
-        bytes: its size.
-        sha256: of its content.
-    """
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -148,8 +133,6 @@ def write_subset(storage: Storage, location: str, columns: Columns, rows: int, s
     Returns:
         Where the rows lie.
     """
-    from distill.reading import open_shards
-
     files = open_shards(location, columns)
     if files.rows <= rows:
         return location
@@ -193,8 +176,6 @@ def task_columns(task: Task, labelled: bool) -> Columns:
         task: the task.
         labelled: whether labels are read and checked.
     """
-    from distill.reading import Columns
-
     if not labelled or task.label.column is None:
         return Columns(task.text_columns)
     classes = len(task.label.names) if task.label.kind == "class" else None
@@ -223,8 +204,6 @@ def open_stream(
         masking: of tokens, for a masked-LM loss; None without one.
         kept: folder for tokenised rows; None for rows that are read once.
     """
-    from distill.reading import open_shards
-    from distill.shards import ShardStream, StreamSettings
     from distill.tokens import tokenizer_json
 
     files = open_shards(location, columns)

@@ -10,8 +10,7 @@ from distill.wording import shown_bytes
 from pipelines.errors import UserError
 from pipelines.run_folder.stage_folder import finished_metrics, is_whole
 from pipelines.teacher_cache.decision import CacheDecision, CacheQuestion, decide_cache
-from pipelines.teacher_cache.foreign import refuse_foreign_caches
-from pipelines.teacher_cache.room import OFF, bytes_of
+from pipelines.teacher_cache.room import OFF, bytes_of, refuse_foreign_caches
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, weights_bytes
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import JobError, UserError
-from pipelines.reporting import Silent
+from pipelines.reporting import Reporter, Silent
 from pipelines.run_folder.lock import only_writer, refuse_if_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
 
 LOOK_EVERY, SAY_EVERY = 1.0, 60.0  # seconds
@@ -30,31 +29,21 @@ class Ranks:
 
     Args:
         cpu: leave an accelerator alone.
+
+    Attributes:
+        main: whether this process writes.
+        rank: its number.
+        speaks: whether it says what is waited for: one on a machine does, where the main process does not.
+        wait: returns once all are here.
     """
 
     def __init__(self, cpu: bool) -> None:
         from accelerate import PartialState
 
-        self._state: Any = PartialState(cpu=cpu)
-
-    @property
-    def main(self) -> bool:
-        """Whether this process writes."""
-        return bool(self._state.is_main_process)
-
-    @property
-    def rank(self) -> int:
-        """Number of this process."""
-        return int(self._state.process_index)
-
-    @property
-    def speaks(self) -> bool:
-        """Whether this process says what is waited for: one on a machine does, where the main process does not."""
-        return self.rank == 1 or bool(self._state.is_local_main_process)
-
-    def wait(self) -> None:
-        """Waits until all are here."""
-        self._state.wait_for_everyone()
+        state: Any = PartialState(cpu=cpu)
+        self.main, self.rank = bool(state.is_main_process), int(state.process_index)
+        self.speaks = self.rank == 1 or bool(state.is_local_main_process)
+        self.wait: Callable[[], None] = state.wait_for_everyone
 
     def reporter(self, reporter: Reporter) -> Reporter:
         """The reporter of the main process; silence for the others."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.errors import UserError
-from pipelines.options.verbs import Distillation, EvaluateOptions, Finetuning
+from pipelines.options.verbs import Distillation, Finetuning
 from pipelines.training.recipe import StageRecipe
 
 
@@ -54,8 +54,3 @@ class DistillRequest(Distillation):
             self.machine.check_parts(recipe)
             if recipe.epochs and not is_learnt:
                 self.losses.refuse_nothing(stage, f"leave the stage out with --epochs-{stage} 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateRequest(EvaluateOptions):
-    """A model to be judged, on a device that was decided."""

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
-from pipelines.methods.method import Rows
+from pipelines.evaluating.dev_scores import BATCH_ROWS, Predictor, metrics_of
+from pipelines.methods.method import MethodStage, Rows
 from pipelines.run_folder.stage_folder import TOKENS
 from pipelines.tasks.label_counts import label_report
-from pipelines.training.cut_texts import cut_texts, shown_share
-from pipelines.training.estimates import subset_note
-from pipelines.training.job import Job, Told
-from pipelines.training.parts import open_stream, task_columns, write_part, write_subset
+from pipelines.training.estimates import Told, cut_texts, shown_share, subset_note
+from pipelines.training.job import Job, Models
+from pipelines.training.loop import Dev
+from pipelines.training.parts import TaskData, open_stream, task_columns, write_part, write_subset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from distill.metrics import Scores
     from distill.shards import ShardStream
-    from pipelines.found import Found
-    from pipelines.methods.method import Method, MethodStage
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
-    from pipelines.training.job import Models
-    from pipelines.training.loop import Dev
-    from pipelines.training.parts import TaskData
     from pipelines.training.request import DistillRequest, FinetuneRequest
     from pipelines.training.results import Result
 
@@ -45,14 +40,15 @@ class TaskJob(Job):
     role: ClassVar[str]
     advice: ClassVar[str]
 
-    def __init__(self, request: FinetuneRequest | DistillRequest, method: Method, found: Found) -> None:
-        super().__init__(method, found)
-        self.request = request
-
     @property
     def max_length(self) -> int:
         """Tokens at which texts are cut."""
         return self.request.reading.max_length
+
+    def data_sources(self) -> dict[str, str | None]:
+        """Where the data came from."""
+        data = self.request.data.data
+        return {"data": str(data) if data else None, "data_revision": self.data.revision}
 
     def prepare(self, storage: Storage, models: Models, reporter: Reporter) -> None:  # noqa: ARG002
         """Writes the dev parts and the rows of all stages."""
@@ -86,10 +82,11 @@ class TaskJob(Job):
         if stream.columns.label:  # of a subset its own
             places["train"] = stream.files.paths[0]
         lines, warnings = label_report(self.data.task, places)
-        cut, rows = cut_texts(stream), self.rows(stream)
+        cut, reading = cut_texts(stream), self.request.reading
+        wanted = reading.train_rows if reading.has("train_rows") else None  # a profile's may be more than there are
         notes = () if self.train else self.data.notes()
-        notes += warnings + subset_note(self.request.named_rows, rows) + cut.notes
-        return Told(lines + cut.facts, notes, cut.share)
+        notes += warnings + subset_note(wanted, self.rows(stream)) + cut.notes
+        return Told(lines + cut.facts, notes, cut.truncated)
 
     def shown_length(self, result: Result) -> str:
         """--max-length and what it cuts, for a model card."""
@@ -97,13 +94,21 @@ class TaskJob(Job):
         return f"{self.max_length}" + ("" if share is None else f" (longer: {shown_share(share)} of the texts)")
 
     def dev(self, storage: Storage) -> Dev | None:
-        """The selecting dev part."""
-        return dev_of(storage, self.data, self.tokenizer, self.max_length)
+        """The selecting dev part (MNLI: matched), or None where there is none."""
+        if not self.data.dev_parts:
+            return None
+        place, columns = write_part(storage, self.data, self.data.dev_parts[0]), task_columns(self.data.task, True)
+        stream = open_stream(place, columns, self.tokenizer, self.max_length, BATCH_ROWS)
+        return Dev(stream, metrics_of(self.data.task))
 
     def judge(self, model: PreTrainedModel, storage: Storage, reporter: Reporter) -> Scores:
         """Metrics on all labelled dev parts; warns where they may be a guess's."""
-        predictor = Predictor(model, self.tokenizer, self.max_length, self.request.machine.precision)
-        return evaluate_parts(predictor, storage, self.data, reporter, self.role, self.advice)
+        data, precision = self.data, self.request.machine.precision
+        predictor = Predictor(model, self.tokenizer, self.max_length, precision)
+        found = {part: predictor.judge(write_part(storage, data, part), data.task) for part in data.dev_parts}
+        for part in data.dev_parts[:1]:
+            found[part].warn_of_guess(data.task, part, reporter, self.role, self.advice)
+        return {part: judged.scores for part, judged in found.items()}
 
     def selected_by(self, dev: Scores) -> str | None:
         """The metric that chose the best epoch; None without a dev part."""

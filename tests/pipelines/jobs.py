@@ -19,13 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
+import typer
 
 from pipelines.cli import main
+from pipelines.cli.flatten import flat
 from tests.fixtures import GLOVE_WORDS, WHOLE_WORDS
 from tests.ready import Process, start_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from pipelines.options.option import Options
 
 REPOSITORY = Path(__file__).parents[2]
 ONE_WORKER = ("--engine", "local", "--workers", "1")
@@ -103,6 +107,21 @@ def tinyaug(*arguments: object) -> Ran:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     raise AssertionError("the command line did not exit")
+
+
+def handed(kind: type[Options], *words: object) -> Options:
+    """The options that a verb is handed when these words were typed."""
+    seen: list[Options] = []
+
+    def verb(options: Options) -> int:
+        seen.append(options)
+        return 0
+
+    verb.__annotations__ = {"options": kind}
+    command = typer.Typer()
+    command.command()(flat(verb))
+    command([str(word) for word in words], standalone_mode=False)
+    return seen[0]
 
 
 def done(*arguments: object) -> Ran:

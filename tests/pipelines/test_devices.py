@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.engines import EngineSettings, run_parts
 from pipelines.errors import UserError
-from pipelines.machine.devices import check_device, gpu_of, local_device, named_device, take_gpu, visible_gpus
+from pipelines.machine.devices import check_device, local_device, named_device, take_gpu, visible_gpus
 from tests.pipelines.test_engines import Work
 
 
@@ -28,9 +28,11 @@ def test_gpus_are_named_as_the_user_named_them(environment, count, names):
     assert visible_gpus(environment, count) == names
 
 
-def test_one_gpu_each_and_shared_only_if_there_are_too_few():
-    assert [gpu_of(worker, ["3", "5"]) for worker in range(2)] == ["3", "5"]
-    assert [gpu_of(worker, ["3", "5"]) for worker in range(5)] == ["3", "5", "3", "5", "3"]
+def test_one_gpu_each_and_shared_only_if_there_are_too_few(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    for worker, name in enumerate(("3", "5", "3", "5", "3")):
+        take_gpu(worker, ["3", "5"])
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == name
 
 
 def test_taking_a_gpu_hides_the_others(monkeypatch):

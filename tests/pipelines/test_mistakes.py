@@ -164,7 +164,7 @@ def test_output_at_an_address_nobody_knows(inputs, tmp_path, uri):
         (("--threads", 0), "error: --threads: expected at least 1, found 0"),
         (("--threads", 100_000), "--threads: expected at most 1,024 (the cores of a worker), found 100,000"),
         (("--out", ""), "--out: expected a folder or an address, found an empty name"),
-        (("--address", "auto"), "--address auto: expected --engine ray, found local"),
+        (("--address", "auto"), "--address auto: expected --engine ray or auto beside it, else it has no effect"),
         (("--device", "cuda:1", "--engine", "ray"), "--device cuda:1: expected cuda with Ray"),
         (("--label-names", "", "--task", "custom"), "--text: expected the name of a text column beside --label-names"),
         (("--label", "label"), "--label: expected --task custom, found --task sst2, whose columns are known"),

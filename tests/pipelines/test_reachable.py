@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from pipelines.engines import reachable
-from pipelines.engines.reachable import require_reachable
+from pipelines.engines import ray_start
+from pipelines.engines.ray_start import require_reachable
 from pipelines.errors import UserError
 
 
@@ -31,7 +31,7 @@ def test_where_nobody_listens(address, silent):
 
 
 def test_an_answer_that_never_comes(monkeypatch):
-    monkeypatch.setattr(reachable, "DEADLINE", 0.2)
+    monkeypatch.setattr(ray_start, "DEADLINE", 0.2)
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(1) or socket.socket())
     with pytest.raises(UserError, match="no answer within"):
         require_reachable("slow:1")

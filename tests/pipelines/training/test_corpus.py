@@ -56,7 +56,7 @@ def test_a_folder_is_its_files_in_order_and_no_document_spans_two(tmp_path):
     (tmp_path / "_d.txt").write_text("no corpus")
     assert documents(tmp_path, "body") == [["one", "two"], ["three"], ["four"]]
     corpus = open_files(tmp_path, "body")
-    assert [file["name"] for file in corpus.inputs()] == ["a.txt", "b.txt", "c.jsonl"]
+    assert [file.name for file in corpus.inputs()] == ["a.txt", "b.txt", "c.jsonl"]
     shares = [piece.done for piece in corpus.pieces()]
     assert shares == sorted(shares)
     assert corpus.left_out.startswith(f"--corpus {tmp_path}: left out 1 file (notes.md): only files that end")
@@ -66,7 +66,7 @@ def test_a_folder_is_its_files_in_order_and_no_document_spans_two(tmp_path):
     (tmp_path / "z.csv").touch()
     assert documents(tmp_path, "body") == [["one", "two"], ["three"], ["four"], ["deeper/a.txt"]]
     corpus = open_files(tmp_path, "body")
-    assert [file["name"] for file in corpus.inputs()] == ["a.txt", "b.txt", "c.jsonl", "deeper/a.txt"]
+    assert [file.name for file in corpus.inputs()] == ["a.txt", "b.txt", "c.jsonl", "deeper/a.txt"]
     assert " 3 files (b.d/LICENSE, notes.md, z.csv):" in corpus.left_out
     assert open_files(tmp_path / "a.txt", "text").left_out == ""
 
@@ -83,7 +83,7 @@ def test_linked_folders_are_read_once(tmp_path):
     (place / "gone.txt").symlink_to(tmp_path / "nowhere")
     (place / "_z").symlink_to(elsewhere)
     corpus = open_files(place, "text")
-    assert [file["name"] for file in corpus.inputs()] == ["m/own.txt", "y/far.txt", "z/near.txt"]
+    assert [file.name for file in corpus.inputs()] == ["m/own.txt", "y/far.txt", "z/near.txt"]
     assert documents(place) == [["corpus/m/own.txt"], ["elsewhere/deep/far.txt"], ["elsewhere/near.txt"]]
     assert corpus.left_out == f"--corpus {place}: cannot read gone.txt: a broken link, no file, or no permission"
 
@@ -114,7 +114,7 @@ def test_what_wikiextractor_writes(tmp_path, name):
     path.write_bytes(packers.get(path.suffix, bytes)(WIKI.encode()))
     (tmp_path / "picture").write_bytes(b"\x89PNG")
     assert documents(tmp_path) == documents(path) == WIKI_DOCUMENTS
-    assert open_files(tmp_path, "text").inputs()[0]["name"] == name
+    assert open_files(tmp_path, "text").inputs()[0].name == name
 
 
 def test_json_lines_without_a_suffix_are_told_by_their_beginning(tmp_path):

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from distill.lengths import SAMPLED_ROWS, whole_lengths
 from distill.reading import Columns
-from pipelines.training.cut_texts import cut_texts
+from pipelines.training.estimates import cut_texts
 from pipelines.training.parts import open_stream
 from tests.fixtures import tiny_tokenizer
 from tests.pipelines.jobs import custom_task, done
@@ -45,7 +45,7 @@ def test_the_share_of_texts_that_are_cut(tmp_path, long, warned, said):
     """Eight words and two special tokens just fit."""
     texts = ["a " * 9] * long + ["a " * 8] * (200 - long)
     found = cut_texts(stream(tmp_path, 10, text=texts))
-    assert found.share == long / 200
+    assert found.truncated == long / 200
     assert (found.notes if warned else found.facts)[0].startswith(said)
     assert not (found.facts if warned else found.notes)
 
@@ -55,7 +55,7 @@ def test_a_large_data_set_is_sampled_throughout(tmp_path):
     texts = ["a"] * 36_000 + ["a " * 20] * 4_000
     found = cut_texts(stream(tmp_path, 10, text=texts))
     assert SAMPLED_ROWS <= len(whole_lengths(stream(tmp_path, 10, text=texts))) <= 2 * SAMPLED_ROWS
-    assert found.share == pytest.approx(0.1, abs=0.04)
+    assert found.truncated == pytest.approx(0.1, abs=0.04)
     assert "of a sample of 4," in found.notes[0]
 
 

@@ -18,8 +18,7 @@ from transformers import (
 from augment.files.find import ModelFiles
 from distill.student import NAMED_SHAPES
 from pipelines.errors import UserError
-from pipelines.models.checks import VOCABULARY_FILES
-from pipelines.models.load import load_tokenizer
+from pipelines.models.load import VOCABULARY_FILES, load_tokenizer
 from tests.fixtures import SPECIAL, tiny_config, tiny_tokenizer
 from tests.pipelines.jobs import done, refused
 from tests.pipelines.training.verbs import distill, evaluate, finetune, general, run

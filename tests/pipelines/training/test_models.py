@@ -8,8 +8,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from augment.errors import AugmentError
 from pipelines.errors import UserError
 from pipelines.found import Found
-from pipelines.models.labels import check_classes
-from pipelines.models.load import load_classifier, load_config, load_masked_lm
+from pipelines.models.load import check_classes, load_classifier, load_config, load_masked_lm
 from pipelines.tasks import Label, Task
 
 

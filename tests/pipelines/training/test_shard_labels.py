@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distill.reading import Columns, open_shards
-from pipelines.distilling.shard_labels import check_shard_labels
+from pipelines.distilling.shards import check_shard_labels
 from pipelines.errors import UserError
 from pipelines.tasks import METADATA_KEY, Label, Task, features_metadata, find_task
 from tests.pipelines.jobs import done, tinyaug

@@ -9,7 +9,7 @@ import torch
 from augment.packed_linear import PackedLinear, linear_kernel
 from distill.shards import Batch, Position
 from distill.teacher import Precision, Teacher, Wanted
-from pipelines.training.teacher_kernel import pack_teacher
+from pipelines.models.load import pack_teacher
 from tests.distill.models import tiny_encoder
 
 

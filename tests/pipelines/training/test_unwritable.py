@@ -10,7 +10,7 @@ import pytest
 from distill.errors import DistillError
 from distill.folder_lock import folder_lock
 from pipelines.errors import UserError
-from pipelines.run_folder.writable import refuse_unwritable
+from pipelines.run_folder.stage_folder import refuse_unwritable
 from tests.pipelines.jobs import refused
 from tests.pipelines.training.test_cache import ahead
 from tests.pipelines.training.verbs import distill, evaluate, finetune, general, run

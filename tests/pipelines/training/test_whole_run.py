@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipelines.errors import JobError, UserError
-from pipelines.run import plan as run_plan
+from pipelines.run import checks as run_plan
 from pipelines.run import run_job
 from tests.fixtures import SPECIAL, save_tiny_masked_lm
 from tests.pipelines.jobs import done, tinyaug
@@ -102,7 +102,7 @@ def test_a_long_run_is_announced_before_anything_is_done(parts, tmp_path, monkey
 
 
 def test_the_announced_estimate_is_that_of_all_rows(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.run.plan.ANNOUNCED_ROWS", 20)
+    monkeypatch.setattr("pipelines.run.checks.ANNOUNCED_ROWS", 20)
     plans = []
     real = run_plan._with_training
 

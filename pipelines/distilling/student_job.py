@@ -1,0 +1,89 @@
+"""What the jobs share in which a student learns from a teacher."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pipelines.distilling.checks import StudentPlan, TeacherFiles, plan_student
+from pipelines.run_folder.run_file import Identity
+from pipelines.training.estimates import idle_embeddings_note, layer_map_note
+from pipelines.training.job import Job
+
+if TYPE_CHECKING:
+    from pipelines.general.request import GeneralRequest
+    from pipelines.training.request import DistillRequest
+
+UNTELLING = ("transformers_version", "_name_or_path", "dtype", "architectures")  # of a configuration
+
+
+class StudentJob(Job):
+    """A job that makes a student.
+
+    Attributes:
+        teacher: its files; known once `check` has passed, as what follows.
+        student: what will be built.
+    """
+
+    request: DistillRequest | GeneralRequest
+    teacher: TeacherFiles
+    student: StudentPlan
+
+    def plan_student(self, learns_layers: bool) -> None:
+        """Checks the student against its teacher, once that was found.
+
+        Args:
+            learns_layers: whether a stage compares layers, which takes as many heads.
+
+        Raises:
+            UserError, DistillError: they do not fit.
+        """
+        self.student = plan_student(self.request, self.teacher, learns_layers, self.found)
+        self.tokenizer, self.layer_map = self.teacher.tokenizer, self.student.layer_map
+
+    def identity_with(self, task: Any, inputs: dict[str, list[Any]], sources: dict[str, str | None]) -> Identity:
+        """All that decides what comes of it: method, teacher and student, and the data of the verb.
+
+        Args:
+            task: as plain data.
+            inputs: part -> what tells its files.
+            sources: of the data.
+        """
+        request, plan, config = self.request, self.student, self.student.config.to_dict()
+        found = {"teacher": self.teacher.found, **({"student": plan.found} if plan.found is not None else {})}
+        student = {  # all that decides its weights, which a fingerprint does where they are found
+            "config": {name: value for name, value in config.items() if name not in UNTELLING},
+            "start": request.start if plan.found is None else None,
+            "layer_map": plan.layer_map,
+        }
+        return Identity(
+            settings={
+                "student": student,
+                **self.method.settings,
+                "cache": {"mode": request.cache.mode, "budget": request.cache.budget},
+                "reading": asdict(request.reading),
+                "precision": request.machine.precision,
+            },
+            task=task,
+            inputs=inputs,
+            models={role: model.fingerprint for role, model in found.items()},
+            sources={
+                **sources,
+                "teacher": request.teacher,
+                **{f"{role}_revision": model.revision for role, model in found.items()},
+                "student": plan.shape,
+                "student_init": request.start,
+            },
+        )
+
+    @property
+    def described(self) -> str:
+        """The student's shape and start in words."""
+        config = self.student.config
+        shape = f"{config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_attention_heads} heads"
+        return f"{shape}, started from {self.request.start}"
+
+    def notes(self) -> tuple[str, ...]:
+        """What the user may not have meant of the student."""
+        vocabulary = self.student.config.vocab_size
+        return layer_map_note(self.layer_map) + idle_embeddings_note(vocabulary, len(self.tokenizer))
