@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.stores import without_credentials
-from pipelines.distilling.checks import check_teacher, check_train, find_files, plan_student
+from pipelines.distilling.checks import check_teacher, find_files, find_shards, plan_student
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
@@ -118,7 +118,10 @@ class DistillJob(TaskJob):
         check_cache_place(request.cache)
         self.data = open_data(request.data, self.found)
         check_classes(self.data.task)
-        self.train = None if self.stand_ins.rows is not None else check_train(request.train, self.data)
+        self.train = None
+        if request.train is not None and self.stand_ins.rows is None:
+            self.train = find_shards(request.train, self.data)
+        self.check_rows()
         self.teacher = self.stand_ins.teacher or find_files(
             request.teacher, request.teacher_revision, "teacher", self.found
         )
@@ -166,14 +169,15 @@ class DistillJob(TaskJob):
         """Name, bytes and sha256 of what the student learns from."""
         from distill.reading import open_shards
 
+        own = self.data.inputs(("train",)) if self.reads_own else []
         if self.train is None:
-            return self.data.inputs(("train",))
+            return own
         files = open_shards(self.train, task_columns(self.data.task, labelled=False))
         sizes = [info.size for info in files.filesystem.get_file_info(list(files.paths))]
         return [
             InputDigest(Path(path).name, size, files.sha256(shard))
             for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
-        ]
+        ] + own
 
     def load(self) -> Models:
         """Teacher and student."""

@@ -14,6 +14,7 @@ from pipelines.general.checks import check_general
 from pipelines.general.request import default_accumulation
 from pipelines.general.sequences import beginning, whole_corpus
 from pipelines.methods.general import general
+from pipelines.methods.method import Rows
 from pipelines.models.load import load_masked_lm, move
 from pipelines.options.models import PROJECTED
 from pipelines.run_folder.run_file import refuse_other_run
@@ -79,7 +80,7 @@ class GeneralJob(Job):
     """
 
     request: GeneralRequest
-    kind, first_look = "distill-general", "--max-steps 100 or --limit"
+    kind, served, first_look = "distill-general", (Rows.CORPUS,), "--max-steps 100 or --limit"
     checked: CheckedGeneral
     sequences: Sequences
 

@@ -67,8 +67,7 @@ class FinetuneJob(TaskJob):
         check_classes(self.data.task)
         if not request.recipe.epochs:
             raise UserError("--epochs: expected at least 1, found 0")
-        if self.data.opened is not None:
-            self.data.opened.split("train")
+        self.check_rows()
         self.files = find_files(request.model, request.revision, "encoder", self.found)
         self.tokenizer = self.files.tokenizer
         name_labels(self.files.config, self.data.task)

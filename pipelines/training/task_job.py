@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, dev_of, evaluate_parts, metrics_of
 from pipelines.methods.method import Rows
 from pipelines.tasks.label_counts import label_report
@@ -39,6 +40,7 @@ class TaskJob(Job):
     """
 
     request: FinetuneRequest | DistillRequest
+    served = (Rows.AUGMENTED, Rows.ORIGINAL)
     data: TaskData
     train: str | None = None
     role: ClassVar[str]
@@ -52,6 +54,25 @@ class TaskJob(Job):
     def max_length(self) -> int:
         """Tokens at which texts are cut."""
         return self.request.reading.max_length
+
+    @property
+    def reads_own(self) -> bool:
+        """Whether a stage reads the task's own train part."""
+        return self.train is None or any(stage.rows is Rows.ORIGINAL for stage in self.method.trained)
+
+    def check_rows(self) -> None:
+        """Refuses a task without the train part that a stage reads.
+
+        Raises:
+            UserError: there is none.
+        """
+        if not self.reads_own:
+            return
+        if self.data.opened is None:
+            original = any(stage.rows is Rows.ORIGINAL for stage in self.method.trained)
+            remedy = "--data" if original else "--data, or --train with a folder of Parquet shards"
+            raise UserError(f"expected the files of the custom task, found none; give {remedy}")
+        self.data.opened.split("train")
 
     def prepare(self, storage: Storage, models: Models, reporter: Reporter) -> None:  # noqa: ARG002
         """Writes the dev parts and the rows of all stages."""
@@ -79,13 +100,13 @@ class TaskJob(Job):
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""
-        parts = [*([] if self.train else ["train"]), *self.data.dev_parts]
+        parts = [*(["train"] if self.reads_own else []), *self.data.dev_parts]
         places = {part: write_part(storage, self.data, part) for part in parts if storage.size(f"data/{part}.parquet")}
         if stream.columns.label:  # of a subset its own
             places["train"] = stream.files.paths[0]
         lines, warnings = label_report(self.data.task, places)
         cut, rows = cut_texts(stream), self.rows(stream)
-        notes = () if self.train else self.data.notes()
+        notes = self.data.notes() if self.reads_own else ()
         notes += warnings + subset_note(self.request.named_rows, rows) + cut.notes
         return Told(lines + cut.facts, notes, cut.share)
 
