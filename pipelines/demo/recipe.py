@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.demo import demo_options, fill
+from pipelines.methods.names import METHODS
+from pipelines.methods.tinybert import TINYBERT
+from pipelines.options.models import GENERAL, STARTS, TEACHER_LAYERS
 
-STARTS = (None, "teacher-layers", "random")  # that take any shape; a folder has its own
 DEMO_RECIPE = {
     "n": 3,
     "epochs_finetune": 5,
@@ -31,6 +33,10 @@ def demo_run_options(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: another task than sst2, or a revision of something embedded.
     """
-    shape = {"student": "half"} if options["student_init"] in STARTS else {}
+    method = METHODS.get(options["method"] or "tinybert", TINYBERT)
+    start = method.start if method.start != GENERAL else TEACHER_LAYERS  # the published weights are not embedded
+    shape = {"student": "half"} if options["student_init"] in {None, *STARTS} - {GENERAL} else {}
     recipe = DEMO_RECIPE if options["profile"] is None else {}
-    return fill(demo_options(options), {"student_init": "teacher-layers", **shape, **recipe})
+    if not method.augmented:  # it reads a quarter of the rows
+        recipe = {name: value for name, value in recipe.items() if name != "epochs_prediction"}
+    return fill(demo_options(options), {"student_init": start, **shape, **recipe})
