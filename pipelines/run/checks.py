@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pipelines.augmenting.request import check_inputs
 from pipelines.distilling.checks import find_files
 from pipelines.distilling.distill_job import DistillJob, StandIns
-from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
@@ -69,8 +68,6 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher", found)
     job = DistillJob(request.distill, found, stand_ins=StandIns(teacher, rows=0))
     job.check()
-    if data.task.label.kind == "none":
-        raise UserError("expected a task with labels to train on, found none; name them with --label COLUMN")
     begun = None
     if not request.augment.overwrite:
         begun = started_run(stage_storage(request.distill.out, "a model"), "distill", overwrite=False)

@@ -62,8 +62,6 @@ class FinetuneJob(TaskJob):
         from distill.checks import check_length, check_vocabulary_size
 
         request, self.data = self.request, open_data(self.request.data, self.found)
-        if self.data.task.label.kind == "none":
-            raise UserError("expected a task with labels to fine-tune on, found none; name them with --label COLUMN")
         check_classes(self.data.task)
         if not request.recipe.epochs:
             raise UserError("--epochs: expected at least 1, found 0")

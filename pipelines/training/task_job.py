@@ -61,18 +61,21 @@ class TaskJob(Job):
         return self.train is None or any(stage.rows is Rows.ORIGINAL for stage in self.method.trained)
 
     def check_rows(self) -> None:
-        """Refuses a task without the train part that a stage reads.
+        """Refuses a task without the train part or the labels that a stage reads.
 
         Raises:
-            UserError: there is none.
+            UserError: there are none.
         """
+        opened, stages = self.data.opened, self.method.trained
+        if self.data.task.label.kind == "none" and any(stage.labelled for stage in stages):
+            options = "--label COLUMN" if opened is not None else "--data and --label COLUMN"
+            raise UserError(f"expected a task with labels to learn from, found none; name them with {options}")
         if not self.reads_own:
             return
-        if self.data.opened is None:
-            original = any(stage.rows is Rows.ORIGINAL for stage in self.method.trained)
-            remedy = "--data" if original else "--data, or --train with a folder of Parquet shards"
-            raise UserError(f"expected the files of the custom task, found none; give {remedy}")
-        self.data.opened.split("train")
+        if opened is None:
+            shards = "" if self.train else ", or --train with a folder of Parquet shards"
+            raise UserError(f"expected the files of the custom task, found none; give --data{shards}")
+        opened.split("train")
 
     def prepare(self, storage: Storage, models: Models, reporter: Reporter) -> None:  # noqa: ARG002
         """Writes the dev parts and the rows of all stages."""

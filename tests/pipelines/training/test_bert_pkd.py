@@ -108,6 +108,15 @@ def test_what_is_refused(parts, tmp_path, more, said):
     assert not (tmp_path / "s").exists()
 
 
+def test_it_refuses_data_without_labels(parts, tmp_path):
+    (tmp_path / "x.csv").write_text("body\na film\na plot\n")
+    custom = ("--task", "custom", "--text", "body")
+    said = "expected a task with labels to learn from, found none; name them with"
+    assert f"{said} --label COLUMN" in refused(pkd(parts, tmp_path / "s", *custom, "--data", tmp_path / "x.csv"))
+    assert f"{said} --data and --label COLUMN" in refused(without(pkd(parts, tmp_path / "s", *custom), "--data"))
+    assert not (tmp_path / "s").exists()
+
+
 def test_its_options_beside_another_method(parts, tmp_path):
     for option in (("--alpha", 0.5), ("--beta", 1), ("--pkd-layers", "last")):
         said = refused(distill(parts, tmp_path / "s", *option))
