@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.errors import UserError
 from pipelines.methods.names import METHODS
 from pipelines.options.drawing import CandidateOptions, DrawOptions
-from pipelines.options.models import FIRST_LAYERS
+from pipelines.options.models import FIRST_LAYERS, TEACHER_LAYERS
 from pipelines.options.option import Options, flag, options_of
 from pipelines.options.running import EngineOptions
 from pipelines.options.teacher_cache import CacheChoice, Keep
@@ -38,12 +38,17 @@ def _has_intermediate(options: DistillOptions) -> bool:
 
 
 def _intermediate(options: DistillOptions) -> bool:
-    return _has_intermediate(options) and options.intermediate.epochs != 0
+    return options.intermediate.epochs != 0
 
 
 def _weighs(options: DistillOptions) -> bool:
     """Whether layer weights have an effect: without an intermediate stage that of predictions alone has one."""
-    return _intermediate(options) or (_has_intermediate(options) and options.losses.weight_of_predictions != 1)
+    return _intermediate(options) or options.losses.weight_of_predictions != 1
+
+
+def _maps(options: DistillOptions) -> bool:
+    """Whether the start takes the layers that are mapped."""
+    return options.start == TEACHER_LAYERS
 
 
 def _layers(options: DistillOptions) -> bool:
@@ -61,6 +66,7 @@ OF_PKD = ("pkd.alpha", "pkd.beta", "pkd.layers")
 OF_CACHE = ("budget", "folder", "rebuild")
 OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
 AUGMENTED = "a method that learns from augmented rows"
+INTERMEDIATE = "a method with an intermediate stage"
 STAGE = "--epochs-intermediate above 0"
 OF_AUGMENTING = (  # but the seed, which is that of training, too
     "augment.preset", "augment.drop_leaks", "augment.rows.limit", "augment.rows.on_bad_row", "augment.models.glove",
@@ -76,10 +82,15 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
     DistillOptions: (
-        Effect("a method with an intermediate stage", _has_intermediate, ("intermediate.epochs", *OF_LAYERS)),
+        Effect(INTERMEDIATE, _has_intermediate, ("intermediate.epochs", "losses.layer_weights", *OF_LAYERS)),
+        Effect(
+            f"{INTERMEDIATE}, or --student-init {TEACHER_LAYERS},",
+            lambda it: _has_intermediate(it) or _maps(it),
+            ("layer_map",),
+        ),
         Effect(STAGE, _intermediate, OF_LAYERS),
         Effect(STAGE, _weighs, ("losses.layer_weights",)),
-        Effect(STAGE, lambda it: _intermediate(it) or it.start == "teacher-layers", ("layer_map",)),
+        Effect(STAGE, lambda it: _intermediate(it) or _maps(it), ("layer_map",)),
         Effect(f"{STAGE} with full", lambda it: _layers(it) or it.cache.mode != Keep.full, ("cache.mode",)),
         Effect("--epochs-prediction above 0", lambda it: it.prediction.epochs != 0, OF_PREDICTIONS),
         Effect(AUGMENTED, lambda it: METHODS[it.method].augmented, ("train",)),
