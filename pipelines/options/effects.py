@@ -9,13 +9,11 @@ from typing import Any
 
 from pipelines.errors import UserError
 from pipelines.methods.names import METHODS
-from pipelines.options.drawing import CandidateOptions, DrawOptions
 from pipelines.options.models import FIRST_LAYERS, TEACHER_LAYERS
-from pipelines.options.option import Options, flag, options_of
-from pipelines.options.running import EngineOptions
+from pipelines.options.option import Options, flag, groups_of, options_of
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
-from pipelines.options.verbs import DistillOptions, GeneralOptions, RunOptions
+from pipelines.options.verbs import AugmentInRun, DistillOptions, GeneralOptions, RunOptions
 
 
 @dataclass(frozen=True)
@@ -68,16 +66,17 @@ OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.
 AUGMENTED = "a method that learns from augmented rows"
 INTERMEDIATE = "a method with an intermediate stage"
 STAGE = "--epochs-intermediate above 0"
-OF_AUGMENTING = (  # but the seed, which is that of training, too
-    "augment.preset", "augment.drop_leaks", "augment.rows.limit", "augment.rows.on_bad_row", "augment.models.glove",
-    "augment.compute.precision", "augment.compute.batch_tokens",
-    *(
-        f"augment.{group}.{name}"
-        for group, kind in (("draw", DrawOptions), ("candidates", CandidateOptions), ("engine", EngineOptions))
-        for name in options_of(kind)
-        if name != "seed"
-    ),
-)  # fmt: skip
+# By training, too:
+HEEDED = ("data", "demo", "device", "dry_run", "mlm", "on_bad_row", "out", "overwrite", "revision", "seed")
+
+
+def _of_augmenting(kind: type[Options], place: str) -> tuple[str, ...]:
+    """The options of a group and of the groups in it that augmentation alone reads."""
+    own = tuple(f"{place}.{name}" for name in options_of(kind) if name not in HEEDED)
+    groups = [(name, group) for name, group in groups_of(kind).items() if name not in HEEDED]
+    return own + tuple(one for name, group in groups for one in _of_augmenting(group, f"{place}.{name}"))
+
+
 EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
@@ -113,7 +112,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
     ),
     RunOptions: (
-        Effect(AUGMENTED, lambda it: METHODS[it.distill.method].augmented, OF_AUGMENTING),
+        Effect(AUGMENTED, lambda it: METHODS[it.distill.method].augmented, _of_augmenting(AugmentInRun, "augment")),
         Effect("no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, OF_TEACHER),
         Effect(
             "no --teacher, which is not fine-tuned, or --student-init first-layers",

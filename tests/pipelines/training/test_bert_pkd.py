@@ -159,11 +159,15 @@ def test_a_run_augments_nothing(parts, tmp_path):
 
 def test_a_run_refuses_what_only_augmentation_reads(parts, tmp_path):
     command = without(run(parts, tmp_path / "run"), "--student", "--n", "--glove", "--engine", "--workers", *OF_DISTILL)
-    for option in (("--limit", 10), ("--n", 3), ("--keep-whole",), ("--engine", "local"), ("--glove", parts.glove)):
+    for option in (
+        ("--limit", 10), ("--n", 3), ("--keep-whole",), ("--engine", "local"), ("--glove", parts.glove),
+        ("--shard-rows", 10), ("--verify",), ("--allow-rejects",), ("--augment-precision", "bf16"),
+    ):  # fmt: skip
         said = refused([*command, *METHOD, *map(str, option)])
         assert said.startswith(f"tinyaug: error: {option[0]}")
         assert "expected a method that learns from augmented rows beside it" in said
-    assert "expected a student of at least 2 layers" in refused([*command, *METHOD[:2], "--student", "layers:1"])
+    heeded = ("--on-bad-row", "skip", "--seed", "7", "--student", "layers:1")
+    assert "expected a student of at least 2 layers" in refused([*command, *METHOD[:2], *heeded])
     assert not (tmp_path / "run").exists()
 
 
