@@ -51,8 +51,7 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
     """
     storage = run_storage(request)
     check_cache_place(request.distill.cache)
-    if not request.augment.overwrite:
-        started_run(storage, request.kind)
+    started_run(storage, request.kind)
     if request.augments:
         check_inputs(request.augment, reporter, found)
     data = open_data(request.distill.data, found)

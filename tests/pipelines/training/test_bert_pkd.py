@@ -171,6 +171,13 @@ def test_a_run_refuses_what_only_augmentation_reads(parts, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_refuses_a_foreign_folder_before_anything_else(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.run.run_job.announcement", lambda *_: pytest.fail("estimated"))
+    command = without(run(parts, tmp_path), "--student", "--n", "--glove", "--engine", "--workers", *OF_DISTILL)
+    (tmp_path / "mine.txt").write_text("notes")
+    assert "found mine.txt; choose another --out" in refused([*command, *METHOD, "--overwrite"])
+
+
 def test_a_run_starts_where_it_is_told(parts, tmp_path):
     command = without(run(parts, tmp_path / "run"), "--student", "--n", "--glove", "--engine", "--workers", *OF_DISTILL)
     said = refused([*command, *METHOD[:2], "--student-init", "general", "--student", "tinybert4"])
