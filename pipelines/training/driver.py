@@ -232,9 +232,8 @@ class _Run:
             self.reporter.warning("no labelled dev part: the last epoch is kept, not the best one")
         settings = replace(train_settings(stage.recipe, machine, seed), warmup_steps=stage.warmup_steps)
         state = train_stage(
-            stage.objective(self.models.student, self.models.teacher), stream,
+            stage, stage.objective(self.models.student, self.models.teacher), stream,
             self.targets.get((stage.rows, kept)), self.root / stage.folder, settings, dev, self.reporter,
-            stage.recipe.examples(len(stream), seed),
         )  # fmt: skip
         seconds = round(state.seconds, 1)
         self.results[stage.name] = StageResult(state.step, state.examples, len(stream), seconds, state.best_step)

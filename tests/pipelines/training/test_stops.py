@@ -65,11 +65,11 @@ def same(one: Path, other: Path, *names: str) -> None:
 def test_fine_tuning(parts, tmp_path):
     more, out = ("--epochs", 40, *NEVER), tmp_path / "stopped"
     done(*finetune(parts, tmp_path / "whole", *more))
-    assert done("status", tmp_path / "whole").out.splitlines() == ["labels       done, 320 steps", "complete"]
+    assert done("status", tmp_path / "whole").out.splitlines() == ["finetune     done, 320 steps", "complete"]
     said = stopped(finetune(parts, out, *more), out / "labels", signal.SIGINT)
     ran, step = tinyaug("status", out), kept(out / "labels")
     assert ran.out.splitlines() == [
-        f"labels       step {step:,} of 320, checkpoint of step {step:,}",
+        f"finetune     step {step:,} of 320, checkpoint of step {step:,}",
         "not complete: run its command again to go on",
     ]
     assert ran.code == 1
@@ -121,11 +121,11 @@ def test_two_processes_of_which_one_is_signalled(parts, tmp_path):
     ended = [finish(rank) for rank in ranks]
     assert [ran.code for ran in ended] == [143, 143], ended[0].err + ended[1].err
     step = kept(tmp_path / "out/labels")
-    assert f"labels: stopped after step {step:,}" in ended[0].err
+    assert f"finetune: stopped after step {step:,}" in ended[0].err
     ranks = [start(*command, **variables) for variables in two_ranks()]
     again = [finish(rank) for rank in ranks]
     assert [ran.code for ran in again] == [0, 0]
-    assert f"going on from step {step:,} of 480 (stage labels)" in again[0].err
+    assert f"going on from step {step:,} of 480 (stage finetune)" in again[0].err
 
 
 def test_a_cache_that_is_being_filled(parts, tmp_path, monkeypatch):
