@@ -240,7 +240,7 @@ class DistillJob(TaskJob):
         facts: dict[str, str | float] = {
             "teacher": f"`{request.teacher}`",
             "student": f"{described(config)}, started from {request.start}",
-            "layer map": ", ".join(map(str, self.layer_map)),
+            "layer map": ", ".join(map(str, self.layer_map)) or "none",
             "learnt from": shown_address(request.train) if request.train else f"the train part of {task.name}",
             **self.method.facts,
             **{stage.name: str(stage.recipe) for stage in self.method.stages},

@@ -94,6 +94,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect("--epochs-prediction above 0", lambda it: it.prediction.epochs != 0, OF_PREDICTIONS),
         Effect(AUGMENTED, lambda it: METHODS[it.method].augmented, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
+        Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
         Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, ("encoder",)),
     ),
     GeneralOptions: (

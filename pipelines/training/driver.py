@@ -142,8 +142,8 @@ class _Run:
         self.resolved = Resolved(**(self.storage.read_json(RUN) or {})["resolved"])
         decision = CacheDecision.read(self.resolved.cache, self.job.method.stages)
         if decision.words:
-            listed = ", ".join(map(str, self.job.layer_map))
-            self.reporter.message(f"layer map: the student's layers learn from teacher layers {listed}")
+            if listed := ", ".join(map(str, self.job.layer_map)):
+                self.reporter.message(f"layer map: the student's layers learn from teacher layers {listed}")
             self.reporter.message(decision.words)
         with folder_lock(self.caches) if decision.kept and self.ranks.main else nullcontext():
             self.ranks.wait()

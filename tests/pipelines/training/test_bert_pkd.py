@@ -5,10 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from safetensors.torch import load_file
 
+from pipelines.methods.names import METHODS
+from pipelines.options.data import DataChoice
+from pipelines.options.running import Machine
+from pipelines.options.teacher_cache import CacheChoice
+from pipelines.options.training import LossChoice, PkdChoice, Reading
+from pipelines.training.recipe import LEFT_OUT, StageRecipe
+from pipelines.training.request import DistillRequest
 from tests.pipelines.jobs import done, everything, kill, refused, start, tinyaug, wait_for
 from tests.pipelines.training.verbs import distill, metrics, run, run_json
 
@@ -79,12 +87,29 @@ def test_it_starts_from_the_first_layers_of_the_encoder(parts, tmp_path):
 
 
 def test_other_weights_and_layers(parts, tmp_path):
-    more = ("--alpha", 0.5, "--beta", 0, "--temperature", 2, "--pkd-layers", "last", "--max-steps", 2)
+    more = ("--alpha", 0.5, "--temperature", 2, "--pkd-layers", "last", "--max-steps", 2)
     done(*pkd(parts, tmp_path / "s", *more, "--cache", "full"))
     assert run_json(tmp_path / "s")["settings"]["pkd"] == {
-        "alpha": 0.5, "temperature": 2.0, "beta": 0.0, "layers": "last"
+        "alpha": 0.5, "temperature": 2.0, "beta": 500.0, "layers": "last"
     }  # fmt: skip
     assert metrics(tmp_path / "s")["layer_map"] == [3]
+
+
+@pytest.mark.parametrize(("method", "group", "own"), [("bert-pkd", "pkd", 10.0), ("tinybert", "losses", 1.0)])
+def test_a_temperature_of_a_method_s_own(method, group, own):
+    request = DistillRequest(
+        data=DataChoice(task="sst2"), out="", teacher="", reading=Reading(), machine=Machine(), pkd=PkdChoice(),
+        cache=CacheChoice(), losses=LossChoice(), intermediate=LEFT_OUT, prediction=StageRecipe(1, 8, 1e-5),
+    )  # fmt: skip
+    for given, expected in ((None, own), (2.0, 2.0), (1.0, 1.0)):
+        asked = replace(request, losses=LossChoice(temperature=given))
+        assert METHODS[method].build(asked).settings[group]["temperature"] == expected
+
+
+def test_without_the_patience_loss_no_layers_are_learnt(parts, tmp_path):
+    ran = done(*pkd(parts, tmp_path / "s", "--beta", 0, "--student", "layers:1", "--max-steps", 2, "--cache", "full"))
+    assert "layer map" not in ran.err
+    assert metrics(tmp_path / "s")["layer_map"] == []
     assert next(csv.reader((tmp_path / "s/prediction/losses.csv").open()))[-1] == "prediction"
 
 
@@ -96,6 +121,7 @@ def test_other_weights_and_layers(parts, tmp_path):
         (("--epochs-intermediate", "1"), "--epochs-intermediate: expected a method with an intermediate stage"),
         (("--layer-weights", "0,0,0,0.5"), "--layer-weights: expected a method with an intermediate stage"),
         (("--layer-map", "top"), "--layer-map top: expected a method with an intermediate stage, or --student-init"),
+        (("--beta", "0", "--pkd-layers", "last"), "--pkd-layers last: expected --beta above 0 beside it"),
         (("--alpha", "2"), "--alpha: expected a number from 0 to 1, found 2"),
         (("--student", "tinybert4"), "hidden_size 312"),
         (("--student", "layers:1"), "expected a student of at least 2 layers for BERT-PKD; found 1"),
