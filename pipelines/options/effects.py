@@ -61,6 +61,7 @@ def _keeps_layers(options: GeneralOptions) -> bool:
 OF_LAYERS = ("losses.kinds", "losses.heads", "intermediate.batch_rows", "intermediate.learning_rate")
 OF_PREDICTIONS = ("losses.temperature", "prediction.batch_rows", "prediction.learning_rate")
 OF_PKD = ("pkd.alpha", "pkd.beta", "pkd.layers")
+OF_ENCODER = ("encoder", "encoder_revision")
 OF_CACHE = ("budget", "folder", "rebuild")
 OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
 AUGMENTED = "a method that learns from augmented rows"
@@ -95,7 +96,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect(AUGMENTED, lambda it: METHODS[it.method].augmented, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
         Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
-        Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, ("encoder",)),
+        Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, OF_ENCODER),
     ),
     GeneralOptions: (
         Effect("--mlm-weight or --mlm-soft", lambda it: it.masked_lm.on, ("masked_lm.whole_word",)),

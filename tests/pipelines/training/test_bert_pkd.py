@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import load_file
 
+from pipelines.found import Found
 from pipelines.methods.names import METHODS
 from pipelines.options.data import DataChoice
 from pipelines.options.running import Machine
@@ -150,7 +151,16 @@ def test_its_options_beside_another_method(parts, tmp_path):
         assert option[0] in said
         assert "expected --method bert-pkd beside it" in said
     assert "give --encoder" in refused(without(pkd(parts, tmp_path / "s"), "--encoder"))
-    assert "--encoder" in refused(distill(parts, tmp_path / "s", "--encoder", parts.encoder))
+    for option, value in (("--encoder", parts.encoder), ("--encoder-revision", "main")):
+        said = refused(distill(parts, tmp_path / "s", option, value))
+        assert f"{option} {value}: expected --student-init first-layers beside it" in said
+
+
+def test_the_revision_of_the_encoder(parts, tmp_path, monkeypatch):
+    asked, find = [], Found.model
+    monkeypatch.setattr(Found, "model", lambda *given: asked.append(given[2:]) or find(*given))
+    done(*pkd(parts, tmp_path / "s", "--encoder-revision", "v2", "--dry-run"))
+    assert asked == [(None, "teacher"), ("v2", "encoder")]
 
 
 def test_a_cache_made_ahead_gives_the_same_student(parts, student, tmp_path):
