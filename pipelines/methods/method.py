@@ -80,6 +80,11 @@ class MethodStage:
             object.__setattr__(self, "folder", self.name)
 
     @property
+    def reads(self) -> tuple[Rows, bool]:
+        """What stages share that read the same data: the rows, and whether their labels."""
+        return self.rows, self.labelled
+
+    @property
     def of_layers(self) -> bool:
         """Whether it learns from the teacher's layers in a way that a cache can serve."""
         return self.kept is not None and self.kept.of_layers

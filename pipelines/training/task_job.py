@@ -103,7 +103,7 @@ class TaskJob(Job):
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""
-        parts = [*(["train"] if self.reads_own else []), *self.data.dev_parts]
+        parts = [*([] if self.train else ["train"]), *self.data.dev_parts]
         places = {part: write_part(storage, self.data, part) for part in parts if storage.size(f"data/{part}.parquet")}
         if stream.columns.label:  # of a subset its own
             places["train"] = stream.files.paths[0]
