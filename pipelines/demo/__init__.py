@@ -28,7 +28,7 @@ def demo_options(options: dict[str, Any]) -> dict[str, Any]:
         options: by name, as typed; None where nothing was typed.
 
     Returns:
-        The same options with data, mlm, glove and out filled in. What the user named himself stays.
+        The same options with data, mlm, glove and out filled in. What the user named stays.
 
     Raises:
         UserError: another task than sst2, or a revision of something embedded.

@@ -51,7 +51,7 @@ class Sequences:
     def notes(self, checked: CheckedGeneral) -> tuple[str, ...]:
         """What the user may not have meant: sequences that stay nearly empty, pairs of which none can be made."""
         found, packed, shape = [], self.packed, checked.shape
-        if checked.corpus.left_out and not self.whole:  # who packs it says so himself
+        if checked.corpus.left_out and not self.whole:  # packing says so, too
             found.append(checked.corpus.left_out)
         if (mean := packed.tokens / packed.sequences) < shape.length / 2:
             if checked.corpus.ends_by_row:

@@ -36,7 +36,7 @@ def general(request: GeneralRequest) -> Method:
 
 
 def _uncached(request: GeneralRequest) -> str:
-    """Why `auto` keeps nothing: a cache has one pass of the teacher, and what is masked shall not hang on the disk."""
+    """Why `auto` keeps nothing: a cache has one pass of the teacher, and what is masked must not depend on the disk."""
     if not request.losses.of_layers:
         return "of the layers nothing is learnt"
     if not request.losses.kept_of_layers(request.masked_lm.soft > 0).of_layers:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipelines.reporting import Reporter
     from pipelines.run.run_job import RunRequest
 
-ANNOUNCED_ROWS = 8_000  # first rows whose words are counted before a run, which shall not wait for long
+ANNOUNCED_ROWS = 8_000  # first rows whose words are counted before a run, which must not wait long for it
 
 
 @dataclass(frozen=True)
