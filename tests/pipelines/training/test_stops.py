@@ -19,6 +19,7 @@ from distill.targets import Targets
 from pipelines.training import stopping
 from pipelines.training.stopping import stops_noted
 from tests.distill.data import write_shards
+from pipelines.training.stage_progress import NAMES
 from tests.pipelines.jobs import done, finish, start, tinyaug, wait_for
 from tests.pipelines.training.test_cache import ahead
 from tests.pipelines.training.verbs import distill, finetune, general, run
@@ -44,7 +45,10 @@ def stopped(command: list[str], stage: Path, number: int) -> str:
     os.killpg(process.pid, number)
     ran = finish(process)
     assert (ran.code, "Traceback" in ran.err) == (128 + number, False), ran.err
-    assert f"{stage.name}: stopped after step {kept(stage):,}, of which a checkpoint is kept" in ran.err
+    assert (
+        f"{NAMES.get(stage.name, stage.name)}: stopped after step {kept(stage):,}, of which a checkpoint is kept"
+        in ran.err
+    )
     assert ran.err.count("tinyaug: stopping after this step, with a checkpoint; once more to stop at once") == 1
     return ran.err
 
@@ -53,7 +57,9 @@ def gone_on(said: str, stage: Path) -> None:
     """Runs the command that was printed."""
     step = kept(stage)
     ran = done(*shlex.split(said.strip().splitlines()[-1].split("To go on: tinyaug ")[1]))
-    assert re.search(rf"going on from step {step:,} of [\d,]+ \(stage {stage.name}\)", ran.err), ran.err
+    assert re.search(
+        rf"going on from step {step:,} of [\d,]+ \(stage {NAMES.get(stage.name, stage.name)}\)", ran.err
+    ), ran.err
 
 
 def same(one: Path, other: Path, *names: str) -> None:
