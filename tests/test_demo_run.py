@@ -83,6 +83,18 @@ def test_data_of_the_user_s_own_go_before_the_embedded_in_every_stage(tmp_path, 
         assert "--data, --mlm and --glove of your own go before them" in said
 
 
+def test_another_method_starts_as_it_says(monkeypatch):
+    asked = []
+    monkeypatch.setattr("pipelines.run.run_job.run_task", lambda request, *_: asked.append(request))
+    monkeypatch.setattr("pipelines.cli.run_demo.show_demo", lambda _: 0)
+    ran = tinyaug(*RUN, "--method", "bert-pkd")
+    assert ran.code == 0, ran.err
+    [request] = asked
+    assert (request.distill.start, request.distill.student) == ("first-layers", "half")
+    assert (request.distill.prediction.epochs, request.distill.prediction.learning_rate) == (4, 2e-4)
+    assert "the demo: a teacher, and a student" in ran.err
+
+
 def test_a_profile_brings_its_own_epochs():
     options = typed("--profile", "paper")
     assert options["epochs_finetune"] is options["lr_prediction"] is None

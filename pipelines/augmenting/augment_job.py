@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipelines.augmenting.candidates import CandidateWorker
 from pipelines.augmenting.card import write_card
 from pipelines.augmenting.plan import shard_bounds
-from pipelines.augmenting.request import AugmentRequest, Checked, check_inputs, identity_of
+from pipelines.augmenting.request import AugmentRequest, Checked, ResampleRequest, check_inputs, identity_of
 from pipelines.augmenting.run_file import RunFile, read_run
 from pipelines.augmenting.snapshot import ROWS, TEXTS, Snapshot, read_snapshot, write_snapshot
 from pipelines.augmenting.stage_run import REJECTED, StageState, run_stage, write_manifest, write_rejected
@@ -25,7 +25,6 @@ from pipelines.tasks.label_counts import label_words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipelines.augmenting.resample_job import ResampleRequest
     from pipelines.found import Found
     from pipelines.reporting import Reporter
     from pipelines.run_folder.lock import WriterLock

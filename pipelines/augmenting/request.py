@@ -1,10 +1,10 @@
-"""What a user asks of `tinyaug augment`, and the checks before anything is written."""
+"""What a user asks of `tinyaug augment` and `resample`, and the checks before anything is written."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from augment.files.checks import case_warning
 from pipelines.augmenting.settings import Identity, JobSettings, make_identity
@@ -64,6 +64,33 @@ class AugmentRequest:
     def __post_init__(self) -> None:
         if not self.out.strip():
             raise UserError("--out: expected a folder or an address, found an empty name; leave it out for runs/TASK")
+
+
+@dataclass(frozen=True)
+class ResampleRequest:
+    """What the user asked for.
+
+    Args:
+        candidates: run directory whose candidates are drawn from.
+        out: run directory of the new draw.
+        draw: fields of `DrawSettings`; None leaves what the run had.
+        drop_leaks: likewise.
+        shard_rows: likewise.
+        engine: how it is run.
+        overwrite: start afresh in a directory that holds a run.
+        verify: compare hashes of finished shards.
+        protect: words that stay beside those that stayed in the run.
+    """
+
+    candidates: str
+    out: str
+    draw: dict[str, Any] = field(default_factory=dict)
+    drop_leaks: bool | None = None
+    shard_rows: int | None = None
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    overwrite: bool = False
+    verify: bool = False
+    protect: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

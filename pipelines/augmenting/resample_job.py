@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pipelines.augmenting.augment_job import Outcome, carry_out, stages
 from pipelines.augmenting.request import check_pairs
@@ -11,7 +11,6 @@ from pipelines.augmenting.run_file import RunFile, existing_run
 from pipelines.augmenting.snapshot import Snapshot, read_snapshot
 from pipelines.augmenting.stage_run import StageState
 from pipelines.augmenting.stages import Job
-from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.run_folder.identity import software_versions
 from pipelines.run_folder.lock import only_writer
@@ -19,35 +18,9 @@ from pipelines.run_folder.run_file import AUGMENT, started_run
 from pipelines.run_folder.storage import Storage
 
 if TYPE_CHECKING:
+    from pipelines.augmenting.request import ResampleRequest
     from pipelines.augmenting.settings import Identity
     from pipelines.reporting import Reporter
-
-
-@dataclass(frozen=True)
-class ResampleRequest:
-    """What the user asked for.
-
-    Args:
-        candidates: run directory whose candidates are drawn from.
-        out: run directory of the new draw.
-        draw: fields of `DrawSettings`; None leaves what the run had.
-        drop_leaks: likewise.
-        shard_rows: likewise.
-        engine: how it is run.
-        overwrite: start afresh in a directory that holds a run.
-        verify: compare hashes of finished shards.
-        protect: words that stay beside those that stayed in the run.
-    """
-
-    candidates: str
-    out: str
-    draw: dict[str, Any] = field(default_factory=dict)
-    drop_leaks: bool | None = None
-    shard_rows: int | None = None
-    engine: EngineSettings = field(default_factory=EngineSettings)
-    overwrite: bool = False
-    verify: bool = False
-    protect: tuple[str, ...] = ()
 
 
 def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from augment.presets import preset
-from pipelines.augmenting.request import AugmentRequest
-from pipelines.augmenting.resample_job import ResampleRequest
+from pipelines.augmenting.request import AugmentRequest, ResampleRequest
 from pipelines.augmenting.settings import Compute, JobSettings
 from pipelines.engines import EngineSettings
 from pipelines.evaluating.output_files import check_place

@@ -26,16 +26,14 @@ STAGES = {
     "intermediate": "taught a student its layers",
     "prediction": "taught it its predictions",
 }
-WELCOME = (
-    "the demo: new sentences from old ones, a teacher, and a student of half its layers; some minutes on two cores, "
-    "no network"
-)
+WELCOME = "the demo: {}a teacher, and a student of half its layers; some minutes on two cores, no network"
 MARKS = {True: ("✓", "green"), False: ("✗", "red")}
 
 
-def welcome() -> None:
-    """Says what is coming, on stderr."""
-    plain_console(stderr=True).print(WELCOME, style="bold cyan", soft_wrap=True)
+def welcome(augments: bool) -> None:
+    """Says what is coming, on stderr; new sentences only where the method reads them."""
+    told = WELCOME.format("new sentences from old ones, " if augments else "")
+    plain_console(stderr=True).print(told, style="bold cyan", soft_wrap=True)
 
 
 def show_demo(outcome: RunOutcome) -> int:
@@ -111,13 +109,14 @@ def _run(outcome: RunOutcome) -> str:
 
 def _next(outcome: RunOutcome) -> list[str]:
     run, student = _run(outcome), outcome.metrics.folders["student"]
+    more = [] if outcome.augmented is None else ["# more variants", f"tinyaug inspect {run} --examples 10", ""]
     return [
         "# ask the student, in Python",
         "from transformers import pipeline",
         f'pipeline("text-classification", model="{student}")("a quietly wonderful little film")',
         "",
-        "# more variants; then your own reviews in SST-2's format, still without a network",
-        f"tinyaug inspect {run} --examples 10",
+        *more,
+        "# your own reviews in SST-2's format, still without a network",
         "tinyaug run --task sst2 --demo --data my-reviews --out runs/mine",
         "",
         "# any data and models of your own (--dry-run says first what it costs)",

@@ -38,7 +38,7 @@ def show_run(outcome: RunOutcome) -> int:
         rows = [("augmented", f"{metrics.augmented['examples']:,} examples, {metrics.augmented['rows']:,} rows")]
     for name, stage in metrics.stages.items():
         rows.append((name, f"{stage.steps:,} steps, {stage.examples:,} examples, {duration(stage.seconds)}"))
-    console.print(rows_table([*rows, ("layer map", ", ".join(map(str, metrics.layer_map)))]))
+    console.print(rows_table([*rows, ("layer map", ", ".join(map(str, metrics.layer_map)) or "none")]))
     console.print(comparison_table(metrics.scores, metrics.measured))
     console.print(footnote(metrics.scores, metrics.measured.latency), style="dim", soft_wrap=True)
     if outcome.augmented is not None:

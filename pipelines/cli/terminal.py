@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TITLES = {
     "candidates": "finding candidates",
     "augmented": "drawing variants",
-    "labels": "fine-tuning",
+    "finetune": "fine-tuning",
     "intermediate": "intermediate distillation",
     "prediction": "prediction distillation",
     "general": "general distillation",

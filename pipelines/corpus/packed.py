@@ -156,7 +156,7 @@ class _Packer:
     def _counted(self, sentences: Iterator[list[int] | None]) -> Iterator[list[int] | None]:
         """Passes sentences on as they are packed: they are read, and tokenised, far ahead of that."""
         for ids in sentences:
-            if self.ahead:  # the last end of a document is none of the corpus's own
+            if self.ahead:  # the last end of a document is of no piece
                 self.done = self.ahead.popleft()
             yield ids
 

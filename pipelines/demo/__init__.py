@@ -19,7 +19,6 @@ FOLDER = Path(__file__).resolve().parent
 MLM, GLOVE, DATA = FOLDER / "mlm", FOLDER / "glove" / "glove.demo.50d.txt.gz", FOLDER / "sst2"
 OUT = "runs/demo"
 PACK: dict[str, Path | str | float] = {"data": DATA, "mlm": str(MLM), "glove": str(GLOVE), "out": OUT}
-STARTS = ("teacher-layers", "random")  # that take any shape; a folder has its own
 DEMO_RECIPE = {
     "n": 3,
     "epochs_finetune": 5,
@@ -65,7 +64,13 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
     Raises:
         UserError: another task than sst2, or a revision of something embedded.
     """
-    distill = options.distill
-    shape = {"student": "half"} if not distill.has("start") or distill.start in STARTS else {}
+    from pipelines.methods.names import METHODS
+    from pipelines.options.models import GENERAL, STARTS, TEACHER_LAYERS
+
+    distill, method = options.distill, METHODS[options.distill.method]
+    start = method.start if method.start != GENERAL else TEACHER_LAYERS  # the published weights are not embedded
+    shape = {"student": "half"} if not distill.has("start") or distill.start in {*STARTS} - {GENERAL} else {}
     recipe = {} if distill.has("profile") else DEMO_RECIPE
-    return {**demo_defaults(options.augment), "student_init": "teacher-layers", **shape, **recipe}
+    if not method.augmented:  # it reads a quarter of the rows
+        recipe = {name: value for name, value in recipe.items() if name != "epochs_prediction"}
+    return {**demo_defaults(options.augment), "student_init": start, **shape, **recipe}

@@ -81,26 +81,21 @@ class StudentPlan:
     found: ModelFiles | None
 
 
-def check_train(place: str | None, data: TaskData) -> str | None:
-    """The location of the training shards, which must be of the task; None for the task's own train part.
+def find_shards(place: str, data: TaskData) -> str:
+    """The location of the training shards, which must be of the task.
 
     Args:
         place: what the user gave as --train.
         data: the task.
 
     Raises:
-        UserError, DistillError: there is nothing to learn from, or it is of another task.
+        UserError, DistillError: there are none, or they are of another task.
     """
     from distill.reading import open_shards
 
-    if place is not None:
-        train = shards_of(place)
-        check_shard_labels(open_shards(train, task_columns(data.task, labelled=False)), data.task)
-        return train
-    if data.opened is None:
-        raise UserError("--train: expected a folder of Parquet shards beside a custom task without --data, found none")
-    data.opened.split("train")
-    return None
+    train = shards_of(place)
+    check_shard_labels(open_shards(train, task_columns(data.task, labelled=False)), data.task)
+    return train
 
 
 def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> None:

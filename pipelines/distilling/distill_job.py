@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.stores import without_credentials
-from pipelines.distilling.checks import TeacherFiles, check_teacher, check_train, find_files
+from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
 from pipelines.distilling.student_job import StudentJob
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
@@ -100,7 +100,10 @@ class DistillJob(StudentJob, TaskJob):
         check_cache_place(request.cache)
         self.data = open_data(request.data, self.found)
         check_classes(self.data.task)
-        self.train = None if self.stand_ins.rows is not None else check_train(request.train, self.data)
+        self.train = None
+        if request.train is not None and self.stand_ins.rows is None:
+            self.train = find_shards(request.train, self.data)
+        self.check_rows()
         self.teacher = self.stand_ins.teacher or find_files(
             request.teacher, request.teacher_revision, "teacher", self.found
         )
@@ -129,14 +132,15 @@ class DistillJob(StudentJob, TaskJob):
         """Name, bytes and sha256 of what the student learns from."""
         from distill.reading import open_shards
 
+        own = self.data.inputs(("train",)) if self.reads_own else []
         if self.train is None:
-            return self.data.inputs(("train",))
+            return own
         files = open_shards(self.train, task_columns(self.data.task, labelled=False))
         sizes = [info.size for info in files.filesystem.get_file_info(list(files.paths))]
         return [
             InputDigest(Path(path).name, size, files.sha256(shard))
             for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
-        ]
+        ] + own
 
     def load(self) -> Models:
         """Teacher and student."""
@@ -197,7 +201,7 @@ class DistillJob(StudentJob, TaskJob):
         facts: dict[str, str | float] = {
             "teacher": f"`{request.teacher}`",
             "student": self.described,
-            "layer map": ", ".join(map(str, self.layer_map)),
+            "layer map": ", ".join(map(str, self.layer_map)) or "none",
             "learnt from": shown_address(request.train) if request.train else f"the train part of {task.name}",
             **self.method.facts,
             **{stage.name: str(stage.recipe) for stage in self.method.stages},

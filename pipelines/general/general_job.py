@@ -16,6 +16,7 @@ from pipelines.general.checks import check_general_teacher, check_prediction_wei
 from pipelines.general.request import GeneralRequest, default_accumulation
 from pipelines.general.sequences import Sequences, beginning, whole_corpus
 from pipelines.methods.general import general
+from pipelines.methods.method import Rows
 from pipelines.models.load import load_masked_lm, move, pack_teacher
 from pipelines.options.models import PROJECTED
 from pipelines.run_folder.run_file import Identity, refuse_other_run
@@ -77,7 +78,7 @@ class GeneralJob(StudentJob):
     """
 
     request: GeneralRequest
-    kind, first_look = "distill-general", "--max-steps 100 or --limit"
+    kind, served, first_look = "distill-general", (Rows.CORPUS,), "--max-steps 100 or --limit"
     corpus: FileCorpus | HubCorpus
     shape: PackedShape
     sequences: Sequences

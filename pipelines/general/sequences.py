@@ -57,7 +57,7 @@ class Sequences:
             rows: what a row of it is: documents or sentences.
         """
         found, packed = [], self.packed
-        if corpus.left_out and not self.whole:  # who packs it says so himself
+        if corpus.left_out and not self.whole:  # packing says so, too
             found.append(corpus.left_out)
         if (mean := packed.tokens / packed.sequences) < shape.length / 2:
             if corpus.ends_by_row:

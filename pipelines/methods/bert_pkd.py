@@ -4,6 +4,8 @@ One stage on the labelled rows of the task, without augmentation: L = (1 - α) L
 compares the normalised [CLS] states of the student's layers but the last with those of as many teacher layers. The
 student starts from the first layers of the encoder that the teacher was fine-tuned from. Values: the authors' example
 (intersun/PKD-for-BERT-Model-Compression): 4 epochs at 1e-5, batch 32, α 0.7, T 10, β 500 of a mean over features.
+Their code takes the mean of L_DS over the classes, too, which divides it by their number; the paper's formula and ours
+sum them.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ def bert_pkd(request: DistillRequest) -> Method:
     from distill.cache_format import CacheContent
     from distill.layer_maps import patient_layers
 
-    choice, losses = request.pkd, request.losses
-    temperature = losses.temperature if losses.has("temperature") else TEMPERATURE
+    choice = request.pkd
+    temperature = request.losses.temperature or TEMPERATURE
 
     def patience(student: Student, teacher: Teacher) -> PkdStage:
         from distill.pkd import PkdSettings, PkdStage
@@ -47,7 +49,7 @@ def bert_pkd(request: DistillRequest) -> Method:
         ("knowledge-distillation", "bert-pkd"),
         {"method": f"BERT-PKD ({', '.join(f'{name} {value:g}' for name, value in weights.items())})"},
         projections=False,
-        layers=lambda student, teacher: patient_layers(choice.layers, student, teacher),
+        layers=lambda student, teacher: patient_layers(choice.layers, student, teacher) if choice.beta else (),
         equal_widths=choice.beta > 0,
     )
 

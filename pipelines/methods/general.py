@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.general.request import WARMUP_STEPS, GeneralRequest
 from pipelines.methods.method import Method, MethodStage, Rows
-from pipelines.methods.tinybert import loss_settings
+from pipelines.methods.tinybert import decided, loss_settings
 
 if TYPE_CHECKING:
     from distill.general import GeneralStage
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def general(request: GeneralRequest) -> Method:
     """Eqs. 7 to 9 without predictions, and a masked-LM loss where it was asked for."""
-    losses, choice = request.losses, request.masked_lm
+    losses, choice = decided(request.losses), request.masked_lm
 
     def layers(student: Student, teacher: Teacher) -> GeneralStage:
         from distill.general import GeneralStage, MaskedLmLoss
 
-        masked_lm = MaskedLmLoss(choice.weight, choice.soft, losses.temperature)
+        masked_lm = MaskedLmLoss(choice.weight, choice.soft, loss_settings(losses).temperature)
         return GeneralStage(student, teacher, loss_settings(losses), masked_lm)
 
     stage = MethodStage(
@@ -35,7 +35,7 @@ def general(request: GeneralRequest) -> Method:
 
 
 def _uncached(request: GeneralRequest) -> str:
-    """Why `auto` keeps nothing: a cache has one pass of the teacher, and what is masked shall not hang on the disk."""
+    """Why `auto` keeps nothing: a cache has one pass of the teacher, and what is masked must not depend on the disk."""
     if not request.losses.of_layers:
         return "of the layers nothing is learnt"
     if not request.losses.kept_of_layers(request.masked_lm.soft > 0).of_layers:

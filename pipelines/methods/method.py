@@ -1,6 +1,6 @@
 """The training contract: a method is a list of stages, and one driver runs any method.
 
-There are four parts, each of which knows only the ones above it:
+There are four parts; stages and methods know nothing of jobs and the driver:
 
 1. A **stage** (`MethodStage`) says what is trained on what: its objective, its recipe, the rows it reads, what a cache
    has to keep of the teacher for it, and whether a dev part selects its best epoch. Stages train the same student one
@@ -78,6 +78,11 @@ class MethodStage:
     def __post_init__(self) -> None:
         if not self.folder:
             object.__setattr__(self, "folder", self.name)
+
+    @property
+    def reads(self) -> tuple[Rows, bool]:
+        """What stages share that read the same data: the rows, and whether their labels."""
+        return self.rows, self.labelled
 
     @property
     def of_layers(self) -> bool:

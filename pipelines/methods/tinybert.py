@@ -5,7 +5,7 @@ Both stages read the augmented rows (section 3.3) and no labels.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Method, MethodStage, TaskMethod
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from pipelines.options.training import LossChoice
     from pipelines.training.request import DistillRequest
 
+TEMPERATURE = 1.0
+
 
 def tinybert(request: DistillRequest) -> Method:
     """Eqs. 7 to 9 on the embeddings, attention scores and hidden states of the mapped layers, then Eq. 10 on logits."""
     from distill.cache_format import CacheContent
 
-    losses = request.losses
+    losses = decided(request.losses)
 
     def layers(student: Student, teacher: Teacher) -> IntermediateStage:
         from distill.objectives import IntermediateStage
@@ -58,6 +60,11 @@ def recipes(task: str) -> dict[str, StageRecipe]:
 TINYBERT = TaskMethod(tinybert, recipes)
 
 
+def decided(choice: LossChoice) -> LossChoice:
+    """The losses with the paper's temperature where the user named none."""
+    return replace(choice, temperature=choice.temperature or TEMPERATURE)
+
+
 def loss_settings(choice: LossChoice) -> LossSettings:
     """The library's settings for the losses that the user chose."""
     from distill.losses import HeadReduction, LossSettings
@@ -65,6 +72,6 @@ def loss_settings(choice: LossChoice) -> LossSettings:
     return LossSettings(
         **{kind: kind in choice.kinds for kind in ("embedding", "attention", "hidden")},
         layer_weights=choice.layer_weights,
-        temperature=choice.temperature,
+        temperature=choice.temperature or TEMPERATURE,
         heads=HeadReduction(choice.heads),
     )

@@ -77,7 +77,7 @@ class DataChoice(Options):
         if self.data is None and self.custom is not None and self.custom.label is not None:
             raise UserError(
                 f"--label {self.custom.label}: expected --data with the task's own files beside it, found none; add "
-                "--data, or leave the label out: `tinyaug distill` needs none"
+                "--data, or leave the label out for a method that reads none"
             )
         return self
 

@@ -9,13 +9,12 @@ from typing import Any
 
 from pipelines.errors import UserError
 from pipelines.methods.names import METHODS
-from pipelines.options.drawing import CandidateOptions, DrawOptions
-from pipelines.options.models import FIRST_LAYERS
+from pipelines.options.models import FIRST_LAYERS, TEACHER_LAYERS
 from pipelines.options.option import Options, flag, groups_of, options_of
-from pipelines.options.running import Engine, EngineOptions, Workers
+from pipelines.options.running import Engine, Workers
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
-from pipelines.options.verbs import DistillOptions, GeneralOptions, RunOptions
+from pipelines.options.verbs import AugmentInRun, DistillOptions, GeneralOptions, RunOptions
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,17 @@ def _has_intermediate(options: DistillOptions) -> bool:
 
 
 def _intermediate(options: DistillOptions) -> bool:
-    return _has_intermediate(options) and options.intermediate.epochs != 0
+    return options.intermediate.epochs != 0
 
 
 def _weighs(options: DistillOptions) -> bool:
     """Whether layer weights have an effect: without an intermediate stage that of predictions alone has one."""
-    return _intermediate(options) or (_has_intermediate(options) and options.losses.weight_of_predictions != 1)
+    return _intermediate(options) or options.losses.weight_of_predictions != 1
+
+
+def _maps(options: DistillOptions) -> bool:
+    """Whether the start takes the layers that are mapped."""
+    return options.start == TEACHER_LAYERS
 
 
 def _layers(options: DistillOptions) -> bool:
@@ -58,34 +62,43 @@ def _keeps_layers(options: GeneralOptions) -> bool:
 OF_LAYERS = ("losses.kinds", "losses.heads", "intermediate.batch_rows", "intermediate.learning_rate")
 OF_PREDICTIONS = ("losses.temperature", "prediction.batch_rows", "prediction.learning_rate")
 OF_PKD = ("pkd.alpha", "pkd.beta", "pkd.layers")
+OF_ENCODER = ("encoder", "encoder_revision")
 OF_CACHE = ("budget", "folder", "rebuild")
 OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
 AUGMENTED = "a method that learns from augmented rows"
+INTERMEDIATE = "a method with an intermediate stage"
 STAGE = "--epochs-intermediate above 0"
-OF_AUGMENTING = (  # but the seed, which is that of training, too
-    "augment.preset", "augment.drop_leaks", "augment.rows.limit", "augment.rows.on_bad_row", "augment.models.glove",
-    "augment.compute.precision", "augment.compute.batch_tokens",
-    *(
-        f"augment.{group}.{name}"
-        for group, kind in (("draw", DrawOptions), ("candidates", CandidateOptions), ("engine", EngineOptions))
-        for name in options_of(kind)
-        if name != "seed"
-    ),
-)  # fmt: skip
+# By training, too:
+HEEDED = ("data", "demo", "device", "dry_run", "mlm", "on_bad_row", "out", "overwrite", "revision", "seed")
+
+
+def _of_augmenting(kind: type[Options], place: str) -> tuple[str, ...]:
+    """The options of a group and of the groups in it that augmentation alone reads."""
+    own = tuple(f"{place}.{name}" for name in options_of(kind) if name not in HEEDED)
+    groups = [(name, group) for name, group in groups_of(kind).items() if name not in HEEDED]
+    return own + tuple(one for name, group in groups for one in _of_augmenting(group, f"{place}.{name}"))
+
+
 EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
     Workers: (Effect("--engine ray or auto", lambda it: it.engine != Engine.local, ("address",)),),
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
     DistillOptions: (
-        Effect("a method with an intermediate stage", _has_intermediate, ("intermediate.epochs", *OF_LAYERS)),
+        Effect(INTERMEDIATE, _has_intermediate, ("intermediate.epochs", "losses.layer_weights", *OF_LAYERS)),
+        Effect(
+            f"{INTERMEDIATE}, or --student-init {TEACHER_LAYERS},",
+            lambda it: _has_intermediate(it) or _maps(it),
+            ("layer_map",),
+        ),
         Effect(STAGE, _intermediate, OF_LAYERS),
         Effect(STAGE, _weighs, ("losses.layer_weights",)),
-        Effect(STAGE, lambda it: _intermediate(it) or it.start == "teacher-layers", ("layer_map",)),
+        Effect(STAGE, lambda it: _intermediate(it) or _maps(it), ("layer_map",)),
         Effect(f"{STAGE} with full", lambda it: _layers(it) or it.cache.mode != Keep.full, ("cache.mode",)),
         Effect("--epochs-prediction above 0", lambda it: it.prediction.epochs != 0, OF_PREDICTIONS),
         Effect(AUGMENTED, lambda it: METHODS[it.method].augmented, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
-        Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, ("encoder",)),
+        Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
+        Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, OF_ENCODER),
     ),
     GeneralOptions: (
         Effect("--mlm-weight or --mlm-soft", lambda it: it.masked_lm.on, ("masked_lm.whole_word",)),
@@ -103,7 +116,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
     ),
     RunOptions: (
-        Effect(AUGMENTED, lambda it: METHODS[it.distill.method].augmented, OF_AUGMENTING),
+        Effect(AUGMENTED, lambda it: METHODS[it.distill.method].augmented, _of_augmenting(AugmentInRun, "augment")),
         Effect("no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, OF_TEACHER),
         Effect(
             "no --teacher, which is not fine-tuned, or --student-init first-layers",

@@ -46,6 +46,17 @@ class Student(Options):
     encoder_revision: str | None = None
 
 
+def general_start(text: str) -> str:
+    """A start without an encoder of its own, of which the teacher would be one.
+
+    Raises:
+        ValueError: saying what is expected.
+    """
+    if text == FIRST_LAYERS:
+        raise ValueError(f"{GENERAL}, {TEACHER_LAYERS} (with --layer-map bottom for the first), {RANDOM} or a folder")
+    return text
+
+
 @dataclass(frozen=True, kw_only=True)
 class GeneralStudent(Student):
     """A student that learns from a corpus."""
@@ -54,6 +65,7 @@ class GeneralStudent(Student):
         "general (published TinyBERT), teacher-layers (equal widths), random, or a folder.",
         "random",
         "--student-init",
+        read=general_start,
     )
     embeddings: Embeddings = option(
         "projected are the principal components of the teacher's embeddings.", Embeddings.random, "--embedding-init"

@@ -134,7 +134,7 @@ class LossChoice(Options):
 
     Args:
         kinds: of the intermediate stage: embedding, attention, hidden.
-        temperature: of the prediction loss.
+        temperature: of the prediction loss; None for the method's own.
         layer_weights: λ_0 … λ_{M+1}; None for 1 each.
         heads: `none`, or `mean`: compare attention by its mean over heads.
 
@@ -146,8 +146,8 @@ class LossChoice(Options):
     kinds: tuple[str, ...] = option(
         "Losses of the layers: some of embedding,attention,hidden.", LOSSES, "--losses", read=loss_kinds, shown=ALL
     )
-    temperature: float = option(
-        "Temperature of losses on predictions; bert-pkd has 10.", 1.0, bounds=Bounds(0, inside=True)
+    temperature: float | None = option(
+        "Temperature of losses on predictions [1; bert-pkd 10].", bounds=Bounds(0, inside=True)
     )
     layer_weights: tuple[float, ...] | None = option(
         "λ of embedding, each layer and prediction (distill-general has none), by commas [1 each].", read=numbers

@@ -94,6 +94,7 @@ class Distillation(Student, OnTask):
     encoder: str | None = option(
         f"Pre-trained encoder whose first layers the student takes in first-layers: {A_MODEL}", panel=Panel.MODELS
     )
+    encoder_revision: str | None = option("Revision of the encoder on the hub.", panel=Panel.MODELS)
     method: str = option("What is learnt, and in which stages.", "tinybert", panel=Panel.TRAINING, choices=(*METHODS,))
     losses: training.LossChoice
     pkd: training.PkdChoice
@@ -123,6 +124,7 @@ class CacheTeacherOptions(DistillOptions):
     losses: training.LossChoice = training.LossChoice(heads=training.Heads.mean)  # of no loss: any number of heads goes
     cache: teacher_cache.CacheAhead
     encoder: str | None = None
+    encoder_revision: str | None = None
     machine: running.Device
     overwrite: bool = False
 
@@ -197,6 +199,7 @@ class DistillInRun(DistillOptions):
     teacher: str = ""
     teacher_revision: str | None = None
     encoder: str | None = None
+    encoder_revision: str | None = None
     machine: running.MachineInRun
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
 
 
-ANNOUNCED_ROWS = 8_000  # first rows whose words are counted before a run, which shall not wait for long
+ANNOUNCED_ROWS = 8_000  # first rows whose words are counted before a run, which must not wait long for it
 
 
 def run_storage(request: RunRequest) -> Storage:
@@ -62,8 +62,7 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
     """
     storage = run_storage(request)
-    if not request.augment.overwrite:
-        started_run(storage, request.kind)
+    started_run(storage, request.kind)
     data = open_data(request.distill.data, found)
     check_classes(data.task, "train")
     check_dev_rows(data)

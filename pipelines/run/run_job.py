@@ -119,7 +119,7 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
 
 
 def _is_unannounced(request: RunRequest) -> bool:
-    """Whether nothing was begun yet, so that it shall be said how long it will take; the demo says so itself."""
+    """Whether nothing was begun yet, so that a long run is to be announced; the demo announces itself."""
     if request.demo or request.profile == "quick":
         return False
     return request.augment.overwrite or started_run(run_storage(request), request.kind) is None

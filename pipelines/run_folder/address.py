@@ -40,7 +40,7 @@ def open_store(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 def require_store(uri: str) -> None:
-    """Refuses an address of S3 or Google's store where nobody listens; what lies behind a proxy is the client's to ask.
+    """Refuses an address of S3 or Google's store where nobody listens; a proxy is asked by the client.
 
     Args:
         uri: as the user gave it.

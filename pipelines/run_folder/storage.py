@@ -1,4 +1,4 @@
-"""A run directory on a local disk or in an object store; the only module that writes into it (design section 4).
+"""A run directory on a local disk or in an object store; training writes its checkpoints and models itself.
 
 A file appears under its name complete or not at all: on a local disk it is written beside, synced and renamed; in
 an object store it is one upload of bytes that are already complete.

@@ -69,7 +69,7 @@ def _stem(path: Path) -> str | None:
 
 
 def _format(path: Path) -> str:
-    """The suffix that says how a file is read; empty where it is none of ours, as of packed Parquet."""
+    """The suffix that says how a file is read; empty where it is not one of ours, as of packed Parquet."""
     suffix = split_name(path)[1]
     known = TEXT_FORMATS if path.suffix.lower() in PACKED else FORMATS
     return suffix if suffix in known else ""

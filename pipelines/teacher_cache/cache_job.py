@@ -87,7 +87,8 @@ class CacheJob(DistillJob):
         """The decision of the first start, which holds whatever became of the disk since."""
         if started is not None and "resolved" in started:
             return CacheDecision.read(started["resolved"]["cache"], self.method.stages)
-        stages = [replace(stage, recipe=replace(stage.recipe, max_steps=None)) for stage in self.method.stages]
+        same = [stage for stage in self.method.stages if stage.reads == self.first.reads]
+        stages = [replace(stage, recipe=replace(stage.recipe, max_steps=None)) for stage in same]
         found = decide_cache(CacheQuestion(self.request.cache, tuple(stages), teacher, stream, root, len(stream)))
         if found.contents[self.first.name] == OFF:
             raise UserError(f"{found.words}: nothing would be kept; raise --cache-budget, or free some disk")

@@ -60,7 +60,8 @@ class CacheDecision:
         """
         if told is None:
             return cls({})
-        contents = {stage.name: told.get(stage.name, told.get("content")) for stage in stages}
+        keeping = [stage.name for stage in stages if stage.kept is not None]
+        contents = {name: found for name in keeping if (found := told.get(name, told.get("content")))}
         return cls(contents, told["words"], told["bytes"])
 
 
@@ -75,6 +76,7 @@ class CacheQuestion:
         stream: the rows, or a sample of what is still to be made.
         root: folder of the caches.
         rows: how many there are, or will be.
+        taken: bytes of the budget that caches of other rows will take.
     """
 
     choice: CacheChoice
@@ -83,6 +85,7 @@ class CacheQuestion:
     stream: ShardStream
     root: Path
     rows: int
+    taken: int = 0
 
     @property
     def trained(self) -> tuple[MethodStage, ...]:
@@ -97,7 +100,8 @@ class CacheQuestion:
         """What a cache finds in the folder."""
         from distill.targets import cache_key
 
-        return cache_room(self.choice, self.root, cache_key(self.teacher, self.stream, content), self.stream)
+        found = cache_room(self.choice, self.root, cache_key(self.teacher, self.stream, content), self.stream)
+        return replace(found, taken=found.taken + self.taken)
 
 
 def decide_cache(asked: CacheQuestion) -> CacheDecision:
@@ -119,8 +123,10 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
     of_layers = [stage for stage in trained if stage.of_layers]
     if not of_layers:
         mode = CacheMode.LOGITS
-    wanted = next((stage.kept for stage in of_layers if stage.kept), CacheContent.LOGITS)
+    kept = [stage.kept for stage in of_layers if stage.kept is not None]
+    wanted = CacheContent.of(*(any(getattr(one, state) for one in kept) for state in ("hidden", "scores", "cls")))
     key, room = room_of_layers(asked.choice, asked.root, asked.teacher, asked.stream, wanted)
+    room = replace(room, taken=room.taken + asked.taken)
     lengths = sample_lengths(asked.stream)
     if room.filled and mode is not CacheMode.LOGITS:  # whatever the budget would say now: it has been spent
         plan = replace(plan_cache(CacheMode.LOGITS, lengths, asked.rows, key, room.budget), content=key.kept)

@@ -25,7 +25,7 @@ def cache_root(choice: CacheChoice, storage: Storage) -> Path:
 
 
 def claim_caches(choice: CacheChoice, teacher: Teacher, stream: ShardStream, contents: set[str], root: Path) -> None:
-    """Makes the folders of a run's caches its own before its first stage, and empties those that shall be rebuilt.
+    """Makes the folders of a run's caches its own before its first stage, and empties those to be rebuilt.
 
     Args:
         choice: what the user asked for.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from distill.metrics import Scores
     from distill.targets import Targets
-    from pipelines.methods.method import MethodStage
+    from pipelines.methods.method import MethodStage, Rows
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.job import Job
@@ -128,7 +128,7 @@ class _Run:
             stage.objective(self.models.student, self.models.teacher)
         self.results: dict[str, StageResult] = {}
         self.dev: Scores = {}
-        self.targets: dict[tuple[str, str], Targets] = {}  # stages that read one cache check it once
+        self.targets: dict[tuple[tuple[Rows, bool], str], Targets] = {}  # stages that read one cache check it once
 
     def run(self, content: Any, profile: str | None) -> Trained:
         """Preflight, then stage after stage."""
@@ -142,8 +142,8 @@ class _Run:
         self.resolved = Resolved(**(self.storage.read_json(RUN) or {})["resolved"])
         decision = CacheDecision.read(self.resolved.cache, self.job.method.stages)
         if decision.words:
-            listed = ", ".join(map(str, self.job.layer_map))
-            self.reporter.message(f"layer map: the student's layers learn from teacher layers {listed}")
+            if listed := ", ".join(map(str, self.job.layer_map)):
+                self.reporter.message(f"layer map: the student's layers learn from teacher layers {listed}")
             self.reporter.message(decision.words)
         with folder_lock(self.caches) if decision.kept and self.ranks.main else nullcontext():
             self.ranks.wait()
@@ -172,8 +172,8 @@ class _Run:
             found = measure(job, self.models, storage, self.caches, Begun())
             check_disk(self.caches, found.estimate.cache_bytes, "the teacher cache")
             check_disk(self.root, found.estimate.disk_bytes, "checkpoints and models")
-            for rows, stage in {stage.rows: stage for stage in job.method.trained}.items():
-                contents = {found.cache.contents.get(one.name, OFF) for one in job.method.stages if one.rows is rows}
+            for data, stage in {stage.reads: stage for stage in job.method.trained}.items():
+                contents = {found.cache.contents.get(one.name, OFF) for one in job.method.stages if one.reads == data}
                 claim_caches(job.cache, self.models.teacher, job.stream(stage, storage), contents, self.caches)
         self._say(found, profile)
         resolved = replace(
@@ -224,17 +224,16 @@ class _Run:
         job, machine, seed = self.job, self.job.request.machine, self.job.request.reading.seed
         kept = decision.contents.get(stage.name, OFF)
         stream = job.stream(stage, self.storage, cached=kept != OFF)
-        if self.models.teacher is not None and (stage.rows, kept) not in self.targets:
+        if self.models.teacher is not None and (stage.reads, kept) not in self.targets:
             teacher = self.models.teacher
-            self.targets[stage.rows, kept] = open_targets(job.cache, teacher, stream, kept, self.caches, self.ranks)
+            self.targets[stage.reads, kept] = open_targets(job.cache, teacher, stream, kept, self.caches, self.ranks)
         dev = job.dev(self.storage) if stage.selects else None
         if stage.selects and dev is None:
             self.reporter.warning("no labelled dev part: the last epoch is kept, not the best one")
         settings = replace(train_settings(stage.recipe, machine, seed), warmup_steps=stage.warmup_steps)
         state = train_stage(
-            stage.objective(self.models.student, self.models.teacher), stream,
-            self.targets.get((stage.rows, kept)), self.root / stage.folder, settings, dev, self.reporter,
-            stage.recipe.examples(len(stream), seed),
+            stage, stage.objective(self.models.student, self.models.teacher), stream,
+            self.targets.get((stage.reads, kept)), self.root / stage.folder, settings, dev, self.reporter,
         )  # fmt: skip
         seconds = round(state.seconds, 1)
         self.results[stage.name] = StageResult(state.step, state.examples, len(stream), seconds, state.best_step)

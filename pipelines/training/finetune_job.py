@@ -60,8 +60,7 @@ class FinetuneJob(TaskJob):
 
         request, self.data = self.request, open_data(self.request.data, self.found)
         check_classes(self.data.task, "fine-tune")
-        if self.data.opened is not None:
-            self.data.opened.split("train")
+        self.check_rows()
         self.files = find_files(request.model, request.revision, "encoder", self.found)
         self.tokenizer = self.files.tokenizer
         name_labels(self.files.config, self.data.task)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pipelines.errors import UserError
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.run_folder.run_file import Identity, refuse_other_run, run_content
 from pipelines.run_folder.storage import Storage
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from distill.student import Student
     from pipelines.found import Found
     from pipelines.general.request import GeneralRequest
-    from pipelines.methods.method import Method, MethodStage
+    from pipelines.methods.method import Method, MethodStage, Rows
     from pipelines.reporting import Reporter
     from pipelines.training.estimates import Told
     from pipelines.training.loop import Dev
@@ -48,6 +49,7 @@ class Job(ABC):
     Attributes:
         kind: the verb, as run.json names it.
         afresh: the option that empties its folder.
+        served: the kinds of rows that it has.
         first_look: what is quicker than the whole, for advice; empty for `--profile quick`.
         request: what the user asked for.
         cache: what of the teacher's outputs is kept: nothing where there is no teacher.
@@ -59,12 +61,19 @@ class Job(ABC):
     """
 
     kind: ClassVar[str]
+    served: ClassVar[tuple[Rows, ...]]
     afresh: ClassVar[str] = "--overwrite"
     first_look: ClassVar[str] = ""
 
     request: FinetuneRequest | DistillRequest | GeneralRequest
 
     def __init__(self, request: Any, method: Method, found: Found, cache: CacheChoice | None = None) -> None:
+        for stage in method.stages:
+            if stage.rows not in self.served:
+                raise UserError(
+                    f"expected a method whose stages read {' or '.join(self.served)} rows in `tinyaug {self.kind}`, "
+                    f"found {stage.name} of {stage.rows} rows"
+                )
         self.request, self.method, self.found = request, method, found
         self.cache = cache or CacheChoice(mode=Keep.off)
         self.tokenizer: Any = None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from distill.shards import ShardStream
     from distill.targets import Targets
     from distill.training_settings import Progress, TrainSettings
+    from pipelines.methods.method import MethodStage
     from pipelines.options.running import Machine
     from pipelines.reporting import Reporter
     from pipelines.training.recipe import StageRecipe
@@ -60,26 +61,26 @@ def train_settings(recipe: StageRecipe, machine: Machine, seed: int) -> TrainSet
 
 
 def train_stage(
-    stage: Stage,
+    stage: MethodStage,
+    objective: Stage,
     stream: ShardStream,
     targets: Targets | None,
     folder: Path,
     settings: TrainSettings,
     dev: Dev | None,
     reporter: Reporter,
-    examples: int,
 ) -> RunState:
     """Trains a stage to its end, going on from its last checkpoint.
 
     Args:
-        stage: what to train, changed in place; ends with its best epoch's weights where there is a dev part.
+        stage: of the method; it is known by its name.
+        objective: what to train, changed in place; ends with its best epoch's weights where there is a dev part.
         stream: its data.
         targets: the teacher's outputs, or None.
         folder: for checkpoints, losses.csv, dev.csv and tensorboard/.
         settings: of the loop.
         dev: what an epoch is judged on; None keeps the last state.
         reporter: is told of progress.
-        examples: that the stage will see.
 
     Returns:
         The final state.
@@ -91,7 +92,7 @@ def train_stage(
     from distill.training import train
     from distill.training_settings import Hooks
 
-    reporter.stage_started(stage.name, examples)
+    reporter.stage_started(stage.name, stage.recipe.examples(len(stream), settings.seed))
     if settings.cpu:
         keep_freed_memory()
     with stops_noted("step, with a checkpoint") as asked:
@@ -99,7 +100,7 @@ def train_stage(
         evaluate, select = (watcher.evaluate, str(dev.metrics[0])) if dev else (None, None)
         hooks = Hooks(watcher.progress, evaluate, select, asked, watcher.resumed)
         try:
-            return train(stage, stream, targets, folder, settings, hooks)
+            return train(objective, stream, targets, folder, settings, hooks)
         except StoppedError as stop:
             reporter.message(f"{stage.name}: stopped after step {stop.step:,}, of which a checkpoint is kept")
             raise

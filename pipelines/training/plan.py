@@ -90,20 +90,20 @@ def measure(job: Job, models: Models, storage: Storage, caches: Path, begun: Beg
     from distill.timing import NOTHING, sample_batches, stage_cost
 
     trained, precision = job.method.trained, Precision(job.request.machine.precision)
-    streams = {stage.rows: job.stream(stage, storage) for stage in reversed(trained)}
+    streams = {stage.reads: job.stream(stage, storage) for stage in reversed(trained)}
     cache = begun.cache or _decide(job, models, streams, caches)
     if not begun.finished and not job.provisional and cache.contents:
-        for kind, stream in streams.items():
-            contents = {cache.contents[stage.name] for stage in trained if stage.rows is kind}
+        for data, stream in streams.items():
+            contents = {cache.contents.get(stage.name, OFF) for stage in trained if stage.reads == data}
             refuse_foreign_caches(job.cache, models.teacher, stream, contents, caches)
-    batches = {kind: sample_batches(stream) for kind, stream in streams.items()}
+    batches = {data: sample_batches(stream) for data, stream in streams.items()}
     stages = []
     for stage in trained:
-        done, rows = stage.name in begun.done, job.rows(streams[stage.rows])
+        done, rows = stage.name in begun.done, job.rows(streams[stage.reads])
         cost = NOTHING
         if not done:
             objective = stage.objective(models.student, models.teacher)
-            cost = stage_cost(objective, models.teacher, batches[stage.rows], precision)
+            cost = stage_cost(objective, models.teacher, batches[stage.reads], precision)
         taught = _taught(stage, trained, cache, rows, job.request.reading.seed)
         stages.append(StageEstimate(stage.name, stage.recipe, rows, cost, taught, job.request.reading.seed, done))
     needed = disk = 0
@@ -111,18 +111,23 @@ def measure(job: Job, models: Models, storage: Storage, caches: Path, begun: Beg
         there = 0 if begun.cache is None else sum(bytes_of(caches / content) for content in cache.kept)
         needed = max(0, cache.bytes - there)
         disk = weights_bytes(models.student.model.num_parameters(), len(stages)) + job.disk_bytes()
-    told = job.tell(storage, streams[trained[0].rows])
-    estimate = TrainingEstimate(tuple(stages), cache.words, needed, disk, told.notes, told.facts, job.first_look)
-    return Plan(cache, estimate, told.truncated)
+    told = {stage.reads: job.tell(storage, streams[stage.reads]) for stage in trained}
+    notes, facts = (
+        tuple(dict.fromkeys(line for one in told.values() for line in getattr(one, kind)))
+        for kind in ("notes", "facts")
+    )
+    estimate = TrainingEstimate(tuple(stages), cache.words, needed, disk, notes, facts, job.first_look)
+    return Plan(cache, estimate, told[trained[0].reads].truncated)
 
 
-def _decide(job: Job, models: Models, streams: dict[Rows, ShardStream], caches: Path) -> CacheDecision:
-    """The decision, for the stages of each kind of rows by itself."""
+def _decide(job: Job, models: Models, streams: dict[tuple[Rows, bool], ShardStream], caches: Path) -> CacheDecision:
+    """The decision, for the stages that read the same data; what they keep is taken from the budget of the others."""
     decision = CacheDecision({})
-    if models.teacher is not None:
-        for rows, stream in streams.items():
-            stages = tuple(stage for stage in job.method.stages if stage.rows is rows)
-            decision += decide_cache(CacheQuestion(job.cache, stages, models.teacher, stream, caches, job.rows(stream)))
+    for data, stream in streams.items():
+        stages = tuple(stage for stage in job.method.stages if stage.reads == data and stage.kept is not None)
+        if models.teacher is not None and any(stage.recipe.epochs for stage in stages):
+            rows, taken = job.rows(stream), decision.bytes
+            decision += decide_cache(CacheQuestion(job.cache, stages, models.teacher, stream, caches, rows, taken))
     return decision
 
 
@@ -133,7 +138,9 @@ def _taught(stage: MethodStage, trained: tuple[MethodStage, ...], cache: CacheDe
         return examples
     earlier = trained[: trained.index(stage)]
     if any(
-        cache.contents[one.name] == content and one.recipe.sees_all(rows) for one in earlier if one.rows is stage.rows
+        cache.contents.get(one.name) == content and one.recipe.sees_all(rows)
+        for one in earlier
+        if one.reads == stage.reads
     ):
         return 0  # an earlier stage filled it
     return min(rows, examples)

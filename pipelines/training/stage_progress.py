@@ -19,6 +19,9 @@ EARLIER = {  # stages of folders whose run.json does not name them
 }
 
 
+NAMES = {"labels": "finetune"}  # of stages whose folders are called otherwise
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """How far a training folder is.
@@ -45,9 +48,11 @@ def training_state(storage: Storage, folder: str = "") -> TrainingState | None:
         return None
     metrics = storage.read_json(f"{folder}metrics.json")
     if metrics is None:
-        return TrainingState({name: _begun(storage, f"{folder}{name}") for name in names}, False)
-    told = metrics.get("stages", dict.fromkeys(names, metrics))
-    return TrainingState({name: _done(told[name]["steps"]) if name in told else "left out" for name in names}, True)
+        found = {name: _begun(storage, f"{folder}{name}") for name in names}
+    else:
+        told = metrics.get("stages", dict.fromkeys(names, metrics))
+        found = {name: _done(told[name]["steps"]) if name in told else "left out" for name in names}
+    return TrainingState({NAMES.get(name, name): words for name, words in found.items()}, metrics is not None)
 
 
 def steps_done(step: int, steps: int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import BATCH_ROWS, Predictor, metrics_of
 from pipelines.methods.method import MethodStage, Rows
 from pipelines.run_folder.stage_folder import TOKENS
@@ -35,6 +36,7 @@ class TaskJob(Job):
     """
 
     request: FinetuneRequest | DistillRequest
+    served = (Rows.AUGMENTED, Rows.ORIGINAL)
     data: TaskData
     train: str | None = None
     role: ClassVar[str]
@@ -49,6 +51,28 @@ class TaskJob(Job):
         """Where the data came from."""
         data = self.request.data.data
         return {"data": str(data) if data else None, "data_revision": self.data.revision}
+
+    @property
+    def reads_own(self) -> bool:
+        """Whether a stage reads the task's own train part."""
+        return self.train is None or any(stage.rows is Rows.ORIGINAL for stage in self.method.trained)
+
+    def check_rows(self) -> None:
+        """Refuses a task without the train part or the labels that a stage reads.
+
+        Raises:
+            UserError: there are none.
+        """
+        opened, stages = self.data.opened, self.method.trained
+        if self.data.task.label.kind == "none" and any(stage.labelled for stage in stages):
+            options = "--label COLUMN" if opened is not None else "--data and --label COLUMN"
+            raise UserError(f"expected a task with labels to learn from, found none; name them with {options}")
+        if not self.reads_own:
+            return
+        if opened is None:
+            shards = "" if self.train else ", or --train with a folder of Parquet shards"
+            raise UserError(f"expected the files of the custom task, found none; give --data{shards}")
+        opened.split("train")
 
     def prepare(self, storage: Storage, models: Models, reporter: Reporter) -> None:  # noqa: ARG002
         """Writes the dev parts and the rows of all stages."""
@@ -84,7 +108,7 @@ class TaskJob(Job):
         lines, warnings = label_report(self.data.task, places)
         cut, reading = cut_texts(stream), self.request.reading
         wanted = reading.train_rows if reading.has("train_rows") else None  # a profile's may be more than there are
-        notes = () if self.train else self.data.notes()
+        notes = self.data.notes() if self.reads_own else ()
         notes += warnings + subset_note(wanted, self.rows(stream)) + cut.notes
         return Told(lines + cut.facts, notes, cut.truncated)
 

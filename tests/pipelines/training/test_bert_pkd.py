@@ -5,10 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from safetensors.torch import load_file
 
+from pipelines.found import Found
+from pipelines.methods.names import METHODS
+from pipelines.options.data import DataChoice
+from pipelines.options.running import Machine
+from pipelines.options.teacher_cache import CacheChoice
+from pipelines.options.training import LossChoice, PkdChoice, Reading
+from pipelines.training.recipe import LEFT_OUT, StageRecipe
+from pipelines.training.request import DistillRequest
 from tests.pipelines.jobs import done, everything, kill, refused, start, tinyaug, wait_for
 from tests.pipelines.training.verbs import distill, metrics, run, run_json
 
@@ -79,12 +88,29 @@ def test_it_starts_from_the_first_layers_of_the_encoder(parts, tmp_path):
 
 
 def test_other_weights_and_layers(parts, tmp_path):
-    more = ("--alpha", 0.5, "--beta", 0, "--temperature", 2, "--pkd-layers", "last", "--max-steps", 2)
+    more = ("--alpha", 0.5, "--temperature", 2, "--pkd-layers", "last", "--max-steps", 2)
     done(*pkd(parts, tmp_path / "s", *more, "--cache", "full"))
     assert run_json(tmp_path / "s")["settings"]["pkd"] == {
-        "alpha": 0.5, "temperature": 2.0, "beta": 0.0, "layers": "last"
+        "alpha": 0.5, "temperature": 2.0, "beta": 500.0, "layers": "last"
     }  # fmt: skip
     assert metrics(tmp_path / "s")["layer_map"] == [3]
+
+
+@pytest.mark.parametrize(("method", "group", "own"), [("bert-pkd", "pkd", 10.0), ("tinybert", "losses", 1.0)])
+def test_a_temperature_of_a_method_s_own(method, group, own):
+    request = DistillRequest(
+        data=DataChoice(task="sst2"), out="", teacher="", reading=Reading(), machine=Machine(), pkd=PkdChoice(),
+        cache=CacheChoice(), losses=LossChoice(), intermediate=LEFT_OUT, prediction=StageRecipe(1, 8, 1e-5),
+    )  # fmt: skip
+    for given, expected in ((None, own), (2.0, 2.0), (1.0, 1.0)):
+        asked = replace(request, losses=LossChoice(temperature=given))
+        assert METHODS[method].build(asked).settings[group]["temperature"] == expected
+
+
+def test_without_the_patience_loss_no_layers_are_learnt(parts, tmp_path):
+    ran = done(*pkd(parts, tmp_path / "s", "--beta", 0, "--student", "layers:1", "--max-steps", 2, "--cache", "full"))
+    assert "layer map" not in ran.err
+    assert metrics(tmp_path / "s")["layer_map"] == []
     assert next(csv.reader((tmp_path / "s/prediction/losses.csv").open()))[-1] == "prediction"
 
 
@@ -94,7 +120,9 @@ def test_other_weights_and_layers(parts, tmp_path):
         (("--train", "{train}"), "expected a method that learns from augmented rows"),
         (("--losses", "hidden"), "--losses: expected a method with an intermediate stage"),
         (("--epochs-intermediate", "1"), "--epochs-intermediate: expected a method with an intermediate stage"),
-        (("--layer-weights", "0,0,0,0.5"), "--layer-weights: expected"),
+        (("--layer-weights", "0,0,0,0.5"), "--layer-weights: expected a method with an intermediate stage"),
+        (("--layer-map", "top"), "--layer-map top: expected a method with an intermediate stage, or --student-init"),
+        (("--beta", "0", "--pkd-layers", "last"), "--pkd-layers last: expected --beta above 0 beside it"),
         (("--alpha", "2"), "--alpha: expected a number from 0 to 1, found 2"),
         (("--student", "tinybert4"), "hidden_size 312"),
         (("--student", "layers:1"), "expected a student of at least 2 layers for BERT-PKD; found 1"),
@@ -108,13 +136,31 @@ def test_what_is_refused(parts, tmp_path, more, said):
     assert not (tmp_path / "s").exists()
 
 
+def test_it_refuses_data_without_labels(parts, tmp_path):
+    (tmp_path / "x.csv").write_text("body\na film\na plot\n")
+    custom = ("--task", "custom", "--text", "body")
+    said = "expected a task with labels to learn from, found none; name them with"
+    assert f"{said} --label COLUMN" in refused(pkd(parts, tmp_path / "s", *custom, "--data", tmp_path / "x.csv"))
+    assert f"{said} --data and --label COLUMN" in refused(without(pkd(parts, tmp_path / "s", *custom), "--data"))
+    assert not (tmp_path / "s").exists()
+
+
 def test_its_options_beside_another_method(parts, tmp_path):
     for option in (("--alpha", 0.5), ("--beta", 1), ("--pkd-layers", "last")):
         said = refused(distill(parts, tmp_path / "s", *option))
         assert option[0] in said
         assert "expected --method bert-pkd beside it" in said
     assert "give --encoder" in refused(without(pkd(parts, tmp_path / "s"), "--encoder"))
-    assert "--encoder" in refused(distill(parts, tmp_path / "s", "--encoder", parts.encoder))
+    for option, value in (("--encoder", parts.encoder), ("--encoder-revision", "main")):
+        said = refused(distill(parts, tmp_path / "s", option, value))
+        assert f"{option} {value}: expected --student-init first-layers beside it" in said
+
+
+def test_the_revision_of_the_encoder(parts, tmp_path, monkeypatch):
+    asked, find = [], Found.model
+    monkeypatch.setattr(Found, "model", lambda *given: asked.append(given[2:]) or find(*given))
+    done(*pkd(parts, tmp_path / "s", "--encoder-revision", "v2", "--dry-run"))
+    assert asked == [(None, "teacher"), ("v2", "encoder")]
 
 
 def test_a_cache_made_ahead_gives_the_same_student(parts, student, tmp_path):
@@ -149,12 +195,23 @@ def test_a_run_augments_nothing(parts, tmp_path):
 
 def test_a_run_refuses_what_only_augmentation_reads(parts, tmp_path):
     command = without(run(parts, tmp_path / "run"), "--student", "--n", "--glove", "--engine", "--workers", *OF_DISTILL)
-    for option in (("--limit", 10), ("--n", 3), ("--keep-whole",), ("--engine", "local"), ("--glove", parts.glove)):
+    for option in (
+        ("--limit", 10), ("--n", 3), ("--keep-whole",), ("--engine", "local"), ("--glove", parts.glove),
+        ("--shard-rows", 10), ("--verify",), ("--allow-rejects",), ("--augment-precision", "bf16"),
+    ):  # fmt: skip
         said = refused([*command, *METHOD, *map(str, option)])
         assert said.startswith(f"tinyaug: error: {option[0]}")
         assert "expected a method that learns from augmented rows beside it" in said
-    assert "expected a student of at least 2 layers" in refused([*command, *METHOD[:2], "--student", "layers:1"])
+    heeded = ("--on-bad-row", "skip", "--seed", "7", "--student", "layers:1")
+    assert "expected a student of at least 2 layers" in refused([*command, *METHOD[:2], *heeded])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_refuses_a_foreign_folder_before_anything_else(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.run.run_job.announcement", lambda *_: pytest.fail("estimated"))
+    command = without(run(parts, tmp_path), "--student", "--n", "--glove", "--engine", "--workers", *OF_DISTILL)
+    (tmp_path / "mine.txt").write_text("notes")
+    assert "found mine.txt; choose another --out" in refused([*command, *METHOD, "--overwrite"])
 
 
 def test_a_run_starts_where_it_is_told(parts, tmp_path):

@@ -64,6 +64,10 @@ def test_options_that_contradict_each_other(parts, corpus, tmp_path):
             ("--embedding-init", "projected", "--student-init", "teacher-layers"),
             "expected --student-init random",
         ),
+        (
+            ("--student-init", "first-layers"),
+            "--student-init: expected general, teacher-layers (with --layer-map bottom",
+        ),
         (("--cache", "logits"), "expected one of auto, full, off, found"),
         (("--limit", 0), "--limit: expected at least 1"),
         (("--mlm-soft", 1, "--layer-map", "bottom"), "the teacher's last layer in the layer map"),

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
+from dataclasses import replace
 
 import pytest
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, pipeline
 
-from tests.pipelines.jobs import done, everything, tinyaug
+from distill.cache_format import CacheContent
+from distill.objectives import LabelStage
+from pipelines.methods.method import Rows
+from pipelines.methods.names import METHODS
+from tests.pipelines.jobs import done, everything, refused, tinyaug
 from tests.pipelines.training.verbs import distill, finetune, metrics, run_json
 
 
@@ -172,6 +178,61 @@ def test_without_shards_the_student_learns_from_the_train_part(parts, tmp_path):
     del command[place : place + 2]
     done(*command)
     assert metrics(tmp_path / "s")["stages"]["prediction"]["rows"] == 60
+
+
+def mix(monkeypatch, kept=None):
+    """Makes `tinybert` a method that learns predictions from augmented rows, then labels from the original ones."""
+    tinybert = METHODS["tinybert"]
+
+    def build(request):
+        method = tinybert.build(request)
+        predictions = replace(method.stages[1], name="intermediate", folder="intermediate", recipe=request.intermediate)
+        labels = replace(method.stages[1], objective=lambda student, _: LabelStage(student.model), kept=kept)
+        return replace(method, stages=(predictions, replace(labels, rows=Rows.ORIGINAL, labelled=True)))
+
+    monkeypatch.setitem(METHODS, "tinybert", replace(tinybert, build=build))
+
+
+def test_stages_on_different_rows(parts, monkeypatch, tmp_path):
+    mix(monkeypatch)
+    data = shutil.copytree(parts.data, tmp_path / "data")
+    command = distill(parts, tmp_path / "s", "--data", data)
+    done(*command)
+    assert {name: stage["rows"] for name, stage in metrics(tmp_path / "s")["stages"].items()} == {
+        "intermediate": 240, "prediction": 60
+    }  # fmt: skip
+    assert "everything was done already" in done(*command).out
+    text = (data / "train.tsv").read_text()
+    (data / "train.tsv").write_text(text.replace("\t0\n", "\t1\n"))
+    assert "found other inputs" in refused(command)
+
+
+def test_the_rows_of_each_stage_are_told(parts, monkeypatch, tmp_path):
+    mix(monkeypatch)
+    said = done(*distill(parts, tmp_path / "s", "--train-rows", 20, "--max-steps", 1)).err
+    [counts] = re.findall(r"classes of train: negative (\d+), positive (\d+)", said)
+    assert sum(map(int, counts)) == 20
+
+
+def test_caches_of_different_rows_share_the_budget(parts, monkeypatch, tmp_path):
+    mix(monkeypatch, CacheContent.LOGITS)
+    command = distill(parts, tmp_path / "s", "--cache", "logits", "--cache-budget")
+    assert "other records" in refused([*command, "6KB"])
+    done(*command, "20KB")
+    told = run_json(tmp_path / "s")["resolved"]["cache"]
+    assert (told["intermediate"], told["prediction"]) == ("logits", "logits")
+
+
+def test_a_verb_refuses_stages_on_rows_that_it_lacks(parts, monkeypatch, tmp_path):
+    tinybert = METHODS["tinybert"]
+
+    def build(request):
+        method = tinybert.build(request)
+        return replace(method, stages=tuple(replace(stage, rows=Rows.CORPUS) for stage in method.stages))
+
+    monkeypatch.setitem(METHODS, "tinybert", replace(tinybert, build=build))
+    said = refused(distill(parts, tmp_path / "s"))
+    assert "expected stages of augmented or original rows in `tinyaug distill`, found intermediate of corpus" in said
 
 
 def test_random_subset(parts, tmp_path):

@@ -17,6 +17,7 @@ from distill.cache_format import INDEX
 from distill.errors import StoppedError
 from distill.targets import Targets
 from pipelines.training import stopping
+from pipelines.training.stage_progress import NAMES
 from pipelines.training.stopping import stops_noted
 from tests.distill.data import write_shards
 from tests.pipelines.jobs import done, finish, start, tinyaug, wait_for
@@ -44,7 +45,10 @@ def stopped(command: list[str], stage: Path, number: int) -> str:
     os.killpg(process.pid, number)
     ran = finish(process)
     assert (ran.code, "Traceback" in ran.err) == (128 + number, False), ran.err
-    assert f"{stage.name}: stopped after step {kept(stage):,}, of which a checkpoint is kept" in ran.err
+    assert (
+        f"{NAMES.get(stage.name, stage.name)}: stopped after step {kept(stage):,}, of which a checkpoint is kept"
+        in ran.err
+    )
     assert ran.err.count("tinyaug: stopping after this step, with a checkpoint; once more to stop at once") == 1
     return ran.err
 
@@ -53,7 +57,9 @@ def gone_on(said: str, stage: Path) -> None:
     """Runs the command that was printed."""
     step = kept(stage)
     ran = done(*shlex.split(said.strip().splitlines()[-1].split("To go on: tinyaug ")[1]))
-    assert re.search(rf"going on from step {step:,} of [\d,]+ \(stage {stage.name}\)", ran.err), ran.err
+    assert re.search(
+        rf"going on from step {step:,} of [\d,]+ \(stage {NAMES.get(stage.name, stage.name)}\)", ran.err
+    ), ran.err
 
 
 def same(one: Path, other: Path, *names: str) -> None:
@@ -65,11 +71,11 @@ def same(one: Path, other: Path, *names: str) -> None:
 def test_fine_tuning(parts, tmp_path):
     more, out = ("--epochs", 40, *NEVER), tmp_path / "stopped"
     done(*finetune(parts, tmp_path / "whole", *more))
-    assert done("status", tmp_path / "whole").out.splitlines() == ["labels       done, 320 steps", "complete"]
+    assert done("status", tmp_path / "whole").out.splitlines() == ["finetune     done, 320 steps", "complete"]
     said = stopped(finetune(parts, out, *more), out / "labels", signal.SIGINT)
     ran, step = tinyaug("status", out), kept(out / "labels")
     assert ran.out.splitlines() == [
-        f"labels       step {step:,} of 320, checkpoint of step {step:,}",
+        f"finetune     step {step:,} of 320, checkpoint of step {step:,}",
         "not complete: run its command again to go on",
     ]
     assert ran.code == 1
@@ -121,11 +127,11 @@ def test_two_processes_of_which_one_is_signalled(parts, tmp_path):
     ended = [finish(rank) for rank in ranks]
     assert [ran.code for ran in ended] == [143, 143], ended[0].err + ended[1].err
     step = kept(tmp_path / "out/labels")
-    assert f"labels: stopped after step {step:,}" in ended[0].err
+    assert f"finetune: stopped after step {step:,}" in ended[0].err
     ranks = [start(*command, **variables) for variables in two_ranks()]
     again = [finish(rank) for rank in ranks]
     assert [ran.code for ran in again] == [0, 0]
-    assert f"going on from step {step:,} of 480 (stage labels)" in again[0].err
+    assert f"going on from step {step:,} of 480 (stage finetune)" in again[0].err
 
 
 def test_a_cache_that_is_being_filled(parts, tmp_path, monkeypatch):
