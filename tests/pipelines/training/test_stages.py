@@ -232,7 +232,7 @@ def test_a_verb_refuses_stages_on_rows_that_it_lacks(parts, monkeypatch, tmp_pat
 
     monkeypatch.setitem(METHODS, "tinybert", replace(tinybert, build=build))
     said = refused(distill(parts, tmp_path / "s"))
-    assert "expected stages of augmented or original rows in `tinyaug distill`, found intermediate of corpus" in said
+    assert "stages read augmented or original rows in `tinyaug distill`, found intermediate of corpus rows" in said
 
 
 def test_random_subset(parts, tmp_path):
