@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -12,6 +14,7 @@ import pytest
 
 from tests.faults.conftest import PART_COST, PARTS, job
 from tests.pipelines.jobs import (
+    REPOSITORY,
     contents,
     done,
     finish,
@@ -130,6 +133,14 @@ def test_finished_job_starts_no_engine(many, reference, tmp_path, monkeypatch):
     ran = done(*job(many, run, *ON_RAY))
     assert "everything was done already" in ran.out
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != ".lock"} == before
+
+
+def test_finished_job_does_without_torch(many, reference):
+    """Its import takes three times as long as all the rest."""
+    code = "import sys; sys.modules['torch'] = None; from pipelines.cli import main; main()"
+    again = [sys.executable, "-c", code, *job(many, reference, "--device", "cpu")]
+    ran = subprocess.run(again, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (ran.returncode, "everything was done already" in ran.stdout) == (0, True), ran.stderr
 
 
 def test_a_job_stopped_while_reading_its_input_goes_on(many, tmp_path, reference, monkeypatch):
