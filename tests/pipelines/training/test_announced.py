@@ -11,8 +11,7 @@ from distill.order import first_examples
 from distill.shards import Position
 from tests.distill.data import open_stream, write_shards
 from tests.pipelines.jobs import done, everything, tinyaug
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, finetune, metrics, run
+from tests.pipelines.training.verbs import ahead, distill, finetune, metrics, run
 
 
 @pytest.mark.parametrize(("rows", "batch", "pool"), [(100, 32, 1000), (100, 8, 40), (96, 8, 40), (7, 8, 16)])

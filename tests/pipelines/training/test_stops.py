@@ -20,8 +20,7 @@ from pipelines.training import stopping
 from pipelines.training.stopping import stops_noted
 from tests.distill.data import write_shards
 from tests.pipelines.jobs import done, finish, start, tinyaug, wait_for
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, finetune, general, run
+from tests.pipelines.training.verbs import ahead, distill, finetune, general, run
 from tests.ranks import two_ranks
 from tests.ready import start_ready
 

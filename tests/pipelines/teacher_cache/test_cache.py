@@ -12,18 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from distill import teacher_cache
 from tests.pipelines.jobs import done, everything, refused
-from tests.pipelines.training.verbs import distill, general, run_json
-
-STAGE_OPTIONS = ("--epochs-intermediate", "--epochs-prediction")
-
-
-def ahead(parts, out, *more, train=True) -> list[str]:
-    """`cache-teacher` with the options of `distill`."""
-    command = ["cache-teacher", *distill(parts, out, *more)[1:]]
-    for option in (*STAGE_OPTIONS, *(() if train else ("--train",))):
-        place = command.index(option)
-        del command[place : place + 2]
-    return command
+from tests.pipelines.training.verbs import ahead, distill, general, run_json
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pipelines.engines import EngineSettings, Failure, run_parts
 from pipelines.engines.on_ray import Pool, actor_pool
 from pipelines.engines.ray_start import _own_token
 from pipelines.run_folder.records import Record
-from tests.pipelines.test_engines import Work
+from tests.pipelines.engines.test_engines import Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
