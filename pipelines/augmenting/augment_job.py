@@ -11,14 +11,14 @@ from pipelines.augmenting.candidates import CandidateWorker
 from pipelines.augmenting.card import write_card
 from pipelines.augmenting.plan import shard_bounds
 from pipelines.augmenting.request import AugmentRequest, Checked, check_inputs, identity_of
-from pipelines.augmenting.run_file import RunFile, read_run
+from pipelines.augmenting.run_file import RunFile, read_run, refuse_other
 from pipelines.augmenting.snapshot import ROWS, TEXTS, Snapshot, read_snapshot, write_snapshot
 from pipelines.augmenting.stage_run import REJECTED, StageState, run_stage, write_manifest, write_rejected
 from pipelines.augmenting.stages import AUGMENTED, CANDIDATES, Job, Stage
 from pipelines.augmenting.variants import VariantWorker
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.records import merge_counts
-from pipelines.run_folder.run_file import AUGMENT, refuse_other_run, started_run, undone_if_refused
+from pipelines.run_folder.run_file import AUGMENT, started_run, undone_if_refused
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import label_words
 
@@ -117,7 +117,7 @@ def is_augmented(request: AugmentRequest, reporter: Reporter, found: Found) -> b
     checked = check_inputs(request, reporter, found)
     job = _job(request, checked, storage, started)
     done = all_done(stage_states(job, read_snapshot(storage), request.verify))
-    _refuse_other(storage, started, partial(_asked, request, checked), done)
+    refuse_other(storage, started, partial(_asked, request, checked), done)
     return done
 
 
@@ -155,7 +155,7 @@ def carry_out(
     snapshot = read_snapshot(Storage(job.source))
     states = stage_states(job, snapshot, request.verify)
     if started is not None:
-        _refuse_other(storage, started, asked, all_done(states))
+        refuse_other(storage, started, asked, all_done(states))
     with undone_if_refused(storage, started is None or snapshot is None, FINISHED):
         if started is None:
             run.write(storage)
@@ -269,12 +269,6 @@ def _finish(
         fresh,
         protected,
     )
-
-
-def _refuse_other(storage: Storage, started: RunFile, asked: Callable[[Versions | None], RunFile], done: bool) -> None:
-    """Versions do not matter to a run with nothing left to do, and finding them out takes torch's seconds."""
-    now = asked(started.identity.versions if done else None)
-    refuse_other_run(storage, started.identity.fields(), now.identity.fields(), done)
 
 
 def _asked(request: AugmentRequest, checked: Checked, versions: Versions | None) -> RunFile:

@@ -21,6 +21,13 @@ __all__ = ["corpus", "masked"]
 ROWS = 60
 
 
+@pytest.fixture(autouse=True)
+def _short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan's seconds are those of a few steps: what tests look at is what it says beside them."""
+    monkeypatch.setattr("distill.timing.SECONDS", 0.0)
+    monkeypatch.setattr("pipelines.augmenting.estimate.MEASURED_SECONDS", 0.0)
+
+
 @pytest.fixture(scope="session")
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The tests' own cache, for fixtures that are made before any test's."""
