@@ -88,7 +88,7 @@ def same_as(local, uri: str) -> None:
 def test_stopped_and_gone_on_with(inputs, finished, store):
     uri = store("stopped")
     process = start(*inputs.augment(uri, *TEN))
-    wait_for(lambda: "augmented/records/train-00000-of-00006.json" in names(uri), process)
+    wait_for(lambda: "augmented/records/train-00000-of-00006.json" in names(uri), process, every=0.05)
     process.send_signal(signal.SIGINT)
     ran = finish(process)
     assert ran.code in (0, 130)  # 0 if the last shards were faster
@@ -104,7 +104,7 @@ def test_killed_and_gone_on_with_at_once(inputs, finished, store):
     uri = store("killed")
     for name in ("input/record.json", "augmented/records/train-00000-of-00006.json"):
         process = start(*inputs.augment(uri, *TEN))
-        wait_for(lambda name=name: name in names(uri), process)
+        wait_for(lambda name=name: name in names(uri), process, every=0.05)
         process.send_signal(signal.SIGKILL)
         finish(process)
         assert json.loads(objects(uri)[".lock"])["process"] == process.pid
@@ -115,7 +115,7 @@ def test_killed_and_gone_on_with_at_once(inputs, finished, store):
 def test_killed_on_another_host_and_gone_on_with_after_a_while(inputs, finished, store, monkeypatch):
     uri = store("elsewhere")
     process = start(*inputs.augment(uri, *TEN))
-    wait_for(lambda: "input/record.json" in names(uri), process)
+    wait_for(lambda: "input/record.json" in names(uri), process, every=0.05)
     process.send_signal(signal.SIGKILL)
     finish(process)
     left = json.loads(objects(uri)[".lock"])
