@@ -14,7 +14,7 @@ from augment.errors import AugmentError, is_of_machine
 from augment.files.checks import check_embeddings
 from augment.last_layer import EncoderAtPositions
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
-from augment.precision import PRECISIONS, default_batch_tokens, gpu_kernels, resolve_precision
+from augment.precision import default_batch_tokens, dtype_of, gpu_kernels, resolve_precision
 from augment.top_k import first_of_each, top_probabilities
 from augment.vocabulary import Vocabulary, read_vocabulary
 from augment.words import WordSplitter
@@ -93,7 +93,7 @@ class MaskedLM:
         self.cls_id = _token_id(tokenizer, "cls_token")
         self.sep_id = _token_id(tokenizer, "sep_token")
         self.segments = int(getattr(config, "type_vocab_size", 0) or 0)
-        model = model.to(device=self.device, dtype=PRECISIONS[precision]).eval().requires_grad_(False)
+        model = model.to(device=self.device, dtype=dtype_of(precision)).eval().requires_grad_(False)
         self._encoder = EncoderAtPositions(model)
         self.vocabulary: Vocabulary = read_vocabulary(tokenizer, self.splitter, int(config.vocab_size), punctuation)
         proposable = torch.from_numpy(self.vocabulary.proposable)
@@ -201,7 +201,7 @@ def load_masked_lm(
             f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}; an encoder alone cannot propose words"
         )
     if linear_kernel(device, precision) == ONEDNN:
-        pack_linear_layers(model.to(PRECISIONS[precision]).eval())
+        pack_linear_layers(model.to(dtype_of(precision)).eval())
     try:
         masked_lm = MaskedLM(model, tokenizer, device, precision, punctuation)
     except AugmentError as error:

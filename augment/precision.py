@@ -1,4 +1,7 @@
-"""What a masked LM computes in and how much of a text at once: what `auto` means on a device."""
+"""What a masked LM computes in and how much of a text at once: what `auto` means on a device.
+
+torch is imported where a GPU or a type of torch is asked for: a command with nothing left to compute does without it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ import warnings
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-import torch
-
 from augment.errors import AugmentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import torch
+
 AUTO = "auto"
-PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}  # name -> bytes of a number
 CPU_BATCH_TOKENS, MOST_BATCH_TOKENS = 2048, 65_536  # larger passes are no faster on any card that was measured
 MEMORY_SHARE = 1 / 8  # of a card for one pass: torch keeps blocks of other shapes, and workers may share the card
 HEAD_BYTES = 16 * 256  # for an entry of the vocabulary: the logits of 256 positions in fp32, and copies of them
@@ -35,16 +38,28 @@ def resolve_precision(precision: str, device: torch.device | str) -> str:
     """
     if precision not in (AUTO, *PRECISIONS):
         raise AugmentError(f"precision: expected one of {', '.join((AUTO, *PRECISIONS))}, found {precision!r}")
-    device = torch.device(device)
-    if device.type != "cuda":
+    if not _is_gpu(device):
         if precision == "tf32":
             raise AugmentError(f"precision tf32: expected a GPU, found the device {device}; use fp32 or bf16")
         return "fp32" if precision == AUTO else precision
     if precision != AUTO:
         return precision
+    import torch
+
     # What is_bf16_supported(including_emulation=False) says of the current device, for any one.
-    in_hardware = torch.version.hip is not None or torch.cuda.get_device_properties(device).major >= 8
+    in_hardware = torch.version.hip is not None or torch.cuda.get_device_properties(torch.device(device)).major >= 8
     return "bf16" if in_hardware else "fp16"
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The type of weights and activations.
+
+    Args:
+        precision: a name of PRECISIONS.
+    """
+    import torch
+
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
 
 
 def default_batch_tokens(device: torch.device | str, config: Mapping[str, object], precision: str) -> int:
@@ -55,10 +70,11 @@ def default_batch_tokens(device: torch.device | str, config: Mapping[str, object
         config: of the model, as its config.json has it.
         precision: a name of PRECISIONS.
     """
-    device = torch.device(device)
-    if device.type != "cuda":
+    if not _is_gpu(device):
         return CPU_BATCH_TOKENS
-    return gpu_batch_tokens(torch.cuda.get_device_properties(device).total_memory, config, precision)
+    import torch
+
+    return gpu_batch_tokens(torch.cuda.get_device_properties(torch.device(device)).total_memory, config, precision)
 
 
 def gpu_batch_tokens(memory: int, config: Mapping[str, object], precision: str) -> int:
@@ -76,7 +92,7 @@ def gpu_batch_tokens(memory: int, config: Mapping[str, object], precision: str) 
     hidden = _size(config, 768, "hidden_size", "dim")
     feed_forward = _size(config, 3072, "intermediate_size", "hidden_dim")
     free = memory * MEMORY_SHARE - HEAD_BYTES * _size(config, 30_522, "vocab_size")
-    tokens = int(free / ((6 * hidden + 2 * feed_forward) * PRECISIONS[precision].itemsize))
+    tokens = int(free / ((6 * hidden + 2 * feed_forward) * PRECISIONS[precision]))
     return min(MOST_BATCH_TOKENS, max(CPU_BATCH_TOKENS, 1 << max(0, tokens.bit_length() - 1)))
 
 
@@ -91,9 +107,11 @@ def gpu_kernels(precision: str, device: torch.device) -> Iterator[None]:
         precision: a name of PRECISIONS.
         device: where the model runs.
     """
-    if device.type != "cuda":
+    if not _is_gpu(device):
         yield
         return
+    import torch
+
     with ExitStack() as back:
         back.callback(torch.backends.cuda.enable_cudnn_sdp, torch.backends.cuda.cudnn_sdp_enabled())
         torch.backends.cuda.enable_cudnn_sdp(False)
@@ -103,12 +121,18 @@ def gpu_kernels(precision: str, device: torch.device) -> Iterator[None]:
         yield
 
 
+def _is_gpu(device: torch.device | str) -> bool:
+    return str(device).startswith("cuda")
+
+
 def _multiply_in(name: str) -> None:
     """Sets torch's precision of fp32 products.
 
     Since torch 2.9 a warning calls this old-fashioned; the newer flag alone would leave the older ones behind, and
     torch's profiler fails where the two differ.
     """
+    import torch
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         torch.set_float32_matmul_precision(name)

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from augment.candidates import CandidateFinder
 from augment.files.find import find_model
 from augment.masked_lm import load_masked_lm
-from augment.precision import PRECISIONS, gpu_kernels
+from augment.precision import PRECISIONS, dtype_of, gpu_kernels
 from augment.presets import CandidateSettings
 from benchmarks.augment import copies, overlap, plain_model, spread
 from benchmarks.baselines import BareEncoder, Batched, Sequential, plain_texts
@@ -80,7 +80,7 @@ class Section:
         words = model.splitter.split(self.pieces[0])
         lines = copies(self._finder(model), words, (model.cls_id, model.sep_id, model.mask_id))
         for precision in self.halves:
-            encoder = plain_model(self.files.folder, self.device).base_model.to(PRECISIONS[precision])
+            encoder = plain_model(self.files.folder, self.device).base_model.to(dtype_of(precision))
             for tokens in FLOOR_TOKENS:
                 floor = BareEncoder(encoder, lines, tokens)
                 with gpu_kernels(precision, torch.device(self.device)):

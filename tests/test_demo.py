@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -161,10 +159,10 @@ def test_demo_on_the_command_line(tmp_path):
     command = ["augment", "--task", "sst2", "--demo", "--limit", "40", "--n", "5"]
     command += ["--engine", "local", "--workers", "1", "--device", "cpu"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
-    fresh = [sys.executable, "-m", "pipelines", *command]
-    first = subprocess.run(fresh, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert first.returncode == 0, first.stderr
-    assert "40 (40 unique texts)" in first.stdout
+    first = start_ready("pipelines", command, environment, tmp_path)
+    out, err = first.communicate(300)
+    assert first.returncode == 0, err
+    assert "40 (40 unique texts)" in out
     rows = pq.read_table(tmp_path / OUT / "augmented" / "data").to_pylist()
     assert len(rows) == 40 * 6
     assert rows[0]["sentence"] == read("train")[0][0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +11,14 @@ from pipelines.augmenting.candidates import CandidateWorker
 from pipelines.augmenting.card import write_card
 from pipelines.augmenting.plan import shard_bounds
 from pipelines.augmenting.request import AugmentRequest, Checked, ResampleRequest, check_inputs, identity_of
-from pipelines.augmenting.run_file import RunFile, read_run
+from pipelines.augmenting.run_file import RunFile, read_run, refuse_other
 from pipelines.augmenting.snapshot import ROWS, TEXTS, Snapshot, read_snapshot, write_snapshot
 from pipelines.augmenting.stage_run import REJECTED, StageState, run_stage, write_manifest, write_rejected
 from pipelines.augmenting.stages import AUGMENTED, CANDIDATES, Job, Stage
 from pipelines.augmenting.variants import VariantWorker
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.records import merge_counts
-from pipelines.run_folder.run_file import AUGMENT, refuse_other_run, started_run, undone_if_refused
+from pipelines.run_folder.run_file import AUGMENT, started_run, undone_if_refused
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import label_words
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pipelines.found import Found
     from pipelines.reporting import Reporter
+    from pipelines.run_folder.identity import Versions
     from pipelines.run_folder.lock import WriterLock
     from pipelines.run_folder.records import Record
 
@@ -80,11 +81,11 @@ def run_augment(request: AugmentRequest, reporter: Reporter, found: Found) -> Ou
     started_run(storage, AUGMENT)
     with only_writer(storage, reporter.message) as lock:
         checked = check_inputs(request, reporter, found)
-        asked, job = _asked(request, checked, storage)
-        return carry_out(request, asked, job, partial(_input_rows, checked, job, reporter), reporter, lock)
+        asked, job_of = partial(_asked, request, checked), partial(_job, request, checked, storage)
+        return carry_out(request, asked, job_of, partial(_input_rows, checked, reporter), reporter, lock)
 
 
-def _input_rows(checked: Checked, job: Job, reporter: Reporter, snapshot: Snapshot | None) -> Snapshot:
+def _input_rows(checked: Checked, reporter: Reporter, job: Job, snapshot: Snapshot | None) -> Snapshot:
     """Reads the input unless that was done, and says what classes there are."""
     if snapshot is None:
         reporter.message("reading the input")
@@ -112,17 +113,18 @@ def is_augmented(request: AugmentRequest, reporter: Reporter, found: Found) -> b
     started = None if request.overwrite else read_run(storage)
     if started is None:
         return False
-    asked, job = _asked(request, check_inputs(request, reporter, found), storage)
-    done = all_done(stage_states(_of_run(job, started), read_snapshot(storage), request.verify))
-    refuse_other_run(storage, started.identity.fields(), asked.identity.fields(), done)
+    checked = check_inputs(request, reporter, found)
+    job = _job(request, checked, storage, started)
+    done = all_done(stage_states(job, read_snapshot(storage), request.verify))
+    refuse_other(storage, started, partial(_asked, request, checked), done)
     return done
 
 
 def carry_out(
     request: AugmentRequest | ResampleRequest,
-    asked: RunFile,
-    job: Job,
-    input_rows: Callable[[Snapshot | None], Snapshot],
+    asked: Callable[[Versions | None], RunFile],
+    job_of: Callable[[RunFile], Job],
+    input_rows: Callable[[Job, Snapshot | None], Snapshot],
     reporter: Reporter,
     lock: WriterLock,
 ) -> Outcome:
@@ -130,8 +132,8 @@ def carry_out(
 
     Args:
         request: overwrite, verify and engine are read.
-        asked: what run.json would say now.
-        job: the same for its workers.
+        asked: what run.json would say now; is given the versions where they need not be found out.
+        job_of: a run as its workers see it.
         input_rows: writes the snapshot unless it is given one.
         reporter: is told of progress.
         lock: the run directory's; is checked after each part.
@@ -143,18 +145,20 @@ def carry_out(
         UserError: the run was started with other settings, or workers found a mistake of the user's.
         JobError: parts failed, or the lock was lost; what was finished is kept.
     """
-    storage = Storage(job.root)
+    storage = Storage(request.out)
     if request.overwrite:
         storage.remove_all()
-    started, snapshot = read_run(storage), read_snapshot(Storage(job.source))
-    job = _of_run(job, started or asked)
+    started = read_run(storage)
+    run = started or asked(None)
+    job = job_of(run)
+    snapshot = read_snapshot(Storage(job.source))
     states = stage_states(job, snapshot, request.verify)
     if started is not None:
-        refuse_other_run(storage, started.identity.fields(), asked.identity.fields(), all_done(states))
+        refuse_other(storage, started, asked, all_done(states))
     with undone_if_refused(storage, started is None or snapshot is None, FINISHED):
         if started is None:
-            asked.write(storage)
-        known = input_rows(snapshot)
+            run.write(storage)
+        known = input_rows(job, snapshot)
         states = states or stage_states(job, known, request.verify)
         return _finish(job, known, states, request, reporter, lock)
 
@@ -266,9 +270,9 @@ def _finish(
     )
 
 
-def _asked(request: AugmentRequest, checked: Checked, storage: Storage) -> tuple[RunFile, Job]:
-    """What run.json would say of a request, and the same for its workers, who may be in other directories."""
-    identity = identity_of(request, checked)
+def _asked(request: AugmentRequest, checked: Checked, versions: Versions | None) -> RunFile:
+    """What run.json would say of a request."""
+    identity = identity_of(request, checked, versions)
     sources = {
         "task": request.task,
         "data": str(request.data) if request.data is not None else None,
@@ -277,16 +281,16 @@ def _asked(request: AugmentRequest, checked: Checked, storage: Storage) -> tuple
         "mlm_revision": checked.model.revision,
         "glove": request.glove,
     }
+    return RunFile(identity, sources, identity.candidates_hash)
+
+
+def _job(request: AugmentRequest, checked: Checked, storage: Storage, run: RunFile) -> Job:
+    """A run for its workers, who may be in other directories."""
     mlm, glove = (_absolute(name) if name is not None else None for name in (request.mlm, request.glove))
-    job = Job(storage.root, storage.root, identity, identity.candidates_hash, mlm, checked.model.revision, glove)
-    return RunFile(identity, sources, identity.candidates_hash), job
+    return Job(storage.root, storage.root, run.identity, run.candidates_hash, mlm, checked.model.revision, glove)
 
 
 def _absolute(name: str) -> str:
     """Paths as workers in other directories can open them; names as they are."""
     path = Path(name).expanduser()
     return str(path.absolute()) if path.exists() else name
-
-
-def _of_run(job: Job, run: RunFile) -> Job:
-    return replace(job, identity=run.identity, candidates_hash=run.candidates_hash)

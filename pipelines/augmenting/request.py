@@ -12,6 +12,7 @@ from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.machine.compute import resolve_compute
 from pipelines.machine.devices import check_device
+from pipelines.run_folder.identity import software_versions
 from pipelines.tasks import BadRow, CustomOptions, OpenTask, stop_or_skip
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from glove import WordVectors
     from pipelines.found import Found
     from pipelines.reporting import Reporter
+    from pipelines.run_folder.identity import Versions
     from pipelines.tasks import Task
 
 
@@ -161,12 +163,13 @@ def check_pairs(settings: JobSettings, task: Task, pairs: str | None) -> None:
         )
 
 
-def identity_of(request: AugmentRequest, checked: Checked) -> Identity:
+def identity_of(request: AugmentRequest, checked: Checked, versions: Versions | None = None) -> Identity:
     """What a request amounts to: its settings and fingerprints of all it reads.
 
     Args:
         request: what the user asked for.
         checked: its inputs.
+        versions: of the software; None: found out here.
 
     Raises:
         UserError: a precision that cannot be decided on this machine.
@@ -176,4 +179,5 @@ def identity_of(request: AugmentRequest, checked: Checked) -> Identity:
         files += checked.opened.split(name).files
     models = {"mlm": checked.model.fingerprint, "glove": checked.vectors.fingerprint if checked.vectors else ""}
     compute = resolve_compute(request.settings.compute, checked.model, request.engine)
-    return make_identity(checked.opened.task, files, replace(request.settings, compute=compute), models)
+    settings = replace(request.settings, compute=compute)
+    return make_identity(checked.opened.task, files, settings, models, versions or software_versions(compute))

@@ -46,9 +46,12 @@ def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
     check_pairs(identity.settings, identity.task, request.draw.get("pairs"))
     started_run(storage, AUGMENT)
     asked = RunFile(identity, run.sources, run.candidates_hash, source.root)
-    job = Job(storage.root, source.root, identity, run.candidates_hash)
+
+    def job_of(drawn: RunFile) -> Job:
+        return Job(storage.root, source.root, drawn.identity, drawn.candidates_hash)
+
     with only_writer(storage, reporter.message) as lock:
-        return carry_out(request, asked, job, lambda _: snapshot, reporter, lock)
+        return carry_out(request, lambda _: asked, job_of, lambda *_: snapshot, reporter, lock)
 
 
 def _drawable(source: Storage) -> tuple[RunFile, Snapshot]:

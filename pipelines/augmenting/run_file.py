@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pipelines.augmenting.settings import Identity, identity_from
 from pipelines.errors import UserError
 from pipelines.run_folder.records import FORMAT_VERSION
-from pipelines.run_folder.run_file import AUGMENT, RUN, started_run
+from pipelines.run_folder.run_file import AUGMENT, RUN, refuse_other_run, started_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipelines.run_folder.identity import Versions
     from pipelines.run_folder.storage import Storage
 
 
@@ -75,6 +78,22 @@ def existing_run(storage: Storage, option: str = "") -> RunFile:
             f"version {FORMAT_VERSION}, found {found}; check the path"
         )
     return _run_of(content)
+
+
+def refuse_other(storage: Storage, started: RunFile, asked: Callable[[Versions | None], RunFile], done: bool) -> None:
+    """Refuses to go on with other settings, data or models than a run was started with.
+
+    Args:
+        storage: the directory.
+        started: its run.
+        asked: what run.json would say now; is given the versions where they need not be found out.
+        done: whether nothing is left to make: versions do not matter then, and finding them out takes torch's seconds.
+
+    Raises:
+        UserError: naming the fields.
+    """
+    now = asked(started.identity.versions if done else None)
+    refuse_other_run(storage, started.identity.fields(), now.identity.fields(), done)
 
 
 def _run_of(content: dict[str, Any]) -> RunFile:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from augment.presets import CandidateSettings, DrawSettings, check_protected
 from pipelines.errors import UserError
 from pipelines.machine.precision import check_precision
-from pipelines.run_folder.identity import as_json, content_hash, software_versions, task_content, task_from
+from pipelines.run_folder.identity import as_json, content_hash, task_content, task_from
 from pipelines.run_folder.records import FORMAT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipelines.run_folder.identity import Versions
     from pipelines.tasks import InputFile, Task
 
 MAX_THREADS = 1024  # libraries crash at absurd numbers
@@ -123,7 +124,9 @@ class Identity:
         return content_hash(self.fields())
 
 
-def make_identity(task: Task, inputs: Sequence[InputFile], settings: JobSettings, models: dict[str, str]) -> Identity:
+def make_identity(
+    task: Task, inputs: Sequence[InputFile], settings: JobSettings, models: dict[str, str], versions: Versions
+) -> Identity:
     """Collects a run's identity.
 
     Args:
@@ -131,9 +134,10 @@ def make_identity(task: Task, inputs: Sequence[InputFile], settings: JobSettings
         inputs: files that were read.
         settings: what the user set.
         models: fingerprints by role.
+        versions: of the software.
     """
     files = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in inputs]
-    return Identity(task, files, settings, models, software_versions(settings.compute))
+    return Identity(task, files, settings, models, versions)
 
 
 def identity_from(content: Mapping[str, Any]) -> Identity:

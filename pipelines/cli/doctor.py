@@ -23,7 +23,10 @@ def doctor(options: DoctorOptions) -> int:
     [bold]tinyaug doctor --address head:6379 --json doctor.json[/]
     """
     from pipelines.doctor.examine import examine, would_run
+    from pipelines.errors import UserError
 
+    if options.json is not None and not (folder := Path(options.json).absolute().parent).is_dir():
+        raise UserError(f"--json {options.json}: expected a folder to write it into, found no {folder}; make it")
     findings = examine(options.out, options.address)
     runs = would_run(findings)
     if options.json is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.augmenting.settings import Compute
 
 VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
+Versions = dict[str, str]  # software -> version
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", prefix: str = "") -> list[str]:
@@ -40,7 +41,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", 
     return found
 
 
-def software_versions(compute: Compute | None = None) -> dict[str, str]:
+def software_versions(compute: Compute | None = None) -> Versions:
     """Versions of the software that determines the output.
 
     Args:

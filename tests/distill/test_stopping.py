@@ -26,28 +26,40 @@ def kept(folder) -> dict[str, object]:
     return json.loads((checkpoint / "state.json").read_text())["state"]
 
 
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A run that nobody stops, with a cache and without: its folder, its weights, its cache."""
+
+    def ran(folder, cache):
+        return folder, weights(tiny_run(data, folder / "whole", cache)[0]), cache
+
+    folders = [tmp_path_factory.mktemp("whole") for _ in range(2)]
+    return {False: ran(folders[0], None), True: ran(folders[1], folders[1] / "cache")}
+
+
 # Of 13 steps an epoch, a checkpoint after every seventh: in the first epoch, at its end, in the second, at the end.
 @pytest.mark.parametrize("steps", [[1], [6], [13], [17], [26], [2, 9, 13, 14]])
 @pytest.mark.parametrize("cached", [False, True])
-def test_stopped_and_resumed_it_is_the_same_curve(data, tmp_path, steps, cached):
-    caches = (tmp_path / "cache-a", tmp_path / "cache-b") if cached else (None, None)
+def test_stopped_and_resumed_it_is_the_same_curve(data, whole, tmp_path, steps, cached):
+    cache = tmp_path / "cache" if cached else None
+    undisturbed, expected, full_cache = whole[cached]
     for step in steps:
 
         def stop(folder=tmp_path / "stopped", step=step) -> bool:
             return (len(losses(folder)) if (folder / "losses.csv").exists() else 0) >= step - 1
 
         with pytest.raises(StoppedError) as stopped:
-            tiny_run(data, tmp_path / "stopped", caches[0], stop=stop, checkpoint_every=7)
+            tiny_run(data, tmp_path / "stopped", cache, stop=stop, checkpoint_every=7)
         assert stopped.value.step == kept(tmp_path / "stopped")["step"] == len(losses(tmp_path / "stopped")) == step
         assert kept(tmp_path / "stopped")["steps"] == 26
-    resumed, state = tiny_run(data, tmp_path / "stopped", caches[0])
-    whole, _ = tiny_run(data, tmp_path / "whole", caches[1])
-    assert (tmp_path / "stopped/losses.csv").read_bytes() == (tmp_path / "whole/losses.csv").read_bytes()
+    resumed, state = tiny_run(data, tmp_path / "stopped", cache)
+    assert (tmp_path / "stopped/losses.csv").read_bytes() == (undisturbed / "whole/losses.csv").read_bytes()
     assert state.step == 26
-    assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(resumed).items())
+    assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
     if cached:
-        files = sorted(path.name for path in caches[1].iterdir())
-        assert all((caches[0] / n).read_bytes() == (caches[1] / n).read_bytes() for n in files)
+        files = sorted(path.name for path in full_cache.iterdir())
+        assert files
+        assert all((cache / name).read_bytes() == (full_cache / name).read_bytes() for name in files)
 
 
 @pytest.mark.parametrize("during", [False, True])

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.errors import JobError
-from tests.pipelines.conftest import session_cache
+from tests.pipelines.conftest import finished, inputs, session_cache
 from tests.pipelines.jobs import Inputs, done, sentences, tinyaug, write_sst2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["session_cache"]
+__all__ = ["finished", "inputs", "session_cache"]
 
 ROWS, PART_COST = 1200, 7_000
 PARTS = 20  # at least so many of each stage

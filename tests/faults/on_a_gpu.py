@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from augment.errors import DeviceLostError
-from tests.pipelines.test_engines import Work
+from tests.pipelines.engines.test_engines import Work
 
 if TYPE_CHECKING:
     from pipelines.run_folder.records import Record

@@ -8,11 +8,8 @@ from augment.masked_lm import MaskedLM
 from pipelines.engines import EngineSettings, run_parts
 from pipelines.errors import JobError
 from tests.faults.on_a_gpu import OnAGpu
-from tests.pipelines.conftest import finished, inputs
+from tests.pipelines.engines.test_engines import run
 from tests.pipelines.jobs import done, rows, tinyaug
-from tests.pipelines.test_engines import run
-
-__all__ = ["finished", "inputs"]
 
 
 @pytest.mark.parametrize("context", ["original", "running"])

@@ -6,10 +6,9 @@ import pytest
 
 from augment.masked_lm import MaskedLM
 from tests.fixtures import VOCABULARY
-from tests.pipelines.conftest import ROWS, finished, inputs
+from tests.pipelines.conftest import ROWS
 from tests.pipelines.jobs import manifest, rejected, rows, tinyaug
 
-__all__ = ["finished", "inputs"]
 POISON = "dog"
 
 

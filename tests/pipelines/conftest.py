@@ -1,18 +1,31 @@
-"""Inputs and finished runs that many tests share; all made on the spot, offline."""
+"""Inputs, models and finished runs that many tests share; all made on the spot, offline."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fixtures import save_tiny_masked_lm
 from tests.pipelines.jobs import Inputs, done, sentences, write_sst2
+from tests.pipelines.training.general import corpus, masked
+from tests.pipelines.training.verbs import Parts, finetune
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+__all__ = ["corpus", "masked"]
+
 ROWS = 60
+
+
+@pytest.fixture(autouse=True)
+def _short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan's seconds are those of a few steps: what tests look at is what it says beside them."""
+    monkeypatch.setattr("distill.timing.SECONDS", 0.0)
+    monkeypatch.setattr("pipelines.augmenting.estimate.MEASURED_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +66,20 @@ def pairs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("train", "dev"):
         (folder / f"{part}.tsv").write_text(text)
     return folder
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs) -> Parts:
+    """What a distillation needs: a task, a teacher fine-tuned on it, shards, a student's shape; look, don't touch."""
+    folder = tmp_path_factory.mktemp("training")
+    data = write_sst2(folder / "SST-2", list(sentences(60)), list(sentences(30, seed=1)), list(sentences(11, seed=2)))
+    encoder = save_tiny_masked_lm(folder / "encoder", num_hidden_layers=4)
+    student = folder / "student.json"
+    shape = json.loads((encoder / "config.json").read_text())
+    shape.update(num_hidden_layers=2, hidden_size=16, intermediate_size=32, architectures=None)
+    student.write_text(json.dumps(shape))
+    augmented = folder / "run"
+    done(*inputs.augment(augmented, "--data", data, "--shard-rows", 25))
+    made = Parts(data, encoder, folder / "teacher", student, augmented / "augmented", inputs.mlm, inputs.glove)
+    done(*finetune(made, made.teacher, "--epochs", 2, "--lr", 1e-3))
+    return made

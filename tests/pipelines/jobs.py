@@ -187,14 +187,20 @@ def in_a_process(*arguments: object, **environment: str) -> Ran:
     )
 
 
-def wait_for(condition: Callable[[], Any], process: Process | subprocess.Popen[str]) -> Any:
-    """Waits until something holds, which must happen while the process lives; gives what the condition gave."""
+def wait_for(condition: Callable[[], Any], process: Process | subprocess.Popen[str], every: float = 0.002) -> Any:
+    """Waits until something holds, which must happen while the process lives; gives what the condition gave.
+
+    Args:
+        condition: what is waited for.
+        process: at work.
+        every: seconds between two looks.
+    """
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if found := condition():
             return found
         assert process.poll() is None, f"ended with {process.returncode}: {process.communicate(PATIENCE)[1]}"
-        time.sleep(0.002)
+        time.sleep(every)
     os.killpg(process.pid, signal.SIGKILL)
     raise AssertionError("waited in vain")
 

@@ -19,11 +19,8 @@ import pytest
 
 from augment.presets import PRESETS
 from tests.pipelines.jobs import done, rows
-from tests.pipelines.training.conftest import parts
-from tests.pipelines.training.general import MASKED, corpus
+from tests.pipelines.training.general import MASKED
 from tests.pipelines.training.verbs import distill, general, run
-
-__all__ = ["corpus", "parts"]
 
 GOLDEN = Path(__file__).with_name("golden.json")
 MODES = ("one text", "joint", "first", "second", "each")

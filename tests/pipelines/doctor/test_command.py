@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipelines.jobs import tinyaug
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
@@ -41,24 +43,20 @@ def test_without_a_network_the_demo_runs(tmp_path):
 
 def test_what_keeps_the_demo_from_running(tmp_path):
     (tmp_path / "file").touch()
-    ran = doctor(tmp_path, "--json", "-", "--address", "127.0.0.1:9", TINYAUG_CACHE=str(tmp_path / "file" / "cache"))
+    places = {"TINYAUG_CACHE": str(tmp_path / "file" / "cache"), "HF_HUB_CACHE": "/proc/nowhere"}
+    ran = doctor(tmp_path, "--json", "-", "--address", "127.0.0.1:9", **places)
     assert (ran.returncode, ran.stderr) == (1, "")
-    failed = {found["name"]: found for found in json.loads(ran.stdout)["findings"] if found["state"] == "fail"}
-    assert failed.keys() == {"TINYAUG_CACHE", "ray"}
-    assert all(found["remedy"] for found in failed.values())
-
-
-def test_the_folder_of_the_hub_is_looked_at(tmp_path):
-    ran = doctor(tmp_path, "--json", "-", HF_HUB_CACHE="/proc/nowhere")
     found = {finding["name"]: finding for finding in json.loads(ran.stdout)["findings"]}
+    failed = {name: finding for name, finding in found.items() if finding["state"] == "fail"}
+    assert failed.keys() == {"TINYAUG_CACHE", "ray"}
+    assert all(finding["remedy"] for finding in failed.values())
     assert found["HF_HUB_CACHE"]["state"] == "warn"
     assert "/proc/nowhere cannot be written to" in found["HF_HUB_CACHE"]["found"]
 
 
 def test_a_file_that_cannot_be_written(tmp_path):
-    ran = doctor(tmp_path, "--json", "no/such/folder/doctor.json")
-    assert ran.returncode == 2
-    assert "--json no/such/folder/doctor.json: expected a file" in ran.stderr
+    ran = tinyaug("doctor", "--json", tmp_path / "no/such/doctor.json")
+    assert (ran.code, "doctor.json: expected a folder to write it into" in ran.err) == (2, True)
 
 
 def test_checks_side_by_side_import_nothing_of_our_own_packages(tmp_path):

@@ -7,8 +7,7 @@ import shutil
 import pytest
 
 from tests.pipelines.jobs import done, everything, refused
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, finetune, run
+from tests.pipelines.training.verbs import ahead, distill, finetune, run
 
 SAID = "everything was done already"
 

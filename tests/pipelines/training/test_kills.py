@@ -10,7 +10,7 @@ import pytest
 
 from tests.distill.data import write_shards
 from tests.pipelines.jobs import done, finish, kill, start, wait_for
-from tests.pipelines.training.verbs import distill, finetune, metrics
+from tests.pipelines.training.verbs import distill, metrics
 from tests.ready import start_ready
 
 pytestmark = pytest.mark.integration
@@ -45,18 +45,6 @@ def test_distillation_killed_in_both_stages(parts, tmp_path, cache):
         name: (undisturbed / name).read_bytes() for name in SAME
     }
     assert results(killed) == results(undisturbed)
-
-
-def test_fine_tuning_killed(parts, tmp_path):
-    more = ("--epochs", 10, "--checkpoint-every", 7)
-    done(*finetune(parts, tmp_path / "undisturbed", *more))
-    process = start(*finetune(parts, tmp_path / "killed", *more))
-    wait_for(lambda: list((tmp_path / "killed/labels").glob("step-*")), process)
-    kill(process)
-    assert not (tmp_path / "killed/model.safetensors").exists()
-    done(*finetune(parts, tmp_path / "killed", *more))
-    for name in ("model.safetensors", "labels/losses.csv", "labels/dev.csv"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])

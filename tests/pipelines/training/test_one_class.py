@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.pipelines.jobs import custom_task, done, sentences, tinyaug
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, finetune, run
+from tests.pipelines.training.verbs import ahead, distill, finetune, run
 
 
 @pytest.fixture

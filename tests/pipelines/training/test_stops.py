@@ -21,8 +21,7 @@ from pipelines.training.stage_progress import NAMES
 from pipelines.training.stopping import stops_noted
 from tests.distill.data import write_shards
 from tests.pipelines.jobs import done, finish, start, tinyaug, wait_for
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, finetune, general, run
+from tests.pipelines.training.verbs import ahead, distill, finetune, run
 from tests.ranks import two_ranks
 from tests.ready import start_ready
 
@@ -69,13 +68,13 @@ def same(one: Path, other: Path, *names: str) -> None:
 
 @pytest.mark.integration
 def test_fine_tuning(parts, tmp_path):
-    more, out = ("--epochs", 40, *NEVER), tmp_path / "stopped"
+    more, out = ("--epochs", 20, *NEVER), tmp_path / "stopped"
     done(*finetune(parts, tmp_path / "whole", *more))
-    assert done("status", tmp_path / "whole").out.splitlines() == ["finetune     done, 320 steps", "complete"]
+    assert done("status", tmp_path / "whole").out.splitlines() == ["finetune     done, 160 steps", "complete"]
     said = stopped(finetune(parts, out, *more), out / "labels", signal.SIGINT)
     ran, step = tinyaug("status", out), kept(out / "labels")
     assert ran.out.splitlines() == [
-        f"finetune     step {step:,} of 320, checkpoint of step {step:,}",
+        f"finetune     step {step:,} of 160, checkpoint of step {step:,}",
         "not complete: run its command again to go on",
     ]
     assert ran.code == 1
@@ -85,7 +84,7 @@ def test_fine_tuning(parts, tmp_path):
 
 @pytest.mark.integration
 def test_distillation_in_both_stages(parts, tmp_path):
-    more = ("--epochs-intermediate", 40, "--epochs-prediction", 40, *NEVER)
+    more = ("--epochs-intermediate", 20, "--epochs-prediction", 20, *NEVER)
     out = tmp_path / "stopped"
     done(*distill(parts, tmp_path / "whole", *more))
     said = stopped(distill(parts, out, *more), out / "intermediate", signal.SIGTERM)
@@ -99,17 +98,8 @@ def test_distillation_in_both_stages(parts, tmp_path):
 
 
 @pytest.mark.integration
-def test_general_distillation(parts, corpus, tmp_path):
-    more, out = ("--epochs", 60, *NEVER), tmp_path / "stopped"
-    done(*general(parts, corpus, tmp_path / "whole", *more))
-    said = stopped(general(parts, corpus, out, *more), out / "general", signal.SIGTERM)
-    gone_on(said, out / "general")
-    same(out, tmp_path / "whole", "model.safetensors", "general/losses.csv")
-
-
-@pytest.mark.integration
 def test_a_whole_run(parts, tmp_path):
-    more, out = ("--epochs-intermediate", 60, *NEVER), tmp_path / "stopped"
+    more, out = ("--epochs-intermediate", 24, *NEVER), tmp_path / "stopped"
     done(*run(parts, tmp_path / "whole", *more))
     said = stopped(run(parts, out, *more), out / "student/intermediate", signal.SIGINT)
     step = kept(out / "student/intermediate")
@@ -120,7 +110,7 @@ def test_a_whole_run(parts, tmp_path):
 
 @pytest.mark.integration
 def test_two_processes_of_which_one_is_signalled(parts, tmp_path):
-    command = finetune(parts, tmp_path / "out", "--epochs", 60, *NEVER)
+    command = finetune(parts, tmp_path / "out", "--epochs", 24, *NEVER)
     ranks = [start(*command, **variables) for variables in two_ranks()]
     wait_for((tmp_path / "out/labels/losses.csv").exists, ranks[0])
     ranks[1].send_signal(signal.SIGTERM)
@@ -131,7 +121,7 @@ def test_two_processes_of_which_one_is_signalled(parts, tmp_path):
     ranks = [start(*command, **variables) for variables in two_ranks()]
     again = [finish(rank) for rank in ranks]
     assert [ran.code for ran in again] == [0, 0]
-    assert f"going on from step {step:,} of 480 (stage finetune)" in again[0].err
+    assert f"going on from step {step:,} of 192 (stage finetune)" in again[0].err
 
 
 def test_a_cache_that_is_being_filled(parts, tmp_path, monkeypatch):

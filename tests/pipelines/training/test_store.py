@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import done, everything, tinyaug
-from tests.pipelines.test_object_store import endpoint, store
+from tests.pipelines.run_folder.test_object_store import endpoint, store
 from tests.pipelines.training.verbs import distill, metrics, run_json
 
 __all__ = ["endpoint", "store"]

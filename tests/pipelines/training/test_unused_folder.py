@@ -13,9 +13,8 @@ from pipelines.run_folder import lock
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import done, everything, tinyaug
-from tests.pipelines.test_undone import headless
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, finetune, run
+from tests.pipelines.run_folder.test_undone import headless
+from tests.pipelines.training.verbs import ahead, distill, finetune, run
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from distill.folder_lock import folder_lock
 from pipelines.errors import UserError
 from pipelines.run_folder.stage_folder import refuse_unwritable
 from tests.pipelines.jobs import refused
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, evaluate, finetune, general, run
+from tests.pipelines.training.verbs import ahead, distill, evaluate, finetune, general, run
 
 DRY = ((), ("--dry-run",))
 

@@ -11,6 +11,8 @@ from tests.pipelines.jobs import later_wins
 if TYPE_CHECKING:
     from pathlib import Path
 
+STAGE_OPTIONS = ("--epochs-intermediate", "--epochs-prediction")
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -38,6 +40,15 @@ def distill(parts: Parts, out: Path, *more: object) -> list[str]:
         "--student", parts.student, "--student-init", "random", "--out", out, "--max-length", 32,
         "--epochs-intermediate", 2, "--epochs-prediction", 2, "--device", "cpu", *more,
     )  # fmt: skip
+
+
+def ahead(parts: Parts, out: Path, *more: object, train: bool = True) -> list[str]:
+    """`cache-teacher` with the options of `distill`."""
+    command = ["cache-teacher", *distill(parts, out, *more)[1:]]
+    for option in (*STAGE_OPTIONS, *(() if train else ("--train",))):
+        place = command.index(option)
+        del command[place : place + 2]
+    return command
 
 
 def general(parts: Parts, corpus: Path, out: Path, *more: object) -> list[str]:

@@ -10,10 +10,15 @@ from pipelines.cli.app import app
 VERBS = typer.main.get_command(app).commands
 
 
+def each_kind(verb: str) -> list[TyperOption]:
+    """An option of each kind that a verb has: flag or value, with a shorter name, with one for no."""
+    found = [option for option in VERBS[verb].params if isinstance(option, TyperOption) and not option.multiple]
+    return list({(one.is_flag, len(one.opts), len(one.secondary_opts)): one for one in found}.values())
+
+
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_an_option_of_one_value_is_refused_when_it_is_given_twice(verb):
-    options = [option for option in VERBS[verb].params if isinstance(option, TyperOption) and not option.multiple]
-    for option in options:
+    for option in each_kind(verb):
         for second in (option.opts[-1], (option.secondary_opts or option.opts)[0]):
             typed = [word for name in (option.opts[0], second) for word in ([name] if option.is_flag else [name, "1"])]
             found = CliRunner().invoke(app, [verb, *typed])

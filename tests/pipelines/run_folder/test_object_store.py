@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import psutil
 import pyarrow.fs as pafs
@@ -23,10 +23,6 @@ from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import PATIENCE, again_and_again, contents, done, everything, finish, start, tinyaug, wait_for
 from tests.ranks import free_port
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
 pytestmark = pytest.mark.integration
 TEN = ("--shard-rows", 10)
 LOCAL = ("--engine", "local", "--workers", "1")
@@ -35,16 +31,9 @@ LOCAL = ("--engine", "local", "--workers", "1")
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
     """Address of the server, with a bucket in it."""
-    with _server(tmp_path_factory.mktemp("s3")) as address:
-        yield address
-
-
-@contextmanager
-def _server(folder: Path, **environment: str) -> Iterator[str]:
     port = free_port()
-    log = (folder / "log").open("w")
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
+    log = (tmp_path_factory.mktemp("s3") / "log").open("w")
+    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stdout=log, stderr=log)
     try:
         _make_bucket(f"http://127.0.0.1:{port}/bucket", server)
         yield f"127.0.0.1:{port}"
@@ -99,7 +88,7 @@ def same_as(local, uri: str) -> None:
 def test_stopped_and_gone_on_with(inputs, finished, store):
     uri = store("stopped")
     process = start(*inputs.augment(uri, *TEN))
-    wait_for(lambda: "augmented/records/train-00000-of-00006.json" in names(uri), process)
+    wait_for(lambda: "augmented/records/train-00000-of-00006.json" in names(uri), process, every=0.05)
     process.send_signal(signal.SIGINT)
     ran = finish(process)
     assert ran.code in (0, 130)  # 0 if the last shards were faster
@@ -115,7 +104,7 @@ def test_killed_and_gone_on_with_at_once(inputs, finished, store):
     uri = store("killed")
     for name in ("input/record.json", "augmented/records/train-00000-of-00006.json"):
         process = start(*inputs.augment(uri, *TEN))
-        wait_for(lambda name=name: name in names(uri), process)
+        wait_for(lambda name=name: name in names(uri), process, every=0.05)
         process.send_signal(signal.SIGKILL)
         finish(process)
         assert json.loads(objects(uri)[".lock"])["process"] == process.pid
@@ -126,7 +115,7 @@ def test_killed_and_gone_on_with_at_once(inputs, finished, store):
 def test_killed_on_another_host_and_gone_on_with_after_a_while(inputs, finished, store, monkeypatch):
     uri = store("elsewhere")
     process = start(*inputs.augment(uri, *TEN))
-    wait_for(lambda: "input/record.json" in names(uri), process)
+    wait_for(lambda: "input/record.json" in names(uri), process, every=0.05)
     process.send_signal(signal.SIGKILL)
     finish(process)
     left = json.loads(objects(uri)[".lock"])
@@ -246,10 +235,28 @@ def test_a_bucket_that_can_only_be_read(inputs, finished, store, monkeypatch):
         assert "s3://bucket/denied: expected a bucket that can be written to, found: AWS Error ACCESS_DENIED" in ran.err
 
 
-def test_a_store_that_denies_everything(inputs, store, endpoint, tmp_path_factory):
-    with _server(tmp_path_factory.mktemp("denying"), INITIAL_NO_AUTH_ACTION_COUNT="1") as denying:
-        uri = store("run").replace(endpoint, denying)
+class Denying(BaseHTTPRequestHandler):
+    """Answers as S3 does where nothing is allowed."""
+
+    def do_GET(self) -> None:
+        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    do_HEAD = do_PUT = do_DELETE = do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Nothing of each request."""
+
+
+def test_a_store_that_denies_everything(inputs, store, endpoint):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Denying) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = store("run").replace(endpoint, f"127.0.0.1:{server.server_port}")
         for command in (inputs.augment(uri), ("status", uri)):
             ran = tinyaug(*command)
             assert ran.code == 2
             assert "s3://bucket/run/run.json: expected a place that may be read" in ran.err
+        server.shutdown()

@@ -14,7 +14,7 @@ from pipelines.errors import JobError
 from pipelines.run_folder import lease
 from pipelines.run_folder.lock import only_writer
 from tests.pipelines.jobs import PATIENCE, tinyaug
-from tests.pipelines.leases import THEIRS, held, place_without_locks, stopped_clock, until
+from tests.pipelines.run_folder.leases import THEIRS, held, place_without_locks, stopped_clock, until
 
 
 @pytest.fixture

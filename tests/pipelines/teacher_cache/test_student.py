@@ -8,8 +8,7 @@ import shutil
 import pytest
 
 from tests.pipelines.jobs import done, everything, tinyaug
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, run_json
+from tests.pipelines.training.verbs import ahead, distill, run_json
 
 
 def without(command: list[str], *options: str) -> list[str]:

@@ -9,9 +9,9 @@ import pytest
 from transformers import ElectraForMaskedLM
 
 from tests.fixtures import tiny_tokenizer
+from tests.pipelines.general.test_families import FAMILIES
 from tests.pipelines.jobs import done, tinyaug
 from tests.pipelines.training.general import MASKED, with_config
-from tests.pipelines.training.test_general_families import FAMILIES
 from tests.pipelines.training.test_refused import refused
 from tests.pipelines.training.verbs import distill, general
 

@@ -12,8 +12,8 @@ from pipelines.evaluating import submission
 from pipelines.evaluating.output_files import check_place
 from pipelines.evaluating.submission import add_to_archive, read_archive
 from pipelines.options.data import DataChoice
+from tests.pipelines.evaluating.test_evaluate import write_mnli
 from tests.pipelines.jobs import done, refused
-from tests.pipelines.training.test_evaluate import write_mnli
 from tests.pipelines.training.verbs import evaluate, finetune, run
 
 

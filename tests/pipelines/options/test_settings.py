@@ -12,11 +12,7 @@ from pipelines.cli.app import app
 from pipelines.options.names import VERBS, option_of
 from pipelines.run_folder.identity import differences
 from tests.pipelines.jobs import done
-from tests.pipelines.training.conftest import corpus, masked, parts
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, finetune, general, run_json
-
-__all__ = ["corpus", "masked", "parts"]
+from tests.pipelines.training.verbs import ahead, distill, finetune, general, run_json
 
 
 def options_of(verb: str) -> set[str]:

@@ -14,8 +14,7 @@ from pipelines.distilling.shards import check_shard_labels
 from pipelines.errors import UserError
 from pipelines.tasks import METADATA_KEY, Label, Task, features_metadata, find_task
 from tests.pipelines.jobs import done, tinyaug
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill
+from tests.pipelines.training.verbs import ahead, distill
 
 SST2 = find_task("sst2")
 STARS = Task("custom", ("sentence",), Label("label", "class", ("1", "2", "3")))

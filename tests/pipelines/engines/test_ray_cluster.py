@@ -14,7 +14,7 @@ from pipelines.engines import EngineSettings, Failure, run_parts
 from pipelines.engines.on_ray import Pool, actor_pool
 from pipelines.engines.ray_start import _own_token
 from pipelines.run_folder.records import Record
-from tests.pipelines.test_engines import Work
+from tests.pipelines.engines.test_engines import Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,30 +50,25 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.integration
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
-def test_workers_come_to_a_node_that_joins(tmp_path, cluster):
-    found: list[Record | Failure] = []
+def test_a_cluster_with_room_for_fewer_workers_and_one_that_grows(tmp_path, cluster):
+    def ran(name: str, settings: EngineSettings, joins: bool = False) -> int:
+        """Runs all parts; gives the number of workers."""
+        folder, found = tmp_path / name, []
+        folder.mkdir()
 
-    def on_done(one: Record | Failure) -> None:
-        if not found:
-            assert len(list(tmp_path.glob("worker-*"))) == 1
-            (tmp_path / "grown").touch()
-            cluster.add_node(num_cpus=2, object_store_memory=80_000_000)
-        found.append(one)
+        def on_done(one: Record | Failure) -> None:
+            if joins and not found:
+                assert len(list(folder.glob("worker-*"))) == 1
+                (folder / "grown").touch()
+                cluster.add_node(num_cpus=2, object_store_memory=80_000_000)
+            found.append(one)
 
-    stage = Growing(str(tmp_path), ("",) * PARTS)
-    run_parts(stage, list(range(PARTS)), EngineSettings("ray", address=cluster.address), on_done)
-    assert sorted(one.part for one in found if isinstance(one, Record)) == list(range(PARTS))
-    assert len(list(tmp_path.glob("worker-*"))) == 3
+        run_parts(Growing(str(folder), ("",) * PARTS), list(range(PARTS)), settings, on_done)
+        assert sorted(one.part for one in found if isinstance(one, Record)) == list(range(PARTS))
+        return len(list(folder.glob("worker-*")))
 
-
-@pytest.mark.integration
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
-def test_more_workers_than_the_cluster_has_room_for_do_with_less(tmp_path, cluster):
-    found: list[Record | Failure] = []
-    stage = Growing(str(tmp_path), ("",) * PARTS)
-    run_parts(stage, list(range(PARTS)), EngineSettings("ray", workers=3, address=cluster.address), found.append)
-    assert sorted(one.part for one in found if isinstance(one, Record)) == list(range(PARTS))
-    assert len(list(tmp_path.glob("worker-*"))) == 1
+    assert ran("small", EngineSettings("ray", workers=3, address=cluster.address)) == 1
+    assert ran("growing", EngineSettings("ray", address=cluster.address), joins=True) == 3
 
 
 @pytest.mark.parametrize(

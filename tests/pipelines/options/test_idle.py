@@ -161,12 +161,15 @@ def test_a_subset_larger_than_the_whole_is_told(parts, tmp_path, dry_run):
         assert metrics(tmp_path / "distill")["stages"]["prediction"]["rows"] == 240
 
 
-@pytest.mark.parametrize("layers", ["4,2", "2,2"])
-def test_a_layer_map_that_does_not_rise_is_told(parts, tmp_path, layers):
-    said = f"warning: --layer-map {layers}: teacher layers usually rise"
-    assert said in done(*distill(parts, tmp_path / "s", "--layer-map", layers, "--max-steps", 1)).err
-    assert said in done(*distill(parts, tmp_path / "d", "--layer-map", layers, "--dry-run")).out
-    assert "usually rise" not in done(*distill(parts, tmp_path / "t", "--layer-map", "1,4", "--max-steps", 1)).err
+def test_a_layer_map_that_does_not_rise_is_told(parts, tmp_path):
+    def planned(layers: str) -> str:
+        return done(*distill(parts, tmp_path / "d", "--layer-map", layers, "--dry-run")).out
+
+    said = "warning: --layer-map {}: teacher layers usually rise"
+    assert said.format("4,2") in done(*distill(parts, tmp_path / "s", "--layer-map", "4,2", "--max-steps", 1)).err
+    assert said.format("4,2") in planned("4,2")
+    assert said.format("2,2") in planned("2,2")
+    assert "usually rise" not in planned("1,4")
 
 
 @pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])

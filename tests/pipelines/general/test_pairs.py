@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM
 
 from tests.fixtures import tiny_tokenizer
+from tests.pipelines.general.test_families import FAMILIES
 from tests.pipelines.jobs import done, refused, sentences
 from tests.pipelines.training.general import with_config
-from tests.pipelines.training.test_general_families import FAMILIES
 from tests.pipelines.training.verbs import general, metrics, run_json
 
 FEW = ("--max-steps", 2)

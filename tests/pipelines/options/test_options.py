@@ -1,6 +1,6 @@
 """The options of every verb as the command line reads them: names, defaults, panels; none may be lost unnoticed.
 
-After a change that is meant: `python -m tests.pipelines.test_options`, and look at what differs.
+After a change that is meant: `python -m tests.pipelines.options.test_options`, and look at what differs.
 """
 
 from __future__ import annotations

@@ -7,8 +7,7 @@ import shutil
 import pytest
 
 from tests.pipelines.jobs import done, everything, refused
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, general, run
+from tests.pipelines.training.verbs import ahead, distill, general, run
 
 
 @pytest.fixture(scope="module")

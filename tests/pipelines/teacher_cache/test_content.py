@@ -7,8 +7,7 @@ import json
 import pytest
 
 from tests.pipelines.jobs import done, everything, refused
-from tests.pipelines.training.test_cache import ahead
-from tests.pipelines.training.verbs import distill, general, run_json
+from tests.pipelines.training.verbs import ahead, distill, general, run_json
 
 FEW = ("--train-rows", 20, "--epochs-prediction", 1)
 

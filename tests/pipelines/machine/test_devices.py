@@ -11,7 +11,7 @@ import pytest
 from pipelines.engines import EngineSettings, run_parts
 from pipelines.errors import UserError
 from pipelines.machine.devices import check_device, local_device, named_device, take_gpu, visible_gpus
-from tests.pipelines.test_engines import Work
+from tests.pipelines.engines.test_engines import Work
 
 
 @pytest.mark.parametrize(
