@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.tasks.readers.columnar import ROWS, read
-from pipelines.tasks.readers.source import Plan, Role, Source, file_digest
+from pipelines.tasks.readers.columnar import read
+from pipelines.tasks.readers.source import ROWS, Plan, Role, Source, file_digest
 from pipelines.tasks.task import InputFile, Task, listed
 from pipelines.wording import counted
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipelines.errors import UserError
+from pipelines.tasks.readers.by_columns import csv_rows, whole_rows
+from pipelines.tasks.readers.feed import Feed, Format
 from pipelines.tasks.readers.lines import MAX_LINE, Fault, Lines, Record, decoded, text_rows, without_blank_end
 from pipelines.tasks.readers.records import record_source
 from pipelines.tasks.task import TEXT_SHOWN
@@ -37,8 +40,17 @@ def delimited_source(
     """
     columns = header or first_row(path, delimiter, quoted)
     schema = pa.schema([(column, pa.string()) for column in columns])
-    records = partial(_records, delimiter=delimiter, quoted=quoted, width=len(columns), has_header=not header)
-    return record_source(path, name, schema, records)
+    split = partial(_split, delimiter=delimiter, quoted=quoted)
+    form = partial(_format, tuple(columns), delimiter, quoted)
+    return record_source(path, name, schema, form, header=None if header else split)
+
+
+def _format(names: tuple[str, ...], delimiter: str, quoted: bool, wanted: list[str] | None) -> Format:
+    form = Format(partial(_records, delimiter=delimiter, quoted=quoted, width=len(names)))
+    if len(set(names)) < len(names):
+        return form
+    by_columns = partial(csv_rows, names=names, delimiter=delimiter, quoted=quoted, wanted=wanted or names)
+    return replace(form, by_columns=by_columns, whole=whole_rows if quoted else Feed.ahead)
 
 
 def first_row(path: Path, delimiter: str, quoted: bool) -> tuple[str, ...]:
@@ -56,12 +68,8 @@ def first_row(path: Path, delimiter: str, quoted: bool) -> tuple[str, ...]:
     return tuple(map(str, first.values))
 
 
-def _records(
-    lines: Iterable[tuple[int, bytes]], delimiter: str, quoted: bool, width: int, has_header: bool
-) -> Iterator[Record | Fault]:
+def _records(lines: Iterable[tuple[int, bytes]], delimiter: str, quoted: bool, width: int) -> Iterator[Record | Fault]:
     rows = _split(lines, delimiter, quoted)
-    if has_header:
-        next(rows, None)
     separated = "comma-separated" if delimiter == "," else "tab-separated"
     # Without quoting, a blank line of a single column is a row whose text is empty, even at the end.
     for row in rows if width == 1 and not quoted else without_blank_end(rows):

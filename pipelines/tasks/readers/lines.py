@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of the longest line that is read whole: a file without line ends must not fill the memory."""
 
+READ_BYTES = 256 * 1024
+
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 """Suffixes of text files that are read unpacked."""
 
@@ -112,8 +114,38 @@ class Lines:
                     yield Piece(line, self._without_mark(data) if line == 1 and begins else data, begins, ends)
                     line, begins = line + ends, ends
         except UNREADABLE as error:
-            found = getattr(error, "strerror", None) or f"damage ({error}); copy it again"
-            raise UserError(f"{self.path}, line {line}: expected a readable file, found {found}.") from error
+            raise self._unreadable(line, error) from error
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """The same lines, without their numbers, as many at a time as a read of the file brings.
+
+        Raises:
+            UserError: As `pieces` does.
+        """
+        line, held = 1, bytearray()  # the beginning of a line that goes on
+        try:
+            with self.path.open("rb", READ_BYTES) as self._raw, unpacked(self._raw, self.path) as file:
+                while data := file.read1(-1):  # the reads of readline: a damaged file ends at the same line
+                    if b"\n" in data:
+                        lines = io.BytesIO(held + data).readlines()
+                        held = bytearray(b"" if lines[-1].endswith(b"\n") else lines.pop())
+                        yield self._begun(lines, line)
+                        line += len(lines)
+                    elif len(held) <= MAX_LINE:
+                        held += data
+                if held:
+                    yield self._begun([bytes(held)], line)
+        except UNREADABLE as error:
+            raise self._unreadable(line, error) from error
+
+    def _begun(self, lines: list[bytes], line: int) -> list[bytes]:
+        """Lines of which the first one, of that number, may be too long or have a byte-order mark."""
+        first = lines[0][: MAX_LINE + 1]
+        return [self._without_mark(first) if line == 1 else first, *lines[1:]]
+
+    def _unreadable(self, line: int, error: Exception) -> UserError:
+        found = getattr(error, "strerror", None) or f"damage ({error}); copy it again"
+        return UserError(f"{self.path}, line {line}: expected a readable file, found {found}.")
 
     def _without_mark(self, data: bytes) -> bytes:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

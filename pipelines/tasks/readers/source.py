@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BATCH_BYTES = 32 * 1024 * 1024
 """Bytes of input after which a batch ends even if it has fewer rows than asked for: long rows stay bounded."""
 
+ROWS = 8192
+"""Rows that are read at a time where nobody asks for fewer."""
+
 SOURCE_IDX = "source_idx"
 
 
@@ -93,6 +96,8 @@ class Chunk:
         values: Gives the values of a column, one for each good row: an Arrow array or a list.
         begin: Gives the physical line (None where the format has no lines) and the beginning of a good row; takes its
             number among them and the first column of text.
+        again: Reads the same rows as records, whose values keep their kinds and whose faults have their lines; None
+            where the values are as exact as can be.
     """
 
     size: int
@@ -101,6 +106,7 @@ class Chunk:
     faults: Mapping[int, Fault]
     values: Callable[[str], Any]
     begin: Callable[[int, str], tuple[int | None, str]]
+    again: Callable[[], Chunk] | None = None
 
 
 @dataclass(frozen=True)
