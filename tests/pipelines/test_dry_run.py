@@ -35,7 +35,7 @@ def test_counts_are_those_of_the_job_and_nothing_is_written(inputs, repeated, tm
 
 
 def test_more_texts_than_are_sampled(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.augmenting.estimate.SAMPLED_TEXTS", 4)
+    monkeypatch.setattr("pipelines.augmenting.counting.SAMPLED_TEXTS", 4)
     found = plan(done(*inputs.augment(tmp_path / "run", "--dry-run")).out)
     assert found["rows"].strip() == "60"
     assert "tokens/s each" in found["time here"]

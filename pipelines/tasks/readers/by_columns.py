@@ -8,42 +8,21 @@ from __future__ import annotations
 
 import codecs
 import re
-from operator import methodcaller
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from pipelines.tasks.readers.feed import row_ends
 from pipelines.tasks.readers.jsonl_types import EXACT, LONG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.tasks.readers.feed import Feed
-
 _QUOTE, _FEED, _RETURN = b'"'[0], b"\n"[0], b"\r"[0]
-_MARKS = methodcaller("count", b'"')
 _BLANK = frozenset((b"\n", b"\r\n", b"\r", b""))
 _SCALARS = (pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.null())
 _LONG_NUMBER = re.compile(rb"[0-9]{4300}")  # Python reads no integer that is longer
-
-
-def whole_rows(feed: Feed, rows: int) -> list[bytes]:
-    """The lines of so many quoted rows: one ends where the number of quotation marks is even."""
-    count = rows
-    while True:
-        lines = feed.ahead(count)
-        ends = _ends(lines)
-        if len(ends) >= rows:
-            return lines[: ends[rows - 1] + 1]
-        if len(lines) < count:
-            return lines
-        count *= 2
-
-
-def _ends(lines: list[bytes]) -> np.ndarray:
-    marks = np.fromiter(map(_MARKS, lines), np.int64, len(lines))
-    return np.flatnonzero(np.cumsum(marks) % 2 == 0)
 
 
 def csv_rows(
@@ -85,7 +64,7 @@ def csv_rows(
         )
     except pa.ArrowInvalid:
         return None
-    begins = lines if table.num_rows == len(lines) else [lines[0], *(lines[end + 1] for end in _ends(lines)[:-1])]
+    begins = lines if table.num_rows == len(lines) else [lines[0], *(lines[end + 1] for end in row_ends(lines)[:-1])]
     return _only_batch(table, len(begins)) if _BLANK.isdisjoint(begins) else None
 
 

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 NOT_READ = (Role.ROW_NUMBER, Role.UNLABELLED)
 
 
-def arrow_chunk(batch: pa.RecordBatch, done: float) -> Chunk:
+def arrow_chunk(batch: pa.RecordBatch, done: float, stands_for: float = 1.0) -> Chunk:
     """Rows of a columnar format.
 
     Args:
         batch: The rows.
         done: Share of the file that was read with them.
+        stands_for: As of `Chunk`.
     """
 
     def values(column: str) -> pa.Array:
@@ -37,7 +38,7 @@ def arrow_chunk(batch: pa.RecordBatch, done: float) -> Chunk:
     def begin(row: int, text: str) -> tuple[None, str]:
         return None, (_bytes_of(values(text).slice(row, 1))[0] or b"").decode("utf-8", "replace")[:TEXT_SHOWN]
 
-    return Chunk(batch.num_rows, done, range(batch.num_rows), {}, values, begin)
+    return Chunk(batch.num_rows, done, range(batch.num_rows), {}, values, begin, stands_for=stands_for)
 
 
 def read(

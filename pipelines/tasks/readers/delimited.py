@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipelines.errors import UserError
-from pipelines.tasks.readers.by_columns import csv_rows, whole_rows
-from pipelines.tasks.readers.feed import Feed, Format
+from pipelines.tasks.readers.by_columns import csv_rows
+from pipelines.tasks.readers.feed import Format
 from pipelines.tasks.readers.lines import MAX_LINE, Fault, Lines, Record, decoded, text_rows, without_blank_end
 from pipelines.tasks.readers.records import record_source
 from pipelines.tasks.task import TEXT_SHOWN
@@ -46,11 +46,11 @@ def delimited_source(
 
 
 def _format(names: tuple[str, ...], delimiter: str, quoted: bool, wanted: list[str] | None) -> Format:
-    form = Format(partial(_records, delimiter=delimiter, quoted=quoted, width=len(names)))
+    form = Format(partial(_records, delimiter=delimiter, quoted=quoted, width=len(names)), quoted=quoted)
     if len(set(names)) < len(names):
         return form
     by_columns = partial(csv_rows, names=names, delimiter=delimiter, quoted=quoted, wanted=wanted or names)
-    return replace(form, by_columns=by_columns, whole=whole_rows if quoted else Feed.ahead)
+    return replace(form, by_columns=by_columns)
 
 
 def first_row(path: Path, delimiter: str, quoted: bool) -> tuple[str, ...]:
@@ -111,13 +111,14 @@ def _quoted_rows(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator
 
 
 def csv_records(
-    lines: Iterable[tuple[int, bytes]], delimiter: str
+    lines: Iterable[tuple[int, bytes]], delimiter: str, marked: bool = False
 ) -> Iterator[tuple[list[str] | csv.Error, list[tuple[int, bytes]]]]:
     """Records as the csv module reads them, or what it has against them; each with its lines.
 
     Args:
         lines: Their numbers and bytes.
         delimiter: What separates fields.
+        marked: Pass over records without quotation marks.
     """
     # The limit is the process's own and 131,072 characters by default; it also ends an unclosed quote.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
@@ -125,6 +126,8 @@ def csv_records(
 
     def texts() -> Iterator[str]:
         for number, data in lines:
+            if marked and not taken and b'"' not in data:
+                continue
             taken.append((number, data))
             yield data.decode("utf-8", "replace")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,24 +24,25 @@ if TYPE_CHECKING:
     from pipelines.tasks.readers.source import Source
 
 
-def jsonl_source(path: Path, name: str, text: tuple[str, ...]) -> Source:
+def jsonl_source(path: Path, name: str, text: tuple[str, ...], every: int = 1) -> Source:
     """A file of JSON lines; all its rows are read once for the types of its columns.
 
     Args:
         path: The file.
         name: Its name inside the data folder.
         text: Its columns of text.
+        every: One row of so many is read; 1: all.
 
     Raises:
         UserError: If the file cannot be read or has no object.
     """
-    types = stored_columns(joined_columns(_types(path)))
+    types = stored_columns(joined_columns(_types(path, every)))
     # A list stays one, for the message that it is no text.
     types |= {column: pa.string() for column in text if column in types and not pa.types.is_list(types[column])}
     schema = pa.schema(list(types.items()))
     form = Format(partial(_records, names=tuple(types), text=text))
     if all(map(is_scalar, types.values())) and set(text) <= types.keys():
-        form = replace(form, by_columns=partial(json_rows, schema=schema, text=text))
+        form = Format(form.records, partial(json_rows, schema=schema, text=text))
     return record_source(path, name, schema, lambda _: form, may_lack=True)
 
 
@@ -60,10 +60,10 @@ def text_source(path: Path, name: str, column: str) -> Source:
     return record_source(path, name, pa.schema([(column, pa.string())]), lambda _: Format(records))
 
 
-def _types(path: Path) -> Iterator[dict[str, pa.DataType]]:
+def _types(path: Path, every: int) -> Iterator[dict[str, pa.DataType]]:
     """The types of the keys of each object, or of all objects of a lot."""
     found, first_fault = False, None
-    for lot in lots(Feed(path), Format(_rows, partial(json_rows, schema=None)), ROWS):
+    for lot in lots(Feed(path), Format(_rows, partial(json_rows, schema=None)), ROWS, every):
         if lot.batch is not None and (types := json_types(lot.batch)) is not None:
             found = True
             yield types

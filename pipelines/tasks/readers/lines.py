@@ -116,8 +116,8 @@ class Lines:
         except UNREADABLE as error:
             raise self._unreadable(line, error) from error
 
-    def batches(self) -> Iterator[list[bytes]]:
-        """The same lines, without their numbers, as many at a time as a read of the file brings.
+    def blocks(self) -> Iterator[bytes]:
+        """The same lines, without their numbers, as many in one as a read of the file brings.
 
         Raises:
             UserError: As `pieces` does.
@@ -126,22 +126,22 @@ class Lines:
         try:
             with self.path.open("rb", READ_BYTES) as self._raw, unpacked(self._raw, self.path) as file:
                 while data := file.read1(-1):  # the reads of readline: a damaged file ends at the same line
-                    if b"\n" in data:
-                        lines = io.BytesIO(held + data).readlines()
-                        held = bytearray(b"" if lines[-1].endswith(b"\n") else lines.pop())
-                        yield self._begun(lines, line)
-                        line += len(lines)
+                    if end := data.rfind(b"\n") + 1:
+                        block = self._begun(bytes(held + data[:end]), line)
+                        line, held = line + block.count(b"\n"), bytearray(data[end:])
+                        yield block
                     elif len(held) <= MAX_LINE:
                         held += data
                 if held:
-                    yield self._begun([bytes(held)], line)
+                    yield self._begun(bytes(held), line)
         except UNREADABLE as error:
             raise self._unreadable(line, error) from error
 
-    def _begun(self, lines: list[bytes], line: int) -> list[bytes]:
-        """Lines of which the first one, of that number, may be too long or have a byte-order mark."""
-        first = lines[0][: MAX_LINE + 1]
-        return [self._without_mark(first) if line == 1 else first, *lines[1:]]
+    def _begun(self, block: bytes, line: int) -> bytes:
+        """A block of which the first line, of that number, may be too long or have a byte-order mark."""
+        if len(block) > MAX_LINE + 1 and (end := block.find(b"\n") + 1 or len(block)) > MAX_LINE + 1:
+            block = block[: MAX_LINE + 1] + b"\n" + block[end:]
+        return self._without_mark(block) if line == 1 else block
 
     def _unreadable(self, line: int, error: Exception) -> UserError:
         found = getattr(error, "strerror", None) or f"damage ({error}); copy it again"

@@ -38,12 +38,18 @@ def record_source(
 
 
 def _chunks(
-    path: Path, names: list[str], form: FormatFor, header: Records | None, rows: int, columns: list[str] | None
+    path: Path,
+    names: list[str],
+    form: FormatFor,
+    header: Records | None,
+    rows: int,
+    columns: list[str] | None,
+    every: int = 1,
 ) -> Iterator[Chunk]:
     feed, total = Feed(path), max(1, path.stat().st_size)
     if header is not None:
         next(header(feed), None)
-    for lot in lots(feed, form(columns), rows):
+    for lot in lots(feed, form(columns), rows, every):
         done = feed.lines.done / total
         if lot.batch is None:
             yield _chunk(names, lot, done)
@@ -56,7 +62,9 @@ def _chunk_by_columns(names: list[str], lot: Lot, batch: pa.RecordBatch, done: f
         return batch.column(column) if column in names else [None] * batch.num_rows
 
     good, again = range(batch.num_rows), cache(partial(_chunk, names, lot, done))
-    return Chunk(batch.num_rows, done, good, {}, values, lambda row, text: again().begin(row, text), again)
+    return Chunk(
+        batch.num_rows, done, good, {}, values, lambda row, text: again().begin(row, text), again, lot.stands_for
+    )
 
 
 def _chunk(names: list[str], lot: Lot, done: float) -> Chunk:
@@ -71,4 +79,7 @@ def _chunk(names: list[str], lot: Lot, done: float) -> Chunk:
         place = names.index(column)
         return [record.values[place] for record in records]
 
-    return Chunk(len(rows), done, good, faults, values, lambda row, _: (records[row].line, records[row].head))
+    def begin(row: int, _: str) -> tuple[int, str]:
+        return records[row].line, records[row].head
+
+    return Chunk(len(rows), done, good, faults, values, begin, stands_for=lot.stands_for)
