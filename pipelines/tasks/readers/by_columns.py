@@ -146,9 +146,9 @@ def is_scalar(kind: pa.DataType) -> bool:
 
 
 def _is_exact(floats: pa.ChunkedArray) -> bool:
-    """Whether numbers that were written as integers, whose kind is lost, are the same as floats."""
+    """Whether numbers that may have been written as integers, whose kind is lost, are certainly the same as floats."""
     values = np.asarray(floats.drop_null())
-    return bool((np.abs(values) <= EXACT).all() and not np.signbit(values[values == 0]).any())
+    return bool((np.abs(values) < EXACT).all() and not np.signbit(values[values == 0]).any())
 
 
 def _only_batch(table: pa.Table, rows: int) -> pa.RecordBatch | None:
