@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DIGEST = "S16"  # compared without trailing NULs, which makes no difference where all have the same length
 
@@ -24,6 +28,22 @@ def text_id(*texts: str) -> bytes:
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
     return digest.digest()
+
+
+def text_ids(texts: Sequence[bytes], partners: Sequence[bytes] | None = None) -> bytes:
+    """`text_id` of many texts.
+
+    Args:
+        texts: T texts as UTF-8.
+        partners: likewise, the text that each is seen with; None for none.
+
+    Returns:
+        16 T bytes.
+    """
+    parts = [len(text).to_bytes(8, "little") + text for text in texts]
+    if partners is not None:
+        parts = [part + len(text).to_bytes(8, "little") + text for part, text in zip(parts, partners, strict=True)]
+    return b"".join([hashlib.blake2b(part, digest_size=16).digest() for part in parts])
 
 
 class TextNumbers:

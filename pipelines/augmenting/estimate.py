@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,22 +14,23 @@ from augment.running import RunningDrawer
 from augment.sites import find_sites
 from augment.text_numbers import text_id
 from augment.variants import draw_from_table, draw_variants
+from pipelines.augmenting.counting import count_work
 from pipelines.augmenting.models import load_finder
 from pipelines.augmenting.plan import MOST_PARTS, PART_COST, rows_of_example
 from pipelines.augmenting.request import AugmentRequest, check_inputs, identity_of
-from pipelines.augmenting.snapshot import UniqueTexts
 from pipelines.augmenting.stages import Job
 from pipelines.engines import worker_count
 from pipelines.run_folder.parquet import open_writer
-from pipelines.tasks.label_counts import LabelCounter, label_words
+from pipelines.tasks.custom_files import custom_files
+from pipelines.tasks.label_counts import label_words
+from pipelines.tasks.readers.source import sampling
 
 if TYPE_CHECKING:
     from augment.candidates import CandidateFinder
     from pipelines.found import Found
     from pipelines.reporting import Reporter
-    from pipelines.tasks import OpenTask
 
-SAMPLED_TEXTS, MEASURED_SECONDS = 192, 6.0
+MEASURED_SECONDS = 6.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Estimate:
         seconds: of the whole job with that many workers.
         tokens_per_second: measured, of one worker.
         labels: the classes with their rows, in words, and what looks wrong about them.
+        exact: whether all rows were counted, not a sample of them.
     """
 
     rows: int
@@ -62,10 +63,11 @@ class Estimate:
     seconds: float
     tokens_per_second: float
     labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    exact: bool = True
 
 
 def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estimate:
-    """Counts the work exactly and measures its speed on a sample.
+    """Counts the work, of large inputs on rows spread over them, and measures its speed on a few texts.
 
     Args:
         request: what the user asked for.
@@ -78,22 +80,23 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
     Raises:
         UserError, AugmentError, VectorsError: something that cannot be used.
     """
-    checked = check_inputs(request, reporter, found)
+    checked = check_inputs(_sampling(request), reporter, found)
     identity = identity_of(request, checked)
     job = Job(request.out, request.out, identity, "", request.mlm, checked.model.revision, request.glove)
     reporter.message("loading the masked LM")
     finder = load_finder(job, found)
     reporter.message("counting words")
-    rows, texts, counts, labels, sample = _count(checked.opened, job, finder)
+    counted = count_work(checked.opened, job, finder, checked.bad_rows)
+    rows, texts, counts = counted.rows, counted.texts, counted.counts
     reporter.message("measuring on a few texts")
-    measured = _measure(finder, job, sample)
+    measured = _measure(finder, job, counted.sample)
     draw, label, width = identity.settings.draw, job.task.label, len(job.task.text_columns)
     output_rows = rows * rows_of_example(draw, width)
     workers = worker_count(request.engine, max(1, min(MOST_PARTS, counts["mlm_tokens"] // PART_COST)))
     finding = _tokens(counts["mlm_tokens"], job) / measured.tokens_per_second
     return Estimate(
         rows,
-        len(checked.bad_rows),
+        counted.rejected,
         texts,
         counts,
         output_rows,
@@ -102,16 +105,17 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
         workers,
         (finding + output_rows * width * measured.seconds_per_row) / workers,
         measured.tokens_per_second,
-        label_words(label, {"train": labels}),
+        label_words(label, {"train": counted.labels}) if counted.exact else label_words(label, {}),
+        counted.exact,
     )
 
 
-class _Counted(NamedTuple):
-    rows: int
-    texts: int
-    counts: dict[str, int]
-    labels: list[float]
-    sample: list[tuple[str, str]]
+def _sampling(request: AugmentRequest) -> AugmentRequest:
+    """The same request, of which a large input of the user's own is not even read whole for its classes."""
+    if request.custom is None or request.data is None:
+        return request
+    every = sampling(custom_files(request.data).get("train", ()), request.settings.limit)
+    return replace(request, custom=replace(request.custom, every=every))
 
 
 class _Measured(NamedTuple):
@@ -119,26 +123,6 @@ class _Measured(NamedTuple):
     seconds_per_row: float
     bytes_per_row: float
     bytes_per_text: float
-
-
-def _count(opened: OpenTask, job: Job, finder: CandidateFinder) -> _Counted:
-    """Rows, unique texts, counts over these, labels, and a sample of texts and partners spread over the input."""
-    settings = job.identity.settings
-    unique = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
-    labels, counts, rows, every = LabelCounter(job.task.label), Counter[str](), 0, 1
-    sample: list[tuple[str, str]] = []
-    for batch in opened.split("train").batches(limit=settings.limit):
-        labels.add(batch)
-        seen, (_, new) = unique.count, unique.add(batch)
-        texts = new.column("text").to_pylist()
-        partners = new.column("partner").to_pylist() if job.with_partner else texts
-        counts.update(finder.count(texts, partners))
-        sample += [pair for place, pair in enumerate(zip(texts, partners, strict=True), seen) if place % every == 0]
-        while len(sample) > 2 * SAMPLED_TEXTS:  # how many there will be is not known yet
-            sample, every = sample[::2], 2 * every
-        rows += batch.num_rows
-    sample = sample[:: max(1, -(-len(sample) // SAMPLED_TEXTS))]
-    return _Counted(rows, unique.count, counts, labels.found(), sample)
 
 
 def _measure(finder: CandidateFinder, job: Job, sample: list[tuple[str, str]]) -> _Measured:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from augment.text_numbers import TextNumbers, text_id
+from augment.text_numbers import TextNumbers, text_ids
 from pipelines.augmenting.plan import part_bounds, text_costs
 from pipelines.run_folder.parquet import open_writer
 from pipelines.run_folder.records import Reject
@@ -21,7 +21,7 @@ from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import LabelCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pipelines.augmenting.stages import Job
     from pipelines.tasks import BadRow, OpenTask
@@ -123,15 +123,14 @@ class UniqueTexts:
         Returns:
             Numbers, int64 (R x C,) row by row; and those texts that are new, with their ids and partners.
         """
-        seen: list[tuple[str, ...]] = []
-        for row in zip(*(batch.column(name).to_pylist() for name in self.names), strict=True):
-            partners = (*row[1:], row[0])  # the next column's text, and for the last column the first's
-            seen += zip(row, partners, strict=True) if self._with_partner else ((text,) for text in row)
-        ids = [text_id(*texts) for texts in seen]
-        numbers, firsts = self._numbers.add(np.frombuffer(b"".join(ids), dtype=np.uint64).reshape(-1, 2))
-        new = [(ids[place], *seen[place]) for place in np.flatnonzero(firsts)]
-        columns = zip(*new, strict=True) if new else [()] * len(self.schema)
-        texts = pa.table([list(column) for column in columns], schema=self.schema)
+        columns, rows = [batch.column(name) for name in self.names], np.arange(batch.num_rows)
+        seen = _row_by_row(columns, rows)
+        partners = _row_by_row([*columns[1:], columns[0]], rows) if self._with_partner else None  # the next column's
+        ids = text_ids(_utf8(seen), None if partners is None else _utf8(partners))
+        numbers, firsts = self._numbers.add(np.frombuffer(ids, dtype=np.uint64).reshape(-1, 2))
+        new = pa.array(np.flatnonzero(firsts))
+        found = [_as_digests(ids), seen, *([] if partners is None else [partners])]
+        texts = pa.table([column.take(new) for column in found], schema=self.schema)
         for name in self.names:
             self._total += float(text_costs(_sizes(batch.column(name)), self._spacing).sum())
         self._bytes.append(_sizes(texts.column("text")).astype(np.int32))
@@ -188,6 +187,23 @@ def _write_held_out(storage: Storage, opened: OpenTask) -> tuple[int, dict[str, 
                 rows += batch.num_rows
             file_rows.update(split.file_rows)
     return rows, file_rows
+
+
+def _row_by_row(columns: Sequence[pa.Array], rows: np.ndarray) -> pa.Array:
+    """The values of C columns of R rows, (R x C,): those of a row beside each other."""
+    if len(columns) == 1:
+        return columns[0]
+    places = rows[:, None] + len(rows) * np.arange(len(columns))  # (R, C)
+    return pa.concat_arrays(columns).take(pa.array(places.reshape(-1)))
+
+
+def _utf8(texts: pa.Array) -> list[bytes]:
+    values: list[bytes] = texts.cast(pa.binary()).to_pylist()
+    return values
+
+
+def _as_digests(ids: bytes) -> pa.Array:
+    return pa.Array.from_buffers(pa.binary(16), len(ids) // 16, [None, pa.py_buffer(ids)])
 
 
 def _sizes(texts: Any) -> np.ndarray:

@@ -37,14 +37,14 @@ def show_plan(request: AugmentRequest) -> int:
         f"{duration(plan.seconds)} with {counted(plan.workers, 'worker')} "
         f"({plan.tokens_per_second:,.0f} tokens/s each, from a short measurement)"
     )
-    counts, (facts, warnings) = plan.counts, plan.labels
+    counts, (facts, warnings), about = plan.counts, plan.labels, "" if plan.exact else "about "
     rows = [
-        ("rows", f"{plan.rows:,}" + (f", {plan.rejected:,} rejected" if plan.rejected else "")),
-        ("unique texts", f"{plan.texts:,}"),
-        ("masked words", f"{counts['masked_words']:,} in {counts['masked_copies']:,} copies"),
-        ("multi-piece words", f"{counts['multi_piece_words']:,} for GloVe"),
-        ("masked-LM tokens", f"{counts['mlm_tokens']:,}"),
-        ("output rows", f"{plan.output_rows:,} with the originals"),
+        ("rows", f"{about}{plan.rows:,}" + (f", {plan.rejected:,} rejected" if plan.rejected else "")),
+        ("unique texts", f"{about}{plan.texts:,}"),
+        ("masked words", f"{about}{counts['masked_words']:,} in {counts['masked_copies']:,} copies"),
+        ("multi-piece words", f"{about}{counts['multi_piece_words']:,} for GloVe"),
+        ("masked-LM tokens", f"{about}{counts['mlm_tokens']:,}"),
+        ("output rows", f"{about}{plan.output_rows:,} with the originals"),
         ("output", f"{shown_bytes(plan.output_bytes)}, candidates {shown_bytes(plan.candidate_bytes)}"),
         ("time here", "done already" if done else took),
     ]

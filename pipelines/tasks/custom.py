@@ -39,6 +39,7 @@ class CustomOptions:
         label: The label column; None: there is none.
         label_type: "class", "score" or "none"; None: by the column's values.
         label_names: Class names in order; None: found in the train part.
+        every: One row of so many is read, about; 1: all.
 
     Raises:
         UserError: If they contradict each other.
@@ -48,6 +49,7 @@ class CustomOptions:
     label: str | None = None
     label_type: str | None = None
     label_names: tuple[str, ...] | None = None
+    every: int = 1
 
     def __post_init__(self) -> None:
         if not self.text:
@@ -167,13 +169,15 @@ class _Reader:
 
     def _source(self, path: Path) -> Source:
         name = path.name if path == self.data else path.relative_to(self.data).as_posix()
-        suffix = split_name(path)[1]
+        suffix, every = split_name(path)[1], self.options.every
         if suffix in (".csv", ".tsv"):
             is_csv = suffix == ".csv"
-            return delimited_source(path, name, "," if is_csv else "\t", quoted=is_csv or self.quoted)
-        if suffix == ".parquet":
-            return parquet_source(path, name)
-        return arrow_source(path, name) if suffix in ARROW else jsonl_source(path, name, self.options.text)
+            source = delimited_source(path, name, "," if is_csv else "\t", quoted=is_csv or self.quoted)
+        elif suffix in (".parquet", *ARROW):
+            source = parquet_source(path, name) if suffix == ".parquet" else arrow_source(path, name)
+        else:
+            source = jsonl_source(path, name, self.options.text, every)
+        return source if every == 1 else source.sampled(every)
 
 
 def _check_columns(source: Source, options: CustomOptions) -> None:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.tasks.readers.columnar import ROWS, read
-from pipelines.tasks.readers.source import Plan, Role, Source, file_digest
+from pipelines.tasks.readers.columnar import read
+from pipelines.tasks.readers.source import ROWS, Plan, Role, Source, file_digest
 from pipelines.tasks.task import InputFile, Task, listed
 from pipelines.wording import counted
 
@@ -38,6 +38,7 @@ class Split:
     plan: Plan
     on_bad: Callable[[BadRow], None]
     _counted: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+    _estimated: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
     _hashed: list[tuple[int, str]] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -65,6 +66,18 @@ class Split:
         """Rows of the files by name, bad ones included, without hashing them; None until they have all been read."""
         return {source.name: self._counted.get(index, source.rows) for index, source in enumerate(self.sources)}
 
+    def sampled(self, every: int) -> Split:
+        """The same part, of which one row of so many is read, about: what `batches` gives stands for `rows_about`."""
+        if every == 1:
+            return self
+        sources = tuple(source.sampled(every) for source in self.sources)
+        return replace(self, sources=sources, _counted={}, _estimated={})
+
+    @property
+    def rows_about(self) -> int:
+        """Rows of the input that were read, or passed over between those that were, bad ones included."""
+        return round(sum(self._estimated.values()))
+
     def batches(self, limit: int | None = None, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """Yields the good rows in order, in bounded memory; each call starts anew.
 
@@ -89,6 +102,7 @@ class Split:
                 break
             for chunk, batch in read(source, self.plan, self.on_bad, start, left, rows):
                 start, good = start + chunk.size, good + batch.num_rows
+                self._estimated[index] = (start - first) * chunk.stands_for
                 if batch.num_rows:
                     yield batch
             if left is None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import UserError
 from pipelines.tasks.readers.lines import Fault
-from pipelines.tasks.readers.source import Chunk, Column, Plan, Role, Source, json_text
+from pipelines.tasks.readers.source import ROWS, Chunk, Column, Plan, Role, Source, json_text
 from pipelines.tasks.task import TEXT_SHOWN, UNLABELLED, BadRow, RowError, wrong_byte
 
 if TYPE_CHECKING:
@@ -20,16 +21,15 @@ if TYPE_CHECKING:
     Report = Callable[[int, str, str], None]  # is given a good row's number, its column and what is wrong
 
 NOT_READ = (Role.ROW_NUMBER, Role.UNLABELLED)
-ROWS = 8192
-"""Rows that are read at a time where nobody asks for fewer."""
 
 
-def arrow_chunk(batch: pa.RecordBatch, done: float) -> Chunk:
+def arrow_chunk(batch: pa.RecordBatch, done: float, stands_for: float = 1.0) -> Chunk:
     """Rows of a columnar format.
 
     Args:
         batch: The rows.
         done: Share of the file that was read with them.
+        stands_for: As of `Chunk`.
     """
 
     def values(column: str) -> pa.Array:
@@ -38,7 +38,7 @@ def arrow_chunk(batch: pa.RecordBatch, done: float) -> Chunk:
     def begin(row: int, text: str) -> tuple[None, str]:
         return None, (_bytes_of(values(text).slice(row, 1))[0] or b"").decode("utf-8", "replace")[:TEXT_SHOWN]
 
-    return Chunk(batch.num_rows, done, range(batch.num_rows), {}, values, begin)
+    return Chunk(batch.num_rows, done, range(batch.num_rows), {}, values, begin, stands_for=stands_for)
 
 
 def read(
@@ -62,7 +62,7 @@ def read(
     done, most = 0, sys.maxsize if most is None else most
     columns = [column.read_from for column in plan.columns if column.role not in NOT_READ]
     for chunk in source.chunks(min(rows, most), columns):
-        faults, batch = _task_batch(chunk, start + done, most - done, source.place, plan)
+        faults, batch = _good_rows(chunk, start + done, most - done, source.place, plan)
         for position, fault in faults:
             number, in_file = start + done + position, done + position
             on_bad(BadRow(source.place, fault.line, number, fault.column, fault.error, fault.text, in_file))
@@ -75,11 +75,33 @@ def read(
 def distinct_values(source: Source, column: str) -> Iterator[object]:
     """The values of one column, in no order and perhaps not each as often as it occurs; faulty rows are passed over."""
     for chunk in source.chunks(ROWS, [column]):
-        values = chunk.values(column)
+        values = _of_their_kinds(chunk, column)
         if isinstance(values, list):
             yield from values
         else:
             yield from python_values(values if pa.types.is_nested(values.type) else values.unique())
+
+
+def _of_their_kinds(chunk: Chunk, column: str) -> Any:
+    """The values of a column, integers among fractions as such."""
+    values = chunk.values(column)
+    if chunk.again is None or isinstance(values, list) or not pa.types.is_floating(values.type):
+        return values
+    return chunk.again().values(column)
+
+
+def _good_rows(
+    chunk: Chunk, first: int, most: int, place: str, plan: Plan
+) -> tuple[list[tuple[int, Fault]], pa.RecordBatch]:
+    """What `_task_batch` makes of a chunk, of its records if anything is wrong with it."""
+    try:
+        found = _task_batch(chunk, first, most, place, plan)
+        if chunk.again is None or not found[0]:
+            return found
+    except UserError:
+        if chunk.again is None:
+            raise
+    return _task_batch(chunk.again(), first, most, place, plan)
 
 
 def _task_batch(
@@ -93,7 +115,7 @@ def _task_batch(
         line, head = chunk.begin(row, text)
         faults.setdefault(good[row], Fault(line, error, head, column))
 
-    numbers = [first + position for position in good]
+    numbers = np.asarray(good, np.int64) + first
     columns = [_column(column, chunk, numbers, plan.labels, report, place) for column in plan.columns]
     batch = pa.RecordBatch.from_arrays([pa.array(numbers, pa.int64()), *columns], schema=plan.batch_schema)
     if faults or chunk.size > most:
@@ -103,19 +125,19 @@ def _task_batch(
 
 
 def _column(
-    column: Column, chunk: Chunk, numbers: list[int], labels: LabelReader | None, report: Report, place: str
+    column: Column, chunk: Chunk, numbers: np.ndarray, labels: LabelReader | None, report: Report, place: str
 ) -> pa.Array:
     if column.role is Role.ROW_NUMBER:
         return pa.array(numbers, column.type)
     if column.role is Role.UNLABELLED:
         return pa.array([UNLABELLED] * len(numbers), column.type)
+    if column.role is Role.JSON:
+        return pa.array(map(json_text, _plain(_of_their_kinds(chunk, column.read_from))), column.type)
     values = chunk.values(column.read_from)
     if column.role is Role.TEXT:
         return pa.array(values, column.type) if isinstance(values, list) else _text(values, column, report)
     if column.role is Role.LABEL:
         return _label(values, column, labels, report)
-    if column.role is Role.JSON:
-        return pa.array(map(json_text, _plain(values)), column.type)
     try:
         return pa.array(values, column.type) if isinstance(values, list) else values.cast(column.type)
     except pa.ArrowInvalid as error:  # a great integer where another file of the part has fractions
@@ -150,14 +172,27 @@ def _text(array: pa.Array, column: Column, report: Report) -> pa.Array:
 def _label(values: Any, column: Column, labels: LabelReader | None, report: Report) -> pa.Array:
     if labels is None:
         return values
+    codes, values = _distinct(values)
     found: list[int | float] = []
-    for row, value in enumerate(values if isinstance(values, list) else python_values(values)):
+    for place, value in enumerate(values):
         try:
             found.append(labels(value))
         except RowError as error:
             found.append(UNLABELLED)
-            report(row, column.name, str(error))
-    return pa.array(found, column.type)
+            for row in [place] if codes is None else np.flatnonzero(codes == place).tolist():
+                report(row, column.name, str(error))
+    every = pa.array(found, column.type)
+    return every if codes is None else every.take(pa.array(codes))
+
+
+def _distinct(values: Any) -> tuple[np.ndarray | None, list[object]]:
+    """The distinct values and their number for each row; or the values as they are, as of records and floats."""
+    if isinstance(values, list):
+        return None, values
+    if not (is_text(values.type) or pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)):
+        return None, python_values(values)
+    encoded = values.dictionary_encode("encode")
+    return np.asarray(encoded.indices), python_values(encoded.dictionary)
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipelines.errors import UserError
+from pipelines.tasks.readers.by_columns import csv_rows
+from pipelines.tasks.readers.feed import Format
 from pipelines.tasks.readers.lines import MAX_LINE, Fault, Lines, Record, decoded, text_rows, without_blank_end
 from pipelines.tasks.readers.records import record_source
 from pipelines.tasks.task import TEXT_SHOWN
@@ -37,8 +40,17 @@ def delimited_source(
     """
     columns = header or first_row(path, delimiter, quoted)
     schema = pa.schema([(column, pa.string()) for column in columns])
-    records = partial(_records, delimiter=delimiter, quoted=quoted, width=len(columns), has_header=not header)
-    return record_source(path, name, schema, records)
+    split = partial(_split, delimiter=delimiter, quoted=quoted)
+    form = partial(_format, tuple(columns), delimiter, quoted)
+    return record_source(path, name, schema, form, header=None if header else split)
+
+
+def _format(names: tuple[str, ...], delimiter: str, quoted: bool, wanted: list[str] | None) -> Format:
+    form = Format(partial(_records, delimiter=delimiter, quoted=quoted, width=len(names)), quoted=quoted)
+    if len(set(names)) < len(names):
+        return form
+    by_columns = partial(csv_rows, names=names, delimiter=delimiter, quoted=quoted, wanted=wanted or names)
+    return replace(form, by_columns=by_columns)
 
 
 def first_row(path: Path, delimiter: str, quoted: bool) -> tuple[str, ...]:
@@ -56,12 +68,8 @@ def first_row(path: Path, delimiter: str, quoted: bool) -> tuple[str, ...]:
     return tuple(map(str, first.values))
 
 
-def _records(
-    lines: Iterable[tuple[int, bytes]], delimiter: str, quoted: bool, width: int, has_header: bool
-) -> Iterator[Record | Fault]:
+def _records(lines: Iterable[tuple[int, bytes]], delimiter: str, quoted: bool, width: int) -> Iterator[Record | Fault]:
     rows = _split(lines, delimiter, quoted)
-    if has_header:
-        next(rows, None)
     separated = "comma-separated" if delimiter == "," else "tab-separated"
     # Without quoting, a blank line of a single column is a row whose text is empty, even at the end.
     for row in rows if width == 1 and not quoted else without_blank_end(rows):
@@ -103,13 +111,14 @@ def _quoted_rows(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator
 
 
 def csv_records(
-    lines: Iterable[tuple[int, bytes]], delimiter: str
+    lines: Iterable[tuple[int, bytes]], delimiter: str, marked: bool = False
 ) -> Iterator[tuple[list[str] | csv.Error, list[tuple[int, bytes]]]]:
     """Records as the csv module reads them, or what it has against them; each with its lines.
 
     Args:
         lines: Their numbers and bytes.
         delimiter: What separates fields.
+        marked: Pass over records without quotation marks.
     """
     # The limit is the process's own and 131,072 characters by default; it also ends an unclosed quote.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
@@ -117,6 +126,8 @@ def csv_records(
 
     def texts() -> Iterator[str]:
         for number, data in lines:
+            if marked and not taken and b'"' not in data:
+                continue
             taken.append((number, data))
             yield data.decode("utf-8", "replace")
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipelines.errors import UserError
-from pipelines.tasks.readers.jsonl_types import joined_columns
-from pipelines.tasks.readers.lines import Fault, Lines, Record, text_rows, without_blank_end
+from pipelines.tasks.readers.by_columns import is_scalar, json_rows, json_types
+from pipelines.tasks.readers.feed import Feed, Format, lots
+from pipelines.tasks.readers.jsonl_types import joined_columns, stored_columns, type_of
+from pipelines.tasks.readers.lines import Fault, Record, text_rows, without_blank_end
 from pipelines.tasks.readers.records import record_source
+from pipelines.tasks.readers.source import ROWS
 from pipelines.tasks.task import listed, shown
 
 if TYPE_CHECKING:
@@ -21,22 +24,26 @@ if TYPE_CHECKING:
     from pipelines.tasks.readers.source import Source
 
 
-def jsonl_source(path: Path, name: str, text: tuple[str, ...]) -> Source:
+def jsonl_source(path: Path, name: str, text: tuple[str, ...], every: int = 1) -> Source:
     """A file of JSON lines; all its rows are read once for the types of its columns.
 
     Args:
         path: The file.
         name: Its name inside the data folder.
         text: Its columns of text.
+        every: One row of so many is read; 1: all.
 
     Raises:
         UserError: If the file cannot be read or has no object.
     """
-    types = joined_columns(_objects(path))
+    types = stored_columns(joined_columns(_types(path, every)))
     # A list stays one, for the message that it is no text.
     types |= {column: pa.string() for column in text if column in types and not pa.types.is_list(types[column])}
-    records = partial(_records, names=tuple(types), text=text)
-    return record_source(path, name, pa.schema(list(types.items())), records, may_lack=True)
+    schema = pa.schema(list(types.items()))
+    form = Format(partial(_records, names=tuple(types), text=text))
+    if all(map(is_scalar, types.values())) and set(text) <= types.keys():
+        form = Format(form.records, partial(json_rows, schema=schema, text=text))
+    return record_source(path, name, schema, lambda _: form, may_lack=True)
 
 
 def text_source(path: Path, name: str, column: str) -> Source:
@@ -50,17 +57,24 @@ def text_source(path: Path, name: str, column: str) -> Source:
         column: The column.
     """
     records = partial(_records, names=(column,), text=(column,), strict=False)
-    return record_source(path, name, pa.schema([(column, pa.string())]), records)
+    return record_source(path, name, pa.schema([(column, pa.string())]), lambda _: Format(records))
 
 
-def _objects(path: Path) -> Iterator[Any]:
+def _types(path: Path, every: int) -> Iterator[dict[str, pa.DataType]]:
+    """The types of the keys of each object, or of all objects of a lot."""
     found, first_fault = False, None
-    for row in _rows(Lines(path)):
-        if isinstance(row, Fault):
-            first_fault = first_fault or row
-        else:
+    for lot in lots(Feed(path), Format(_rows, partial(json_rows, schema=None)), ROWS, every):
+        if lot.batch is not None and (types := json_types(lot.batch)) is not None:
             found = True
-            yield row.values[0]
+            yield types
+            continue
+        for row in lot.records():
+            if isinstance(row, Fault):
+                first_fault = first_fault or row
+            else:
+                found = True
+                parsed: Any = row.values[0]
+                yield {key: type_of(value) for key, value in parsed.items()}
     if not found:
         fault = f" Line {first_fault.line}: {first_fault.error}." if first_fault else ""
         raise UserError(f"{path}: expected one JSON object a line, found none.{fault}")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 MIXED = pa.month_day_nano_interval()
 """Stands for the type of a column whose values no type holds, so that they are kept as JSON text; neither JSON nor
 Parquet has this one."""
 
-_EXACT = 2**53  # integers up to here are exact as float64
-_LONG = pa.uint64()  # stands for integers beyond
+EXACT = 2**53  # integers up to here are exact as float64
+LONG = pa.uint64()  # stands for integers beyond
 _SCALARS: dict[type, pa.DataType] = {bool: pa.bool_(), float: pa.float64(), str: pa.string()}
 
 
@@ -27,7 +27,7 @@ def type_of(value: object) -> pa.DataType:
         nothing: pa.DataType = pa.null()
         return _whole(pa.list_(reduce(joined, map(type_of, value), nothing)))
     if type(value) is int:
-        return pa.int64() if abs(value) <= _EXACT else _LONG if -(2**63) <= value < 2**63 else MIXED
+        return pa.int64() if abs(value) <= EXACT else LONG if -(2**63) <= value < 2**63 else MIXED
     return _SCALARS.get(type(value), pa.null())
 
 
@@ -38,8 +38,8 @@ def joined(known: pa.DataType, found: pa.DataType) -> pa.DataType:
     if pa.types.is_null(known):
         return found
     both = {known, found}
-    if both in ({pa.int64(), pa.float64()}, {pa.int64(), _LONG}):
-        return pa.float64() if pa.float64() in both else _LONG
+    if both in ({pa.int64(), pa.float64()}, {pa.int64(), LONG}):
+        return pa.float64() if pa.float64() in both else LONG
     if pa.types.is_list(known) and pa.types.is_list(found):
         return _whole(pa.list_(joined(known.value_type, found.value_type)))
     if pa.types.is_struct(known) and pa.types.is_struct(found):
@@ -55,18 +55,23 @@ def _whole(kind: pa.DataType) -> pa.DataType:
     return MIXED if any(kind.field(index).type == MIXED for index in range(kind.num_fields)) else kind
 
 
-def joined_columns(rows: Iterable[Any]) -> dict[str, pa.DataType]:
-    """The type of each key of JSON objects, in the order of their first occurrence; as JSON text what has none."""
+def joined_columns(rows: Iterable[Mapping[str, pa.DataType]]) -> dict[str, pa.DataType]:
+    """The type of each key, in the order of their first occurrence, that holds what several rows have."""
     types: dict[str, pa.DataType] = {}
     for row in rows:
-        for key, value in row.items():
-            types[key] = joined(types.get(key, pa.null()), type_of(value))
+        for key, kind in row.items():
+            types[key] = joined(types.get(key, pa.null()), kind)
+    return types
+
+
+def stored_columns(types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """Types that Parquet holds; as JSON text what has none."""
     return {key: _stored(kind) for key, kind in types.items()}
 
 
 def _stored(kind: pa.DataType) -> pa.DataType:
     """A type that Parquet holds: it has no objects without a member."""
-    if kind == _LONG:
+    if kind == LONG:
         return pa.int64()
     if pa.types.is_list(kind):
         inner = _stored(kind.value_type)
@@ -93,5 +98,5 @@ def holds_integers(kind: pa.DataType, values: Iterable[object]) -> bool:
     """Whether a type that files of one part share keeps those of the values that are integers as they are."""
     if not pa.types.is_floating(kind) and kind != pa.int64():  # which unsigned ones widen to
         return True
-    most = _EXACT if pa.types.is_floating(kind) else 2**63 - 1
+    most = EXACT if pa.types.is_floating(kind) else 2**63 - 1
     return all(abs(value) <= most for value in values if isinstance(value, int))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of the longest line that is read whole: a file without line ends must not fill the memory."""
 
+READ_BYTES = 256 * 1024
+
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 """Suffixes of text files that are read unpacked."""
 
@@ -112,8 +114,38 @@ class Lines:
                     yield Piece(line, self._without_mark(data) if line == 1 and begins else data, begins, ends)
                     line, begins = line + ends, ends
         except UNREADABLE as error:
-            found = getattr(error, "strerror", None) or f"damage ({error}); copy it again"
-            raise UserError(f"{self.path}, line {line}: expected a readable file, found {found}.") from error
+            raise self._unreadable(line, error) from error
+
+    def blocks(self) -> Iterator[bytes]:
+        """The same lines, without their numbers, as many in one as a read of the file brings.
+
+        Raises:
+            UserError: As `pieces` does.
+        """
+        line, held = 1, bytearray()  # the beginning of a line that goes on
+        try:
+            with self.path.open("rb", READ_BYTES) as self._raw, unpacked(self._raw, self.path) as file:
+                while data := file.read1(-1):  # the reads of readline: a damaged file ends at the same line
+                    if end := data.rfind(b"\n") + 1:
+                        block = self._begun(bytes(held + data[:end]), line)
+                        line, held = line + block.count(b"\n"), bytearray(data[end:])
+                        yield block
+                    elif len(held) <= MAX_LINE:
+                        held += data
+                if held:
+                    yield self._begun(bytes(held), line)
+        except UNREADABLE as error:
+            raise self._unreadable(line, error) from error
+
+    def _begun(self, block: bytes, line: int) -> bytes:
+        """A block of which the first line, of that number, may be too long or have a byte-order mark."""
+        if len(block) > MAX_LINE + 1 and (end := block.find(b"\n") + 1 or len(block)) > MAX_LINE + 1:
+            block = block[: MAX_LINE + 1] + b"\n" + block[end:]
+        return self._without_mark(block) if line == 1 else block
+
+    def _unreadable(self, line: int, error: Exception) -> UserError:
+        found = getattr(error, "strerror", None) or f"damage ({error}); copy it again"
+        return UserError(f"{self.path}, line {line}: expected a readable file, found {found}.")
 
     def _without_mark(self, data: bytes) -> bytes:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -58,19 +58,30 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         raise UserError(f"{path}: expected a Parquet file; {error}; copy or write it again") from error
 
 
-def _parquet_chunks(path: Path, rows: int, columns: list[str] | None) -> Iterator[Chunk]:
+def _parquet_chunks(path: Path, rows: int, columns: list[str] | None, every: int = 1) -> Iterator[Chunk]:
     """Chunks of at most about BATCH_BYTES, with one row group's pages read as they are needed."""
     file, done = open_parquet(path), 0
     footer = file.metadata
     size = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
-    most = max(1, BATCH_BYTES * max(1, footer.num_rows) // max(1, size))
+    most = min(rows, max(1, BATCH_BYTES * max(1, footer.num_rows) // max(1, size)))
     try:
         with file:
-            for batch in file.iter_batches(min(rows, most), columns=columns):
+            for batch in _sample(file, most, columns, every) if every > 1 else file.iter_batches(most, columns=columns):
                 done += batch.num_rows
-                yield arrow_chunk(batch, done / footer.num_rows)
+                yield arrow_chunk(batch, done / footer.num_rows, float(every))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: expected a whole Parquet file, found damage: {error}; copy it again") from error
+
+
+def _sample(file: pq.ParquetFile, most: int, columns: list[str] | None, every: int) -> Iterator[pa.RecordBatch]:
+    """The first rows of each row group, one of so many of its rows."""
+    for group in range(file.metadata.num_row_groups):
+        left = -(-file.metadata.row_group(group).num_rows // every)
+        for batch in file.iter_batches(min(most, max(1, left)), row_groups=[group], columns=columns):
+            yield batch.slice(0, left)
+            left -= batch.num_rows
+            if left <= 0:
+                break
 
 
 def arrow_source(path: Path, name: str) -> Source:
@@ -99,15 +110,16 @@ def _arrow_reader(path: Path) -> pa.RecordBatchStreamReader | pa.RecordBatchFile
     return pa.ipc.open_file(file) if begins == ARROW_MAGIC else pa.ipc.open_stream(file)
 
 
-def _arrow_chunks(path: Path, rows: int, columns: list[str] | None) -> Iterator[Chunk]:
+def _arrow_chunks(path: Path, rows: int, columns: list[str] | None, every: int = 1) -> Iterator[Chunk]:
     try:
         reader = _arrow_reader(path)
         is_file = isinstance(reader, pa.RecordBatchFileReader)
         for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:
-            part = batch if columns is None else batch.select(columns)
+            part = (batch if columns is None else batch.select(columns)).slice(0, -(-batch.num_rows // every))
             most = min(rows, max(1, BATCH_BYTES * batch.num_rows // max(1, batch.nbytes)))
             # The share that was read is known at the end alone, but nobody asks for it: no corpus is Arrow.
-            yield from (arrow_chunk(part.slice(start, most), 1.0) for start in range(0, batch.num_rows, most))
+            for start in range(0, part.num_rows, most):
+                yield arrow_chunk(part.slice(start, most), 1.0, float(every))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: expected a whole Arrow file, found damage: {error}; copy it again") from error
 

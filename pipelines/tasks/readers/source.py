@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow as pa
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipelines.tasks.labels import LabelReader
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 32 * 1024 * 1024
 """Bytes of input after which a batch ends even if it has fewer rows than asked for: long rows stay bounded."""
+
+LARGE_BYTES = 16 * 1024 * 1024
+"""Bytes of a part's files up to which all rows are counted, by the tokenizer of a model, in some 10 s."""
+
+LARGE_ROWS = 100_000
+"""The same in rows, where so many are asked for."""
+
+SAMPLE_BYTES = 2 * 1024 * 1024
+"""Bytes that are read of larger ones."""
+
+ROWS = 8192
+"""Rows that are read at a time where nobody asks for fewer."""
 
 SOURCE_IDX = "source_idx"
 
@@ -93,6 +106,9 @@ class Chunk:
         values: Gives the values of a column, one for each good row: an Arrow array or a list.
         begin: Gives the physical line (None where the format has no lines) and the beginning of a good row; takes its
             number among them and the first column of text.
+        again: Reads the same rows as records, whose values keep their kinds and whose faults have their lines; None
+            where the values are as exact as can be.
+        stands_for: Rows of the file up to the next chunk, about, for each that was read so far; 1: all are read.
     """
 
     size: int
@@ -101,6 +117,8 @@ class Chunk:
     faults: Mapping[int, Fault]
     values: Callable[[str], Any]
     begin: Callable[[int, str], tuple[int | None, str]]
+    again: Callable[[], Chunk] | None = None
+    stands_for: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +131,7 @@ class Source:
         place: Its name in messages: the path as the user gave it, or the name on the hub.
         schema: Its columns as they are read.
         chunks: Reads it from the beginning: takes the rows of a chunk at most and the columns that are wanted, or
-            None for all; chunks of long rows have fewer rows.
+            None for all; chunks of long rows have fewer rows. With `every`, one row of so many is read, about.
         rows: Its rows, if they are known without reading it.
         may_lack: Whether other files of the part may have more columns; rows of this one hold null there.
         class_names: Names of classes by column, where `datasets` stored them.
@@ -123,10 +141,25 @@ class Source:
     name: str
     place: str
     schema: pa.Schema
-    chunks: Callable[[int, list[str] | None], Iterator[Chunk]]
+    chunks: Callable[..., Iterator[Chunk]]
     rows: int | None = None
     may_lack: bool = False
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def sampled(self, every: int) -> Source:
+        """The same file, of which one row of so many is read, about."""
+        return replace(self, chunks=partial(self.chunks, every=every))
+
+
+def sampling(paths: Iterable[Path], limit: int | None) -> int:
+    """One row of how many is read of a part where numbers need not be exact; 1, all, where there are not many.
+
+    Args:
+        paths: The part's files.
+        limit: Rows that would be read of them; None for all.
+    """
+    size = sum(path.stat().st_size for path in paths)
+    return 1 if size <= LARGE_BYTES or (limit or LARGE_ROWS) < LARGE_ROWS else size // SAMPLE_BYTES
 
 
 def json_text(value: object) -> str | None:

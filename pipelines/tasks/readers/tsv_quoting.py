@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from pipelines.tasks.readers.delimited import csv_records
-from pipelines.tasks.readers.lines import Lines
+from pipelines.tasks.readers.feed import Feed
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def find_quoting(paths: Iterable[Path]) -> tuple[bool, tuple[str, ...]]:
 
 
 def _votes(path: Path) -> _Votes:
-    votes, width = _Votes(), 0
-    for number, (found, taken) in enumerate(csv_records(Lines(path), "\t")):
+    votes, width, feed = _Votes(), 0, Feed(path)
+    records = chain(islice(csv_records(feed, "\t"), 1), csv_records(feed, "\t", marked=True))
+    for number, (found, taken) in enumerate(records):
         values = None if isinstance(found, csv.Error) else found
         lines = [data.decode("utf-8", "replace").rstrip("\r\n").split("\t") for _, data in taken]
         width = width or len(values or lines[0])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.pipelines.jobs import done, everything, manifest, refused, write_sst2
@@ -35,7 +39,7 @@ def test_counts_are_those_of_the_job_and_nothing_is_written(inputs, repeated, tm
 
 
 def test_more_texts_than_are_sampled(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.augmenting.estimate.SAMPLED_TEXTS", 4)
+    monkeypatch.setattr("pipelines.augmenting.counting.SAMPLED_TEXTS", 4)
     found = plan(done(*inputs.augment(tmp_path / "run", "--dry-run")).out)
     assert found["rows"].strip() == "60"
     assert "tokens/s each" in found["time here"]
@@ -54,3 +58,31 @@ def test_a_finished_run_has_nothing_left_to_do(inputs, tmp_path):
     assert said not in done(*command, "--n", 4, "--overwrite", "--dry-run").out
     next((tmp_path / "run/augmented/data").iterdir()).unlink()
     assert said not in done(*command, "--dry-run").out
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_large_input_is_sampled(inputs, tmp_path, monkeypatch, suffix):
+    rows = [{"text": f"the film {number} was good", "label": number % 2} for number in range(20_000)]
+    rows = [rows[number // 2] if number % 2 else row for number, row in enumerate(rows)]  # a quarter repeats another
+    path = tmp_path / f"reviews{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=2500)
+    elif suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
+    command = inputs.custom(path, tmp_path / "run", "--label", "label", "--glove", "none", "--dry-run")
+    counted = plan(done(*command).out)
+    monkeypatch.setattr("pipelines.tasks.readers.source.LARGE_BYTES", 10_000)
+    monkeypatch.setattr("pipelines.tasks.readers.source.SAMPLE_BYTES", path.stat().st_size // 8)
+    out = done(*command).out
+    assert "classes: 0, 1" in out
+    for name in ("rows", "unique texts", "masked-LM tokens", "output rows"):
+        about, exact = plan(out)[name].strip(), counted[name].strip()
+        assert about.startswith("about "), name
+        assert number_in(about) == pytest.approx(number_in(exact), rel=0.05 if "rows" in name else 0.35), name
+    assert counted["rows"].strip() == plan(done(*command, "--limit", 99_000).out)["rows"].strip() == "20,000"
+
+
+def number_in(words: str) -> int:
+    return int(words.removeprefix("about ").split()[0].replace(",", ""))

@@ -32,7 +32,7 @@ def test_long_fields(tmp_path):
 
 
 def test_batches_of_long_rows_are_cut_by_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.tasks.readers.records.BATCH_BYTES", 100)
+    monkeypatch.setattr("pipelines.tasks.readers.feed.BATCH_BYTES", 100)
     path = write(tmp_path / "long.csv", "text,n\n" + "".join(f"{'x' * 60},{n}\n" for n in range(5)))
     batches = open_task("custom", path, CustomOptions(("text",))).split("train").batches()
     assert [batch.num_rows for batch in batches] == [2, 2, 1]

@@ -1,0 +1,92 @@
+"""How much work an input is: all of it counted, or rows spread over a large one."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipelines.augmenting.snapshot import UniqueTexts
+from pipelines.tasks.label_counts import LabelCounter
+from pipelines.tasks.readers.source import sampling
+
+if TYPE_CHECKING:
+    from augment.candidates import CandidateFinder
+    from pipelines.augmenting.stages import Job
+    from pipelines.tasks import BadRow, OpenTask
+
+SAMPLED_TEXTS = 192
+
+
+class Counted(NamedTuple):
+    """What was counted.
+
+    Attributes:
+        rows: good rows, at most the limit.
+        rejected: bad rows.
+        texts: unique texts.
+        counts: words, masked words, masked copies and their tokens, over unique texts.
+        labels: what a `LabelCounter` found in the rows that were read.
+        sample: some texts and partners, spread over the input.
+        exact: whether all rows were read; otherwise the numbers have three digits.
+    """
+
+    rows: int
+    rejected: int
+    texts: int
+    counts: dict[str, int]
+    labels: list[float]
+    sample: list[tuple[str, str]]
+    exact: bool
+
+
+def count_work(opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: list[BadRow]) -> Counted:
+    """Counts rows, unique texts and what the masked LM would read.
+
+    Args:
+        opened: the task's files.
+        job: the job.
+        finder: splits texts into words.
+        bad_rows: the list that the task's `on_bad` fills while rows are read.
+
+    Raises:
+        UserError: a row that cannot be read.
+    """
+    settings, whole = job.identity.settings, opened.split("train")
+    every = sampling((source.path for source in whole.sources), settings.limit)
+    split = whole.sampled(every)
+    unique = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
+    labels, counts, step = LabelCounter(job.task.label), Counter[str](), 1
+    sample: list[tuple[str, str]] = []
+    known = [(0, 0)]  # rows and their unique texts as they grow
+    for batch in split.batches(limit=settings.limit if every == 1 else None):
+        labels.add(batch)
+        seen, (_, new) = unique.count, unique.add(batch)
+        texts = new.column("text").to_pylist()
+        partners = new.column("partner").to_pylist() if job.with_partner else texts
+        counts.update(finder.count(texts, partners))
+        sample += [pair for place, pair in enumerate(zip(texts, partners, strict=True), seen) if place % step == 0]
+        while len(sample) > 2 * SAMPLED_TEXTS:  # how many there will be is not known yet
+            sample, step = sample[::2], 2 * step
+        known.append((known[-1][0] + batch.num_rows, unique.count))
+    sample = sample[:: max(1, -(-len(sample) // SAMPLED_TEXTS))]
+    found = Counted(known[-1][0], len(bad_rows), unique.count, counts, labels.found(), sample, every == 1)
+    return found if found.exact else _of_all(found, split.rows_about, settings.limit, known)
+
+
+def _of_all(found: Counted, about: int, limit: int | None, known: list[tuple[int, int]]) -> Counted:
+    """What all rows have, by what some of them do; unique texts go on growing as they did in the second half."""
+    share = min(about, limit or about) / max(1, found.rows + found.rejected)
+    half = next(pair for pair in known if 2 * pair[0] >= found.rows)
+    grown = math.log(found.texts / half[1]) / math.log(found.rows / half[0]) if found.rows > half[0] else 1.0
+    more = share ** min(grown, 1.0)
+    return found._replace(
+        rows=_rounded(found.rows * share),
+        rejected=_rounded(found.rejected * share),
+        texts=_rounded(found.texts * more),
+        counts={name: _rounded(count * more) for name, count in found.counts.items()},
+    )
+
+
+def _rounded(number: float) -> int:
+    return int(float(f"{number:.3g}"))
