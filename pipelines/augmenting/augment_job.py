@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.augmenting.candidates import CandidateWorker
 from pipelines.augmenting.card import write_card
+from pipelines.augmenting.flat_parts import FEW_REPEATS
 from pipelines.augmenting.plan import shard_bounds
 from pipelines.augmenting.request import AugmentRequest, Checked, check_inputs, identity_of
 from pipelines.augmenting.run_file import RunFile, read_run
@@ -188,7 +189,7 @@ def stages(job: Job, snapshot: Snapshot) -> list[Stage]:
         job.identity.augmented_hash,
         computes=running,
         protect=settings.candidates.protect if running else settings.protect_more,
-        worker=partial(VariantWorker, snapshot.text_bounds),
+        worker=partial(VariantWorker, snapshot.text_bounds, snapshot.repeats(job.task.text_columns) > FEW_REPEATS),
     )
     return [augmented] if running or job.root != job.source else [candidates, augmented]
 

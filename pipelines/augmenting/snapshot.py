@@ -21,7 +21,7 @@ from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import LabelCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pipelines.augmenting.stages import Job
     from pipelines.tasks import BadRow, OpenTask
@@ -55,6 +55,14 @@ class Snapshot:
     bytes: dict[str, int]
     file_rows: dict[str, int | None] = field(default_factory=dict)
     labels: list[float] = field(default_factory=list)
+
+    def repeats(self, columns: Sequence[str]) -> float:
+        """The share of the rows' texts that were there before.
+
+        Args:
+            columns: text columns of a row.
+        """
+        return 1 - self.texts / max(self.rows * len(columns), 1)
 
 
 def write_snapshot(job: Job, opened: OpenTask, bad_rows: list[BadRow]) -> Snapshot:
