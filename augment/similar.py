@@ -73,7 +73,7 @@ class SimilarWords:
         self._threads, self._device = threads, device
         self.known: KnownNeighbours | None = None
         # Neighbours as one string and one array of float32: a list of tuples would take five times the memory.
-        self._known: dict[str, tuple[str, array[float]]] = {}
+        self._remembered: dict[str, tuple[str, array[float]]] = {}
 
     def of(self, words: Sequence[str]) -> list[Neighbours]:
         """Finds neighbours.
@@ -87,15 +87,17 @@ class SimilarWords:
         """
         if self._vectors is None:
             return [[] for _ in words]
-        if len(self._known) > REMEMBERED:
-            self._known.clear()
-        missing = sorted(set(words) - self._known.keys())
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.clear()
+        missing = sorted(set(words) - self._remembered.keys())
         found = self.known.of(missing) if self.known is not None else {}
         found |= self._search(self._vectors, [word for word in missing if word not in found])
         for word, neighbours in found.items():
             scores = array("f", [score for _, score in neighbours])
-            self._known[word] = " ".join([neighbour for neighbour, _ in neighbours]), scores
-        return [list(zip(near.split(), scores, strict=True)) for near, scores in map(self._known.__getitem__, words)]
+            self._remembered[word] = " ".join([neighbour for neighbour, _ in neighbours]), scores
+        return [
+            list(zip(near.split(), scores, strict=True)) for near, scores in map(self._remembered.__getitem__, words)
+        ]
 
     def table(self, words: Sequence[str]) -> pa.Table:
         """Neighbours to be kept for `KnownNeighbours`.
