@@ -47,6 +47,8 @@ class NeighbourWorker:
     """
 
     def __init__(self, alone: bool, job: Job, _columns: pa.Schema) -> None:
+        import torch
+
         settings = job.identity.settings
         self._splitter, vectors = load_words(job, Found())
         self._eligible = eligibility(settings.candidates)
@@ -56,7 +58,7 @@ class NeighbourWorker:
             settings.candidates.k,
             settings.candidates.punctuation,
             None if alone else settings.compute.threads,
-            "cpu" if alone else settings.compute.device,
+            "cpu" if alone or not torch.cuda.is_available() else settings.compute.device,
         )
 
     def tables(self, rows: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:
