@@ -51,7 +51,9 @@ class CandidateFinder:
     ) -> None:
         self.model, self.settings, self.batch_tokens = model, settings, batch_tokens
         self._vectors, self._threads = vectors, threads
-        self.similar = SimilarWords(vectors, model.splitter, settings.k, settings.punctuation, threads)
+        self.similar = SimilarWords(
+            vectors, model.splitter, settings.k, settings.punctuation, threads, str(model.device)
+        )
         self.special = SpecialIds(model.cls_id, model.sep_id, model.mask_id, model.window)
         self._sorter = WordSorter(settings)
         cased = model.vocabulary.cased

@@ -15,6 +15,7 @@ from augment.files.checks import check_embeddings
 from augment.last_layer import EncoderAtPositions
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
 from augment.precision import default_batch_tokens, dtype_of, gpu_kernels, resolve_precision
+from augment.tokenizer import check_tokenizer, token_id
 from augment.top_k import first_of_each, top_probabilities
 from augment.vocabulary import Vocabulary, read_vocabulary
 from augment.words import WordSplitter
@@ -76,22 +77,22 @@ class MaskedLM:
         precision: str = "fp32",
         punctuation: bool = False,
     ) -> None:
-        _check_tokenizer(tokenizer)
+        check_tokenizer(tokenizer)
         self._again: tuple[Callable[..., MaskedLM], tuple[Any, ...]] = (
             MaskedLM,
             (model, tokenizer, device, precision, punctuation),
         )
         self._process = os.getpid()
         self.device = torch.device(device)
-        self.splitter = WordSplitter(tokenizer.backend_tokenizer, _token_id(tokenizer, "unk_token"))
+        self.splitter = WordSplitter(tokenizer.backend_tokenizer, token_id(tokenizer, "unk_token"))
         config: Any = model.config
         check_embeddings(len(tokenizer), config.vocab_size, "tokenizer")
         self.precision = precision
         self.batch_tokens = default_batch_tokens(self.device, config.to_dict(), precision)
         self.window = min(_positions(config), 512)
-        self.mask_id = _token_id(tokenizer, "mask_token")
-        self.cls_id = _token_id(tokenizer, "cls_token")
-        self.sep_id = _token_id(tokenizer, "sep_token")
+        self.mask_id = token_id(tokenizer, "mask_token")
+        self.cls_id = token_id(tokenizer, "cls_token")
+        self.sep_id = token_id(tokenizer, "sep_token")
         self.segments = int(getattr(config, "type_vocab_size", 0) or 0)
         model = model.to(device=self.device, dtype=dtype_of(precision)).eval().requires_grad_(False)
         self._encoder = EncoderAtPositions(model)
@@ -263,27 +264,3 @@ def _bar(logits: Tensor, excluded: Tensor, but_cjk: Tensor) -> None:
     logits[rows, excluded[rows, columns]] = -torch.inf
     rows = torch.nonzero((excluded == CJK_ONLY).any(dim=1))[:, 0]
     logits[rows] += but_cjk
-
-
-def _check_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise AugmentError(
-            f"tokenizer: expected a fast one (tokenizer.json), found {type(tokenizer).__name__}, which is slow; choose "
-            "a model that has one, such as bert-base-uncased"
-        )
-    kind = type(backend.model).__name__
-    if kind != "WordPiece":
-        raise AugmentError(
-            f"tokenizer: expected WordPiece (BERT and its kin), found {kind}; choose a model such as bert-base-uncased"
-        )
-
-
-def _token_id(tokenizer: Any, role: str) -> int:
-    token = getattr(tokenizer, role, None)
-    if token is None:
-        raise AugmentError(
-            f"tokenizer: expected a {role}, found none; Algorithm 1 needs a masked language model: choose one such as "
-            "bert-base-uncased, or set the token in the tokenizer's configuration"
-        )
-    return int(tokenizer.convert_tokens_to_ids(token))

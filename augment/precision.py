@@ -116,8 +116,8 @@ def gpu_kernels(precision: str, device: torch.device) -> Iterator[None]:
         back.callback(torch.backends.cuda.enable_cudnn_sdp, torch.backends.cuda.cudnn_sdp_enabled())
         torch.backends.cuda.enable_cudnn_sdp(False)
         if precision == "tf32":
-            back.callback(_multiply_in, torch.get_float32_matmul_precision())
-            _multiply_in("high")
+            back.callback(multiply_in, torch.get_float32_matmul_precision())
+            multiply_in("high")
         yield
 
 
@@ -125,7 +125,7 @@ def _is_gpu(device: torch.device | str) -> bool:
     return str(device).startswith("cuda")
 
 
-def _multiply_in(name: str) -> None:
+def multiply_in(name: str) -> None:
     """Sets torch's precision of fp32 products.
 
     Since torch 2.9 a warning calls this old-fashioned; the newer flag alone would leave the older ones behind, and

@@ -9,16 +9,17 @@ depend on which words share a block (a product's last bits do).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from glove.errors import VectorsError
-from glove.selection import GroupMaxima
+from glove.selection import GroupMaxima, Scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from glove.vectors import WordVectors
 
@@ -28,10 +29,17 @@ PAIRS_AT_ONCE = 1 << 16
 LOWEST, HIGHEST = -45, 60  # powers of ten that rounding may need: float32's own and what lifts them to integers
 POWERS = np.array([float(f"1e{power}") for power in range(LOWEST, HIGHEST + 1)])
 DIGITS = 3
+REMEMBERED = 500_000  # neighbours, each judged once: about 200 bytes each
+
+ScoresOf = Callable[[np.ndarray, np.ndarray], Scores]  # of (V, d) unit rows and (B,) numbers of the block's rows
 
 
 def nearest_neighbours(
-    vectors: WordVectors, rows: np.ndarray, k: int, threads: int | None = None
+    vectors: WordVectors,
+    rows: np.ndarray,
+    k: int,
+    threads: int | None = None,
+    scores_of: ScoresOf = GroupMaxima,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest words of each row by cosine, the row itself left out.
 
@@ -44,6 +52,7 @@ def nearest_neighbours(
         rows: (Q,) row numbers.
         k: Neighbours wanted, at least 1.
         threads: Cores to use; None for all. The result does not depend on it.
+        scores_of: Makes the product of a block with all words in single precision; the result does not depend on it.
 
     Returns:
         ids (Q, k) int32 and scores (Q, k) float32; where fewer than k other words exist the rest is id -1 and
@@ -65,7 +74,8 @@ def nearest_neighbours(
     if found:
 
         def work(part: slice) -> None:
-            ids[part, :found], scores[part, :found] = _nearest(vectors.unit_rows, rows[part].astype(np.int64), found)
+            block = rows[part].astype(np.int64)
+            ids[part, :found], scores[part, :found] = _nearest(vectors.unit_rows, block, found, scores_of)
 
         _in_threads(work, [slice(start, start + BLOCK_WORDS) for start in range(0, len(rows), BLOCK_WORDS)], threads)
     return ids, scores
@@ -77,6 +87,7 @@ def similar_words(
     k: int,
     accept: Callable[[str], bool] | None = None,
     threads: int | None = None,
+    scores_of: ScoresOf = GroupMaxima,
 ) -> list[list[tuple[str, float]]]:
     """The k most similar words of each word, with their cosines, as the paper's appendix A asks of GloVe.
 
@@ -87,8 +98,9 @@ def similar_words(
         vectors: The vectors to look in.
         words: Q words.
         k: Neighbours wanted for each, at least 1.
-        accept: Says of a neighbour whether it may be taken; None takes all.
+        accept: Says of a neighbour whether it may be taken; None takes all. It is asked of each neighbour once.
         threads: Cores to use; None for all.
+        scores_of: As for `nearest_neighbours`.
 
     Returns:
         Q lists of (word, rounded cosine), best first, empty for an unknown word, shorter than k only where
@@ -102,15 +114,15 @@ def similar_words(
     results: list[list[tuple[str, float]]] = [[] for _ in words]
     looked_up = [(index, _row(vectors, word)) for index, word in enumerate(words)]
     waiting = [(index, row) for index, row in looked_up if row is not None]
-    depth = k + MARGIN
+    depth, judged = k + MARGIN, _Judged(vectors, accept)
     while waiting:
         depth = min(depth, max(len(vectors) - 1, 1))
         short = []
         for start in range(0, len(waiting), max(1, PAIRS_AT_ONCE * 16 // depth)):
             part = waiting[start : start + max(1, PAIRS_AT_ONCE * 16 // depth)]
-            ids, scores = nearest_neighbours(vectors, np.array([row for _, row in part]), depth, threads)
-            for (index, row), near, near_scores in zip(part, ids, scores, strict=True):
-                results[index] = _filtered(vectors, words[index], near, near_scores, k, accept)
+            ids, scores = nearest_neighbours(vectors, np.array([row for _, row in part]), depth, threads, scores_of)
+            for (index, row), near, near_scores in zip(part, ids.tolist(), scores.tolist(), strict=True):
+                results[index] = judged.best(words[index], near, near_scores, k)
                 if len(results[index]) < k and depth < len(vectors) - 1:
                     short.append((index, row))
         waiting, depth = short, depth * 4
@@ -146,25 +158,33 @@ def _row(vectors: WordVectors, word: str) -> int | None:
     return vectors.row(word.lower()) if row is None else row
 
 
-def _filtered(
-    vectors: WordVectors,
-    word: str,
-    ids: np.ndarray,
-    scores: np.ndarray,
-    k: int,
-    accept: Callable[[str], bool] | None,
-) -> list[tuple[str, float]]:
-    kept: list[tuple[str, float]] = []
-    seen = {fold_case(word)}
-    for row, score in zip(ids.tolist(), scores.tolist(), strict=True):
-        if row < 0 or len(kept) == k:
-            break
-        neighbour = vectors.word(row)
-        folded = fold_case(neighbour)
-        if folded not in seen and (accept is None or accept(neighbour)):
-            seen.add(folded)
-            kept.append((neighbour, score))
-    return kept
+class _Judged:
+    """Takes the neighbours that may be taken; each is decoded, folded and asked about once."""
+
+    def __init__(self, vectors: WordVectors, accept: Callable[[str], bool] | None) -> None:
+        self._vectors, self._accept = vectors, accept
+        self._known: dict[int, tuple[str, str] | None] = {}  # row -> word and its fold; None where it may not be taken
+
+    def best(self, word: str, rows: list[int], scores: list[float], k: int) -> list[tuple[str, float]]:
+        """At most k neighbours and their scores out of those of a word, best first."""
+        kept: list[tuple[str, float]] = []
+        seen = {fold_case(word)}
+        for row, score in zip(rows, scores, strict=True):
+            if row < 0 or len(kept) == k:
+                break
+            found = self._known[row] if row in self._known else self._judge(row)
+            if found is not None and found[1] not in seen:
+                seen.add(found[1])
+                kept.append((found[0], score))
+        return kept
+
+    def _judge(self, row: int) -> tuple[str, str] | None:
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        word = self._vectors.word(row)
+        found = (word, fold_case(word)) if self._accept is None or self._accept(word) else None
+        self._known[row] = found
+        return found
 
 
 def _in_threads(work: Callable[[slice], None], blocks: list[slice], threads: int | None) -> None:
@@ -180,9 +200,9 @@ def _in_threads(work: Callable[[slice], None], blocks: list[slice], threads: int
         list(pool.map(work, blocks))
 
 
-def _nearest(unit: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(unit: np.ndarray, rows: np.ndarray, k: int, scores_of: ScoresOf) -> tuple[np.ndarray, np.ndarray]:
     """Neighbours of one block of rows: ids (B, k) and rounded scores (B, k); k is below V."""
-    maxima = GroupMaxima(unit, rows)
+    maxima = scores_of(unit, rows)
     ids = np.empty((len(rows), k), dtype=np.int64)
     best = np.empty((len(rows), k), dtype=np.float32)
     waiting, keep = np.arange(len(rows)), k + MARGIN

@@ -8,11 +8,33 @@ exact.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 TILE_WORDS = 2048
 GROUP = 16
 FLOATS_AT_ONCE = 1 << 20  # 4 MB of vectors copied at once
+
+
+class Scores(Protocol):
+    """Single-precision cosines of a block of query words with all words, of which only the best are looked at."""
+
+    @property
+    def most(self) -> int:
+        """How many survivors can be asked for."""
+
+    def survivors(self, which: np.ndarray, keep: int) -> tuple[np.ndarray, np.ndarray]:
+        """The best words of some queries, the query itself left out.
+
+        Args:
+            which: (n,) numbers of queries of the block.
+            keep: words of each, at most `most`.
+
+        Returns:
+            Words (n, keep), in no order, and (n,) float64: no word left out scores higher, by the product's own
+            single-precision scores.
+        """
 
 
 class GroupMaxima:
@@ -41,20 +63,11 @@ class GroupMaxima:
 
     @property
     def most(self) -> int:
-        """How many survivors can be asked for."""
+        """As `Scores` has it."""
         return int(self._supers.shape[1]) - 1
 
     def survivors(self, which: np.ndarray, keep: int) -> tuple[np.ndarray, np.ndarray]:
-        """The best words of some queries, the query itself left out.
-
-        Args:
-            which: (n,) numbers of queries of the block.
-            keep: words of each, at most `most`.
-
-        Returns:
-            Words (n, keep), in no order, and (n,) float64: no word left out scores higher, by the product's own
-            single-precision scores.
-        """
+        """As `Scores` has it."""
         supers = self._supers[which]
         chosen, bound = _best(supers, supers, keep + 1)  # (n, keep + 1)
         groups = _members(chosen)

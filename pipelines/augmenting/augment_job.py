@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from pipelines.augmenting.candidates import CandidateWorker
 from pipelines.augmenting.card import write_card
+from pipelines.augmenting.flat_parts import FEW_REPEATS
+from pipelines.augmenting.neighbours import neighbour_stages
 from pipelines.augmenting.plan import shard_bounds
 from pipelines.augmenting.request import AugmentRequest, Checked, ResampleRequest, check_inputs, identity_of
 from pipelines.augmenting.run_file import RunFile, read_run, refuse_other
@@ -164,7 +166,7 @@ def carry_out(
 
 
 def stages(job: Job, snapshot: Snapshot) -> list[Stage]:
-    """The stages of a job: candidates, unless they are stored elsewhere or not at all, and augmented shards.
+    """The stages of a job: neighbours and candidates, unless they are stored elsewhere or not at all, and shards.
 
     Args:
         job: the job.
@@ -191,9 +193,10 @@ def stages(job: Job, snapshot: Snapshot) -> list[Stage]:
         job.identity.augmented_hash,
         computes=running,
         protect=settings.candidates.protect if running else settings.protect_more,
-        worker=partial(VariantWorker, snapshot.text_bounds),
+        worker=partial(VariantWorker, snapshot.text_bounds, snapshot.repeats(job.task.text_columns) > FEW_REPEATS),
     )
-    return [augmented] if running or job.root != job.source else [candidates, augmented]
+    found_here = [*neighbour_stages(job, snapshot), *(() if running else [candidates])]
+    return [*(found_here if job.root == job.source else ()), augmented]
 
 
 def stage_states(job: Job, snapshot: Snapshot | None, verify: bool = False) -> list[StageState]:

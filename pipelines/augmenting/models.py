@@ -5,11 +5,16 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from augment.tokenizer import load_splitter
+from pipelines.augmenting.known_neighbours import known_neighbours
 from pipelines.errors import UserError
 from pipelines.run_folder.identity import differences, software_versions
 
 if TYPE_CHECKING:
     from augment.candidates import CandidateFinder
+    from augment.files.find import ModelFiles
+    from augment.words import WordSplitter
+    from glove import WordVectors
     from pipelines.augmenting.settings import Identity
     from pipelines.augmenting.stages import Job
     from pipelines.found import Found
@@ -36,16 +41,28 @@ def load_finder(job: Job, found: Found) -> CandidateFinder:
 
     settings = job.identity.settings
     torch.set_num_threads(settings.compute.threads)
-    files = found.masked_lm(str(job.mlm), job.mlm_revision)
-    _require_same("masked LM", files.name, files.fingerprint, job.identity.models["mlm"])
-    vectors = None
-    if job.glove is not None:
-        vectors = found.vectors(job.glove)
-        _require_same("vectors", vectors.name, vectors.fingerprint, job.identity.models["glove"])
+    files = _masked_lm(job, found)
+    vectors = _vectors(job, found)
     device = resolve_device(settings.compute.device)
     model = load_masked_lm(files, device, settings.compute.precision, settings.candidates.punctuation)
     tokens = settings.compute.batch_tokens or model.batch_tokens  # a run records the number
-    return CandidateFinder(model, vectors, settings.candidates, tokens, settings.compute.threads)
+    finder = CandidateFinder(model, vectors, settings.candidates, tokens, settings.compute.threads)
+    finder.similar.known = known_neighbours(job) if vectors is not None else None
+    return finder
+
+
+def load_words(job: Job, found: Found) -> tuple[WordSplitter, WordVectors | None]:
+    """What splits texts into words as a job's masked LM does, and the job's vectors.
+
+    Args:
+        job: as for `load_finder`.
+        found: likewise.
+
+    Raises:
+        UserError: as for `load_finder`.
+        AugmentError: there is no tokenizer that can be used.
+    """
+    return load_splitter(_masked_lm(job, found)), _vectors(job, found)
 
 
 def require_same_software(identity: Identity, computes: bool) -> None:
@@ -65,6 +82,20 @@ def require_same_software(identity: Identity, computes: bool) -> None:
             f"worker on {socket.gethostname()}: expected the software this job was started with, found other "
             f"{'; '.join(found)}; install the same versions on every machine"
         )
+
+
+def _masked_lm(job: Job, found: Found) -> ModelFiles:
+    files = found.masked_lm(str(job.mlm), job.mlm_revision)
+    _require_same("masked LM", files.name, files.fingerprint, job.identity.models["mlm"])
+    return files
+
+
+def _vectors(job: Job, found: Found) -> WordVectors | None:
+    if job.glove is None:
+        return None
+    vectors = found.vectors(job.glove)
+    _require_same("vectors", vectors.name, vectors.fingerprint, job.identity.models["glove"])
+    return vectors
 
 
 def _require_same(what: str, name: str, found: str, expected: str) -> None:

@@ -10,7 +10,7 @@ from pipelines.augmenting.request import check_pairs
 from pipelines.augmenting.run_file import RunFile, existing_run
 from pipelines.augmenting.snapshot import Snapshot, read_snapshot
 from pipelines.augmenting.stage_run import StageState
-from pipelines.augmenting.stages import Job
+from pipelines.augmenting.stages import CANDIDATES, Job
 from pipelines.errors import UserError
 from pipelines.run_folder.identity import software_versions
 from pipelines.run_folder.lock import only_writer
@@ -69,7 +69,8 @@ def _drawable(source: Storage) -> tuple[RunFile, Snapshot]:
         remedy = "its input snapshot, found none or a damaged one; run its `tinyaug augment` command again"
     else:
         job = Job(source.root, source.root, run.identity, run.candidates_hash)
-        state = StageState.of(source, stages(job, snapshot)[0], verify=False)
+        candidates = next(stage for stage in stages(job, snapshot) if stage.name == CANDIDATES)
+        state = StageState.of(source, candidates, verify=False)
         if not state.left:
             return run, snapshot
         remedy = (

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from augment.text_numbers import TextNumbers, text_ids
+from pipelines.augmenting.distinct_words import DistinctWords, word_bounds
 from pipelines.augmenting.plan import part_bounds, text_costs
-from pipelines.run_folder.parquet import open_writer
+from pipelines.run_folder.parquet import open_writer, write_tables
 from pipelines.run_folder.records import Reject
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import LabelCounter
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pipelines.tasks import BadRow, OpenTask
 
 ROWS, TEXTS, HELD_OUT = "input/rows.parquet", "input/texts.parquet", "input/held-out.parquet"
+WORDS = "input/words.parquet"
 RECORD = "input/record.json"
 TEXT_NUMBERS = "__texts"  # fixed-size list: number of the unique text in each text column
 ROWS_AT_ONCE = 4096
@@ -42,9 +44,11 @@ class Snapshot:
         text_bounds: part i of the candidates holds the texts from bounds[i] up to bounds[i + 1].
         held_out: rows of the dev and test parts.
         rejects: bad rows.
-        bytes: sizes of the three files.
+        bytes: sizes of the files.
         file_rows: rows of the input files by name, bad ones included; None where a limit ended the reading.
         labels: good rows of each class in order, or the least score, the mean and the greatest; empty without labels.
+        word_bounds: part i of the neighbours holds those of the distinct words from bounds[i] up to bounds[i + 1];
+            empty where no table of neighbours is made.
     """
 
     rows: int
@@ -55,6 +59,15 @@ class Snapshot:
     bytes: dict[str, int]
     file_rows: dict[str, int | None] = field(default_factory=dict)
     labels: list[float] = field(default_factory=list)
+    word_bounds: list[int] = field(default_factory=list)
+
+    def repeats(self, columns: Sequence[str]) -> float:
+        """The share of the rows' texts that were there before.
+
+        Args:
+            columns: text columns of a row.
+        """
+        return 1 - self.texts / max(self.rows * len(columns), 1)
 
 
 def write_snapshot(job: Job, opened: OpenTask, bad_rows: list[BadRow]) -> Snapshot:
@@ -70,14 +83,16 @@ def write_snapshot(job: Job, opened: OpenTask, bad_rows: list[BadRow]) -> Snapsh
     """
     storage, settings, split = Storage(job.root), job.identity.settings, opened.split("train")
     texts = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
-    labels = LabelCounter(job.task.label)
-    rows = _write_train(storage, split.batches(limit=settings.limit, rows=ROWS_AT_ONCE), texts, labels)
+    labels, words = LabelCounter(job.task.label), DistinctWords() if job.glove is not None else None
+    rows = _write_train(storage, split.batches(limit=settings.limit, rows=ROWS_AT_ONCE), texts, labels, words)
     bounds = texts.bounds()
     rejects = [_reject(row) for row in bad_rows]  # before those of dev and test, which the output does not hold
     held_out, file_rows = _write_held_out(storage, opened)
-    sizes = {name: storage.size(name) or 0 for name in (ROWS, TEXTS, HELD_OUT)}
+    of_words = _write_words(storage, words) if words is not None else []
+    names = (ROWS, TEXTS, HELD_OUT, *((WORDS,) if of_words else ()))
+    sizes = {name: storage.size(name) or 0 for name in names}
     file_rows = {**split.file_rows, **file_rows}
-    snapshot = Snapshot(rows, bounds[-1], bounds, held_out, rejects, sizes, file_rows, labels.found())
+    snapshot = Snapshot(rows, bounds[-1], bounds, held_out, rejects, sizes, file_rows, labels.found(), of_words)
     storage.write_json(RECORD, asdict(snapshot))
     return snapshot
 
@@ -154,7 +169,13 @@ def _reject(row: BadRow) -> Reject:
     )
 
 
-def _write_train(storage: Storage, batches: Iterator[pa.RecordBatch], texts: UniqueTexts, labels: LabelCounter) -> int:
+def _write_train(
+    storage: Storage,
+    batches: Iterator[pa.RecordBatch],
+    texts: UniqueTexts,
+    labels: LabelCounter,
+    words: DistinctWords | None,
+) -> int:
     """Writes rows with the numbers of their texts, and the distinct texts; gives the number of rows."""
     head, rows = next(batches), 0  # there is one, or what is wrong has been said
     width = len(texts.names)
@@ -171,8 +192,19 @@ def _write_train(storage: Storage, batches: Iterator[pa.RecordBatch], texts: Uni
             lists = pa.FixedSizeListArray.from_arrays(pa.array(numbers), width)
             rows_writer.write_table(pa.Table.from_batches([batch]).append_column(link, lists))
             texts_writer.write_table(new)
+            if words is not None:
+                words.add(new.column("text").to_pylist())
             rows += batch.num_rows
     return rows
+
+
+def _write_words(storage: Storage, words: DistinctWords) -> list[int]:
+    """Writes the distinct words if they are to have a table of neighbours; gives the bounds of its parts."""
+    table = words.found()
+    bounds = word_bounds(table.num_rows)
+    if bounds:
+        write_tables(storage, WORDS, [table])
+    return bounds
 
 
 def _write_held_out(storage: Storage, opened: OpenTask) -> tuple[int, dict[str, int | None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from augment.candidate_table import SCHEMA, SOURCES, from_arrow
 from augment.kept import keep_in_table, kept_counts, protected_by_entry
 from augment.protected import Protected
 from augment.variants import draw_from_table
+from pipelines.augmenting.flat_parts import FlatPart, FlatParts
 from pipelines.augmenting.models import load_finder
 from pipelines.augmenting.snapshot import TEXTS
 from pipelines.augmenting.stages import CANDIDATES
@@ -57,13 +59,15 @@ class StoredCandidates:
     Args:
         job: the job.
         text_bounds: part i holds the texts from bounds[i] up to bounds[i + 1].
+        scattered: whether the texts of a shard lie anywhere in the table, since many repeat.
     """
 
-    def __init__(self, job: Job, text_bounds: list[int]) -> None:
+    def __init__(self, job: Job, text_bounds: list[int], scattered: bool = False) -> None:
         self._storage, self._hash, self._bounds = Storage(job.source), job.candidates_hash, np.array(text_bounds)
         self._names = ShardNames(CANDIDATES, "part", len(text_bounds) - 1)
         self._protected = Protected(job.identity.settings.protect_more)
-        self._open: OrderedDict[int, RowReader] = OrderedDict()
+        self._open: OrderedDict[int, RowReader | FlatPart] = OrderedDict()
+        self._flat = FlatParts(Storage(job.root), job.candidates_hash) if scattered else None
 
     def read(self, numbers: np.ndarray, times: np.ndarray) -> Drawable:
         """Candidates of some texts.
@@ -96,18 +100,29 @@ class StoredCandidates:
                 ) from error
         return from_arrow(pa.concat_tables(tables) if tables else SCHEMA.empty_table())
 
-    def _reader(self, part: int) -> RowReader:
+    def _reader(self, part: int) -> RowReader | FlatPart:
         if part not in self._open:
-            if read_record(self._storage, self._names, part, self._hash) is None:
-                raise JobError(
-                    f"{self._storage.display(self._names.data(part))}: expected a finished part of the candidates, "
-                    "found none or a damaged one; run the command again to have it redone"
-                )
             if len(self._open) >= OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
-            self._open[part] = RowReader(self._storage, self._names.data(part))
+            self._open[part] = self._flat.part(part, partial(self._decoded, part)) if self._flat else self._file(part)
         self._open.move_to_end(part)
         return self._open[part]
+
+    def _decoded(self, part: int) -> pa.Table:
+        """All of a part, each row group read once."""
+        reader = self._file(part)
+        try:
+            return reader.range(0, reader.rows, COLUMNS)
+        finally:
+            reader.close()
+
+    def _file(self, part: int) -> RowReader:
+        if read_record(self._storage, self._names, part, self._hash) is None:
+            raise JobError(
+                f"{self._storage.display(self._names.data(part))}: expected a finished part of the candidates, "
+                "found none or a damaged one; run the command again to have it redone"
+            )
+        return RowReader(self._storage, self._names.data(part))
 
 
 class RunningCandidates:

@@ -66,7 +66,7 @@ def run_stage(
     Args:
         storage: the run directory.
         state: of the stage.
-        engine: how to run the parts that are left; a GPU is taken only where a model computes.
+        engine: how to run the parts that are left; a GPU is taken only where it is of use.
         reporter: is told of it.
         lock: is checked after each part.
 
@@ -99,7 +99,7 @@ def run_stage(
         costs = dict.fromkeys(range(stage.names.parts), 1.0)  # of about the same size each
         reporter.started(stage.name, stage.names.parts, list(records.values()), costs)
         try:
-            engine = replace(engine, gpu=engine.gpu and stage.computes)
+            engine = replace(engine, gpu=engine.gpu and (stage.computes or stage.gpu))
             run_parts(replace(stage, hardware=hardware), state.left, engine, on_done)
         finally:
             reporter.ended(stage.name)

@@ -107,7 +107,7 @@ class Stage:
     """One stage of a job.
 
     Args:
-        name: CANDIDATES or AUGMENTED.
+        name: NEIGHBOURS, CANDIDATES or AUGMENTED.
         job: the job.
         shard: what the names of its shards begin with.
         reads: file of the input snapshot whose rows are its input.
@@ -117,6 +117,7 @@ class Stage:
         protect: entries of `--protect` that it applies.
         worker: builds its worker, given the schema of its rows; picklable.
         hardware: the kind its parts must be made on; None where any will do.
+        gpu: whether its workers take a GPU, where there are some, though no model computes.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Stage:
     protect: tuple[str, ...]
     worker: Callable[[Job, pa.Schema], Worker]
     hardware: str | None = None
+    gpu: bool = False
 
     @property
     def names(self) -> ShardNames:

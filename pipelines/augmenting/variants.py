@@ -35,16 +35,17 @@ class VariantWorker:
 
     Args:
         text_bounds: of the parts of the candidate table.
+        scattered: whether so many texts repeat that those of a shard lie anywhere in it.
         job: the job.
         columns: of the source rows.
     """
 
-    def __init__(self, text_bounds: list[int], job: Job, columns: pa.Schema) -> None:
+    def __init__(self, text_bounds: list[int], scattered: bool, job: Job, columns: pa.Schema) -> None:
         self._job, self._settings, self._names = job, job.identity.settings, list(job.task.text_columns)
         self._schema = augmented_schema(columns, job)
         with Storage(job.source).open_input(HELD_OUT) as stream:
             self._held_out = HeldOut(pq.read_table(stream))
-        self._source = RunningCandidates(job) if job.running else StoredCandidates(job, text_bounds)
+        self._source = RunningCandidates(job) if job.running else StoredCandidates(job, text_bounds, scattered)
 
     def tables(self, rows: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:
         """Each row with its variants.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from distill.training_settings import Progress as Steps
 
 TITLES = {
+    "neighbours": "finding GloVe neighbours",
     "candidates": "finding candidates",
     "augmented": "drawing variants",
     "finetune": "fine-tuning",

@@ -39,7 +39,7 @@ def test_warm_load_does_not_read_the_source_again(glove_file, cache, monkeypatch
     first = load_vectors(glove_file, cache)
     monkeypatch.setattr(glove.sources, "read_file", lambda *_: pytest.fail("parsed again"))
     second = load_vectors(glove_file, cache)
-    assert isinstance(second.unit_rows, np.memmap)
+    assert isinstance(second.unit_rows.base, np.memmap)
     assert not second.unit_rows.flags.writeable
     assert np.array_equal(first.unit_rows, second.unit_rows)
     assert folders(cache) == [second.fingerprint]
@@ -115,7 +115,7 @@ def test_pickle_maps_the_folder_again(glove_file, cache):
     packed = pickle.dumps(vectors)
     assert len(packed) < 1000
     again = pickle.loads(packed)
-    assert isinstance(again.unit_rows, np.memmap)
+    assert isinstance(again.unit_rows.base, np.memmap)
     assert again.name == vectors.name
 
 
