@@ -1,14 +1,20 @@
-"""Loads the masked LM and the vectors for a worker and makes sure they, and its software, are the run's own."""
+"""Loads the masked LM, vectors and neighbours for a worker and makes sure they, and its software, are the run's own."""
 
 from __future__ import annotations
 
 import socket
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from augment.similar import KnownNeighbours
 from augment.tokenizer import load_splitter
-from pipelines.augmenting.known_neighbours import known_neighbours
+from pipelines.augmenting.snapshot import read_snapshot
 from pipelines.errors import UserError
 from pipelines.run_folder.identity import differences, software_versions
+from pipelines.run_folder.parquet import RowReader
+from pipelines.run_folder.records import ShardNames, read_record
+from pipelines.run_folder.storage import Storage
 
 if TYPE_CHECKING:
     from augment.candidates import CandidateFinder
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
     from pipelines.augmenting.settings import Identity
     from pipelines.augmenting.stages import Job
     from pipelines.found import Found
+
+NEIGHBOURS = "neighbours"  # a stage's folder
 
 
 def load_finder(job: Job, found: Found) -> CandidateFinder:
@@ -104,3 +112,23 @@ def _require_same(what: str, name: str, found: str, expected: str) -> None:
             f"{what} {name}: expected fingerprint {expected[:12]}… as the run was started with, found {found[:12]}…; "
             "give every machine the same files"
         )
+
+
+def known_neighbours(job: Job) -> KnownNeighbours | None:
+    """The neighbours that a job has found; None where it has no such table, or not all of it.
+
+    Args:
+        job: its folder is read.
+    """
+    storage = Storage(job.source)
+    snapshot = read_snapshot(storage)
+    parts = len(snapshot.word_bounds) - 1 if snapshot is not None else 0
+    names, tables = ShardNames(NEIGHBOURS, "part", parts), []
+    for part in range(parts):
+        record = read_record(storage, names, part, job.candidates_hash)
+        if record is None:
+            return None
+        reader = RowReader(storage, names.data(part))
+        tables.append(reader.range(0, reader.rows))
+        reader.close()
+    return KnownNeighbours(pa.concat_tables(tables)) if tables else None

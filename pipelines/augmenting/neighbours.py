@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from augment.similar import SimilarWords
 from augment.words import eligibility
-from pipelines.augmenting.known_neighbours import NEIGHBOURS
-from pipelines.augmenting.models import load_words
+from pipelines.augmenting.models import NEIGHBOURS, load_words
 from pipelines.augmenting.snapshot import WORDS
 from pipelines.augmenting.stages import Stage
 from pipelines.found import Found

@@ -188,13 +188,7 @@ def in_a_process(*arguments: object, **environment: str) -> Ran:
 
 
 def wait_for(condition: Callable[[], Any], process: Process | subprocess.Popen[str], every: float = 0.002) -> Any:
-    """Waits until something holds, which must happen while the process lives; gives what the condition gave.
-
-    Args:
-        condition: what is waited for.
-        process: at work.
-        every: seconds between two looks.
-    """
+    """Waits, looking `every` so many seconds, until something holds while the process lives; gives what it gave."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if found := condition():
