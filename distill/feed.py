@@ -1,4 +1,4 @@
-"""What a training step learns from: batches that a thread packs ahead, with the targets of a teacher that runs ahead."""
+"""What a step learns from: batches that a thread packs ahead, with the targets of a teacher that runs ahead."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T]:
                 if over.is_set():
                     break
             drawn.put((None, None, True))
-        except BaseException as error:  # noqa: BLE001 - raised by whoever asks for the item
+        except BaseException as error:
             drawn.put((None, error, True))
 
     thread = threading.Thread(target=draw, name="feed", daemon=True)

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher, TeacherTargets
 
 
-
 @dataclass(frozen=True)
 class MaskedLmLoss:
     """The losses at masked positions.

@@ -119,7 +119,7 @@ class GraphSteps:
         static, share = empty_like(given), 1.0 / self._rows
         try:
             replay = recorder.record(lambda: step(layout.split(packed), static, share))
-        except Exception as error:  # noqa: BLE001 - whatever a driver, a kernel or a library refuses
+        except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             log.warning("training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)", reason)
             self._recorder, self._graphs = None, {}

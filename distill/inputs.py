@@ -15,7 +15,6 @@ import torch
 from distill.masking import masked_places
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import PreTrainedModel
 
@@ -108,11 +107,11 @@ def pack_batch(batch: Batch, device: torch.device, always_mask: bool = False) ->
     if padded := always_mask or not batch.mask.all():
         parts.append(batch.mask)
     masked = labels is not None and labels.ndim == 2
+    own = np.empty(0, np.int64)
     if labels is not None:
-        labels = masked_places(labels) if masked else labels.astype(np.float64)
-        parts.append(labels.view(np.int64))
-    array = torch.from_numpy(np.concatenate([part.ravel() for part in parts]))
-    layout = Layout(*batch.ids.shape, padded, 0 if labels is None else labels.size, masked)
+        own = masked_places(labels.astype(np.int64)) if masked else labels.astype(np.float64).view(np.int64)
+    array = torch.from_numpy(np.concatenate([part.ravel() for part in (*parts, own)]))
+    layout = Layout(len(batch), batch.ids.shape[1], bool(padded), own.size, masked)
     return PackedBatch(array.pin_memory() if device.type == "cuda" else array, layout)
 
 

@@ -45,7 +45,8 @@ def raw_scores_attention(
         query: (B, h, T, d_k).
         key: (B, h, T, d_k).
         value: (B, h, T, d_k).
-        attention_mask: (B, 1, T, T), added to the scores, or bool, True where attention is allowed; None for no padding.
+        attention_mask: (B, 1, T, T), added to the scores, or bool, True where attention is allowed; None without
+            padding.
         dropout: probability of dropping an attention weight.
         scaling: the factor on the scores; None means 1/√d_k.
         kwargs: further arguments for sdpa.

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -128,13 +128,13 @@ class Batch:
         missing = ((0, 0), (0, width - self.ids.shape[1]))
         if missing[1][1] <= 0:
             return self
-        labels = self.labels
+        masked = self.labels is not None and self.labels.ndim == 2
         return replace(
             self,
             ids=np.pad(self.ids, missing, constant_values=pad_id),
             types=np.pad(self.types, missing),
             mask=np.pad(self.mask, missing),
-            labels=labels if labels is None or labels.ndim == 1 else np.pad(labels, missing, constant_values=UNMASKED),
+            labels=np.pad(cast("Any", self.labels), missing, constant_values=UNMASKED) if masked else self.labels,
         )
 
 

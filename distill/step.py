@@ -6,16 +6,18 @@ So it can run as it is, or be recorded once as a CUDA graph and replayed (distil
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from distill.cast_weights import HALF, CastWeights
 from distill.losses import stacked_losses
 from distill.optimiser import clipped_step
+from distill.teacher import TeacherTargets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from accelerate import Accelerator
     from accelerate.optimizer import AcceleratedOptimizer
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from distill.inputs import BatchTensors
     from distill.objectives import Stage
-    from distill.teacher import TeacherTargets
+    from distill.precision import Precision
 
 
 @dataclass
@@ -36,6 +38,7 @@ class StudentStep:
         accelerator: of the process.
         optimiser: prepared, too.
         clip: largest norm of the gradient.
+        precision: decided; half precisions cast all weights at once, but under DDP, whose hooks are the parameters'.
 
     Attributes:
         kinds: names of the losses, in the order of their numbers; known after the first step.
@@ -46,7 +49,13 @@ class StudentStep:
     accelerator: Accelerator
     optimiser: AcceleratedOptimizer
     clip: float
+    precision: Precision
     kinds: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._call: Callable[..., dict[str, Tensor]] = self.model
+        if self.precision in HALF and self.accelerator.num_processes == 1:
+            self._call = CastWeights(self.stage, HALF[self.precision])
 
     def gradients(self, tensors: BatchTensors, given: TeacherTargets, share: float) -> Tensor:
         """Adds the gradients of a part of a batch.
@@ -59,7 +68,7 @@ class StudentStep:
         Returns:
             The part's share of the batch's mean loss of each kind (kinds,), float32.
         """
-        losses = self.model(tensors.inputs(self.stage.model), given, tensors.labels)
+        losses = self._call(tensors.inputs(self.stage.model), given, tensors.labels)
         self.kinds = tuple(losses)
         shares = stacked_losses(losses).sum(1) * share  # (kinds, B) to (kinds,)
         # DDP averages over ranks; the loss of the batch is the sum of the ranks' shares.
@@ -98,19 +107,20 @@ class StudentStep:
 
 def flat_targets(given: TeacherTargets) -> list[Tensor]:
     """All tensors of a teacher's outputs, in a fixed order."""
-    found: list[Tensor] = []
-    for field in fields(given):
-        value = getattr(given, field.name)
-        found += value if isinstance(value, tuple) else [] if value is None else [value]
-    return found
+    single = [value for value in (given.logits, given.embedding) if value is not None]
+    return [*single, *given.hidden, *given.scores, *given.cls]
 
 
 def empty_like(given: TeacherTargets) -> TeacherTargets:
     """Memory for outputs of the same shapes, laid out in rows."""
 
-    def own(value: Tensor | None) -> Tensor | None:
-        return None if value is None else torch.empty_like(value, memory_format=torch.contiguous_format)
+    def own(value: Tensor) -> Tensor:
+        return torch.empty_like(value, memory_format=torch.contiguous_format)
 
-    values = {field.name: getattr(given, field.name) for field in fields(given)}
-    made = {name: tuple(map(own, value)) if isinstance(value, tuple) else own(value) for name, value in values.items()}
-    return replace(given, **made)
+    return TeacherTargets(
+        logits=None if given.logits is None else own(given.logits),
+        hidden=tuple(map(own, given.hidden)),
+        scores=tuple(map(own, given.scores)),
+        embedding=None if given.embedding is None else own(given.embedding),
+        cls=tuple(map(own, given.cls)),
+    )

@@ -93,8 +93,8 @@ class Targets:
             keep: false leaves the cache as it is, for rows that are another rank's to write.
 
         Raises:
-            DistillError: without a cache nothing of the numbers, which `check_finite_logits` judges later; with one, the
-                teacher gives numbers that are not finite or do not fit the cache's dtype.
+            DistillError: numbers of the teacher that are not finite or do not fit the cache's dtype; without a cache
+                they are judged later, by `check_finite_logits`.
         """
         asked = self._asked(batch, wanted)
         computed = self.teacher.targets(batch, asked) if asked != Wanted() else TeacherTargets()

@@ -167,7 +167,9 @@ class Teacher:
         """
         device = self.model.device
         usual = device.type == "cuda" if self.half_weights is None else self.half_weights
-        if not (usual and self.precision is Precision.BF16 and (hasattr(self.model, "classifier") or not self.predicts)):
+        if not (
+            usual and self.precision is Precision.BF16 and (hasattr(self.model, "classifier") or not self.predicts)
+        ):
             return None
         if self._half is None or self._half.device != device:
             self._half = copy.deepcopy(self.model).to(torch.bfloat16)

@@ -114,7 +114,8 @@ class _Loop:
         self.model, self.optimiser = self.accelerator.prepare(self.stage, optimiser)
         if found:
             self._load_optimiser(found[2], recorder is not None)
-        self.step = StudentStep(self.stage, self.model, self.accelerator, self.optimiser, self.settings.clip)
+        clip, precision = self.settings.clip, self.settings.precision
+        self.step = StudentStep(self.stage, self.model, self.accelerator, self.optimiser, clip, precision)
         self.graphs = GraphSteps(self.step, recorder, self.stream.settings.batch_rows)
         self.feed = self._feed(recorder is not None)
         if self.cache:
