@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from distill.groups import in_groups
 from distill.inputs import bucket_width, pack_batch
 from distill.teacher import TeacherTargets
 
@@ -120,7 +121,7 @@ class Feed:
         side = SideStream(self.device)
         waiting: list[Lesson] = []
         ready: Callable[[], None] = side.mark()
-        for group in _groups(lessons, self.group):
+        for group in in_groups(lessons, self.group, lambda one: one.batch.after):
             parts = [part for one in group for part in one.parts]
             with side.running():
                 found = iter(targets.of_group([p.batch for p in parts], self.wanted, [p.counts for p in parts]))
@@ -200,15 +201,3 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T]:
         thread.join()
         if isinstance(items, Generator):
             items.close()
-
-
-def _groups(lessons: Iterator[Lesson], size: int) -> Iterator[list[Lesson]]:
-    """Runs of `size` lessons; none goes over a pool's end."""
-    group: list[Lesson] = []
-    for one in lessons:
-        group.append(one)
-        if len(group) == size or one.batch.after.batch == 0:
-            yield group
-            group = []
-    if group:
-        yield group

@@ -7,7 +7,7 @@ leave a GPU idle. Groups are cut by the number of a batch in its pool, so that a
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from distill.inputs import BUCKET
 from distill.shards import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from distill.shards import StreamSettings
+    from distill.shards import Position, StreamSettings
     from distill.teacher import Teacher, TeacherTargets, Wanted
 
+T = TypeVar("T")
 GROUP_BATCHES = 64  # at most: past them a GPU gains nothing
 GROUP_BYTES = 2 << 30  # of the states of a group, were all its examples as long as may be; two groups are there at once
 FORWARD_TOKENS = 32_768  # of a forward pass
@@ -40,6 +41,24 @@ def group_batches(teacher: Teacher, wanted: Wanted, settings: StreamSettings) ->
         width += config.num_attention_heads * settings.max_length
     bytes_of_batch = settings.batch_rows * settings.max_length * 2 * (len(teacher.layer_map) * width + 1)
     return int(max(1, min(GROUP_BATCHES, GROUP_BYTES // bytes_of_batch)))
+
+
+def in_groups(items: Iterable[T], size: int, after: Callable[[T], Position]) -> Iterator[list[T]]:
+    """Runs of `size` items in their order; none goes over a pool's end.
+
+    Args:
+        items: batches, or what is made of them.
+        size: of a group.
+        after: the position that follows an item.
+    """
+    group: list[T] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size or after(item).batch == 0:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def forward_passes(batches: Sequence[Batch]) -> list[list[int]]:

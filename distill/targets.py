@@ -15,6 +15,7 @@ import torch
 
 from distill.cache_format import CacheContent, CacheKey, pack, unpack
 from distill.errors import DistillError, StoppedError
+from distill.groups import group_batches, in_groups
 from distill.reading import read_rows
 from distill.shards import Position
 from distill.teacher import Teacher, TeacherTargets, Wanted, check_finite_logits
@@ -251,12 +252,14 @@ def fill_cache(
         raise DistillError("expected a cache to fill; found none. Open one and give it to Targets.")
     cache.take_up()
     flushed = time.monotonic()
-    for batch in stream.batches(Position()):
-        rows = zip(batch.shard.tolist(), batch.row.tolist(), strict=True)
-        if not all(cache.holds(shard, row) for shard, row in rows):
-            targets(batch, Wanted(logits=True))
+    wanted, ahead = kept_outputs(cache.key), targets.teacher.model.device.type == "cuda"
+    size = group_batches(targets.teacher, wanted, stream.settings) if ahead else 1
+    for group in in_groups(stream.batches(Position()), size, lambda batch: batch.after):
+        places = [place for batch in group for place in zip(batch.shard.tolist(), batch.row.tolist(), strict=True)]
+        if not all(cache.holds(shard, row) for shard, row in places):
+            targets.of_group(group, Wanted(logits=True), [True] * len(group))
         if progress is not None:
-            progress(len(batch))
+            progress(len(places))
         if stop is not None and stop():
             cache.flush()
             raise StoppedError

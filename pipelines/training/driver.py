@@ -237,7 +237,9 @@ class _Run:
             stage.recipe.examples(len(stream), seed),
         )  # fmt: skip
         seconds = round(state.seconds, 1)
-        self.results[stage.name] = StageResult(state.step, state.examples, len(stream), seconds, state.best_step)
+        self.results[stage.name] = StageResult(
+            state.step, state.examples, len(stream), seconds, state.best_step, state.graph_steps
+        )
 
     def _publish(self) -> None:
         job, student = self.job, self.models.student
