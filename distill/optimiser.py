@@ -34,22 +34,24 @@ def make_optimiser(module: nn.Module, settings: TrainSettings, graphs: bool = Fa
 
 
 def _read_rate_anew(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Gives the groups one tensor as their rate."""
+    """Gives the groups a tensor as their rate."""
     device = optimiser.param_groups[0]["params"][0].device
     gpu = device.type == "cuda"
     # CUDA's kernel reads float32; a CPU's converts any type, and float64 is what it gets without graphs.
     shared = torch.tensor(rate, dtype=torch.float32 if gpu else torch.float64, device=device)
     for group in optimiser.param_groups:
         group |= {"lr": shared, "capturable": gpu}
+    # Else torch advises against it in the first step that is not recorded, as a few always are.
+    optimiser._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Sets the learning rate of the coming step."""
     for group in optimiser.param_groups:
         if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(rate)  # one tensor for all groups
-            return
-        group["lr"] = rate
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, states: dict[str, Any], graphs: bool) -> None:
