@@ -42,7 +42,7 @@ def _read_rate_anew(optimiser: torch.optim.Optimizer, rate: float) -> None:
     for group in optimiser.param_groups:
         group |= {"lr": shared, "capturable": gpu}
     # Else torch advises against it in the first step that is not recorded, as a few always are.
-    optimiser._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]
+    optimiser._warned_capturable_if_run_uncaptured = True
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
