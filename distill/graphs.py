@@ -41,13 +41,13 @@ class CudaRecorder:
     """Records CUDA graphs, which share their memory: no two of them run at once."""
 
     def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
+        self._pool, self._stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()  # torch's may be another card's
 
     def record(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Captures the kernels that the function launches."""
         graph = torch.cuda.CUDAGraph()
         # Thread-local: the feed's thread pins memory meanwhile.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
             result = function()
 
         def replay() -> Tensor:

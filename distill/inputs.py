@@ -112,7 +112,15 @@ def pack_batch(batch: Batch, device: torch.device, always_mask: bool = False) ->
         own = masked_places(labels.astype(np.int64)) if masked else labels.astype(np.float64).view(np.int64)
     array = torch.from_numpy(np.concatenate([part.ravel() for part in (*parts, own)]))
     layout = Layout(len(batch), batch.ids.shape[1], bool(padded), own.size, masked)
-    return PackedBatch(array.pin_memory() if device.type == "cuda" else array, layout)
+    return PackedBatch(pinned(array, device), layout)
+
+
+def pinned(array: Tensor, device: torch.device) -> Tensor:
+    """A copy from which a GPU fetches by itself; the same array for a CPU."""
+    if device.type != "cuda":
+        return array
+    with torch.cuda.device(device):  # a new thread's is the first card, which would get a context
+        return array.pin_memory()
 
 
 def batch_tensors(batch: Batch, device: torch.device) -> BatchTensors:

@@ -205,7 +205,7 @@ def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor
 
 
 def _with_added_mask(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gives the mask the form that attention adds to its scores, (B, 1, T, T): 0 at own columns, -inf elsewhere.
+    """Gives the mask the form that attention adds to its scores, (B, 1, T, T): 0 at own columns, the least number elsewhere.
 
     Of a mask (B, T) transformers asks the device whether anything is padded, and sdpa converts it in each layer.
     """
@@ -214,7 +214,7 @@ def _with_added_mask(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> di
         return dict(inputs)
     device = mask.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else model.dtype
-    added = mask.to(dtype, copy=True).log_()[:, None, None, :]  # (B, 1, 1, T)
+    added = mask.to(dtype, copy=True).sub_(1).mul_(torch.finfo(dtype).max)[:, None, None, :]  # (B, 1, 1, T)
     return {**inputs, "attention_mask": added.expand(-1, -1, mask.shape[1], -1)}
 
 

@@ -16,6 +16,7 @@ import torch
 from distill.cache_format import CacheContent, CacheKey, pack, unpack
 from distill.errors import DistillError, StoppedError
 from distill.groups import group_batches, in_groups
+from distill.inputs import pinned
 from distill.reading import read_rows
 from distill.shards import Position
 from distill.teacher import Teacher, TeacherTargets, Wanted, check_finite_logits
@@ -180,10 +181,8 @@ class Targets:
 
     def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
         """On the teacher's device, in float32: half precision travels, the loss is computed in full."""
-        device, values = self.teacher.model.device, torch.from_numpy(array)
-        if device.type == "cuda":
-            values = values.pin_memory()
-        return values.to(device, non_blocking=True).float()
+        device = self.teacher.model.device
+        return pinned(torch.from_numpy(array), device).to(device, non_blocking=True).float()
 
 
 def _records(

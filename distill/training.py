@@ -135,7 +135,7 @@ class _Loop:
         return make_recorder() if usual and single and self.accelerator.scaler is None else None
 
     def _feed(self, graphs: bool) -> Feed:
-        device, own = self.accelerator.device, self.settings.accumulation
+        device, own = self.stage.model.device, self.settings.accumulation
         parts, first = self.accelerator.num_processes * own, self.accelerator.process_index * own
         group, gpu = self.settings.teacher_group, device.type == "cuda"
         if group is None and gpu and self.targets is not None:
