@@ -205,7 +205,7 @@ def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor
 
 
 def _with_added_mask(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gives the mask the form that attention adds to scores, (B, 1, T, T): 0 at own columns, the least number elsewhere.
+    """Turns the mask into numbers (B, 1, T, T) that attention adds to its scores: 0 at own columns, else the least.
 
     Of a mask (B, T) transformers asks the device whether anything is padded, and sdpa converts it in each layer.
     """
