@@ -18,7 +18,9 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from benchmarks.distill_loader import loader
 from distill.cache_format import CacheMode
+from distill.checkpoints import RunState
 from distill.general import GeneralStage, MaskedLmLoss
+from distill.inputs import batch_tensors
 from distill.layer_maps import resolve_layer_map
 from distill.losses import LossSettings, total_loss
 from distill.masking import UNMASKED
@@ -27,7 +29,7 @@ from distill.optimiser import make_optimiser
 from distill.shards import Position, ShardStream, StreamSettings
 from distill.student import Student, build_student, student_config
 from distill.targets import Targets, cache_key
-from distill.teacher import Teacher, TeacherTargets, autocast, model_inputs
+from distill.teacher import Teacher, TeacherTargets, autocast
 from distill.teacher_cache import TeacherCache
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
@@ -133,7 +135,7 @@ class Ours:
         pack_teacher(self.teacher)
         keep_freed_memory()
         self.stream, self.settings, self.folder = stream, settings, folder
-        self.runs = 0
+        self.runs, self.state = 0, RunState()
         self.caches: list[Path] = []
 
     def new_cache(self) -> None:
@@ -150,12 +152,13 @@ class Ours:
         key = cache_key(self.teacher, self.stream, CacheMode.FULL)
         return Targets(self.teacher, TeacherCache(self.caches[-1], key, hashes, rows))
 
-    def epoch(self, cache: bool = True, stage: Stage | None = None) -> float:
+    def epoch(self, cache: bool = True, stage: Stage | None = None, **changes: Any) -> float:
         """Trains an epoch; seconds from the first batch asked for to the cache's completion, without checkpoint.
 
         Args:
-            cache: read and write the newest cache; without, the teacher runs in each step and nothing is kept.
+            cache: read and write the newest cache; without, nothing is kept.
             stage: to train in place of the intermediate one.
+            changes: of the loop's settings.
         """
         ended = 0.0
 
@@ -169,7 +172,8 @@ class Ours:
         folder = self.folder / f"run-{self.runs}"
         # Outside the clock: opening and hashing what a run opens once.
         targets = self.targets() if cache else Targets(self.teacher)
-        train(stage or self.stage, self.stream, targets, folder, self.settings, Hooks(evaluate=note_end))
+        settings = replace(self.settings, **changes)
+        self.state = train(stage or self.stage, self.stream, targets, folder, settings, Hooks(evaluate=note_end))
         return ended - self.stream.started
 
     def cache_bytes(self) -> float:
@@ -215,8 +219,8 @@ class Ours:
 
 def learnt(stage: IntermediateStage, batch: Batch, targets: TeacherTargets) -> dict[str, torch.Tensor]:
     """The losses of a batch by kind, each (B,)."""
-    labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(stage.model.device)
-    found: dict[str, torch.Tensor] = stage(model_inputs(batch, stage.model), targets, labels)
+    tensors = batch_tensors(batch, stage.model.device)
+    found: dict[str, torch.Tensor] = stage(tensors.inputs(stage.model), targets, tensors.labels)
     return found
 
 

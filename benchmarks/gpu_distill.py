@@ -13,6 +13,7 @@ import torch
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 from benchmarks.distill_baseline import Published
+from benchmarks.distill_floor import step_floor
 from benchmarks.distill_loader import later_rate, loader, loader_rate
 from benchmarks.distill_measure import baseline_seconds, warm_seconds
 from benchmarks.distill_ways import Clocked, Ours, padded_inputs, random_student, write_sample
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
 COLUMNS, MOST_TOKENS = Columns(("text",)), 64
 BATCH_ROWS = (32, 256)
 PROFILED_STEPS = 8
+FLOOR_STEPS = 50
+NEITHER = {"graphs": False, "teacher_group": 1}
+WITHOUT: dict[str, dict[str, Any]] = {
+    "all": {},
+    "no graphs": {"graphs": False},
+    "teacher in each step": {"teacher_group": 1},
+    "no graphs, teacher in each step": NEITHER,
+}
 
 
 def measure(arguments: argparse.Namespace, results: Results, folder: Path) -> None:
@@ -95,6 +104,7 @@ class Section:
         self._cold()
         self._rate("cold", 1 / min(self._cold() for _ in range(2)))
         self._rate("warm", 1 / warm_seconds(self.ours))
+        self._switched_off()
         self._prediction()
         self._rate("loader alone", loader_rate(self.stream, len(self.stream)))
         self._rate("loader alone, later epochs", later_rate(self.stream, len(self.stream)))
@@ -111,11 +121,20 @@ class Section:
         self.ours.new_cache()
         return self.ours.epoch() / len(self.stream)
 
+    def _switched_off(self) -> None:
+        """The intermediate stage without a cache: as it is, and without each of its parts."""
+        for name, changes in WITHOUT.items():
+            best = min(self.ours.epoch(cache=False, **changes) for _ in range(2))
+            self._rate(f"no cache, {name}", len(self.stream) / best)
+            self._put("share_of_steps_as_graphs", name, found=self.ours.state.graph_steps / self.ours.state.step)
+        for name, ms in step_floor(self.ours, 3 if self.device == "cpu" else FLOOR_STEPS).items():
+            self._put("ms_of_a_step", name, found=ms)
+
     def _prediction(self) -> None:
-        """From cached logits, and with the teacher in each step."""
+        """From cached logits, and with the teacher beside."""
         self.later.model.to(self.device)
         stage = PredictionStage(self.later, self.ours.teacher, LossSettings())
-        for name, cached in (("prediction, warm", True), ("prediction, teacher in each step", False)):
+        for name, cached in (("prediction, warm", True), ("prediction, no cache", False)):
             best = min(self.ours.epoch(cached, stage) for _ in range(3))
             self._rate(name, len(self.stream) / best)
 
@@ -124,7 +143,8 @@ class Section:
         ways = {
             "published": (lambda: self.published.train(self.inputs, self.rows, PROFILED_STEPS), PROFILED_STEPS),
             "warm": (self.ours.epoch, steps),
-            "teacher in each step": (lambda: self.ours.epoch(cache=False), steps),
+            "no cache": (lambda: self.ours.epoch(cache=False), steps),
+            "no cache, no graphs, teacher in each step": (lambda: self.ours.epoch(cache=False, **NEITHER), steps),
         }
         for name, (run, count) in ways.items():
             self._put("profile of a step", name, found=profiled(run, self.device, count))

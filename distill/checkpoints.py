@@ -45,6 +45,7 @@ class RunState:
         metrics: the last evaluation.
         steps: of the whole run.
         unjudged: whether the run was stopped after an epoch's last step and before its evaluation.
+        graph_steps: steps that ran as CUDA graphs.
     """
 
     step: int = 0
@@ -56,6 +57,7 @@ class RunState:
     seconds: float = 0.0
     steps: int = 0
     unjudged: bool = False
+    graph_steps: int = 0
 
 
 def run_identity(
@@ -71,7 +73,7 @@ def run_identity(
         processes: how many share a step; dropout is drawn for each part of a step, wherever it runs.
     """
     loop, data = asdict(settings), asdict(stream.settings)
-    for name in ("log_every", "checkpoint_every", "cpu"):
+    for name in ("log_every", "checkpoint_every", "cpu", "graphs", "teacher_group"):
         loop.pop(name)
     loop["parts"] = loop.pop("accumulation") * processes
     data.pop("workers")

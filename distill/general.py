@@ -16,7 +16,7 @@ from torch import nn
 from distill.checks import check_equal_embeddings
 from distill.errors import DistillError
 from distill.losses import soft_cross_entropy
-from distill.masking import UNMASKED
+from distill.masking import PLACES, UNMASKED
 from distill.objectives import IntermediateStage
 from distill.outputs import encoder_outputs, record_scores
 from distill.precision import autocast
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from distill.losses import LossSettings
     from distill.student import Student
     from distill.teacher import Teacher, TeacherTargets
-
-HEAD_ROWS = 64  # masked positions are filled up to a multiple of these
 
 
 @dataclass(frozen=True)
@@ -111,26 +109,28 @@ class GeneralStage(IntermediateStage):
         Args:
             inputs: what the model takes, (B, T) each.
             targets: the teacher's outputs for the same inputs.
-            labels: (B, T), the ids that stood at masked positions, −100 elsewhere; None without masking.
+            labels: (3, P): row, column and id of each masked token, and fillers, as `masking.masked_places` gives
+                them; None without masking.
 
         Raises:
             DistillError: a masked-LM loss, but no masked tokens.
         """
         found = encoder_outputs(self.model, inputs, head=False)
-        losses = self.layer_losses(found, inputs["attention_mask"], targets) if self.of_layers else {}
+        losses = self.layer_losses(found, inputs.get("attention_mask"), targets) if self.of_layers else {}
         if not self.masked_lm.on:
             return losses
         if labels is None or labels.ndim != 2:
             raise DistillError("expected masked tokens for the masked-LM loss; found none. Give the stream a masking.")
-        rows, columns = torch.nonzero(labels != UNMASKED, as_tuple=True)  # (P,) each
+        rows, columns, ids = labels
+        own, examples = ids != UNMASKED, len(inputs["input_ids"])
         logits = head_logits(self.model, found.hidden[-1][rows, columns]).float()
         if self.masked_lm.weight:
-            values = nn.functional.cross_entropy(logits, labels[rows, columns], reduction="none")
-            losses["mlm"] = self.masked_lm.weight * example_means(values, rows, len(labels))
+            values = nn.functional.cross_entropy(logits, ids, reduction="none", ignore_index=UNMASKED)
+            losses["mlm"] = self.masked_lm.weight * example_means(values, rows, own, examples)
         if self.teacher is not None:
             theirs = teacher_logits(self.teacher, targets, rows, columns)
             values = soft_cross_entropy(logits, theirs, self.masked_lm.temperature)
-            losses["mlm_soft"] = self.masked_lm.soft * example_means(values, rows, len(labels))
+            losses["mlm_soft"] = self.masked_lm.soft * example_means(values, rows, own, examples)
         return losses
 
     def _leave_layers_out(self) -> None:
@@ -160,23 +160,25 @@ def head_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
     Rows of zeros round P up: on a CPU oneDNN keeps a kernel, with working memory of the size of the vocabulary's
     embeddings, for each number of rows it has seen, which came to gigabytes.
     """
-    padded = nn.functional.pad(states, (0, 0, 0, -len(states) % HEAD_ROWS))
+    padded = nn.functional.pad(states, (0, 0, 0, -len(states) % PLACES))
     return cast("Tensor", cast("nn.Module", model.cls)(padded))[: len(states)]
 
 
-def example_means(values: Tensor, rows: Tensor, examples: int) -> Tensor:
+def example_means(values: Tensor, rows: Tensor, own: Tensor, examples: int) -> Tensor:
     """The mean of each example's own values, 0 for an example without values.
 
     Args:
         values: (P,).
         rows: the example of each value (P,).
+        own: (P,), true for a value that counts, false for a filler.
         examples: B.
 
     Returns:
         (B,); examples without values keep a gradient of zero, which DDP needs.
     """
-    sums = torch.zeros(examples, dtype=values.dtype, device=values.device).index_add(0, rows, values)
-    return sums / torch.bincount(rows, minlength=examples).clamp(min=1)
+    nothing = values.new_zeros(examples)
+    sums = nothing.index_add(0, rows, torch.where(own, values, 0.0))
+    return sums / nothing.index_add(0, rows, own.to(values.dtype)).clamp(min=1)
 
 
 def _check_head(model: PreTrainedModel, who: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from distill.distances import Own, squared_distance
 from distill.errors import DistillError
 from distill.layer_maps import check_weight_count, check_weight_values
 
@@ -98,13 +99,13 @@ class LayerStates:
     scores: Sequence[Tensor]
 
 
-def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor | Own | None) -> Tensor:
     """Eq. 7: mean over heads of the MSE between raw scores.
 
     Args:
         student: raw scores (B, h, T, T), before softmax, after 1/√d_k.
         teacher: likewise.
-        mask: (B, T), true (or 1) at an example's own positions.
+        mask: (B, T), true (or 1) at an example's own positions; None where nothing is padded.
 
     Returns:
         (B,): sum of squared differences over own rows and columns / (h · l²) for an example of l tokens.
@@ -113,23 +114,19 @@ def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         DistillError: the shapes differ, as they do for other head counts.
     """
     _same_shape("attention scores", student, teacher)
-    own = mask.bool()
-    differences = _wide(student) - _wide(teacher)
-    if _padded(own):
-        pairs = (own[:, :, None] & own[:, None, :])[:, None]  # (B, 1, T, T)
-        differences = torch.where(pairs, differences, 0.0)
-    squares = differences.square()
-    lengths = own.sum(-1).to(squares.dtype)
-    return squares.sum((1, 2, 3)) / (student.shape[1] * lengths.square())
+    own = mask if isinstance(mask, Own) else Own(mask)
+    squares = squared_distance(student, teacher, own.padded_pairs)
+    lengths = student.shape[2] if own.lengths is None else own.lengths
+    return squares / (student.shape[1] * lengths**2)
 
 
-def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor | Own | None) -> Tensor:
     """Eqs. 8 and 9: MSE between projected student states and teacher states.
 
     Args:
         student: H^S W_h or E^S W_e, (B, T, d).
         teacher: H^T or E^T, (B, T, d).
-        mask: (B, T), true (or 1) at an example's own positions.
+        mask: (B, T), true (or 1) at an example's own positions; None where nothing is padded.
 
     Returns:
         (B,): mean over own positions and features.
@@ -138,12 +135,9 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         DistillError: the shapes differ.
     """
     _same_shape("hidden states", student, teacher)
-    own = mask.bool()
-    differences = _wide(student) - _wide(teacher)
-    if _padded(own):
-        differences = torch.where(own[:, :, None], differences, 0.0)
-    squares = differences.square()
-    return squares.sum((1, 2)) / (student.shape[2] * own.sum(-1).to(squares.dtype))
+    own = mask if isinstance(mask, Own) else Own(mask)
+    squares = squared_distance(student, teacher, own.padded)
+    return squares / (student.shape[2] * (student.shape[1] if own.lengths is None else own.lengths))
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -228,14 +222,14 @@ def patience_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def intermediate_losses(
-    student: LayerStates, teacher: LayerStates, mask: Tensor, settings: LossSettings, layers: int
+    student: LayerStates, teacher: LayerStates, mask: Tensor | None, settings: LossSettings, layers: int
 ) -> dict[str, Tensor]:
     """The sums over m = 0 … M of Eq. 6, by kind and already weighted with λ_m.
 
     Args:
         student: states of layers 1 … M, hidden states and embedding already projected by W_h and W_e.
         teacher: states of layers g(1) … g(M).
-        mask: (B, T).
+        mask: (B, T); None where nothing is padded.
         settings: which kinds count, and λ_m.
         layers: M; losses that are switched off leave their states out.
 
@@ -245,37 +239,38 @@ def intermediate_losses(
     Raises:
         DistillError: shapes or counts of layers differ.
     """
-    weights = settings.weights(layers)
+    weights, own = settings.weights(layers), Own(mask)
     losses: dict[str, Tensor] = {}
     if settings.embedding and student.embedding is not None and teacher.embedding is not None:
-        losses["embedding"] = weights[0] * hidden_loss(student.embedding, teacher.embedding, mask)
+        losses["embedding"] = _weighted([hidden_loss(student.embedding, teacher.embedding, own)], weights)
     if settings.attention:
         reduced = [[_reduce_heads(scores, settings.heads) for scores in one.scores] for one in (student, teacher)]
-        terms = [attention_loss(s, t, mask) for s, t in zip(*reduced, strict=True)]
+        terms = [attention_loss(s, t, own) for s, t in zip(*reduced, strict=True)]
         losses["attention"] = _weighted(terms, weights[1:])
     if settings.hidden:
-        terms = [hidden_loss(s, t, mask) for s, t in zip(student.hidden, teacher.hidden, strict=True)]
+        terms = [hidden_loss(s, t, own) for s, t in zip(student.hidden, teacher.hidden, strict=True)]
         losses["hidden"] = _weighted(terms, weights[1:])
     return losses
 
 
+def stacked_losses(losses: Mapping[str, Tensor]) -> Tensor:
+    """The losses of all kinds in one tensor, (kinds, B)."""
+    return torch.stack(tuple(losses.values()))
+
+
 def total_loss(losses: Mapping[str, Tensor]) -> Tensor:
     """Eq. 11: the sum over the kinds, (B,)."""
-    return torch.stack(tuple(losses.values())).sum(0)
+    return stacked_losses(losses).sum(0)
 
 
 def _weighted(terms: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    return torch.stack([weight * term for weight, term in zip(weights, terms, strict=False)]).sum(0)
+    scaled = [term if weight == 1 else weight * term for weight, term in zip(weights, terms, strict=False)]
+    return torch.stack(scaled).sum(0) if len(scaled) > 1 else scaled[0]
 
 
 def _reduce_heads(scores: Tensor, reduction: HeadReduction) -> Tensor:
     """(B, h, T, T) as it is, or (B, 1, T, T)."""
     return scores.mean(1, keepdim=True) if reduction is HeadReduction.MEAN else scores
-
-
-def _padded(own: Tensor) -> bool:
-    """Whether positions have to be left out; always true on a GPU, where asking would wait for the device."""
-    return own.device.type != "cpu" or not bool(own.all())
 
 
 def _wide(values: Tensor) -> Tensor:

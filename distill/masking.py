@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 UNMASKED = -100  # the label of a position that is not guessed
 CONTINUES = "##"  # how WordPiece marks a piece that goes on with a word
+PLACES = 64  # masked positions of a batch are filled up to a multiple of these
 _ROW, _CHOICE, _ACTION, _TOKEN = 11, 12, 13, 14  # purposes of the draws
 
 
@@ -115,3 +116,21 @@ class Masker:
         starts = np.array([int(self.sha256(shard)[:16], 16) for shard in shards.tolist()], np.uint64)
         rows = starts[places] + batch.row.astype(np.uint64)  # modulo 2^64
         return draws(rows, self.seed, 0 if self.settings.static else epoch, _ROW)[:, None]
+
+
+def masked_places(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where tokens are to be guessed, found by the host: a device that is asked how many there are must catch up first.
+
+    Args:
+        labels: (B, T), the ids that stood at masked positions, -100 elsewhere.
+
+    Returns:
+        (3, P): row, column and id of each; filled up with (0, 0, -100) to a multiple of 64, and of an eighth of a
+        power of two, so that few different P come up.
+    """
+    rows, columns = np.nonzero(labels != UNMASKED)
+    step = max(PLACES, 1 << max(0, len(rows).bit_length() - 4))
+    found = np.zeros((3, max(1, -(-len(rows) // step)) * step), np.int64)
+    found[2] = UNMASKED
+    found[:, : len(rows)] = rows, columns, labels[rows, columns]
+    return found

@@ -80,7 +80,7 @@ class Stage(nn.Module):
         """Losses by kind, each (B,).
 
         Args:
-            inputs: what the model takes, (B, T) each.
+            inputs: what the model takes, (B, T) each; no mask where nothing is padded.
             targets: the teacher's outputs that `wanted` asks for.
             labels: (B,) or None.
         """
@@ -124,10 +124,10 @@ class IntermediateStage(Stage):
         self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
     ) -> dict[str, Tensor]:
         """Losses "embedding", "attention" and "hidden", those that are switched on; labels go unused."""
-        return self.layer_losses(encoder_outputs(self.model, inputs, head=False), inputs["attention_mask"], targets)
+        return self.layer_losses(encoder_outputs(self.model, inputs, head=False), inputs.get("attention_mask"), targets)
 
-    def layer_losses(self, found: EncoderOutputs, mask: Tensor, targets: TeacherTargets) -> dict[str, Tensor]:
-        """Eqs. 7-9 of the student's outputs under a mask (B, T), each (B,)."""
+    def layer_losses(self, found: EncoderOutputs, mask: Tensor | None, targets: TeacherTargets) -> dict[str, Tensor]:
+        """Eqs. 7-9 of the student's outputs, each (B,); the mask (B, T) is None where nothing is padded."""
         settings = self.settings
         student = LayerStates(
             self.projections.embedding(found.hidden[0]) if settings.embedding else None,

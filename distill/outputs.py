@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,8 @@ def raw_scores_attention(
         query: (B, h, T, d_k).
         key: (B, h, T, d_k).
         value: (B, h, T, d_k).
-        attention_mask: bool (B, 1, T, T), True where attention is allowed, or None for no padding.
+        attention_mask: (B, 1, T, T), added to the scores, or bool, True where attention is allowed; None without
+            padding.
         dropout: probability of dropping an attention weight.
         scaling: the factor on the scores; None means 1/√d_k.
         kwargs: further arguments for sdpa.
@@ -60,12 +62,18 @@ def raw_scores_attention(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = torch.matmul(query, key.transpose(2, 3)) * scaling  # (B, h, T, d_k) x (B, h, d_k, T) -> (B, h, T, T)
     allowed = scores
-    if attention_mask is not None:
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
         allowed = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-    weights = drop(torch.softmax(allowed, dim=-1), dropout, module.training)
-    output = torch.matmul(weights.to(value.dtype), value)
+    elif attention_mask is not None:
+        allowed = scores + attention_mask
+    # The kernel computes in float32 in any case; the type keeps autocast from copies in float32 around it.
+    weights = drop(torch.softmax(allowed, dim=-1, dtype=value.dtype), dropout, module.training)
+    output = torch.matmul(weights, value)
     return output.transpose(1, 2).contiguous(), scores  # (B, h, T, d_k) -> (B, T, h, d_k)
 
+
+# The layers that return scores, by model: asking the modules takes a walk over all of them.
+_RECORDED: WeakKeyDictionary[nn.Module, tuple[int, ...]] = WeakKeyDictionary()
 
 AttentionInterface.register(RAW_SCORES, raw_scores_attention)
 AttentionMaskInterface.register(RAW_SCORES, sdpa_mask)
@@ -152,12 +160,15 @@ def record_scores(model: PreTrainedModel, layers: Iterable[int]) -> None:
     for number, module in enumerate(modules, start=1):
         module.record_raw_scores = number in wanted  # type: ignore[assignment]
     model.set_attn_implementation(RAW_SCORES)
+    _RECORDED[model] = tuple(sorted(wanted))
 
 
 def recorded_layers(model: PreTrainedModel) -> tuple[int, ...]:
     """The layer numbers (from 1) that record_scores chose, ascending."""
-    modules = attention_modules(model)
-    return tuple(n for n, module in enumerate(modules, 1) if getattr(module, "record_raw_scores", False))
+    if model not in _RECORDED:  # never prepared, or a copy
+        modules = attention_modules(model)
+        _RECORDED[model] = tuple(n for n, one in enumerate(modules, 1) if getattr(one, "record_raw_scores", False))
+    return _RECORDED[model]
 
 
 def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, head: bool = True) -> EncoderOutputs:
@@ -165,7 +176,8 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
 
     Args:
         model: an encoder prepared by record_scores.
-        inputs: `input_ids` and `attention_mask` (B, T), and `token_type_ids` where the model has them.
+        inputs: `input_ids` (B, T), `attention_mask` (B, T) unless nothing is padded, and `token_type_ids` where the
+            model has them.
         head: whether to run the task head; without it the encoder alone runs and logits are None.
 
     Returns:
@@ -180,6 +192,7 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
             f"expected attention {RAW_SCORES!r}; found {model.config._attn_implementation!r}. "
             "Call record_scores(model, layers) first."
         )
+    inputs = _with_added_mask(model, inputs)
     wanted = {"output_hidden_states": True, "output_attentions": bool(layers)}
     found, logits = _run_with_head(model, inputs, **wanted) if head else (model.base_model(**inputs, **wanted), None)
     scores = dict(zip(layers, found.attentions or (), strict=True))
@@ -188,7 +201,21 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
 
 def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
     """The logits (B, C) alone, in fp32 under autocast, too; no hidden state or score is kept."""
-    return cast("Tensor", _run_with_head(model, inputs)[1])
+    return cast("Tensor", _run_with_head(model, _with_added_mask(model, inputs))[1])
+
+
+def _with_added_mask(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turns the mask into numbers (B, 1, T, T) that attention adds to its scores: 0 at own columns, else the least.
+
+    Of a mask (B, T) transformers asks the device whether anything is padded, and sdpa converts it in each layer.
+    """
+    mask = inputs.get("attention_mask")
+    if mask is None or mask.ndim != 2:
+        return dict(inputs)
+    device = mask.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else model.dtype
+    added = mask.to(dtype, copy=True).sub_(1).mul_(torch.finfo(dtype).max)[:, None, None, :]  # (B, 1, 1, T)
+    return {**inputs, "attention_mask": added.expand(-1, -1, mask.shape[1], -1)}
 
 
 def _run_with_head(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wanted: bool) -> tuple[Any, Any]:
@@ -202,10 +229,10 @@ def _run_with_head(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wante
         return found, getattr(found, "logits", None)
     found = model.base_model(**inputs, **wanted)
     with torch.autocast(device, enabled=False):
-        return found, _task_head(model, found.last_hidden_state.float())
+        return found, task_logits(model, found.last_hidden_state.float())
 
 
-def _task_head(model: Any, states: Tensor) -> Tensor:
+def task_logits(model: Any, states: Tensor) -> Tensor:
     """Logits (B, C) from last hidden states (B, T, d), as transformers' classifiers of FAMILIES compute them."""
     if model.config.model_type == "bert":
         return cast("Tensor", model.classifier(model.dropout(model.base_model.pooler(states))))

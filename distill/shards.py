@@ -15,12 +15,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from distill.errors import DistillError
-from distill.masking import Masker
+from distill.masking import UNMASKED, Masker
 from distill.order import batch_bounds, batch_turns, cut_chunks, epoch_pools, rows_by_length, split_evenly, whole_pool
 from distill.reading import Columns, ShardFiles, TokenRows, read_rows
 from distill.reading_worker import signals_held, start_worker, tokenise
@@ -123,6 +123,20 @@ class Batch:
             self.row[start:stop],
             None if labels is None else labels[start:stop] if labels.ndim == 1 else labels[start:stop, :width],
             self.after,
+        )
+
+    def widened(self, width: int, pad_id: int) -> Batch:
+        """The same examples, padded to `width` tokens or more."""
+        missing = ((0, 0), (0, width - self.ids.shape[1]))
+        if missing[1][1] <= 0:
+            return self
+        masked = self.labels is not None and self.labels.ndim == 2
+        return replace(
+            self,
+            ids=np.pad(self.ids, missing, constant_values=pad_id),
+            types=np.pad(self.types, missing),
+            mask=np.pad(self.mask, missing),
+            labels=np.pad(cast("Any", self.labels), missing, constant_values=UNMASKED) if masked else self.labels,
         )
 
 

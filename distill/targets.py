@@ -7,6 +7,7 @@ resumed runs see the same numbers.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +15,15 @@ import torch
 
 from distill.cache_format import CacheContent, CacheKey, pack, unpack
 from distill.errors import DistillError, StoppedError
+from distill.groups import group_batches, in_groups
+from distill.inputs import pinned
 from distill.reading import read_rows
 from distill.shards import Position
-from distill.teacher import Teacher, TeacherTargets, Wanted
+from distill.teacher import Teacher, TeacherTargets, Wanted, check_finite_logits
 from distill.tokens import tokenizer_fingerprint, truncating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -92,21 +95,55 @@ class Targets:
             keep: false leaves the cache as it is, for rows that are another rank's to write.
 
         Raises:
-            DistillError: the teacher gives numbers that are not finite or do not fit the cache's dtype.
+            DistillError: numbers of the teacher that are not finite or do not fit the cache's dtype; without a cache
+                they are judged later, by `check_finite_logits`.
         """
-        cache = self.cache
-        if cache is None:
-            return self.teacher.targets(batch, wanted)
-        kept = cache.key.kept
-        missing = [i for i in range(len(batch)) if not cache.has(int(batch.shard[i]))]
+        asked = self._asked(batch, wanted)
+        computed = self.teacher.targets(batch, asked) if asked != Wanted() else TeacherTargets()
+        return self._given(batch, wanted, computed, keep)
+
+    def of_group(self, batches: Sequence[Batch], wanted: Wanted, keep: Sequence[bool]) -> list[TeacherTargets]:
+        """The targets of several batches, for which the teacher runs on batches of about one length together.
+
+        Args:
+            batches: examples.
+            wanted: the targets.
+            keep: for each batch, as for a single one.
+
+        Raises:
+            DistillError: as for a single one.
+        """
+        by_asked: dict[Wanted, list[int]] = defaultdict(list)
+        for place, batch in enumerate(batches):
+            by_asked[self._asked(batch, wanted)].append(place)
+        computed = [TeacherTargets()] * len(batches)
+        for asked, places in by_asked.items():
+            if asked != Wanted():
+                found = self.teacher.targets_of_group([batches[place] for place in places], asked)
+                for place, one in zip(places, found, strict=True):
+                    computed[place] = one
+        return [self._given(b, wanted, one, kept) for b, one, kept in zip(batches, computed, keep, strict=True)]
+
+    def _missing(self, batch: Batch) -> list[int]:
+        return [i for i, shard in enumerate(batch.shard.tolist()) if self.cache and not self.cache.has(shard)]
+
+    def _asked(self, batch: Batch, wanted: Wanted) -> Wanted:
+        """What the teacher has to compute for a batch."""
+        if self.cache is None:
+            return wanted
+        kept = self.cache.key.kept
         hidden = wanted.hidden and not kept.hidden
         # Beside kept scores hidden states come from the same kernels warm as cold: those that return scores.
         scores = hidden if kept.scores else wanted.scores
         asked = Wanted(hidden=hidden, scores=scores, embedding=wanted.embedding, cls=wanted.cls and not kept.cls)
-        if missing:
-            asked |= kept_outputs(cache.key)
-        computed = self.teacher.targets(batch, asked) if asked != Wanted() else TeacherTargets()
-        new = self._packed(cache.key, batch, missing, computed)
+        return asked | kept_outputs(self.cache.key) if self._missing(batch) else asked
+
+    def _given(self, batch: Batch, wanted: Wanted, computed: TeacherTargets, keep: bool) -> TeacherTargets:
+        """The targets of a batch, of which what is not kept was computed."""
+        cache = self.cache
+        if cache is None:
+            return computed
+        new = self._packed(cache.key, batch, self._missing(batch), computed)
         stored = _padded(cache.key, batch, _records(cache, batch, new, keep), wanted)
         states = {name: getattr(computed, name) for name in STATES if getattr(wanted, name)}
         states |= {name: self._mapped(cache.key, stored[name]) for name in STATES if name in stored}
@@ -121,6 +158,7 @@ class Targets:
             return {}
         logits = torch.zeros(len(batch), 0) if computed.logits is None else computed.logits
         arrays = {"logits": logits.float().cpu().numpy()}
+        check_finite_logits(arrays["logits"], batch)
         first = [self.teacher.layer_map.index(layer) for layer in key.layers]
         for name in STATES:
             if getattr(key.kept, name):
@@ -143,7 +181,8 @@ class Targets:
 
     def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
         """On the teacher's device, in float32: half precision travels, the loss is computed in full."""
-        return torch.from_numpy(array).to(self.teacher.model.device).float()
+        device = self.teacher.model.device
+        return pinned(torch.from_numpy(array), device).to(device, non_blocking=True).float()
 
 
 def _records(
@@ -212,12 +251,14 @@ def fill_cache(
         raise DistillError("expected a cache to fill; found none. Open one and give it to Targets.")
     cache.take_up()
     flushed = time.monotonic()
-    for batch in stream.batches(Position()):
-        rows = zip(batch.shard.tolist(), batch.row.tolist(), strict=True)
-        if not all(cache.holds(shard, row) for shard, row in rows):
-            targets(batch, Wanted(logits=True))
+    wanted, ahead = kept_outputs(cache.key), targets.teacher.model.device.type == "cuda"
+    size = group_batches(targets.teacher, wanted, stream.settings) if ahead else 1
+    for group in in_groups(stream.batches(Position()), size, lambda batch: batch.after):
+        places = [place for batch in group for place in zip(batch.shard.tolist(), batch.row.tolist(), strict=True)]
+        if not all(cache.holds(shard, row) for shard, row in places):
+            targets.of_group(group, Wanted(logits=True), [True] * len(group))
         if progress is not None:
-            progress(len(batch))
+            progress(len(places))
         if stop is not None and stop():
             cache.flush()
             raise StoppedError

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from distill.errors import DistillError
-from distill.outputs import embedding_output, encoder_outputs, model_logits, record_scores, recorded_layers
-from distill.precision import Precision, autocast, resolve_precision
+from distill.groups import cut, forward_passes, joined
+from distill.inputs import batch_tensors
+from distill.outputs import embedding_output, encoder_outputs, model_logits, record_scores, recorded_layers, task_logits
+from distill.precision import Precision, autocast, gpu_kernels, resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import PreTrainedModel
 
@@ -68,11 +73,8 @@ class Wanted:
 
 
 def model_inputs(batch: Batch, model: PreTrainedModel) -> dict[str, Tensor]:
-    """The tensors (B, T) that the model takes, on its device."""
-    arrays = {"input_ids": batch.ids, "attention_mask": batch.mask}
-    if getattr(model.config, "type_vocab_size", 0) > 1:
-        arrays["token_type_ids"] = batch.types
-    return {name: torch.from_numpy(array).to(model.device) for name, array in arrays.items()}
+    """The tensors (B, T) that the model takes, on its device; no mask where nothing is padded."""
+    return batch_tensors(batch, model.device).inputs(model)
 
 
 class Teacher:
@@ -98,6 +100,8 @@ class Teacher:
         self.layer_map = tuple(layer_map)
         self._precision = precision
         self.predicts = predicts
+        self.half_weights: bool | None = None  # None: on a GPU
+        self._half: PreTrainedModel | None = None
         self._fingerprint = ""
 
     def __deepcopy__(self, _memo: object) -> Teacher:
@@ -117,36 +121,65 @@ class Teacher:
     def targets(self, batch: Batch, wanted: Wanted) -> TeacherTargets:
         """Runs the teacher on a batch; layers return scores only where scores are wanted, and run fused otherwise.
 
-        Raises:
-            DistillError: a logit is not a finite number; the message names the row.
+        Whether its logits are finite is not asked here, where it would wait for a GPU; see `check_finite_logits`.
         """
-        self.model.eval()  # the caller may have changed the mode of its model
-        inputs = model_inputs(batch, self.model)
-        with torch.no_grad(), autocast(self.precision, self.model.device):
-            self._record(self.layer_map if wanted.scores else ())
-            if wanted.hidden or wanted.scores or wanted.cls:
-                found = encoder_outputs(self.model, inputs, head=wanted.logits)
-                states = [found.hidden[layer] for layer in self.layer_map]
-                targets = TeacherTargets(
-                    logits=found.logits,
-                    hidden=tuple(states) if wanted.hidden else (),
-                    scores=tuple(found.scores[layer] for layer in self.layer_map) if wanted.scores else (),
-                    embedding=found.hidden[0] if wanted.embedding else None,
-                    cls=tuple(state[:, 0] for state in states) if wanted.cls else (),
+        if self.model.training:  # the caller may have changed the mode of its model
+            self.model.eval()
+        half = self._half_model()
+        model = half or self.model
+        inputs = model_inputs(batch, model)
+        kernels = gpu_kernels if half else autocast
+        with torch.no_grad(), kernels(self.precision, model.device):
+            record(model, self.layer_map if wanted.scores else ())
+            if not (wanted.hidden or wanted.scores or wanted.cls or (half and wanted.logits)):
+                return TeacherTargets(
+                    logits=model_logits(model, inputs) if wanted.logits else None,
+                    embedding=embedding_output(model, inputs) if wanted.embedding else None,
                 )
-            else:
-                targets = TeacherTargets(
-                    logits=model_logits(self.model, inputs) if wanted.logits else None,
-                    embedding=embedding_output(self.model, inputs) if wanted.embedding else None,
-                )
-        if targets.logits is not None:
-            _check_finite(targets.logits, batch)
-        return targets
+            found = encoder_outputs(model, inputs, head=wanted.logits and not half)
+            logits = found.logits
+            if half and wanted.logits:
+                logits = task_logits(self.model, found.hidden[-1].float())
+            states = [found.hidden[layer] for layer in self.layer_map]
+            return TeacherTargets(
+                logits=logits,
+                hidden=tuple(states) if wanted.hidden else (),
+                scores=tuple(found.scores[layer] for layer in self.layer_map) if wanted.scores else (),
+                embedding=found.hidden[0] if wanted.embedding else None,
+                cls=tuple(state[:, 0] for state in states) if wanted.cls else (),
+            )
 
-    def _record(self, layers: Sequence[int]) -> None:
-        """Makes the model return the scores of these layers, and of no others, from now on."""
-        if recorded_layers(self.model) != tuple(sorted(set(layers))):
-            record_scores(self.model, layers)
+    def targets_of_group(self, batches: Sequence[Batch], wanted: Wanted) -> list[TeacherTargets]:
+        """Runs the teacher on several batches, on those of about one length together; one result a batch."""
+        found = [TeacherTargets()] * len(batches)
+        for places in forward_passes(batches):
+            some = [batches[place] for place in places]
+            whole = self.targets(joined(some, self.model.config.pad_token_id or 0), wanted)
+            for place, part in zip(places, cut(whole, some), strict=True):
+                found[place] = part
+        return found
+
+    def _half_model(self) -> PreTrainedModel | None:
+        """A copy in bf16 where that pays: autocast would cast every weight anew in every call.
+
+        The task's head stays that of the model itself, in fp32; fp16, in which sums over layers may overflow, and
+        families whose head is unknown run under autocast.
+        """
+        device = self.model.device
+        usual = device.type == "cuda" if self.half_weights is None else self.half_weights
+        if not (
+            usual and self.precision is Precision.BF16 and (hasattr(self.model, "classifier") or not self.predicts)
+        ):
+            return None
+        if self._half is None or self._half.device != device:
+            self._half = copy.deepcopy(self.model).to(torch.bfloat16)
+        return self._half
+
+
+def record(model: PreTrainedModel, layers: Sequence[int]) -> None:
+    """Makes a model return the scores of these layers, and of no others, from now on."""
+    if recorded_layers(model) != tuple(sorted(set(layers))):
+        record_scores(model, layers)
 
 
 def weights_fingerprint(model: PreTrainedModel) -> str:
@@ -162,10 +195,19 @@ def weights_fingerprint(model: PreTrainedModel) -> str:
     return digest.hexdigest()
 
 
-def _check_finite(logits: Tensor, batch: Batch) -> None:
-    finite = torch.isfinite(logits).all(-1)
-    if not bool(finite.all()):
-        at = int(torch.nonzero(~finite)[0])
+def check_finite_logits(logits: NDArray[np.floating], batch: Batch) -> None:
+    """Refuses a teacher that is broken.
+
+    Args:
+        logits: (B, C), on the host.
+        batch: names the rows.
+
+    Raises:
+        DistillError: a logit is not a finite number; the message names the row.
+    """
+    finite = np.isfinite(logits).all(-1)
+    if not finite.all():
+        at = int(np.argmin(finite))
         raise DistillError(
             f"expected finite teacher logits; found {logits[at].tolist()} for shard {batch.shard[at]}, row "
             f"{batch.row[at]}. The teacher is broken, or overflows in its precision: check it, or use fp32."

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from distill.inputs import batch_tensors
 from distill.losses import total_loss
 from distill.optimiser import make_optimiser
 from distill.precision import Precision, autocast, gpu_kernels
 from distill.shards import Batch, Position, ShardStream
-from distill.teacher import Teacher, TeacherTargets, Wanted, model_inputs
+from distill.teacher import Teacher, TeacherTargets, Wanted
 from distill.training_settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def stage_cost(stage: Stage, teacher: Teacher | None, batches: Sequence[Batch], 
         start = _now(device)
         targets = teacher.targets(batch, stage.wanted) if teacher is not None else TeacherTargets()
         taught = _now(device)
-        labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(device)
+        tensors = batch_tensors(batch, device)
         with autocast(precision, device):
-            losses = trained(model_inputs(batch, trained.model), targets, labels)
+            losses = trained(tensors.inputs(trained.model), targets, tensors.labels)
         total_loss(losses).mean().backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)

@@ -9,8 +9,7 @@ position, weights and optimiser are enough to resume exactly.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +20,14 @@ from safetensors.torch import load_file, save_file
 from distill.accelerators import own_accelerator, own_device
 from distill.checkpoints import LossCurve, RunState, load_checkpoint, run_identity, save_checkpoint
 from distill.errors import StoppedError
+from distill.feed import Feed
 from distill.folder_lock import folder_lock
-from distill.losses import total_loss
-from distill.optimiser import clipped_step, learning_rate_factor, make_optimiser
+from distill.graphs import GraphSteps, make_recorder
+from distill.groups import group_batches
+from distill.optimiser import learning_rate_factor, make_optimiser, restore_optimiser, set_rate
 from distill.pending import STEP_FIELDS, PendingSteps
 from distill.precision import gpu_kernels, resolve_precision
-from distill.teacher import TeacherTargets, model_inputs
+from distill.step import StudentStep
 from distill.training_settings import Hooks, Progress, TrainSettings
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import Tensor
 
+    from distill.feed import Lesson
+    from distill.graphs import Recorder
     from distill.objectives import Stage
-    from distill.shards import Batch, ShardStream
+    from distill.shards import ShardStream
     from distill.targets import Targets
 
 BEST_FILE = "best.safetensors"
@@ -98,7 +101,8 @@ class _Loop:
         self.identity = run_identity(self.stage, self.stream, self.targets, self.settings, processes)
         began = time.perf_counter()
         self.stage.to(self.accelerator.device).train()
-        optimiser = make_optimiser(self.stage, self.settings)
+        recorder = self._recorder()
+        optimiser = make_optimiser(self.stage, self.settings, graphs=recorder is not None)
         found = load_checkpoint(self.folder, self.identity)
         if found:
             self.state, weights, _ = found
@@ -109,7 +113,11 @@ class _Loop:
         self.looked = time.perf_counter(), self.state.examples
         self.model, self.optimiser = self.accelerator.prepare(self.stage, optimiser)
         if found:
-            self._load_optimiser(found[2])
+            self._load_optimiser(found[2], recorder is not None)
+        clip, precision = self.settings.clip, self.settings.precision
+        self.step = StudentStep(self.stage, self.model, self.accelerator, self.optimiser, clip, precision)
+        self.graphs = GraphSteps(self.step, recorder, self.stream.settings.batch_rows)
+        self.feed = self._feed(recorder is not None)
         if self.cache:
             with self.accelerator.main_process_first():
                 self.cache.take_up()
@@ -119,17 +127,34 @@ class _Loop:
                 self.hooks.resumed(self.state)
         self.accelerator.wait_for_everyone()
 
+    def _recorder(self) -> Recorder | None:
+        """Of graphs, where a step is one part of one process and no scaler, which reads the device, is between."""
+        wanted = self.settings.graphs
+        usual = self.accelerator.device.type == "cuda" if wanted is None else wanted
+        single = self.accelerator.num_processes == 1 and self.settings.accumulation == 1
+        return make_recorder() if usual and single and self.accelerator.scaler is None else None
+
+    def _feed(self, graphs: bool) -> Feed:
+        device, own = self.stage.model.device, self.settings.accumulation
+        parts, first = self.accelerator.num_processes * own, self.accelerator.process_index * own
+        group, gpu = self.settings.teacher_group, device.type == "cuda"
+        if group is None and gpu and self.targets is not None:
+            group = group_batches(self.targets.teacher, self.stage.wanted, self.stream.settings)
+        numbers = (range(first, first + own), parts)
+        return Feed(self.stream, self.targets, self.stage.wanted, device, numbers, group or 1, graphs or gpu)
+
     def run(self) -> RunState:
         """Epoch after epoch, from wherever the folder stands."""
         if self.state.unjudged:
             self._judge_epoch()
         while not self._finished():
             epoch = self.state.position.epoch
-            for batch in self.stream.batches(self.state.position):
-                self._step(batch)
-                if self._finished() or self.state.position.epoch > epoch:
-                    break
-                self._between_steps()
+            with closing(self.feed.lessons(self.state.position)) as lessons:
+                for lesson in lessons:
+                    self._step(lesson)
+                    if self._finished() or self.state.position.epoch > epoch:
+                        break
+                    self._between_steps()
             self._end_of_epoch()
         if self.hooks.select and (self.folder / BEST_FILE).exists():
             self.stage.load_state_dict(load_file(self.folder / BEST_FILE))
@@ -149,45 +174,28 @@ class _Loop:
         most = self.settings.max_steps
         return self.state.position.epoch >= self.settings.epochs or (most is not None and self.state.step >= most)
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, lesson: Lesson) -> None:
+        batch, state = lesson.batch, self.state
         rate = self._set_rate(len(batch))
-        parts = self.accelerator.num_processes * self.settings.accumulation
         first = self.accelerator.process_index * self.settings.accumulation
-        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.accelerator.device))
-        for number in range(self.settings.accumulation):
-            torch.manual_seed(_dropout_seed(self.settings.seed, self.state.step, first + number))
-            part = batch.part(first + number, parts)
-            last = number == self.settings.accumulation - 1
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
-                losses = self._backward(part, batch)
-            for kind, value in losses.items():
-                sums[kind] += value
-        norm = clipped_step(self.accelerator, self.optimiser, self.settings.clip)
-        self.optimiser.zero_grad(set_to_none=True)
-        row = {"step": self.state.step + 1, "epoch": self.state.position.epoch, "examples": len(batch)}
-        self.pending.add(row | {"learning_rate": rate}, dict(sums), norm, batch)
+        seeds = [_dropout_seed(self.settings.seed, state.step, first + n) for n in range(len(lesson.parts))]
+        torch.manual_seed(seeds[0])
+        numbers = self.graphs.run(lesson.parts[0], lesson.given[0])
+        if replayed := numbers is not None:
+            found = numbers
+        else:
+            shares = [part.counts / len(batch) for part in lesson.parts]
+            tensors = [part.packed.to(self.accelerator.device) for part in lesson.parts]
+            found = self.step.in_parts([*zip(tensors, lesson.given, shares, strict=True)], seeds)
+        row = {"step": state.step + 1, "epoch": state.position.epoch, "examples": len(batch), "learning_rate": rate}
+        self.pending.add(row, self.step.kinds, found, lesson)
         self.state = replace(
-            self.state,
-            step=self.state.step + 1,
-            examples=self.state.examples + len(batch),
+            state,
+            step=state.step + 1,
+            examples=state.examples + len(batch),
             position=batch.after,
+            graph_steps=state.graph_steps + replayed,
         )
-
-    def _backward(self, part: Batch, batch: Batch) -> dict[str, Tensor]:
-        """Gradients of a part of the batch; its share of the batch's mean losses, by kind."""
-        # DDP needs every rank in every step: one whose part is empty runs a row that counts for nothing.
-        weight = 1.0 if len(part) else 0.0
-        part = part if len(part) else batch.part(0, len(batch))
-        given = TeacherTargets()
-        if self.targets is not None:
-            given = self.targets(part, self.stage.wanted, keep=bool(weight))
-        labels = None if part.labels is None else torch.from_numpy(part.labels).to(self.accelerator.device)
-        losses = self.model(model_inputs(part, self.stage.model), given, labels)
-        share = weight / len(batch)
-        # DDP averages over ranks; the loss of the batch is the sum of the ranks' shares.
-        loss = total_loss(losses).sum() * (share * self.accelerator.num_processes)
-        self.accelerator.backward(loss)
-        return {kind: value.detach().float().sum() * share for kind, value in losses.items()}
 
     def _set_rate(self, size: int) -> float:
         """The rate at the middle of the coming step."""
@@ -197,8 +205,7 @@ class _Loop:
             done = max(done, (self.state.step + 0.5) / self.settings.max_steps)
         factor = learning_rate_factor(self.settings, min(done, 1.0), self.state.step + 0.5)
         rate = self.settings.learning_rate * factor
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser.optimizer, rate)
         return rate
 
     def _look(self) -> None:
@@ -271,8 +278,8 @@ class _Loop:
         if self.stopping:
             raise StoppedError(self.state.step)
 
-    def _load_optimiser(self, states: dict[str, Any]) -> None:
-        self.optimiser.load_state_dict(states["optimiser"])
+    def _load_optimiser(self, states: dict[str, Any], graphs: bool) -> None:
+        restore_optimiser(self.optimiser.optimizer, states["optimiser"], graphs)
         if self.accelerator.scaler is not None and "scaler" in states:
             self.accelerator.scaler.load_state_dict(states["scaler"])
 

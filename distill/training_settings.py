@@ -33,6 +33,9 @@ class TrainSettings:
         log_every: steps between fetches of the losses (each fetch waits for the device).
         checkpoint_every: steps between checkpoints; one is made at every epoch's end, too.
         cpu: leave an accelerator alone.
+        graphs: run full batches as CUDA graphs; None does on a GPU, in one process, without accumulation and fp16.
+        teacher_group: batches on which the teacher runs together, ahead of the student; None decides by their room on
+            a GPU, and is 1 on a CPU.
     """
 
     epochs: int
@@ -48,9 +51,11 @@ class TrainSettings:
     log_every: int = 10
     checkpoint_every: int = 1000
     cpu: bool = False
+    graphs: bool | None = None
+    teacher_group: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "accumulation", "log_every", "checkpoint_every", "max_steps"):
+        for name in ("epochs", "accumulation", "log_every", "checkpoint_every", "max_steps", "teacher_group"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise DistillError(f"expected {name} of at least 1; found {value}. Raise it.")

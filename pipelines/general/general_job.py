@@ -52,6 +52,7 @@ class GeneralMetrics(Metrics):
         steps: done.
         examples: seen.
         seconds: that they took.
+        graph_steps: of them, that ran as CUDA graphs.
         losses: of the last step, by kind.
         layer_map: teacher layers that the student's learnt from.
         parameters: of the student.
@@ -63,6 +64,7 @@ class GeneralMetrics(Metrics):
     steps: int
     examples: int
     seconds: float
+    graph_steps: int
     losses: dict[str, float]
     layer_map: tuple[int, ...] | None
     parameters: int
@@ -258,6 +260,7 @@ class GeneralJob(StudentJob):
             steps=told.steps,
             examples=told.examples,
             seconds=told.seconds,
+            graph_steps=told.graph_steps,
             losses={kind: float(value) for kind, value in list(last.items())[4:]},
             layer_map=resolved.layer_map,
             parameters=result.parameters,

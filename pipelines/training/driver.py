@@ -236,7 +236,9 @@ class _Run:
             self.targets.get((stage.reads, kept)), self.root / stage.folder, settings, dev, self.reporter,
         )  # fmt: skip
         seconds = round(state.seconds, 1)
-        self.results[stage.name] = StageResult(state.step, state.examples, len(stream), seconds, state.best_step)
+        self.results[stage.name] = StageResult(
+            state.step, state.examples, len(stream), seconds, state.best_step, state.graph_steps
+        )
 
     def _publish(self) -> None:
         job, student = self.job, self.models.student

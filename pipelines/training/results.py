@@ -20,6 +20,7 @@ class StageResult:
         rows: of its data.
         seconds: that it took.
         best_step: whose weights were kept; None for the last.
+        graph_steps: steps that ran as CUDA graphs; nearly all of them do on a GPU.
     """
 
     steps: int
@@ -27,6 +28,7 @@ class StageResult:
     rows: int
     seconds: float
     best_step: int | None
+    graph_steps: int = 0
 
 
 @dataclass(frozen=True)

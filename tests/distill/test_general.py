@@ -15,7 +15,7 @@ from distill.cache_format import CacheMode
 from distill.errors import DistillError
 from distill.general import GeneralStage, MaskedLmLoss, head_logits
 from distill.losses import LossSettings
-from distill.masking import UNMASKED, MaskSettings
+from distill.masking import UNMASKED, MaskSettings, masked_places
 from distill.objectives import IntermediateStage
 from distill.outputs import recorded_layers
 from distill.projections import Projections
@@ -50,12 +50,17 @@ def masked_batch(data, **changes):
     return next(iter(stream.batches(Position())))
 
 
+def masked_labels(batch) -> torch.Tensor:
+    """The labels as the loop gives them."""
+    return torch.from_numpy(masked_places(batch.labels))
+
+
 def test_masked_lm_losses_are_those_of_plain_code(data):
     student, teacher = pair()
     batch = masked_batch(data)
     stage = GeneralStage(student, teacher, LossSettings(), MaskedLmLoss(2.0, 0.5, temperature=3.0)).eval()
     labels, inputs = torch.from_numpy(batch.labels), model_inputs(batch, student.model)
-    found = stage(inputs, teacher.targets(batch, stage.wanted), labels)
+    found = stage(inputs, teacher.targets(batch, stage.wanted), masked_labels(batch))
     hard, soft = [], []
     with torch.no_grad():
         mine, theirs = student.model(**inputs).logits, teacher.model(**inputs).logits
@@ -84,7 +89,7 @@ def test_layers_of_no_weight_cost_nothing(data, tmp_path, monkeypatch):
     stage = GeneralStage(student, teacher, NOTHING, MaskedLmLoss(1.0)).eval()
     assert stage.wanted == Wanted()
     assert recorded_layers(student.model) == ()
-    inputs, labels = model_inputs(batch, student.model), torch.from_numpy(batch.labels)
+    inputs, labels = model_inputs(batch, student.model), masked_labels(batch)
     found = stage(inputs, teacher.targets(batch, stage.wanted), labels)
     whole = GeneralStage(student, teacher, LossSettings(), MaskedLmLoss(1.0)).eval()
     expected = whole(inputs, teacher.targets(batch, whole.wanted), labels)
@@ -104,7 +109,7 @@ def test_the_soft_loss_alone_wants_the_hidden_states_alone(data):
     assert stage.wanted == Wanted(hidden=True)
     batch = masked_batch(data)
     targets = teacher.targets(batch, stage.wanted)
-    assert list(stage(model_inputs(batch, student.model), targets, torch.from_numpy(batch.labels))) == ["mlm_soft"]
+    assert list(stage(model_inputs(batch, student.model), targets, masked_labels(batch))) == ["mlm_soft"]
     assert GeneralStage(student, teacher, LossSettings(layer_weights=(1, 0, 0, 1))).wanted.embedding
     with pytest.raises(DistillError, match="a loss with a weight above 0; found none"):
         GeneralStage(student, teacher, NOTHING)
@@ -137,7 +142,7 @@ def test_a_batch_without_a_masked_token_has_gradients_of_zero(data):
     student, teacher = pair()
     batch = masked_batch(data)
     stage = GeneralStage(student, teacher, LossSettings(attention=False, hidden=False), MaskedLmLoss(1.0))
-    nothing = torch.full(batch.ids.shape, UNMASKED)
+    nothing = torch.from_numpy(masked_places(np.full(batch.ids.shape, UNMASKED)))
     losses = stage(model_inputs(batch, student.model), teacher.targets(batch, stage.wanted), nothing)
     assert losses["mlm"].tolist() == [0.0] * len(batch)
     sum(losses.values()).sum().backward()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -11,14 +12,14 @@ from torch.profiler import ProfilerActivity, profile
 
 from distill.evaluation import predict
 from distill.losses import LossSettings
-from distill.objectives import IntermediateStage, PredictionStage
+from distill.objectives import IntermediateStage, LabelStage, PredictionStage
 from distill.precision import Precision, resolve_precision
 from distill.shards import Position
 from distill.teacher import Wanted
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
 from tests.devices import DEVICES, expected_precision
-from tests.distill.data import open_stream
+from tests.distill.data import open_stream, write_shards
 from tests.distill.models import tiny_encoder
 from tests.distill.runs import losses, tiny_pair, tiny_targets
 
@@ -80,6 +81,42 @@ def test_a_run_goes_on_there_with_a_cache(data, tmp_path, device):
     # A GPU adds up in any order, so the two are close, not equal.
     tolerance = 0 if device == "cpu" else 2e-2
     assert losses(tmp_path / "stopped") == pytest.approx(losses(tmp_path / "whole"), rel=tolerance, abs=0)
+
+
+@on_devices
+@pytest.mark.parametrize("kind", [IntermediateStage, PredictionStage])
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 5e-3), ("bf16", 0.1)])
+def test_graphs_and_a_teacher_ahead_change_no_loss(data, tmp_path, device, kind, cached, precision, tolerance):
+    """For 50 steps, in which rounding adds up; on a CPU the teacher alone can run ahead."""
+    usual = {"epochs": 4, "max_steps": 50, "precision": Precision(precision), "learning_rate": 1e-3}
+    other = {"teacher_group": 4} if device == "cpu" else {"teacher_group": 1, "graphs": False}
+    folders = [tmp_path / name if cached else None for name in ("a", "b")]
+    run(data, tmp_path / "usual", device, kind, folders[0], **usual)
+    run(data, tmp_path / "other", device, kind, folders[1], **usual, **other)
+    assert len(losses(tmp_path / "usual")) == 50
+    assert losses(tmp_path / "usual") == pytest.approx(losses(tmp_path / "other"), rel=tolerance)
+
+
+@pytest.mark.parametrize("device", DEVICES[1:])
+@pytest.mark.parametrize("kind", [IntermediateStage, PredictionStage, LabelStage])
+def test_nearly_all_steps_run_as_graphs(tmp_path, device, kind):
+    """But two of each width; with the dropout of a training student."""
+    data = write_shards(tmp_path / "data", sizes=(96,))
+    torch.cuda.set_device(device)
+    student, teacher = tiny_pair(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+    teacher.model.to(device)
+    stage = LabelStage(student.model) if kind is LabelStage else kind(student, teacher, LossSettings())
+    stream, curves = open_stream(data), []
+    start = copy.deepcopy(stage.state_dict())
+    for name in ("a", "b"):
+        stage.load_state_dict(start)
+        targets = None if kind is LabelStage else tiny_targets(teacher, stream, None)
+        state = train(stage, stream, targets, tmp_path / name, TrainSettings(epochs=12, learning_rate=1e-3))
+        assert state.graph_steps >= 0.95 * state.step
+        curves.append(losses(tmp_path / name))
+    assert curves[0] == pytest.approx(curves[1], rel=2e-2)  # dropout follows the seed of a step, not its history
+    assert len(set(curves[0])) > 100
 
 
 @on_devices

@@ -63,6 +63,16 @@ def test_a_teacher_and_a_run_tell_what_was_decided(data, tmp_path):
     assert again.step == 1
 
 
+@pytest.mark.parametrize("stage", ["intermediate", "prediction"])
+def test_weights_cast_together_give_what_autocast_gives(data, tmp_path, monkeypatch, stage):
+    half = {"stage": stage, "max_steps": 6, "precision": Precision.BF16}
+    tiny_run(data, tmp_path / "together", **half)
+    monkeypatch.setattr("distill.step.HALF", {})
+    tiny_run(data, tmp_path / "each", **half)
+    curves = [(tmp_path / name / "losses.csv").read_bytes() for name in ("together", "each")]
+    assert curves[0] == curves[1]
+
+
 def flags() -> tuple[bool, str]:
     return torch.backends.cuda.cudnn_sdp_enabled(), torch.get_float32_matmul_precision()
 

@@ -277,7 +277,7 @@ def test_numbers_that_do_not_fit_are_named(stream, tmp_path):
     with torch.no_grad():
         teacher.model.classifier.bias[0] = torch.nan
     with pytest.raises(DistillError, match=r"finite teacher logits; found \[nan"):
-        Targets(teacher)(batch, ALL)
+        Targets(teacher, open_cache(tmp_path / "c", teacher, stream))(batch, ALL)
 
 
 def test_fingerprint():

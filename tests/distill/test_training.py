@@ -11,6 +11,7 @@ from distill.errors import DistillError
 from distill.losses import LossSettings
 from distill.objectives import LabelStage, PredictionStage
 from distill.optimiser import learning_rate_factor
+from distill.targets import Targets
 from distill.teacher import Precision
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
@@ -97,6 +98,21 @@ def test_nan_stops_and_names_the_batch(data, tmp_path):
             TrainSettings(epochs=1, learning_rate=1e-3, cpu=True),
         )
     assert not list((tmp_path / "b").glob("step-*"))
+
+
+def test_a_broken_teacher_is_named_when_losses_are_looked_at(data, tmp_path):
+    student, teacher = tiny_pair()
+    stream, seen = open_stream(data), []
+    with torch.no_grad():
+        teacher.model.classifier.bias[0] = torch.nan
+    settings = TrainSettings(epochs=1, learning_rate=1e-3, cpu=True, log_every=3, checkpoint_every=2)
+    hooks = Hooks(progress=seen.append)
+    with pytest.raises(
+        DistillError, match=r"finite teacher logits; found \[nan, .*for shard \d, row \d+\. The teacher"
+    ):
+        train(PredictionStage(student, teacher, LossSettings()), stream, Targets(teacher), tmp_path, settings, hooks)
+    assert not seen
+    assert not list(tmp_path.glob("step-*"))
 
 
 def test_a_gradient_that_is_not_finite_names_its_own_batch(data, tmp_path):

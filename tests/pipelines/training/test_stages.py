@@ -243,8 +243,13 @@ def test_random_subset(parts, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_can_be_put_right(parts, tmp_path, monkeypatch):
+    def with_broken_gradient(losses):
+        stacked = losses["labels"][None]
+        stacked.register_hook(lambda gradient: gradient * float("nan"))
+        return stacked
+
     with monkeypatch.context() as patched:
-        patched.setattr("distill.training.total_loss", lambda losses: losses["labels"] * float("nan"))
+        patched.setattr("distill.step.stacked_losses", with_broken_gradient)
         ran = tinyaug(*finetune(parts, tmp_path / "t", "--max-steps", 2))
     assert (ran.code, "Give another --out, or --overwrite" in ran.err) == (1, True)
     assert "finite gradients; found nan in step 1" in ran.err

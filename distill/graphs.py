@@ -1,0 +1,128 @@
+"""Steps as CUDA graphs: recorded once for each shape of a batch, then replayed by one call in place of hundreds.
+
+A small student's step has some hundreds of kernels of a few microseconds; launching each takes longer. What a graph
+reads lies where it was when it was recorded, so batches are copied there. Dropout is drawn anew by a replay, from the
+seed that torch has at that time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from distill.step import empty_like, flat_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from torch import Tensor
+
+    from distill.feed import Part
+    from distill.step import StudentStep
+    from distill.teacher import TeacherTargets
+
+ORDINARY_STEPS = 2  # of each shape before it is recorded: they make the optimiser's moments and warm up libraries
+MOST_GRAPHS = 128
+log = logging.getLogger(__name__)
+
+
+class Recorder(Protocol):
+    """Records a function of tensors that stay where they are."""
+
+    def record(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        """Records without computing; what comes back computes, and returns the function's result."""
+
+
+class CudaRecorder:
+    """Records CUDA graphs, which share their memory: no two of them run at once."""
+
+    def __init__(self) -> None:
+        self._pool, self._stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()  # torch's may be another card's
+
+    def record(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        """Captures the kernels that the function launches."""
+        graph = torch.cuda.CUDAGraph()
+        # Thread-local: the feed's thread pins memory meanwhile.
+        with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+            result = function()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return result.clone()  # the next replay writes it again
+
+        return replay
+
+
+def make_recorder() -> Recorder:
+    """The recorder of a run."""
+    return CudaRecorder()
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """A recorded step and the tensors that it reads."""
+
+    packed: Tensor
+    given: TeacherTargets
+    replay: Callable[[], Tensor]
+
+
+class GraphSteps:
+    """Runs steps as graphs where it can.
+
+    Args:
+        step: the step.
+        recorder: of graphs; None runs none.
+        rows: of a full batch; shorter ones are too rare to be recorded.
+    """
+
+    def __init__(self, step: StudentStep, recorder: Recorder | None, rows: int) -> None:
+        self._step, self._recorder, self._rows = step, recorder, rows
+        self._graphs: dict[Hashable, _Recorded] = {}
+        self._seen: Counter[Hashable] = Counter()
+
+    def run(self, part: Part, given: TeacherTargets) -> Tensor | None:
+        """The step of a batch in one part; None where it has to go the ordinary way.
+
+        Args:
+            part: the whole batch.
+            given: the teacher's outputs.
+
+        Returns:
+            The losses and the norm, as `StudentStep` gives them; torch's seed was that of the step.
+        """
+        if self._recorder is None or len(part.batch) != self._rows:
+            return None
+        states = flat_targets(given)
+        key = (part.packed.layout, tuple((state.shape, state.dtype) for state in states))
+        graph = self._graphs.get(key)
+        if graph is None:
+            self._seen[key] += 1
+            if self._seen[key] <= ORDINARY_STEPS or len(self._graphs) == MOST_GRAPHS:
+                return None
+            graph = self._record(self._recorder, part, given)
+            if graph is None:
+                return None
+            self._graphs[key] = graph
+        graph.packed.copy_(part.packed.array, non_blocking=True)
+        if states:
+            torch._foreach_copy_(flat_targets(graph.given), states, non_blocking=True)
+        return graph.replay()
+
+    def _record(self, recorder: Recorder, part: Part, given: TeacherTargets) -> _Recorded | None:
+        step, layout = self._step, part.packed.layout
+        packed = part.packed.array.to(step.stage.model.device, copy=True)
+        static, share = empty_like(given), 1.0 / self._rows
+        try:
+            replay = recorder.record(lambda: step(layout.split(packed), static, share))
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            log.warning("training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)", reason)
+            self._recorder, self._graphs = None, {}
+            step.optimiser.zero_grad(set_to_none=True)
+            return None
+        return _Recorded(packed, static, replay)

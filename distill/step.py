@@ -1,0 +1,126 @@
+"""One step of the student: forward, losses, backward, clipping, AdamW. A function of tensors that reads none of them.
+
+So it can run as it is, or be recorded once as a CUDA graph and replayed (distill.graphs).
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from distill.cast_weights import HALF, CastWeights
+from distill.losses import stacked_losses
+from distill.optimiser import clipped_step
+from distill.teacher import TeacherTargets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from accelerate import Accelerator
+    from accelerate.optimizer import AcceleratedOptimizer
+    from torch import Tensor
+
+    from distill.inputs import BatchTensors
+    from distill.objectives import Stage
+    from distill.precision import Precision
+
+
+@dataclass
+class StudentStep:
+    """The step of a stage.
+
+    Args:
+        stage: what is trained.
+        model: the stage as the accelerator prepared it.
+        accelerator: of the process.
+        optimiser: prepared, too.
+        clip: largest norm of the gradient.
+        precision: decided; half precisions cast all weights at once, but under DDP, whose hooks are the parameters'.
+
+    Attributes:
+        kinds: names of the losses, in the order of their numbers; known after the first step.
+    """
+
+    stage: Stage
+    model: Any
+    accelerator: Accelerator
+    optimiser: AcceleratedOptimizer
+    clip: float
+    precision: Precision
+    kinds: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._call: Callable[..., dict[str, Tensor]] = self.model
+        if self.precision in HALF and self.accelerator.num_processes == 1:
+            self._call = CastWeights(self.stage, HALF[self.precision])
+
+    def gradients(self, tensors: BatchTensors, given: TeacherTargets, share: float) -> Tensor:
+        """Adds the gradients of a part of a batch.
+
+        Args:
+            tensors: of the part.
+            given: the teacher's outputs for it.
+            share: of the whole batch's mean that a row of it has: 1 / rows; 0 for rows that do not count.
+
+        Returns:
+            The part's share of the batch's mean loss of each kind (kinds,), float32.
+        """
+        losses = self._call(tensors.inputs(self.stage.model), given, tensors.labels)
+        self.kinds = tuple(losses)
+        shares = stacked_losses(losses).sum(1) * share  # (kinds, B) to (kinds,)
+        # DDP averages over ranks; the loss of the batch is the sum of the ranks' shares.
+        self.accelerator.backward(shares.sum() * self.accelerator.num_processes)
+        return shares.detach()
+
+    def update(self, shares: Tensor) -> Tensor:
+        """Clips the gradients and steps.
+
+        Args:
+            shares: of the losses (kinds,).
+
+        Returns:
+            The losses and the norm of the gradient before clipping (kinds + 1,).
+        """
+        norm = clipped_step(self.accelerator, self.optimiser, self.clip)
+        self.optimiser.zero_grad(set_to_none=True)
+        return torch.cat([shares, norm.view(1)])
+
+    def __call__(self, tensors: BatchTensors, given: TeacherTargets, share: float) -> Tensor:
+        """The step of a batch in one part; the losses and the norm (kinds + 1,)."""
+        return self.update(self.gradients(tensors, given, share))
+
+    def in_parts(self, parts: Sequence[tuple[BatchTensors, TeacherTargets, float]], seeds: Sequence[int]) -> Tensor:
+        """The step of a batch in several parts, each with its own seed of dropout; gradients of all are added up."""
+        shares: Tensor | None = None
+        for number, (tensors, given, share) in enumerate(parts):
+            torch.manual_seed(seeds[number])
+            last = number == len(parts) - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                found = self.gradients(tensors, given, share)
+            shares = found if shares is None else shares + found
+        assert shares is not None  # a batch has a part
+        return self.update(shares)
+
+
+def flat_targets(given: TeacherTargets) -> list[Tensor]:
+    """All tensors of a teacher's outputs, in a fixed order."""
+    single = [value for value in (given.logits, given.embedding) if value is not None]
+    return [*single, *given.hidden, *given.scores, *given.cls]
+
+
+def empty_like(given: TeacherTargets) -> TeacherTargets:
+    """Memory for outputs of the same shapes, laid out in rows."""
+
+    def own(value: Tensor) -> Tensor:
+        return torch.empty_like(value, memory_format=torch.contiguous_format)
+
+    return TeacherTargets(
+        logits=None if given.logits is None else own(given.logits),
+        hidden=tuple(map(own, given.hidden)),
+        scores=tuple(map(own, given.scores)),
+        embedding=None if given.embedding is None else own(given.embedding),
+        cls=tuple(map(own, given.cls)),
+    )

@@ -1,0 +1,136 @@
+"""Recorded and replayed steps: on a CPU by a recorder that replays by calling the step on the static tensors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from distill import training
+from distill.general import GeneralStage, MaskedLmLoss
+from distill.losses import LossSettings
+from distill.masking import MaskSettings
+from distill.training import train
+from distill.training_settings import Hooks, TrainSettings
+from tests.distill.runs import BrokenOff, losses, tiny_run, tiny_targets
+from tests.distill.test_general import pair
+from tests.distill.test_packing import stream_of, write_ids
+
+WHOLE = {"epochs": 4, "max_steps": 50}
+
+
+class Replaying:
+    """Records a step as a graph would be: nothing is computed meanwhile, and what it reads stays where it is."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replays = 0
+
+    def record(self, function):
+        self.recorded += 1
+
+        def replay():
+            self.replays += 1
+            return function()
+
+        return replay
+
+
+class Refusing:
+    """Records nothing, as where a kernel cannot be captured."""
+
+    def record(self, _):
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """What a run with graphs records by."""
+
+    def chosen(one):
+        monkeypatch.setattr(training, "make_recorder", lambda: one)
+        return one
+
+    return chosen
+
+
+@pytest.mark.parametrize("stage", ["intermediate", "prediction"])
+@pytest.mark.parametrize("cached", [False, True])
+def test_replayed_steps_are_those_that_run_as_they_are(data, tmp_path, recorder, stage, cached):
+    folders = [tmp_path / name if cached else None for name in ("a", "b")]
+    replaying = recorder(Replaying())
+    _, state = tiny_run(data, tmp_path / "graphs", folders[0], stage, graphs=True, **WHOLE)
+    recorder(Refusing())
+    _, plain = tiny_run(data, tmp_path / "plain", folders[1], stage, graphs=True, **WHOLE)
+    assert (tmp_path / "graphs" / "losses.csv").read_bytes() == (tmp_path / "plain" / "losses.csv").read_bytes()
+    assert replaying.replays == state.graph_steps > 30
+    assert replaying.recorded == 2  # widths of 8 and 16
+    assert (state.step, plain.graph_steps) == (50, 0)
+
+
+def test_steps_without_graphs_differ_by_padding_alone(data, tmp_path, recorder):
+    recorder(Replaying())
+    tiny_run(data, tmp_path / "graphs", graphs=True, dropout=0.0, **WHOLE)
+    tiny_run(data, tmp_path / "off", graphs=False, dropout=0.0, **WHOLE)
+    assert losses(tmp_path / "off") == pytest.approx(losses(tmp_path / "graphs"), rel=1e-3)
+
+
+def test_a_run_goes_on_with_graphs(data, tmp_path, recorder):
+    recorder(Replaying())
+    with pytest.raises(BrokenOff):
+        tiny_run(data, tmp_path / "stopped", stop_at=22, graphs=True, **WHOLE)
+    [kept] = (tmp_path / "stopped").glob("step-*/state.json")
+    before = json.loads(kept.read_text())["state"]["graph_steps"]
+    _, state = tiny_run(data, tmp_path / "stopped", graphs=True, **WHOLE)
+    _, whole = tiny_run(data, tmp_path / "whole", graphs=True, **WHOLE)
+    assert (tmp_path / "stopped" / "losses.csv").read_bytes() == (tmp_path / "whole" / "losses.csv").read_bytes()
+    assert 0 < before < state.graph_steps < whole.graph_steps  # a new start has ordinary steps of its own
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_run_goes_on_where_rates_are_kept_otherwise(data, tmp_path, recorder, first):
+    """In tensors with graphs, in numbers without."""
+    recorder(Replaying())
+    still = {"dropout": 0.0, **WHOLE}
+    with pytest.raises(BrokenOff):
+        tiny_run(data, tmp_path / "moved", stop_at=22, graphs=first, **still)
+    tiny_run(data, tmp_path / "moved", graphs=not first, **still)
+    tiny_run(data, tmp_path / "whole", graphs=first, **still)
+    assert losses(tmp_path / "moved") == pytest.approx(losses(tmp_path / "whole"), rel=1e-3)
+
+
+def test_a_step_that_cannot_be_recorded_is_told_once(data, tmp_path, recorder, caplog):
+    recorder(Refusing())
+    _, state = tiny_run(data, tmp_path, graphs=True)
+    told = [one.message for one in caplog.records if "CUDA graphs" in one.message]
+    assert told == [
+        "training goes on without CUDA graphs, more slowly: a step could not be recorded (operation not permitted when "
+        "stream is capturing)"
+    ]
+    assert (state.step, state.graph_steps) == (26, 0)
+
+
+def test_a_step_of_several_parts_goes_the_ordinary_way(data, tmp_path, recorder):
+    replaying = recorder(Replaying())
+    _, state = tiny_run(data, tmp_path, graphs=True, max_steps=6, accumulation=2)
+    assert (state.step, state.graph_steps, replaying.recorded) == (6, 0, 0)
+
+
+def test_general_distillation_with_masked_tokens(tmp_path, recorder):
+    chance = np.random.default_rng(0)
+    rows = [[2, *chance.integers(7, 20, size).tolist(), 3] for size in chance.integers(1, 11, 120)]
+    data = write_ids(tmp_path / "packed", rows)
+
+    def run(folder):
+        student, teacher = pair()
+        stream = stream_of(data, masking=MaskSettings(rate=0.3))
+        stage = GeneralStage(student, teacher, LossSettings(), MaskedLmLoss(1.0, 1.0))
+        settings = TrainSettings(epochs=4, learning_rate=1e-2, max_steps=50, cpu=True, graphs=True)
+        return train(stage, stream, tiny_targets(teacher, stream, None), folder, settings, Hooks())
+
+    recorder(Replaying())
+    state = run(tmp_path / "graphs")
+    recorder(Refusing())
+    run(tmp_path / "plain")
+    assert state.graph_steps > 0.5 * state.step
+    assert (tmp_path / "graphs" / "losses.csv").read_bytes() == (tmp_path / "plain" / "losses.csv").read_bytes()
