@@ -10,9 +10,9 @@ import numpy as np
 from augment.candidate_table import SOURCES, Candidates
 from augment.casing import is_cased
 from augment.characters import is_cjk
+from augment.device_copies import CJK_ONLY
 from augment.kept import NO_WORDS, Sorted, WordSorter, kept_counts
 from augment.masked_copies import MaskedCopies, Masks, SpecialIds
-from augment.masked_lm import CJK_ONLY
 from augment.proposals import Proposals
 from augment.ragged import offsets_of
 from augment.similar import SimilarWords
