@@ -13,6 +13,7 @@ from augment.transfer import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from augment.batch import Excluded
     from augment.vocabulary import Vocabulary
@@ -28,10 +29,17 @@ class Head:
         logits: turns hidden states (M, H) into logits (M, V).
         vocabulary: says which words may be proposed.
         device: of the hidden states.
+        kernels: makes the context that it computes in.
     """
 
-    def __init__(self, logits: Callable[[Tensor], Tensor], vocabulary: Vocabulary, device: torch.device) -> None:
-        self._logits, self._forms = logits, vocabulary.most_forms
+    def __init__(
+        self,
+        logits: Callable[[Tensor], Tensor],
+        vocabulary: Vocabulary,
+        device: torch.device,
+        kernels: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._logits, self._forms, self._kernels = logits, vocabulary.most_forms, kernels
         # added to the logits before the top is taken: 0 for words, -inf for all that is never proposed
         self._barred = torch.where(torch.from_numpy(vocabulary.proposable), 0.0, -torch.inf).to(device)
         self._barred_but_cjk = torch.where(torch.from_numpy(vocabulary.cjk), 0.0, -torch.inf).to(device)
@@ -64,7 +72,8 @@ class Head:
         Returns:
             int32 (R, 2 k): ids and the bits of their probabilities.
         """
-        logits, normaliser = self._barred_logits(hidden, excluded)
+        with self._kernels():
+            logits, normaliser = self._barred_logits(hidden, excluded)
         return torch.cat(self._packed(*top_of_all(logits[rows], normaliser[rows], k * self._forms), k), dim=1)
 
     def _barred_logits(self, hidden: Tensor, excluded: Excluded | None) -> tuple[Tensor, Tensor]:

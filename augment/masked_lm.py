@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -82,7 +83,8 @@ class MaskedLM:
         model = model.to(device=self.device, dtype=PRECISIONS[precision]).eval().requires_grad_(False)
         self._encoder = EncoderAtPositions(model)
         self.vocabulary: Vocabulary = read_vocabulary(tokenizer, self.splitter, int(config.vocab_size), punctuation)
-        self._head = Head(self._encoder.logits, self.vocabulary, self.device)
+        self._kernels = partial(gpu_kernels, precision, self.device)
+        self._head = Head(self._encoder.logits, self.vocabulary, self.device, self._kernels)
         self.layout = default_layout(self.device, PRECISIONS[precision], self._encoder.by_layers)
 
     def __reduce__(self) -> tuple[Callable[..., MaskedLM], tuple[Any, ...]]:
@@ -123,7 +125,7 @@ class MaskedLM:
         if os.getpid() != self._process:
             _prepare_forked_process(self.device.type)
             self._process = os.getpid()
-        with gpu_kernels(self.precision, self.device):
+        with self._kernels():
             return self._head.answers(self._encoder.hidden(batch), k, batch.excluded)
 
 

@@ -1,0 +1,171 @@
+"""Every layout gives the same candidates; on a GPU's own few shapes, full batches, and nothing that waits."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from augment.batch import attention_end_to_end
+from augment.candidates import CandidateFinder
+from augment.head import Head
+from augment.layouts import Layout
+from augment.masked_copies import MaskedCopies, Masks, SpecialIds
+from augment.masked_lm import MaskedLM
+from augment.precision import default_layout
+from augment.presets import CandidateSettings
+from augment.vocabulary import Vocabulary
+from augment.words import TokenRows
+from tests.augment.helpers import TEXTS, one_digit_apart, tiny_finder
+from tests.augment.test_masked_lm import model_of
+from tests.fixtures import tiny_tokenizer
+
+WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "_to_copy.host", "unique", "equal")
+GPU_TOKENS = 65_536
+
+
+def found_in(layout, **settings):
+    finder = tiny_finder(0, k=5, **settings)
+    finder.model.layout = layout
+    return finder.find(TEXTS)
+
+
+@pytest.mark.parametrize("layout", [Layout.EQUAL, Layout.EIGHTS, Layout.PACKED])
+@pytest.mark.parametrize(
+    "settings", [{}, {"segment": "self"}, {"mask_spacing": 3}, {"exclude_original": True, "batch_tokens": 70}]
+)
+def test_the_same_candidates_in_every_layout(layout, settings):
+    expected, found = found_in(Layout.NEAR, **settings), found_in(layout, **settings)
+    assert found.counts == expected.counts
+    assert (found.starts == expected.starts).all()
+    shared = [
+        len({name for name, _ in expected.of_word(word)} & {name for name, _ in found.of_word(word)}) / 5
+        for word in np.flatnonzero(np.diff(expected.offsets) == 5)
+    ]
+    assert np.mean(shared) > 0.99
+    for word in range(len(found.starts)):
+        scores = ([score for _, score in table.of_word(word)] for table in (found, expected))
+        assert all(one_digit_apart(*pair) for pair in zip(*scores, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "mpnet"])
+def test_its_kin_runs_over_padded_rows(kind):
+    tables = []
+    for layout in (Layout.NEAR, Layout.EIGHTS):
+        model = MaskedLM(model_of(kind), tiny_tokenizer())
+        model.layout = layout
+        tables.append(CandidateFinder(model, None, CandidateSettings(k=3), 300).find(TEXTS))
+    near, eights = tables
+    assert np.mean(near.codes == eights.codes) > 0.9
+    np.testing.assert_allclose(near.scores, eights.scores, rtol=0.011)
+
+
+def sentences(rows, seed=0):
+    """Copies for made-up texts about as long as those of SST-2: 9.4 words, 1 to 52, with a long tail."""
+    random = np.random.default_rng(seed)
+    words = np.clip(random.gamma(1.3, 7.2, rows).astype(np.int64) + 1, 1, 52)
+    sizes = words + random.binomial(words, 0.15)
+    texts = np.repeat(np.arange(rows), words)
+    number = np.arange(len(texts)) - np.repeat(np.cumsum(words) - words, words)
+    offsets = np.append(0, np.cumsum(sizes))
+    masks = Masks(texts, number, number, np.arange(len(texts)))
+    return MaskedCopies(TokenRows(np.full(offsets[-1], 9), offsets), None, masks, SpecialIds(1, 2, 3, 512))
+
+
+def test_few_shapes_and_full_batches():
+    copies = sentences(20_000)
+    filled, shapes = {}, {}
+    for layout in Layout:
+        cuts = list(copies.cutter(layout, GPU_TOKENS).cuts())
+        filled[layout] = sum(copies.lengths) / len(cuts) / GPU_TOKENS
+        shapes[layout] = len({(cut.rows, cut.width) for cut in cuts})
+    assert max(shapes[layout] for layout in (Layout.EQUAL, Layout.EIGHTS, Layout.PACKED)) <= 100
+    assert shapes[Layout.PACKED] <= 2
+    assert filled[Layout.PACKED] > 0.97
+    assert filled[Layout.EIGHTS] > 0.8
+
+
+class Seen(TorchDispatchMode):
+    """Counts operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names[func.__name__.split(".")[0]] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("settings", [{}, {"segment": "self", "mask_spacing": 3}, {"exclude_original": True}])
+def test_nothing_in_a_batch_waits_for_the_device(monkeypatch, layout, settings):
+    finder, batches = tiny_finder(0, k=5, **settings), Counter()
+    finder.model.layout = layout
+    start = finder.model.start
+
+    def watched(batch, k):
+        with Seen() as seen:
+            answers = start(batch, k)
+        batches.update(seen.names)
+        return answers
+
+    monkeypatch.setattr(finder.model, "start", watched)
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda _: pytest.fail("copied to the host within a batch"))
+    with Seen() as made:
+        finder.find(TEXTS)
+    every = batches + made.names
+    assert every["index"] + every["gather"] > 0
+    assert [name for name in every if name in WAITING] == []
+
+
+def test_attention_end_to_end_stays_within_each_copy():
+    random = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(size, 2, 4, generator=random) for size in (4, 12, 12))
+    starts, query_starts = torch.tensor([0, 3, 8, 11], dtype=torch.int32), torch.tensor([0, 1, 3, 4], dtype=torch.int32)
+    found = attention_end_to_end(query, key, value, query_starts, starts, 2, 5)
+    for number, copy in enumerate([0, 1, 1, 2]):
+        inside = slice(int(starts[copy]), int(starts[copy + 1]))
+        scores = torch.einsum("hd,shd->hs", query[number], key[inside]) / 2
+        expected = torch.einsum("hs,shd->hd", scores.softmax(1), value[inside])
+        torch.testing.assert_close(found[number], expected)
+
+
+@pytest.mark.parametrize("layout", [Layout.NEAR, Layout.PACKED])
+def test_the_encoder_is_one_graph(layout):
+    finder = tiny_finder(0, k=5)
+    finder.model.layout = layout
+    expected = finder.find(TEXTS)
+    finder.model.compile(backend="eager", fullgraph=True, dynamic=True)
+    found = finder.find(TEXTS)
+    np.testing.assert_array_equal(found.codes, expected.codes)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+def test_long_ties_are_decided_over_the_whole_vocabulary():
+    size = 9000
+    vocabulary = Vocabulary([f"w{number}" for number in range(size)], np.arange(size) != 7)
+    table = torch.zeros(300, size)
+    table[5, 8000], table[5, :100] = 5.0, -1.0  # one best, then more ties than are looked at
+    table[280, :] = torch.linspace(0, 9, size)
+    head = Head(lambda hidden: table[hidden[:, 0].long()].clone(), vocabulary, torch.device("cpu"), torch.no_grad)
+    rows = torch.arange(300.0)[:, None]
+    ids, scores = head.answers(rows, 4, None).taken(290)
+    assert ids.shape == scores.shape == (290, 4)
+    assert ids[5].tolist() == [8000, 100, 101, 102]
+    assert ids[0].tolist() == ids[289].tolist() == [0, 1, 2, 3]
+    assert ids[280].tolist() == sorted(ids[280], key=lambda word: (-scores[280, ids[280].tolist().index(word)], word))
+
+
+def test_a_cpu_pads_near_lengths_and_a_gpu_has_few_shapes(monkeypatch):
+    kernel = {"found": None}
+    monkeypatch.setattr("augment.precision.varlen_kernel", lambda *_: kernel["found"])
+    cuda, half = torch.device("cuda"), torch.bfloat16
+    assert default_layout(torch.device("cpu"), half, True) is Layout.NEAR
+    assert default_layout(cuda, half, True) is Layout.EIGHTS
+    kernel["found"] = attention_end_to_end
+    assert default_layout(cuda, half, True) is Layout.PACKED
+    assert default_layout(cuda, half, False) is Layout.EIGHTS
