@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from augment.text_numbers import TextNumbers, text_id
-from pipelines.augmenting.plan import part_bounds, text_costs
+from pipelines.augmenting.plan import part_bounds, text_costs, usual_part_tokens
 from pipelines.run_folder.parquet import open_writer
 from pipelines.run_folder.records import Reject
 from pipelines.run_folder.storage import Storage
@@ -72,7 +72,7 @@ def write_snapshot(job: Job, opened: OpenTask, bad_rows: list[BadRow]) -> Snapsh
     texts = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
     labels = LabelCounter(job.task.label)
     rows = _write_train(storage, split.batches(limit=settings.limit, rows=ROWS_AT_ONCE), texts, labels)
-    bounds = texts.bounds()
+    bounds = texts.bounds(settings.compute.part_tokens or usual_part_tokens(settings.compute.device))
     rejects = [_reject(row) for row in bad_rows]  # before those of dev and test, which the output does not hold
     held_out, file_rows = _write_held_out(storage, opened)
     sizes = {name: storage.size(name) or 0 for name in (ROWS, TEXTS, HELD_OUT)}
@@ -137,10 +137,10 @@ class UniqueTexts:
         self._bytes.append(_sizes(texts.column("text")).astype(np.int32))
         return numbers, texts
 
-    def bounds(self) -> list[int]:
-        """Bounds of the parts of the candidates."""
+    def bounds(self, part_tokens: int) -> list[int]:
+        """Bounds of the parts of the candidates, each of so many estimated tokens at most."""
         costs = (text_costs(sizes, self._spacing).tolist() for sizes in self._bytes)
-        return part_bounds(chain.from_iterable(costs), self._total)
+        return part_bounds(chain.from_iterable(costs), self._total, part_tokens)
 
 
 def _reject(row: BadRow) -> Reject:

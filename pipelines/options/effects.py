@@ -64,7 +64,7 @@ AUGMENTED = "a method that learns from augmented rows"
 STAGE = "--epochs-intermediate above 0"
 OF_AUGMENTING = (  # but the seed, which is that of training, too
     "augment.preset", "augment.drop_leaks", "augment.rows.limit", "augment.rows.on_bad_row", "augment.models.glove",
-    "augment.compute.precision", "augment.compute.batch_tokens",
+    "augment.compute.precision", "augment.compute.batch_tokens", "augment.compute.part_tokens",
     *(
         f"augment.{group}.{name}"
         for group, kind in (("draw", DrawOptions), ("candidates", CandidateOptions), ("engine", EngineOptions))

@@ -71,9 +71,7 @@ class Copies(NamedTuple):
     positions: np.ndarray
 
 
-def propose(
-    lm: MaskedLM, copies: Copies, k: int, exclude: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def propose(lm: MaskedLM, copies: Copies, k: int, exclude: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Words and scores (M, k) for the masks of copies in rows."""
     ids, lengths, first, positions = (torch.from_numpy(array) for array in copies)
     column, picked = torch.arange(ids.shape[1]), torch.from_numpy(np.flatnonzero(copies.positions >= 0))

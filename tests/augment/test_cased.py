@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 import pytest
+import torch
 
 from augment.candidate_table import from_arrow, to_arrow
 from augment.candidates import CandidateFinder

@@ -79,9 +79,7 @@ def lines(copies, layout=Layout.NEAR):
     """Every copy without padding: ids, tokens of the first segment, positions, slots, text."""
     every = copies.cutter(layout, 1 << 20).cut(0, len(copies.lengths))
     masks = [copies.slots[slice(*pair)] for pair in itertools.pairwise(copies.first_masks)]
-    return [
-        (*line, masks[n], copies.texts[n]) for n, line in enumerate(read(copies, every, layout))
-    ]
+    return [(*line, masks[n], copies.texts[n]) for n, line in enumerate(read(copies, every, layout))]
 
 
 @st.composite

@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from augment import Augmenter
+from augment import Augmenter, last_layer
 from augment.errors import AugmentError
-from augment import last_layer
 from augment.last_layer import EncoderAtPositions
 from augment.precision import default_batch_tokens, gpu_batch_tokens, gpu_kernels, resolve_precision
 from tests.augment.helpers import propose, tiny_lm
