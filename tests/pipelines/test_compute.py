@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from threading import get_ident
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from augment.candidates import CandidateFinder
 from augment.files.find import ModelFiles
 from pipelines.augmenting.settings import Compute
+from pipelines.augmenting.stages import Stage
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.machine.compute import resolve_compute
@@ -99,6 +102,26 @@ def test_parts_are_those_that_were_asked_for(inputs, tmp_path, more):
     assert len(bounds) == len({*bounds}) == 14
     assert "--part-tokens: 500 there, 150000 now" in refused(inputs.augment(tmp_path, "--device", "cpu"))
     done(*command)
+
+
+def test_parts_that_overlap_give_the_same_bytes(inputs, tmp_path, monkeypatch):
+    """As on a GPU: one part is read and another one written while the masked LM is at work on a third."""
+    small = ("--device", "cpu", "--engine", "local", "--workers", 1, "--part-tokens", 500)
+    done(*inputs.augment(tmp_path / "plain", *small))
+    threads = set()
+    propose = CandidateFinder.propose
+
+    def watched(finder, asked):
+        threads.add(get_ident())
+        return propose(finder, asked)
+
+    monkeypatch.setattr(CandidateFinder, "propose", watched)
+    monkeypatch.setattr(Stage, "overlaps", property(lambda stage: stage.name == "candidates"))
+    done(*inputs.augment(tmp_path / "overlapping", *small))
+    assert len(threads) > 1
+    for stage in ("candidates", "augmented"):
+        plain, overlapping = (everything(tmp_path / name / stage / "data") for name in ("plain", "overlapping"))
+        assert plain == overlapping
 
 
 @pytest.mark.parametrize(
