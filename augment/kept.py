@@ -67,9 +67,9 @@ class WordSorter:
             kept = {place for place, _ in protected}
             unprotected = [place for place in eligible if place not in kept]
         free = unprotected
-        if self._keep_whole and (spans_of_text := joined_spans(text)):
+        if self._keep_whole and (together := joined_spans(text)):
             joined: set[int] = set()
-            for start, end in spans_of_text:
+            for start, end in together:
                 joined.update(overlapped(starts, ends, start, end))
             free = [place for place in unprotected if place not in joined]
         return Sorted(free, protected, len(unprotected) - len(free))

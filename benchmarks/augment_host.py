@@ -2,9 +2,9 @@
 
 python benchmarks/augment_host.py --task sst2 --data GLUE/SST-2 --mlm MODEL --glove FILE --limit 8000
 
-The encoder gives constant states and the head constant answers, so that what is left is the host's own: the CPU time
-of each of the three steps (`CandidateFinder.prepare`, `propose`, `assemble`), of which a worker with a GPU takes each
-in a thread of its own, and of the Arrow table. GloVe's neighbours are looked up before the clock starts.
+Encoder and head give constant answers, so that what is left is the host's own: the CPU time of each of the three steps
+(`CandidateFinder.prepare`, `propose`, `assemble`), which a worker with a GPU takes in threads of their own, and of the
+Arrow table. The tokenizer's share is Rust's, which holds no lock of Python's. GloVe's neighbours are looked up before.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def without_model(model: MaskedLM, tokens: int) -> None:
-    """Replaces what a GPU would do, batches included, by constants: copies are not even laid out."""
+    """Replaces the masked LM by constants; batches are laid out, here by the host, as a GPU does it by itself."""
     answers = torch.zeros((tokens, 2 * 20 + 1), dtype=torch.int32)
     answers[:, :20] = torch.arange(2000, 2020, dtype=torch.int32)
     answers[:, 20:40] = torch.full((tokens, 20), 0.01).view(torch.int32)

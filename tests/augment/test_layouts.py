@@ -19,9 +19,9 @@ from augment.precision import default_layout
 from augment.presets import CandidateSettings
 from augment.vocabulary import Vocabulary
 from augment.words import TokenRows
-from tests.augment.helpers import TEXTS, one_digit_apart, tiny_finder
+from tests.augment.helpers import TEXTS, one_digit_apart, tiny_finder, tiny_vectors
 from tests.augment.test_masked_lm import model_of
-from tests.fixtures import tiny_tokenizer
+from tests.fixtures import tiny_masked_lm, tiny_tokenizer
 
 WAITING = ("_local_scalar_dense", "nonzero", "masked_select")
 GPU_TOKENS = 65_536
@@ -143,6 +143,40 @@ def test_the_encoder_is_one_graph(layout):
     found = finder.find(TEXTS)
     np.testing.assert_array_equal(found.codes, expected.codes)
     np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("layout", Layout)
+def test_a_gpu_finds_what_the_cpu_does_in_every_layout(layout, precision):
+    expected = found_in(Layout.NEAR)
+    model = MaskedLM(tiny_masked_lm(0), tiny_tokenizer(), "cuda", precision)
+    model.layout = layout
+    found = CandidateFinder(model, tiny_vectors(), CandidateSettings(k=5), 300).find(TEXTS)
+    assert (found.starts == expected.starts).all()
+    shared = [
+        len({name for name, _ in expected.of_word(word)} & {name for name, _ in found.of_word(word)}) / 5
+        for word in np.flatnonzero(np.diff(expected.offsets) == 5)
+    ]
+    assert np.mean(shared) > (0.99 if precision == "fp32" else 0.9)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_batch_on_a_gpu_is_not_waited_for():
+    model = MaskedLM(tiny_masked_lm(0), tiny_tokenizer(), "cuda", "bf16")
+    finder = CandidateFinder(model, None, CandidateSettings(k=5), 300)
+    asked = finder.prepare(TEXTS)
+    finder.propose(asked)  # what is made once, is made
+    there, cutter = model.on_device(asked.copies), asked.copies.cutter(model.layout, 300)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        answers = [model.start(there.batch(cut, model.layout), 5) for cut in cutter.cuts()]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(len(one.taken(1)[0]) == 1 for one in answers)
 
 
 def test_long_ties_are_decided_over_the_whole_vocabulary():
