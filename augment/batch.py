@@ -84,6 +84,7 @@ class EndToEnd:
         masked: int64 (M,) masked tokens, copy by copy; more at the end where the masks are filled up.
         mask_starts: int32 (B + 1,) first mask of each copy.
         most_masks: masks of a copy at most.
+        kernel: attention over copies end to end (`varlen_kernel`), or None.
         excluded: what may not be proposed, or None.
     """
 
@@ -95,6 +96,7 @@ class EndToEnd:
     masked: Tensor
     mask_starts: Tensor
     most_masks: int
+    kernel: Callable[..., Any] | None = None
     excluded: Excluded | None = None
 
     def at_masks(self, states: Tensor) -> Tensor:
@@ -104,12 +106,12 @@ class EndToEnd:
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """(1, T, heads, size) each."""
         ends = self.starts, self.starts, self.longest, self.longest
-        return attention_end_to_end(query[0], key[0], value[0], *ends)[None]
+        return attention_end_to_end(query[0], key[0], value[0], *ends, self.kernel)[None]
 
     def attend_from_masks(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Queries (1, M, heads, size), keys and values (1, T, heads, size)."""
         ends = self.mask_starts, self.starts, self.most_masks, self.longest
-        return attention_end_to_end(query[0], key[0], value[0], *ends)[None]
+        return attention_end_to_end(query[0], key[0], value[0], *ends, self.kernel)[None]
 
     def one_by_one(self, states: Tensor) -> Tensor:
         """(1, M, H) to (M, H)."""
@@ -145,6 +147,7 @@ def attention_end_to_end(
     starts: Tensor,
     most_queries: int,
     longest: int,
+    kernel: Callable[..., Any] | None = None,
 ) -> Tensor:
     """Attention within each of B copies that lie end to end.
 
@@ -156,11 +159,11 @@ def attention_end_to_end(
         starts: int32 (B + 1,) its first key.
         most_queries: queries of a copy at most.
         longest: keys of a copy at most.
+        kernel: what `varlen_kernel` gave; without one, copies are padded to rows.
 
     Returns:
-        (S, heads, size); of queries in no copy it says nothing. Where there is no kernel for it, rows are padded.
+        (S, heads, size); of queries in no copy it says nothing.
     """
-    kernel = varlen_kernel(query.device, query.dtype)
     if kernel is not None:
         attended: Tensor = kernel(query, key, value, query_starts, starts, most_queries, longest)
         return attended

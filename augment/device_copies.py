@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from augment.layouts import Layout
 from augment.transfer import to_device
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from augment.batch import Batch
     from augment.layouts import Cut
     from augment.masked_copies import MaskedCopies
@@ -30,12 +32,18 @@ class DeviceCopies:
         exclude: int64 (slots, E) vocabulary ids never proposed for each slot, or CJK_ONLY for all but CJK
             characters; -1 where there are fewer; None for nothing.
         two_segments: whether the masked LM tells segments apart.
+        kernel: attention over copies end to end (`augment.batch.varlen_kernel`), or None.
     """
 
     def __init__(
-        self, copies: MaskedCopies, device: torch.device, exclude: np.ndarray | None, two_segments: bool
+        self,
+        copies: MaskedCopies,
+        device: torch.device,
+        exclude: np.ndarray | None,
+        two_segments: bool,
+        kernel: Callable[..., Any] | None = None,
     ) -> None:
-        self._copies, self._device, self._special = copies, device, copies.special
+        self._copies, self._device, self._special, self._kernel = copies, device, copies.special, kernel
         counts = np.diff(copies.first_masks)
         self._most_masks = int(counts.max(initial=1))
         self._two_segments = two_segments and copies.seconds is not None
@@ -114,6 +122,7 @@ class DeviceCopies:
             masked,
             (self._first_masks[cut.start : cut.stop + 1] - first).int(),
             self._most_masks,
+            self._kernel,
             self._excluded_at(masks),
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from augment.batch import varlen_kernel
 from augment.device_copies import DeviceCopies
 from augment.errors import AugmentError, is_of_machine
 from augment.files.checks import check_embeddings
@@ -85,7 +86,8 @@ class MaskedLM:
         self.vocabulary: Vocabulary = read_vocabulary(tokenizer, self.splitter, int(config.vocab_size), punctuation)
         self._kernels = partial(gpu_kernels, precision, self.device)
         self._head = Head(self._encoder.logits, self.vocabulary, self.device, self._kernels)
-        self.layout = default_layout(self.device, PRECISIONS[precision], self._encoder.by_layers)
+        self._varlen = varlen_kernel(self.device, PRECISIONS[precision])
+        self.layout = default_layout(self.device, self._encoder.by_layers, self._varlen is not None)
 
     def __reduce__(self) -> tuple[Callable[..., MaskedLM], tuple[Any, ...]]:
         return self._again
@@ -106,7 +108,7 @@ class MaskedLM:
             exclude: int64 (slots, E) vocabulary ids never proposed for each slot of the masks, or CJK_ONLY for all
                 but CJK characters; -1 where there are fewer.
         """
-        return DeviceCopies(copies, self.device, exclude, self.segments > 1)
+        return DeviceCopies(copies, self.device, exclude, self.segments > 1, self._varlen)
 
     @torch.inference_mode()
     def start(self, batch: Batch, k: int) -> Answers:

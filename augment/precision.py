@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from augment.batch import varlen_kernel
 from augment.errors import AugmentError
 from augment.layouts import Layout
 
@@ -82,7 +81,7 @@ def gpu_batch_tokens(memory: int, config: Mapping[str, object], precision: str) 
     return min(MOST_BATCH_TOKENS, max(CPU_BATCH_TOKENS, 1 << max(0, tokens.bit_length() - 1)))
 
 
-def default_layout(device: torch.device, dtype: torch.dtype, by_layers: bool) -> Layout:
+def default_layout(device: torch.device, by_layers: bool, end_to_end: bool) -> Layout:
     """How batches are laid out where nobody chose.
 
     By reasoning, until cards have been measured: end to end where there is attention for it, for then nothing is
@@ -90,12 +89,12 @@ def default_layout(device: torch.device, dtype: torch.dtype, by_layers: bool) ->
 
     Args:
         device: where the model runs.
-        dtype: of its states.
         by_layers: whether its layers are computed one by one, as those of a BERT are.
+        end_to_end: whether there is attention for copies end to end.
     """
     if device.type != "cuda":
         return Layout.NEAR
-    return Layout.PACKED if by_layers and varlen_kernel(device, dtype) is not None else Layout.EIGHTS
+    return Layout.PACKED if by_layers and end_to_end else Layout.EIGHTS
 
 
 @contextmanager

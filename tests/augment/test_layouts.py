@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 
 import numpy as np
@@ -194,12 +195,30 @@ def test_long_ties_are_decided_over_the_whole_vocabulary():
     assert ids[280].tolist() == sorted(ids[280], key=lambda word: (-scores[280, ids[280].tolist().index(word)], word))
 
 
-def test_a_cpu_pads_near_lengths_and_a_gpu_has_few_shapes(monkeypatch):
-    kernel = {"found": None}
-    monkeypatch.setattr("augment.precision.varlen_kernel", lambda *_: kernel["found"])
-    cuda, half = torch.device("cuda"), torch.bfloat16
-    assert default_layout(torch.device("cpu"), half, True) is Layout.NEAR
-    assert default_layout(cuda, half, True) is Layout.EIGHTS
-    kernel["found"] = attention_end_to_end
-    assert default_layout(cuda, half, True) is Layout.PACKED
-    assert default_layout(cuda, half, False) is Layout.EIGHTS
+def test_a_cpu_pads_near_lengths_and_a_gpu_has_few_shapes():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert default_layout(cpu, by_layers=True, end_to_end=True) is Layout.NEAR
+    assert default_layout(cuda, by_layers=True, end_to_end=True) is Layout.PACKED
+    assert default_layout(cuda, by_layers=True, end_to_end=False) is Layout.EIGHTS
+    assert default_layout(cuda, by_layers=False, end_to_end=True) is Layout.EIGHTS
+
+
+def test_torch_s_kernel_is_called_as_it_wants_to_be(monkeypatch):
+    varlen = pytest.importorskip("torch.nn.attention.varlen")
+    seen = []
+
+    def kernel(query, key, value, query_starts, starts, most_queries, longest):
+        inspect.signature(varlen.varlen_attn).bind(query, key, value, query_starts, starts, most_queries, longest)
+        seen.append((query.shape[1:], query_starts.dtype, starts.dtype, len(query_starts) == len(starts)))
+        assert int(starts[-1]) <= len(key)
+        assert int(query_starts.diff().max()) <= most_queries
+        assert int(starts.diff().max()) <= longest
+        return attention_end_to_end(query, key, value, query_starts, starts, most_queries, longest)
+
+    finder = tiny_finder(0, k=5, mask_spacing=3)
+    finder.model.layout = Layout.PACKED
+    plain = finder.find(TEXTS)
+    monkeypatch.setattr(finder.model, "_varlen", kernel)
+    found = finder.find(TEXTS)
+    assert (found.codes == plain.codes).all()
+    assert set(seen) == {(torch.Size([4, 8]), torch.int32, torch.int32, True)}
