@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from augment.candidate_table import SOURCES, Candidates
 from augment.casing import is_cased
 from augment.characters import is_cjk
+from augment.device_copies import CJK_ONLY
 from augment.kept import NO_WORDS, Sorted, WordSorter, kept_counts
 from augment.masked_copies import MaskedCopies, Masks, SpecialIds
-from augment.masked_lm import CJK_ONLY
 from augment.proposals import Proposals
 from augment.ragged import offsets_of
 from augment.similar import SimilarWords
@@ -28,6 +28,25 @@ if TYPE_CHECKING:
 
 MLM, GLOVE = (SOURCES.index(name) for name in SOURCES)
 VECTORS_ASKED = 10_000  # words whose case tells whether vectors are cased
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the masked LM and the vectors are asked about some texts.
+
+    Args:
+        words: of the texts.
+        kept: how the words of each text are sorted.
+        free: int64 (S,) the words that may be replaced: the slots of candidates.
+        copies: masked copies for those of one piece.
+        excluded: int64 (S, E) ids never proposed for each, or None.
+    """
+
+    words: Words
+    kept: list[Sorted]
+    free: np.ndarray
+    copies: MaskedCopies
+    excluded: np.ndarray | None
 
 
 class CandidateFinder:
@@ -76,15 +95,46 @@ class CandidateFinder:
         Raises:
             ModelFailedError: the masked LM fails whatever it is given.
         """
+        asked = self.prepare(texts, partners)
+        return self.assemble(asked, self.propose(asked))
+
+    def prepare(self, texts: Sequence[str], partners: Sequence[str] | None = None) -> Asked:
+        """The first of three steps that `find` takes: splits texts, and says what is to be masked; no device is used.
+
+        Args:
+            texts: as for `find`.
+            partners: likewise.
+        """
         words = self.model.splitter.split(texts)
-        errors, kept = self._too_long(words), self._sorted(words)
+        kept = self._sorted(words)
         free = self.free(words, kept)
         copies = self._copies(words, free, partners, self.settings.context == "running")
-        proposals = Proposals(self.model, len(free), self.settings.k, self.excluded(words, free))
-        proposals.run(copies, self.batch_tokens)
-        errors.update(proposals.errors)
-        counts = {**copies.counts, **kept_counts(kept), "split_batches": proposals.split_batches}
-        return replace(self._assemble(words, free, proposals, errors, counts), kept=kept)
+        return Asked(words, kept, free, copies, self.excluded(words, free))
+
+    def propose(self, asked: Asked) -> Proposals:
+        """The second step, and the only one that uses the device: one thread at a time may take it.
+
+        Args:
+            asked: what `prepare` gave.
+
+        Raises:
+            ModelFailedError: the masked LM fails whatever it is given.
+        """
+        proposals = Proposals(self.model, len(asked.free), self.settings.k, asked.excluded)
+        proposals.run(asked.copies, self.batch_tokens)
+        return proposals
+
+    def assemble(self, asked: Asked, proposals: Proposals) -> Candidates:
+        """The last step: neighbours of words of several pieces, and the table of all.
+
+        Args:
+            asked: what `prepare` gave.
+            proposals: what `propose` gave for it.
+        """
+        words, kept = asked.words, asked.kept
+        errors = {**self._too_long(words), **proposals.errors}
+        counts = {**asked.copies.counts, **kept_counts(kept), "split_batches": proposals.split_batches}
+        return replace(self._assemble(words, asked.free, proposals, errors, counts), kept=kept)
 
     def free(self, words: Words, kept: Sequence[Sorted] | None = None) -> np.ndarray:
         """The words that may be replaced.
@@ -162,14 +212,17 @@ class CandidateFinder:
         Returns:
             int64 (M, E) as `MaskedLM.propose` reads it; None where nothing is excluded.
         """
-        ids = words.rows.ids[words.rows.offsets[words.texts_of(wanted)] + words.tokens[wanted]]
-        each = zip(words.spellings(wanted), ids.tolist(), words.single_piece[wanted].tolist(), strict=True)
-        rows = [self._barred(spelling, token) if single else () for spelling, token, single in each]
+        texts, single = words.texts_of(wanted), words.single_piece[wanted]
+        if not self.settings.exclude_original:  # no CJK character is ASCII
+            single &= ~np.array([text.isascii() for text in words.texts], dtype=bool)[texts]
+        asked = np.flatnonzero(single)
+        ids = words.rows.ids[words.rows.offsets[texts[asked]] + words.tokens[wanted[asked]]]
+        rows = list(map(self._barred, words.spellings(wanted[asked]), ids.tolist()))
         if not any(rows):
             return None
-        found = np.full((len(rows), max(map(len, rows))), -1, dtype=np.int64)
-        for row, barred in zip(found, rows, strict=True):
-            row[: len(barred)] = barred
+        found = np.full((len(wanted), max(map(len, rows))), -1, dtype=np.int64)
+        for row, barred in zip(asked.tolist(), rows, strict=True):
+            found[row, : len(barred)] = barred
         return found
 
     def _barred(self, spelling: str, token: int) -> tuple[int, ...]:
@@ -185,22 +238,24 @@ class CandidateFinder:
         free = free[kept]
         sources = np.where(words.single_piece[free], MLM, GLOVE).astype(np.int8)
         multi_piece = np.flatnonzero(sources == GLOVE)
-        similar = self.similar.of(words.spellings(free[multi_piece]))
+        tokens, others = self.model.vocabulary.tokens, StringPool()
+        similar = self._similar(words.spellings(free[multi_piece]), others)
 
         ids = proposals.ids[kept]  # (W, k)
-        sizes = (ids >= 0).sum(axis=1)
-        sizes[multi_piece] = [len(found) for found in similar]
+        there = ids >= 0  # nowhere in the rows of GloVe's
+        sizes = there.sum(axis=1)
+        sizes[multi_piece] = [len(numbers) for numbers, _ in similar]
         offsets = offsets_of(sizes)
-        flat_ids = np.zeros(offsets[-1], dtype=np.int64)
-        scores = np.zeros(offsets[-1], dtype=np.float32)
-        word, rank = np.nonzero(ids >= 0)
-        flat_ids[offsets[word] + rank] = ids[word, rank]
-        scores[offsets[word] + rank] = proposals.scores[kept][word, rank]
-        tokens, others = self.model.vocabulary.tokens, StringPool()
-        for row, found in zip(multi_piece, similar, strict=True):
-            for place, (spelling, score) in enumerate(found, start=offsets[row]):
-                flat_ids[place], scores[place] = len(tokens) + others.number(spelling), score
-        used, codes = np.unique(flat_ids, return_inverse=True)
+        proposed = np.repeat(sources == MLM, sizes)
+        flat_ids = np.empty(offsets[-1], dtype=np.int64)
+        scores = np.empty(offsets[-1], dtype=np.float32)
+        flat_ids[proposed], scores[proposed] = ids[there], proposals.scores[kept][there]
+        if similar:
+            numbers, cosines = map(np.concatenate, zip(*similar, strict=True))
+            flat_ids[~proposed], scores[~proposed] = len(tokens) + numbers, cosines
+        is_used = np.zeros(len(tokens) + len(others.strings), dtype=bool)
+        is_used[flat_ids] = True
+        used, codes = np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[flat_ids]
         known = int(np.searchsorted(used, len(tokens)))  # the vocabulary's come first
         spellings = [tokens[number] for number in used[:known]] + others.strings
         return Candidates(
@@ -217,6 +272,15 @@ class CandidateFinder:
             {**counts, **_word_counts(sources, sizes), "texts": len(words.texts), "failed_texts": len(errors)},
             own_case=self._own_case,
         )
+
+    def _similar(self, spellings: list[str], pool: StringPool) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Neighbours of words as numbers of a pool int64 (n,), and their cosines float32 (n,)."""
+        different = list(dict.fromkeys(spellings))
+        found = {}
+        for spelling, near in zip(different, self.similar.of(different), strict=True):
+            numbers = np.array([pool.number(neighbour) for neighbour, _ in near], dtype=np.int64)
+            found[spelling] = numbers, np.array([score for _, score in near], dtype=np.float32)
+        return [found[spelling] for spelling in spellings]
 
 
 def _has_case(vectors: WordVectors) -> bool:

@@ -59,14 +59,19 @@ class WordSorter:
         starts, ends = words.starts[own].tolist(), words.ends[own].tolist()
         spans = zip(starts, ends, strict=True)
         eligible = [place for place, (start, end) in enumerate(spans) if self._eligible(text[start:end])]
-        may = set(eligible)
-        protected = {pair for pair in self._protected.places(text, starts, ends) if pair[0] in may}
-        kept = {place for place, _ in protected}
-        unprotected = [place for place in eligible if place not in kept]
-        joined: set[int] = set()
-        for start, end in joined_spans(text) if self._keep_whole else ():
-            joined.update(overlapped(starts, ends, start, end))
-        free = [place for place in unprotected if place not in joined]
+        protected: set[tuple[int, int]] = set()
+        unprotected = eligible
+        if self._protected.entries:
+            may = set(eligible)
+            protected = {pair for pair in self._protected.places(text, starts, ends) if pair[0] in may}
+            kept = {place for place, _ in protected}
+            unprotected = [place for place in eligible if place not in kept]
+        free = unprotected
+        if self._keep_whole and (together := joined_spans(text)):
+            joined: set[int] = set()
+            for start, end in together:
+                joined.update(overlapped(starts, ends, start, end))
+            free = [place for place in unprotected if place not in joined]
         return Sorted(free, protected, len(unprotected) - len(free))
 
 

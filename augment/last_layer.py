@@ -6,14 +6,15 @@ output projection and feed-forward of one: 10 of its 12 H² multiplications per 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+
+    from augment.batch import Batch
 
 
 class EncoderAtPositions:
@@ -21,35 +22,38 @@ class EncoderAtPositions:
 
     Args:
         model: a transformers masked LM. BERT's last layer is computed at the positions only; for its kin
-            (DistilBERT, ELECTRA, MobileBERT, MPNet) the whole encoder runs and the head sees the positions only.
+            (DistilBERT, ELECTRA, MobileBERT, MPNet) the whole encoder runs, over rows, and the head sees the
+            positions only.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._base = model.base_model
-        self._last: Any = self._base.encoder.layer[-1] if model.config.model_type == "bert" else None
+        self.by_layers = model.config.model_type == "bert"
+        self._states: Callable[[Batch], Tensor] = self._but_last_layer if self.by_layers else self._whole
 
-    def hidden(self, arguments: dict[str, Tensor], positions: Tensor) -> Tensor:
-        """Last hidden states at positions.
+    def compile(self, **options: Any) -> None:
+        """Has `torch.compile` make kernels of all layers but the last, at the next batch of each kind of shape.
 
         Args:
-            arguments: the encoder's inputs, (B, L) each.
-            positions: int64 (B, Q), -1 where a row has fewer than Q.
+            options: of `torch.compile`.
+        """
+        self._states = torch.compile(self._states, **options)
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Last hidden states at the masks of a batch.
+
+        Args:
+            batch: masked copies; in rows unless the model is a BERT.
 
         Returns:
-            (M, H): one row for each position that is not -1, in row-major order.
+            (M, H): one row for each mask.
         """
-        with self._without_last_layer():
-            states = self._base(**arguments).last_hidden_state  # (B, L, H)
-        rows, width = states.shape[0], states.shape[2]
-        wanted = positions >= 0
-        index = positions.clamp(min=0)[:, :, None].expand(-1, -1, width)  # (B, Q, H)
-        at_positions = torch.gather(states, 1, index)
-        if self._last is not None:
-            at_positions = self._last_layer(states, at_positions, arguments.get("attention_mask"))
-        if wanted.shape[1] == 1:
-            return at_positions.reshape(rows, width)
-        return at_positions[wanted]
+        states = self._states(batch)
+        at_masks = batch.at_masks(states)
+        if self.by_layers:
+            at_masks = _layer(self._base.encoder.layer[-1], states, at_masks, batch.attend_from_masks)
+        return batch.one_by_one(at_masks)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Applies the masked-LM head.
@@ -75,32 +79,39 @@ class EncoderAtPositions:
         finally:
             handle.remove()
 
-    @contextmanager
-    def _without_last_layer(self) -> Iterator[None]:
-        """Takes the last layer out for one pass; the caller's model is as it was afterwards."""
-        if self._last is None:
-            yield
-            return
-        layers = self._base.encoder.layer
-        self._base.encoder.layer = layers[:-1]
-        try:
-            yield
-        finally:
-            self._base.encoder.layer = layers
+    def _but_last_layer(self, batch: Batch) -> Tensor:
+        """States (…, H) before the last layer. Not by transformers' own loop, whose mask code asks the device."""
+        base = self._base
+        states = base.embeddings(input_ids=batch.ids, token_type_ids=batch.segments, position_ids=batch.places)
+        for layer in base.encoder.layer[:-1]:
+            states = _layer(layer, states, states, batch.attend)
+        return states
 
-    def _last_layer(self, states: Tensor, at_positions: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """BERT's layer with queries at the positions only: (B, L, H) and (B, Q, H) to (B, Q, H)."""
-        attention = self._last.attention.self
-        heads, size = attention.num_attention_heads, attention.attention_head_size
-        query = _by_head(attention.query(at_positions), heads, size)  # (B, heads, Q, size)
-        key = _by_head(attention.key(states), heads, size)  # (B, heads, L, size)
-        value = _by_head(attention.value(states), heads, size)
-        allowed = None if attention_mask is None else attention_mask[:, None, None, :].bool()  # (B, 1, 1, L)
-        context = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
-        context = context.transpose(1, 2).flatten(2)  # (B, Q, H)
-        attended = self._last.attention.output(context, at_positions)
-        return self._last.output(self._last.intermediate(attended), attended)
+    def _whole(self, batch: Any) -> Tensor:
+        arguments = {"input_ids": batch.ids}
+        if batch.allowed is not None:
+            arguments["attention_mask"] = batch.allowed[:, 0, 0].long()
+        if batch.segments is not None:
+            arguments["token_type_ids"] = batch.segments
+        return self._base(**arguments).last_hidden_state
 
 
-def _by_head(states: Tensor, heads: int, size: int) -> Tensor:
-    return states.unflatten(2, (heads, size)).transpose(1, 2)  # (B, L, H) to (B, heads, L, size)
+def _layer(layer: Any, states: Tensor, asking: Tensor, attend: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    """BERT's layer at some tokens.
+
+    Args:
+        layer: of the encoder.
+        states: (…, H) of all tokens, which keys and values are made from.
+        asking: (…', H) of the tokens that are computed.
+        attend: from queries, keys and values, each (…, heads, size), to the outcome, shaped like the queries.
+
+    Returns:
+        (…', H).
+    """
+    attention = layer.attention.self
+    shape = (attention.num_attention_heads, attention.attention_head_size)
+    query = attention.query(asking).unflatten(-1, shape)
+    key, value = attention.key(states).unflatten(-1, shape), attention.value(states).unflatten(-1, shape)
+    context = attend(query, key, value).flatten(-2)
+    attended = layer.attention.output(context, asking)
+    return layer.output(layer.intermediate(attended), attended)

@@ -1,23 +1,17 @@
-"""Masked copies of texts (Algorithm 1, line 8) and the batches they run in. Pure numpy, no model."""
+"""Masked copies of texts (Algorithm 1, line 8): which stretch of which text, and where it is masked. Pure numpy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from augment.masked_lm import Copies
-from augment.ragged import ragged
+from augment.layouts import Cutter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from augment.layouts import Layout
     from augment.words import TokenRows
-
-ALIGNED = 32  # see packed_linear.STEP
-PADDED_AT_MOST = 0.75  # a copy shorter than this share of its batch's longest starts a new batch
 
 
 class Masks(NamedTuple):
@@ -47,7 +41,7 @@ class SpecialIds:
 
 
 class MaskedCopies:
-    """Every masked copy that some words need, longest first; a batch's token ids are made when it runs.
+    """Every masked copy that some words need, longest first; token ids are made on the device, when a batch runs.
 
     Args:
         rows: token ids of T texts.
@@ -57,93 +51,57 @@ class MaskedCopies:
         spacing: 0: one mask in a copy; S: words at least S words apart share one.
 
     Attributes:
+        rows, seconds, special: as given.
         lengths: int64 (N,) tokens of each copy, descending; copies of one length stand in the order of their texts.
+        texts: int64 (N,) text that each is a copy of.
+        begins: int64 (N,) place in `rows.ids` of the first token that it shows.
+        visible: int64 (N,) tokens of the text that it shows.
+        second_begins, kept: the same of the second segment; None, and zeros, without one.
+        first_masks: int64 (N + 1,) its first mask.
+        positions: int64 (M,) token of the copy that each mask stands on, copy by copy.
+        slots: int64 (M,) where the candidates of each mask go.
     """
 
     def __init__(
         self, rows: TokenRows, seconds: TokenRows | None, masks: Masks, special: SpecialIds, spacing: int = 0
     ) -> None:
-        self._rows, self._seconds, self._special = rows, seconds, special
+        self.rows, self.seconds, self.special = rows, seconds, special
         sizes = np.diff(rows.offsets)
-        room, self._kept = _rooms(rows, seconds, special.window)
-        self._visible = np.minimum(sizes, room)
-        length = self._visible + self._kept + (2 if seconds is None else 3)
+        room, kept = _rooms(rows, seconds, special.window)
+        visible = np.minimum(sizes, room)
+        length = visible + kept + (2 if seconds is None else 3)
         start = _window_starts(masks.tokens, sizes[masks.texts], room[masks.texts], spacing)
         name = masks.words % spacing if spacing else np.arange(len(masks.words))
         order = np.lexsort((name, start, masks.texts, -length[masks.texts]))
         copy = np.stack([masks.texts, start, name])[:, order]  # (3, M): masks with the same three share a copy
         first = np.flatnonzero(np.diff(copy, axis=1, prepend=-1).any(axis=0))
-        self._texts, self._starts = copy[0, first], copy[1, first]
-        self._first_masks = np.append(first, len(order))
-        self._positions = (masks.tokens - start + 1)[order]
-        self._slots = masks.slots[order]
-        self.lengths = length[self._texts]
+        self.texts, starts = copy[0, first], copy[1, first]
+        self.first_masks = np.append(first, len(order))
+        self.positions = (masks.tokens - start + 1)[order]
+        self.slots = masks.slots[order]
+        self.lengths, self.visible, self.kept = length[self.texts], visible[self.texts], kept[self.texts]
+        self.begins = rows.offsets[self.texts] + starts
+        self.second_begins = None
+        if seconds is not None:
+            self.second_begins = seconds.offsets[self.texts] + (starts if seconds is rows else 0)
 
-    def batches(self, batch_tokens: int) -> Iterator[tuple[int, int]]:
-        """Cuts the copies into batches of about equal token counts.
-
-        Args:
-            batch_tokens: tokens in a batch, padding included; a single copy may exceed it.
-
-        Yields:
-            First copy, and copy after the last one. A batch less than half full goes on with the next shorter length.
-        """
-        lengths, start = self.lengths, 0
-        changes = np.flatnonzero(np.diff(lengths)) + 1
-        while start < len(lengths):
-            width = int(lengths[start])
-            stop = min(start + _rows_of_batch(width, batch_tokens), len(lengths))
-            for change in changes[np.searchsorted(changes, start, side="right") :].tolist():
-                if change >= stop:
-                    break
-                if 2 * (change - start) * width >= batch_tokens or lengths[change] < PADDED_AT_MOST * width:
-                    stop = change
-            yield start, stop
-            start = stop
-
-    def made(self, start: int, stop: int) -> tuple[Copies, np.ndarray, np.ndarray]:
-        """Some copies.
+    def cutter(self, layout: Layout, batch_tokens: int) -> Cutter:
+        """What cuts the copies into batches.
 
         Args:
-            start: first of them.
-            stop: after the last of them.
-
-        Returns:
-            Copies, their slots int64 (M,) and texts int64 (M,) in the order `MaskedLM.propose` answers.
+            layout: how a batch is laid out.
+            batch_tokens: tokens of a full one.
         """
-        texts, lengths, special = self._texts[start:stop], self.lengths[start:stop], self._special
-        copy, visible, begin = np.arange(len(texts)), self._visible[texts], self._starts[start:stop]
-        ids = np.zeros((len(texts), lengths[0]), dtype=np.int64)
-        ids[:, 0] = special.cls
-        _lay(ids, np.ones_like(visible), self._rows.ids, self._rows.offsets[texts] + begin, visible)
-        ids[copy, visible + 1] = special.sep
-        if self._seconds is not None:
-            where = self._seconds.offsets[texts] + (begin if self._seconds is self._rows else 0)
-            _lay(ids, visible + 2, self._seconds.ids, where, self._kept[texts])
-            ids[copy, lengths - 1] = special.sep
-        first = self._first_masks[start : stop + 1]
-        masks = slice(first[0], first[-1])
-        owner = np.repeat(copy, np.diff(first))
-        ids[owner, self._positions[masks]] = special.mask
-        positions = np.full((len(texts), np.diff(first).max()), -1, dtype=np.int64)
-        positions[owner, np.arange(first[0], first[-1]) - first[owner]] = self._positions[masks]
-        return Copies(ids, lengths, visible + 2, positions), self._slots[masks], texts[owner]
+        return Cutter(self.lengths, layout, batch_tokens, self.special.window)
 
     @property
     def counts(self) -> dict[str, int]:
         """Masked words, copies and their tokens, special tokens included."""
         return {
-            "masked_words": len(self._slots),
+            "masked_words": len(self.slots),
             "masked_copies": len(self.lengths),
             "mlm_tokens": int(self.lengths.sum()),
         }
-
-
-def _rows_of_batch(width: int, batch_tokens: int) -> int:
-    """Rows of a full batch; where few are lost, their tokens are a multiple of ALIGNED, which kernels like."""
-    rows = max(1, batch_tokens // width)
-    step = ALIGNED // gcd(width, ALIGNED)
-    return rows // step * step if rows >= 2 * step else rows
 
 
 def _rooms(rows: TokenRows, seconds: TokenRows | None, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -165,9 +123,3 @@ def _window_starts(tokens: np.ndarray, sizes: np.ndarray, room: np.ndarray, spac
         half = np.maximum(1, room // 2)
         centre = tokens // half * half + half // 2
     return np.maximum(0, np.minimum(centre - room // 2, sizes - room))
-
-
-def _lay(ids: np.ndarray, columns: np.ndarray, source: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> None:
-    """Writes a stretch of a flat array into each row, from a column on."""
-    row, index = ragged(starts, counts)
-    ids[row, columns[row] + index - starts[row]] = source[index]

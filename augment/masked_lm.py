@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from augment.batch import varlen_kernel
+from augment.device_copies import DeviceCopies
 from augment.errors import AugmentError, is_of_machine
 from augment.files.checks import check_embeddings
+from augment.head import Head
 from augment.last_layer import EncoderAtPositions
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
-from augment.precision import default_batch_tokens, dtype_of, gpu_kernels, resolve_precision
+from augment.precision import default_batch_tokens, default_layout, dtype_of, gpu_kernels, resolve_precision
 from augment.tokenizer import check_tokenizer, token_id
-from augment.top_k import first_of_each, top_probabilities
 from augment.vocabulary import Vocabulary, read_vocabulary
 from augment.words import WordSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from transformers import PreTrainedTokenizerFast
 
+    from augment.batch import Batch
     from augment.files.find import ModelFiles
+    from augment.head import Answers
+    from augment.masked_copies import MaskedCopies
 
 IMPORTED_BY = os.getpid()  # a process forked later has another id
-CJK_ONLY = -2  # in `exclude`: bars all that is no CJK character
-HEAD_ROWS = 256  # masked positions whose logits exist at once: 256 x 30,522 x 4 bytes = 31 MB
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Masked copies of texts, all of one length before padding or padded to one.
-
-    Args:
-        ids: int64 (B, L) token ids with special tokens and masks in place; 0 where padded.
-        lengths: int64 (B,) tokens of each copy.
-        first_segment: int64 (B,) tokens of the first segment, [CLS] and its [SEP] included.
-        positions: int64 (B, Q) masked positions, -1 where a copy has fewer than Q.
-    """
-
-    ids: np.ndarray
-    lengths: np.ndarray
-    first_segment: np.ndarray
-    positions: np.ndarray
 
 
 class MaskedLM:
@@ -64,6 +51,7 @@ class MaskedLM:
 
     Attributes:
         batch_tokens: tokens of a forward pass that suit the device.
+        layout: how batches are laid out; may be set to another one.
 
     Raises:
         AugmentError: a tokenizer without mask token or Rust half, or of another kind than WordPiece.
@@ -97,69 +85,51 @@ class MaskedLM:
         model = model.to(device=self.device, dtype=dtype_of(precision)).eval().requires_grad_(False)
         self._encoder = EncoderAtPositions(model)
         self.vocabulary: Vocabulary = read_vocabulary(tokenizer, self.splitter, int(config.vocab_size), punctuation)
-        proposable = torch.from_numpy(self.vocabulary.proposable)
-        # added to the logits before the top is taken: 0 for words, -inf for all that is never proposed
-        self._barred = torch.where(proposable, 0.0, -torch.inf).to(self.device)
-        self._barred_but_cjk = torch.where(torch.from_numpy(self.vocabulary.cjk), 0.0, -torch.inf).to(self.device)
+        self._kernels = partial(gpu_kernels, precision, self.device)
+        self._head = Head(self._encoder.logits, self.vocabulary, self.device, self._kernels)
+        self._varlen = varlen_kernel(self.device, dtype_of(precision))
+        self.layout = default_layout(self.device, self._encoder.by_layers, self._varlen is not None)
 
     def __reduce__(self) -> tuple[Callable[..., MaskedLM], tuple[Any, ...]]:
         return self._again
 
-    @torch.inference_mode()
-    def propose(self, copies: Copies, k: int, exclude: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The most probable words at masked positions (Algorithm 1, line 9).
+    def compile(self, **options: Any) -> None:
+        """Has `torch.compile` make kernels of the encoder, which pays on a GPU after some minutes of work.
 
         Args:
-            copies: masked copies of texts.
-            k: words for each position.
-            exclude: int64 (M, E) vocabulary ids never proposed at each masked position, or CJK_ONLY for all but
-                CJK characters; -1 where there are fewer.
+            options: of `torch.compile`.
+        """
+        self._encoder.compile(**options)
+
+    def on_device(self, copies: MaskedCopies, exclude: np.ndarray | None = None) -> DeviceCopies:
+        """Brings texts to the device, to make masked copies of them there.
+
+        Args:
+            copies: of the texts.
+            exclude: int64 (slots, E) vocabulary ids never proposed for each slot of the masks, or CJK_ONLY for all
+                but CJK characters; -1 where there are fewer.
+        """
+        return DeviceCopies(copies, self.device, exclude, self.segments > 1, self._varlen)
+
+    @torch.inference_mode()
+    def start(self, batch: Batch, k: int) -> Answers:
+        """Starts the search for the most probable words at masked positions (Algorithm 1, line 9).
+
+        Args:
+            batch: masked copies of texts.
+            k: words for each mask.
 
         Returns:
-            ids int32 (M, k) and probabilities float32 (M, k), best first, for the M masked positions in the
-            order of the copies; of words that differ in case only the best. The probability is that of the softmax
-            over the whole vocabulary, rounded to 3 significant digits; ties stand by vocabulary id. -1 and 0 fill up
-            where there are fewer than k words.
-
-        Raises:
-            FloatingPointError: the model gave no finite logits.
+            The answers, to be taken when they are needed: ids int32 (M, k) and probabilities float32 (M, k), best
+            first, for the M masks in order; of words that differ in case only the best. The probability is that of
+            the softmax over the whole vocabulary, rounded to 3 significant digits; ties stand by vocabulary id. -1
+            and 0 fill up where there are fewer than k words.
         """
         if os.getpid() != self._process:
             _prepare_forked_process(self.device.type)
             self._process = os.getpid()
-        with gpu_kernels(self.precision, self.device):
-            return self._propose(copies, k, exclude)
-
-    def _propose(self, copies: Copies, k: int, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        arguments = self._arguments(copies)
-        positions = torch.from_numpy(copies.positions).to(self.device)
-        found = []
-        hidden = self._encoder.hidden(arguments, positions)  # (M, H)
-        excluded = None if exclude is None else torch.from_numpy(exclude).to(self.device)
-        forms = self.vocabulary.most_forms
-        for start in range(0, len(hidden), HEAD_ROWS):
-            rows = slice(start, start + HEAD_ROWS)
-            logits = self._encoder.logits(hidden[rows]).float()  # (m, V)
-            normaliser = torch.logsumexp(logits, dim=1)  # (m,)
-            if not bool(torch.isfinite(normaliser).all()):
-                raise FloatingPointError("the masked LM gave logits that are not finite")
-            logits += self._barred
-            if excluded is not None:
-                _bar(logits, excluded[rows], self._barred_but_cjk)
-            found.append(top_probabilities(logits, normaliser, k * forms))
-        ids, probabilities = map(np.concatenate, zip(*found, strict=True))
-        return (ids, probabilities) if forms == 1 else first_of_each(ids, probabilities, self.vocabulary.lower_case, k)
-
-    def _arguments(self, copies: Copies) -> dict[str, Tensor]:
-        ids = torch.from_numpy(copies.ids)
-        width = ids.shape[1]
-        arguments = {"input_ids": ids}
-        column = torch.arange(width)
-        if int(copies.lengths.min()) < width:  # no mask where nothing is padded: the kernels are faster
-            arguments["attention_mask"] = (column < torch.from_numpy(copies.lengths)[:, None]).long()
-        if int(copies.first_segment.min()) < width and self.segments > 1:
-            arguments["token_type_ids"] = (column >= torch.from_numpy(copies.first_segment)[:, None]).long()
-        return {name: tensor.to(self.device) for name, tensor in arguments.items()}
+        with self._kernels():
+            return self._head.answers(self._encoder.hidden(batch), k, batch.excluded)
 
 
 def load_masked_lm(
@@ -257,10 +227,3 @@ def _positions(config: Any) -> int:
     """Tokens a model has positions for; MPNet's start after the padding's own."""
     positions = int(config.max_position_embeddings)
     return positions - int(config.pad_token_id) - 1 if config.model_type == "mpnet" else positions
-
-
-def _bar(logits: Tensor, excluded: Tensor, but_cjk: Tensor) -> None:
-    rows, columns = torch.nonzero(excluded >= 0, as_tuple=True)
-    logits[rows, excluded[rows, columns]] = -torch.inf
-    rows = torch.nonzero((excluded == CJK_ONLY).any(dim=1))[:, 0]
-    logits[rows] += but_cjk

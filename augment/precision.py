@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from augment.errors import AugmentError
+from augment.layouts import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,6 +95,22 @@ def gpu_batch_tokens(memory: int, config: Mapping[str, object], precision: str) 
     free = memory * MEMORY_SHARE - HEAD_BYTES * _size(config, 30_522, "vocab_size")
     tokens = int(free / ((6 * hidden + 2 * feed_forward) * PRECISIONS[precision]))
     return min(MOST_BATCH_TOKENS, max(CPU_BATCH_TOKENS, 1 << max(0, tokens.bit_length() - 1)))
+
+
+def default_layout(device: torch.device, by_layers: bool, end_to_end: bool) -> Layout:
+    """How batches are laid out where nobody chose.
+
+    By reasoning, until cards have been measured: end to end where there is attention for it, for then nothing is
+    padded and all full batches have one shape; elsewhere on a GPU few widths. A CPU has no use for few shapes.
+
+    Args:
+        device: where the model runs.
+        by_layers: whether its layers are computed one by one, as those of a BERT are.
+        end_to_end: whether there is attention for copies end to end.
+    """
+    if device.type != "cuda":
+        return Layout.NEAR
+    return Layout.PACKED if by_layers and end_to_end else Layout.EIGHTS
 
 
 @contextmanager

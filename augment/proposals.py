@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
+import torch
 
+from augment.batch import Rows
 from augment.errors import DeviceLostError, ModelFailedError
-from augment.masked_lm import Copies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from augment.device_copies import DeviceCopies
+    from augment.head import Answers
+    from augment.layouts import Cut, Cutter
     from augment.masked_copies import MaskedCopies
     from augment.masked_lm import MaskedLM
 
+P = ParamSpec("P")
+T = TypeVar("T")
+IN_FLIGHT = 2  # batches on their way to the host while the next one is started
 FAILURES = (RuntimeError, MemoryError, FloatingPointError, IndexError, ValueError)
 
 
@@ -40,7 +51,7 @@ class Proposals:
         self._model, self._k, self._exclude = model, k, exclude
 
     def run(self, copies: MaskedCopies, batch_tokens: int) -> None:
-        """Runs masked copies through the model.
+        """Runs masked copies through the model; some batches are on their way while the next one is started.
 
         Args:
             copies: the copies.
@@ -50,43 +61,92 @@ class Proposals:
             RuntimeError: a single copy does not fit into memory.
             ModelFailedError: the model fails whatever it is given.
         """
-        for start, stop in copies.batches(batch_tokens):
-            self._batch(copies, start, stop)
+        cutter = copies.cutter(self._model.layout, batch_tokens)
+        made = _Made(copies, self._model.on_device(copies, self._exclude), cutter)
+        waiting: deque[tuple[Cut, Answers]] = deque()
+        for cut in cutter.cuts():
+            answers = _attempted(self._start, made, cut)
+            if isinstance(answers, _Failure):
+                while waiting:  # what they hold of the device's memory may be what is wanting
+                    self._take(made, *waiting.popleft())
+                self._after(made, cut, answers)
+                continue
+            waiting.append((cut, answers))
+            while len(waiting) > IN_FLIGHT:
+                self._take(made, *waiting.popleft())
+        while waiting:
+            self._take(made, *waiting.popleft())
 
-    def _batch(self, every: MaskedCopies, start: int, stop: int) -> None:
-        """One batch; halved where memory does not suffice, and down to the copy where one of them is poisoned."""
-        copies, slots, owners = every.made(start, stop)
-        exclude = None if self._exclude is None else self._exclude[slots]
-        try:
-            self.ids[slots], self.scores[slots] = self._model.propose(copies, self._k, exclude)
+    def _start(self, made: _Made, cut: Cut) -> Answers:
+        return self._model.start(made.there.batch(cut, made.cutter.layout), self._k)
+
+    def _take(self, made: _Made, cut: Cut, answers: Answers) -> None:
+        first, last = made.copies.first_masks[[cut.start, cut.stop]]
+        found = _attempted(answers.taken, int(last - first))
+        if isinstance(found, _Failure):
+            del answers
+            self._after(made, cut, found)
             return
-        except FAILURES as error:
-            memory, reason = _out_of_memory(error), _reason(error)
-            if memory and stop - start == 1:
-                raise
-        # Not inside `except`: there the traceback keeps the failed batch's tensors, and its halves find no room.
-        if stop - start == 1:
-            self._probe(reason)
-            self.errors[int(owners[0])] = reason
+        slots = made.copies.slots[first:last]
+        self.ids[slots], self.scores[slots] = found
+
+    def _after(self, made: _Made, cut: Cut, failure: _Failure) -> None:
+        """A failed batch: halved where memory does not suffice, and down to the copy where one of them is poisoned."""
+        if cut.stop - cut.start == 1:
+            if failure.of_memory:
+                raise failure.error
+            self._probe(failure.reason)
+            self.errors[int(made.copies.texts[cut.start])] = failure.reason
             return
-        self.split_batches += memory
-        middle = (start + stop) // 2
-        self._batch(every, start, middle)
-        self._batch(every, middle, stop)
+        self.split_batches += failure.of_memory
+        middle = (cut.start + cut.stop) // 2
+        for start, stop in ((cut.start, middle), (middle, cut.stop)):
+            half = made.cutter.cut(start, stop)
+            answers = _attempted(self._start, made, half)
+            if isinstance(answers, _Failure):
+                self._after(made, half, answers)
+            else:
+                self._take(made, half, answers)
 
     def _probe(self, reason: str) -> None:
         """Runs [CLS] [MASK] [SEP]: a model or device that fails on that, too, must not be blamed on a text."""
         model = self._model
-        ids = np.array([[model.cls_id, model.mask_id, model.sep_id]], dtype=np.int64)
-        three = np.array([3], dtype=np.int64)
+        ids = torch.tensor([[model.cls_id, model.mask_id, model.sep_id]], device=model.device)
+        place = torch.ones((1, 1), dtype=torch.int64, device=model.device)
         try:
-            model.propose(Copies(ids, three, three, np.array([[1]], dtype=np.int64)), 1)
+            model.start(Rows(ids, None, None, place, None), 1).taken(1)
         except FAILURES as error:
             lost = _is_cuda(error) and not _out_of_memory(error)
             raise (DeviceLostError if lost else ModelFailedError)(
                 f"the masked LM fails on [CLS] [MASK] [SEP], too ({_reason(error)}), so no text was blamed for "
                 f"{reason!r}; check the model, the device and --precision, and run the same command again"
             ) from error
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Copies, the same on the device, and what cuts them into batches."""
+
+    copies: MaskedCopies
+    there: DeviceCopies
+    cutter: Cutter
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What went wrong with a batch."""
+
+    error: Exception
+    reason: str
+    of_memory: bool
+
+
+def _attempted(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | _Failure:
+    """What some work gives, or how it failed; what it held is let go then, so that halves find room."""
+    try:
+        return work(*given, **named)
+    except FAILURES as error:
+        return _Failure(error.with_traceback(None), _reason(error), _out_of_memory(error))
 
 
 def _reason(error: Exception) -> str:

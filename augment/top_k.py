@@ -1,18 +1,21 @@
-"""The k most probable words of many rows of logits, exact, with ties decided by vocabulary id."""
+"""The k most probable words of many rows of logits, exact, with ties decided by vocabulary id; nothing waits."""
 
 from __future__ import annotations
 
-import numpy as np
+from functools import cache
+
 import torch
 from torch import Tensor
 
-from glove import round_significant
+from glove.neighbours import HIGHEST, LOWEST, POWERS
 
 GROUP = 64  # logits whose maximum is taken before the selection; 30,522 logits make 477 groups
 MARGIN = 12  # candidates looked at beyond k, so that a tie at the cut is seen
+DIGITS = 3
+LOW = 2**31 - 1  # the lower bits of a key
 
 
-def top_probabilities(logits: Tensor, normaliser: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+def top_probabilities(logits: Tensor, normaliser: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
     """Selects the k most probable entries of each row.
 
     Args:
@@ -21,28 +24,31 @@ def top_probabilities(logits: Tensor, normaliser: Tensor, k: int) -> tuple[np.nd
         k: entries wanted.
 
     Returns:
-        ids int32 (M, k) and probabilities float32 (M, k), rounded to 3 significant digits, best first, equal
-        ones by id; the cut at k comes after rounding. Rows with fewer choices are filled up with -1 and 0; an entry
-        so improbable that float32 has 0 for it (below 1e-45) is no choice either.
+        ids int32 (M, k) and probabilities float32 (M, k), rounded to 3 significant digits, best first, equal ones by
+        id; the cut at k comes after rounding. Rows with fewer choices are filled up with -1 and 0; an entry so
+        improbable that float32 has 0 for it (below 1e-45) is no choice either. And bool (M,): rows where a tie at
+        the cut may go on beyond what was looked at, for which `top_of_all` tells.
     """
     wanted = min(k + MARGIN, logits.shape[1])
-    values, indices = _two_step(logits, wanted)
-    ids, rounded = _order(values, indices, normaliser)
-    if wanted < logits.shape[1]:
-        # A tie between the k-th and the last one looked at may go on beyond it: such rows are sorted whole.
-        tied = np.flatnonzero((rounded[:, k - 1] == rounded[:, -1]) & (rounded[:, -1] > 0))
-        for row in tied:
-            every = torch.arange(logits.shape[1], device=logits.device)[None]
-            one_ids, one_rounded = _order(logits[row : row + 1], every, normaliser[row : row + 1])
-            ids[row, :k], rounded[row, :k] = one_ids[0, :k], one_rounded[0, :k]
-    ids, rounded = ids[:, :k], rounded[:, :k]
-    if ids.shape[1] < k:
-        missing = ((0, 0), (0, k - ids.shape[1]))
-        ids, rounded = np.pad(ids, missing, constant_values=-1), np.pad(rounded, missing)
-    return np.ascontiguousarray(ids), np.ascontiguousarray(rounded)
+    keys = _keys(*_two_step(logits, wanted), normaliser).sort(dim=1, descending=True).values
+    _, rounded = _decoded(keys)
+    tied = (rounded[:, min(k, wanted) - 1] == rounded[:, -1]) & (rounded[:, -1] > 0)
+    return *_cut(keys, k), tied if wanted < logits.shape[1] else torch.zeros_like(tied)
 
 
-def first_of_each(ids: np.ndarray, scores: np.ndarray, numbers: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def top_of_all(logits: Tensor, normaliser: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The same by looking at every entry, for rows whose ties are long.
+
+    Args:
+        logits: as for `top_probabilities`, like all that follow.
+        normaliser: of each row.
+        k: entries wanted.
+    """
+    every = torch.arange(logits.shape[1], device=logits.device).expand_as(logits)
+    return _cut(_keys(logits, every, normaliser).topk(min(k, logits.shape[1]), dim=1).values, k)
+
+
+def first_of_each(ids: Tensor, scores: Tensor, numbers: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k best entries of each row of which no two share a number.
 
     Args:
@@ -54,14 +60,13 @@ def first_of_each(ids: np.ndarray, scores: np.ndarray, numbers: np.ndarray, k: i
     Returns:
         ids int32 (M, k) and scores float32 (M, k); -1 and 0 fill up.
     """
-    number = np.where(ids >= 0, numbers[ids], -1)
-    order = np.argsort(number, axis=1, kind="stable")
-    ordered = np.take_along_axis(number, order, axis=1)
-    again = np.zeros(ids.shape, dtype=bool)
-    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-    ids, scores = np.where(again, -1, ids), np.where(again, np.float32(0), scores)
-    place = np.argsort(ids < 0, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(ids, place, axis=1), np.take_along_axis(scores, place, axis=1)
+    number = torch.where(ids >= 0, numbers[ids.clamp(min=0)], -1)
+    ordered, order = number.sort(dim=1, stable=True)
+    again = torch.zeros_like(ids, dtype=torch.bool)
+    again.scatter_(1, order[:, 1:], ordered[:, 1:] == ordered[:, :-1])
+    ids, scores = torch.where(again, -1, ids), torch.where(again, 0.0, scores)
+    place = (ids < 0).long().argsort(dim=1, stable=True)[:, :k]
+    return ids.gather(1, place), scores.gather(1, place)
 
 
 def _two_step(logits: Tensor, wanted: int) -> tuple[Tensor, Tensor]:
@@ -79,12 +84,33 @@ def _two_step(logits: Tensor, wanted: int) -> tuple[Tensor, Tensor]:
     return values, group * GROUP + local % GROUP
 
 
-def _order(values: Tensor, indices: Tensor, normaliser: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    probabilities = torch.exp(values - normaliser[:, None]).cpu().numpy()
-    ids = indices.cpu().numpy().astype(np.int32)
-    rounded = round_significant(probabilities, 3)
-    order = np.lexsort((ids, -rounded), axis=1)
-    ids = np.take_along_axis(ids, order, axis=1)
-    rounded = np.take_along_axis(rounded, order, axis=1)
-    ids[rounded <= 0] = -1  # barred, or so improbable that single precision has no number for it
-    return ids, rounded
+def _keys(values: Tensor, indices: Tensor, normaliser: Tensor) -> Tensor:
+    """Integers that order entries: those of floats that are not negative rise with their bits; the lower id first."""
+    rounded = _rounded(torch.exp(values - normaliser[:, None]))
+    return rounded.view(torch.int32).long() << 31 | (LOW - indices)
+
+
+def _decoded(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Ids int32 and rounded probabilities float32 of keys."""
+    return (LOW - (keys & LOW)).int(), (keys >> 31).int().view(torch.float32)
+
+
+def _cut(keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    ids, rounded = _decoded(keys[:, :k])
+    ids = torch.where(rounded > 0, ids, -1)  # barred, or so improbable that single precision has no number for it
+    missing = (0, k - ids.shape[1])
+    return torch.nn.functional.pad(ids, missing, value=-1), torch.nn.functional.pad(rounded, missing)
+
+
+def _rounded(probabilities: Tensor) -> Tensor:
+    """What `glove.round_significant` gives for numbers from 0 to 1, bit by bit, on any device."""
+    wide, powers = probabilities.double(), _powers(probabilities.device)
+    exponents = torch.searchsorted(powers, wide, right=True) - 1 + LOWEST
+    shift = (DIGITS - 1 - exponents).clamp(max=HIGHEST)
+    factor, divisor = powers[shift.clamp(min=0) - LOWEST], powers[(-shift).clamp(min=0) - LOWEST]
+    return (torch.round(wide * factor / divisor) * divisor / factor).float()
+
+
+@cache
+def _powers(device: torch.device) -> Tensor:
+    return torch.from_numpy(POWERS).to(device)

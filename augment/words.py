@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import category
@@ -156,6 +157,7 @@ def eligibility(settings: CandidateSettings) -> Callable[[str], bool]:
     """
     alphabetic = re.compile("[a-z]+")
 
+    @lru_cache(1 << 16)  # words come again and again
     def eligible(word: str) -> bool:
         if not (settings.punctuation or has_letter_or_digit(word)):
             return False

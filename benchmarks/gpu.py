@@ -176,7 +176,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N or cpu")
     parser.add_argument("--seconds", type=float, default=200, help="a section, about: more or less is measured")
     parser.add_argument("--texts", type=int, default=20_000, help="that augmentation and distillation draw from")
-    parser.add_argument("--piece", type=int, default=1024, help="texts that ours is given at once")
+    parser.add_argument("--piece", type=int, default=6000, help="texts that ours is given at once")
     parser.add_argument("--steps", type=int, default=48, help="of an epoch of distillation, with batches of 32")
     parser.add_argument("--rows", type=int, default=20_000, help="that the command augments in 200 seconds")
     return parser.parse_args()

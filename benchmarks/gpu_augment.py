@@ -1,7 +1,8 @@
-"""Candidates on a GPU: the published ways, the bare encoder, ours in each precision."""
+"""Candidates on a GPU: the published ways, the bare encoder, ours in each precision, and in each layout of batches."""
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -11,11 +12,13 @@ from transformers import AutoTokenizer
 
 from augment.candidates import CandidateFinder
 from augment.files.find import find_model
+from augment.layouts import Layout
 from augment.masked_lm import load_masked_lm
 from augment.precision import PRECISIONS, dtype_of, gpu_kernels
 from augment.presets import CandidateSettings
 from benchmarks.augment import copies, overlap, plain_model, spread
 from benchmarks.baselines import BareEncoder, Batched, Sequential, plain_texts
+from benchmarks.distill_ways import synchronise
 from benchmarks.gpu_parts import about, make_model, peak_memory, profiled, rate, read_texts
 from glove import load_vectors
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 FLOOR_TOKENS = (4_096, 16_384, 65_536)
 SPACING = 8
+FEW = 1024  # texts that slow ways are given
+HEAD_ROWS = (1024, 4096)  # beside our own
 
 
 def measure(arguments: argparse.Namespace, results: Results, folder: Path) -> None:
@@ -37,6 +42,7 @@ def measure(arguments: argparse.Namespace, results: Results, folder: Path) -> No
     section.published()
     section.floors()
     section.ours()
+    section.layouts()
     section.with_cudnn()
 
 
@@ -56,6 +62,7 @@ class Section:
         self.files = find_model(str(make_model(arguments.shape, arguments.mlm, folder / "mlm")))
         self.vectors = None if arguments.glove == "none" else load_vectors(arguments.glove)
         texts = read_texts(arguments.task, arguments.data, arguments.texts)
+        self.few = texts[:FEW]
         self.pieces = [texts[start : start + arguments.piece] for start in range(0, len(texts), arguments.piece)]
         self.halves = tuple(PRECISIONS) if self.device != "cpu" else ("fp32", "bf16")
         self.exact: Candidates | None = None
@@ -63,21 +70,21 @@ class Section:
     def published(self) -> None:
         """As the authors' script, with and without gradients, and as haystack's batched one."""
         model = load_masked_lm(self.files, self.device)
-        worded = spread(plain_texts(model.splitter.split(self.pieces[0])), 64)
+        worded = spread(plain_texts(model.splitter.split(self.few)), 64)
         tokenizer = AutoTokenizer.from_pretrained(self.files.folder)
-        for name, gradients, share in (("published", True, 15), ("published, no gradients", False, 10)):
+        for name, gradients, share in (("published", True, 10), ("published, no gradients", False, 7)):
             way = Sequential(plain_model(self.files.folder, self.device, "eager"), tokenizer, self.vectors, gradients)
             found = rate(lambda text, way=way: way.run([text])[0], worded, share * self.second)
             self.results.put("published_words_per_second", name, found=found)
         special = (model.cls_id, model.sep_id, model.mask_id)
         batched = Batched(plain_model(self.files.folder, self.device), special)
-        found = rate(lambda text: batched.run([text])[0], worded, 10 * self.second)
+        found = rate(lambda text: batched.run([text])[0], worded, 7 * self.second)
         self.results.put("published_words_per_second", "batched", found=found)
 
     def floors(self) -> None:
         """The encoder alone over unpadded copies, without cuDNN's attention; each copy is a masked word."""
         model = load_masked_lm(self.files, self.device)
-        words = model.splitter.split(self.pieces[0])
+        words = model.splitter.split(self.few)
         lines = copies(self._finder(model), words, (model.cls_id, model.sep_id, model.mask_id))
         for precision in self.halves:
             encoder = plain_model(self.files.folder, self.device).base_model.to(dtype_of(precision))
@@ -96,21 +103,59 @@ class Section:
             for spacing in (0, SPACING):
                 name = f"{precision}, mask spacing {spacing}" if spacing else precision
                 peak_memory(self.device)
-                self.results.put("words_per_second", name, found=self._rate(model, spacing, 8))
+                self.results.put("words_per_second", name, found=self._rate(model, spacing, 4))
                 self.results.put("peak_memory", name, found=peak_memory(self.device))
-                candidates = self._finder(model, spacing).find(self.pieces[0])
+                candidates = self._finder(model, spacing).find(self.few)
                 self.exact = self.exact or candidates
                 self.results.put("top_20_overlap_with_fp32", name, found=overlap(self.exact, candidates))
-            found = profiled(lambda model=model: self._finder(model).find(self.pieces[0]), self.device)
+            found = profiled(lambda model=model: self._finder(model).find(self.few), self.device)
             self.results.put("profile", precision, found=found)
+
+    def layouts(self) -> None:
+        """The device's part of the work alone, with full batches, in each layout: as it is, and compiled."""
+        for compiled in (False, True):
+            for layout in Layout:
+                model = load_masked_lm(self.files, self.device, "bf16")
+                if compiled:
+                    model.compile(dynamic=True)
+                model.layout = layout
+                self._measured(f"{layout.value}, {'compiled' if compiled else 'eager'}", model)
+        for rows in HEAD_ROWS:
+            with patch("augment.head.HEAD_ROWS", rows):
+                self._measured(f"head of {rows} rows", load_masked_lm(self.files, self.device, "bf16"))
+
+    def _measured(self, name: str, model: MaskedLM) -> None:
+        """What one way to run the masked LM reaches; one that fails is told, and the others are measured."""
+        try:
+            finder = self._finder(model)
+            asked = finder.prepare(self.pieces[0])
+            cuts = list(asked.copies.cutter(model.layout, model.batch_tokens).cuts())
+            few, start = finder.prepare(self.few), time.perf_counter()
+            proposals = finder.propose(few)
+            synchronise()
+            found = {
+                "seconds_of_the_first_call": time.perf_counter() - start,
+                "words_per_second": rate(
+                    lambda one: finder.propose(one) and len(one.copies.slots), [asked], 4 * self.second
+                ),
+                "peak_memory": peak_memory(self.device),
+                "shapes": len({cut[2:] for cut in cuts}),
+                "filled": float(asked.copies.lengths.sum()) / len(cuts) / model.batch_tokens,
+                "computed_in_vain": 1 - float(asked.copies.lengths.sum()) / sum(cut.rows * cut.width for cut in cuts),
+            }
+            if self.exact is not None:
+                found["top_20_overlap_with_fp32"] = overlap(self.exact, finder.assemble(few, proposals))
+        except Exception as error:
+            found = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+        self.results.put("layouts", name, found=found)
 
     def with_cudnn(self) -> None:
         """Ours in bf16 with cuDNN's attention, where torch would choose it: what leaving it out gains."""
         if self.device == "cpu":
             return
         model = load_masked_lm(self.files, self.device, "bf16")
-        with patch("augment.masked_lm.gpu_kernels", lambda *_: nullcontext()):
-            self.results.put("words_per_second", "bf16, cuDNN's attention", found=self._rate(model, 0, 15))
+        model._kernels = nullcontext
+        self.results.put("words_per_second", "bf16, cuDNN's attention", found=self._rate(model, 0, 8))
 
     def _finder(self, model: MaskedLM, spacing: int = 0) -> CandidateFinder:
         """One that remembers nothing: each piece looks its multi-piece words up anew, as the others do."""
@@ -120,4 +165,4 @@ class Section:
         def masked(texts: list[str]) -> int:
             return self._finder(model, spacing).find(texts).counts["masked_words"]
 
-        return rate(masked, self.pieces, share * self.second)
+        return rate(masked, self.pieces if model.precision in ("bf16", "fp16") else [self.few], share * self.second)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,9 @@ ROW_GROUP_TEXTS, ROW_GROUP_WORDS = 512, 20_000
 
 
 class CandidateWorker:
-    """Finds the candidates of texts.
+    """Finds the candidates of texts: reads and splits, proposes, assembles; each of the three for one part at a time.
+
+    So while the device is at work on a part, one thread reads the next and another one writes the last.
 
     Args:
         job: the job.
@@ -30,6 +33,7 @@ class CandidateWorker:
 
     def __init__(self, job: Job, _columns: pa.Schema) -> None:
         self._job, self._finder = job, load_finder(job, Found())
+        self._reading, self._device, self._assembling = Lock(), Lock(), Lock()
 
     def tables(self, rows: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:
         """Candidates of a part's texts, found together.
@@ -41,9 +45,15 @@ class CandidateWorker:
         Yields:
             Rows of the table.
         """
-        job, texts = self._job, pa.concat_tables(rows)
-        partners = texts.column("partner").to_pylist() if job.with_partner else None
-        candidates = self._finder.find(texts.column("text").to_pylist(), partners)
+        job = self._job
+        with self._reading:
+            texts = pa.concat_tables(rows)
+            partners = texts.column("partner").to_pylist() if job.with_partner else None
+            asked = self._finder.prepare(texts.column("text").to_pylist(), partners)
+        with self._device:
+            proposals = self._finder.propose(asked)
+        with self._assembling:
+            candidates = self._finder.assemble(asked, proposals)
         tally.counts.update(candidates.counts)
         tally.protected.update(protected_by_entry(candidates.kept, job.identity.settings.candidates.protect))
         table = to_arrow(candidates, texts.column("text_id").to_pylist())

@@ -16,7 +16,7 @@ from augment.text_numbers import text_id
 from augment.variants import draw_from_table, draw_variants
 from pipelines.augmenting.counting import count_work
 from pipelines.augmenting.models import load_finder
-from pipelines.augmenting.plan import MOST_PARTS, PART_COST, rows_of_example
+from pipelines.augmenting.plan import MOST_PARTS, rows_of_example, usual_part_tokens
 from pipelines.augmenting.request import AugmentRequest, check_inputs, identity_of
 from pipelines.augmenting.stages import Job
 from pipelines.engines import worker_count
@@ -92,7 +92,9 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
     measured = _measure(finder, job, counted.sample)
     draw, label, width = identity.settings.draw, job.task.label, len(job.task.text_columns)
     output_rows = rows * rows_of_example(draw, width)
-    workers = worker_count(request.engine, max(1, min(MOST_PARTS, counts["mlm_tokens"] // PART_COST)))
+    compute = identity.settings.compute
+    part_tokens = compute.part_tokens or usual_part_tokens(compute.device)
+    workers = worker_count(request.engine, max(1, min(MOST_PARTS, counts["mlm_tokens"] // part_tokens)))
     finding = _tokens(counts["mlm_tokens"], job) / measured.tokens_per_second
     return Estimate(
         rows,

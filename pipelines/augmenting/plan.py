@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from augment.presets import DrawSettings
 
 PART_COST = 150_000  # estimated masked-LM tokens of a part at most: 40 s of a CPU core with a 6 x 384 model
+GPU_PART_COST = 2_000_000  # the same on a GPU: 30 batches of 65,536 tokens, and nine parts of SST-2 for several cards
 MOST_PARTS = 5_000  # huge inputs get larger parts instead of more
 WINDOW = 512
 
@@ -32,17 +33,27 @@ def text_costs(sizes: np.ndarray, spacing: int) -> np.ndarray:
     return passes * np.minimum(sizes / 4.5 + 2, WINDOW)
 
 
-def part_bounds(costs: Iterable[float], total: float) -> list[int]:
-    """Cuts texts into contiguous parts of about equal cost, as many as PART_COST asks for.
+def usual_part_tokens(device: str) -> int:
+    """Estimated masked-LM tokens of a part where nobody chose them.
 
     Args:
-        costs: of each text.
+        device: `cpu`, `cuda` or `cuda:N`.
+    """
+    return GPU_PART_COST if device.startswith("cuda") else PART_COST
+
+
+def part_bounds(costs: Iterable[float], total: float, part_tokens: int) -> list[int]:
+    """Cuts texts into contiguous parts of about equal cost.
+
+    Args:
+        costs: of each text, in estimated masked-LM tokens.
         total: cost that the number of parts follows from.
+        part_tokens: cost of a part at most.
 
     Returns:
         Part i holds the texts from bounds[i] up to bounds[i + 1].
     """
-    target = total / min(max(math.ceil(total / PART_COST), 1), MOST_PARTS)
+    target = total / min(max(math.ceil(total / part_tokens), 1), MOST_PARTS)
     bounds, texts, spent = [0], 0, 0.0
     for texts, cost in enumerate(costs, start=1):
         spent += cost

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from augment.presets import CandidateSettings, DrawSettings, check_protected
+from pipelines.augmenting.plan import PART_COST
 from pipelines.errors import UserError
 from pipelines.machine.precision import check_precision
 from pipelines.run_folder.identity import as_json, content_hash, task_content, task_from
@@ -31,6 +32,7 @@ class Compute:
         precision: `fp32`, `tf32`, `bf16`, `fp16` or `auto`.
         batch_tokens: tokens of a forward pass; None for what suits the device.
         threads: CPU threads of a worker.
+        part_tokens: estimated tokens of a part, whose texts share batches; None for what suits the device.
 
     Raises:
         UserError: a precision that the device lacks, or more threads than libraries stand.
@@ -40,6 +42,7 @@ class Compute:
     precision: str = "fp32"
     batch_tokens: int | None = 2048
     threads: int = 1
+    part_tokens: int | None = PART_COST  # that of all runs whose run.json does not say
 
     def __post_init__(self) -> None:
         check_precision(self.precision, self.device)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from augment.text_numbers import TextNumbers, text_ids
 from pipelines.augmenting.distinct_words import DistinctWords, word_bounds
-from pipelines.augmenting.plan import part_bounds, text_costs
+from pipelines.augmenting.plan import part_bounds, text_costs, usual_part_tokens
 from pipelines.run_folder.parquet import open_writer, write_tables
 from pipelines.run_folder.records import Reject
 from pipelines.run_folder.storage import Storage
@@ -85,7 +85,7 @@ def write_snapshot(job: Job, opened: OpenTask, bad_rows: list[BadRow]) -> Snapsh
     texts = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
     labels, words = LabelCounter(job.task.label), DistinctWords() if job.glove is not None else None
     rows = _write_train(storage, split.batches(limit=settings.limit, rows=ROWS_AT_ONCE), texts, labels, words)
-    bounds = texts.bounds()
+    bounds = texts.bounds(settings.compute.part_tokens or usual_part_tokens(settings.compute.device))
     rejects = [_reject(row) for row in bad_rows]  # before those of dev and test, which the output does not hold
     held_out, file_rows = _write_held_out(storage, opened)
     of_words = _write_words(storage, words) if words is not None else []
@@ -151,10 +151,10 @@ class UniqueTexts:
         self._bytes.append(_sizes(texts.column("text")).astype(np.int32))
         return numbers, texts
 
-    def bounds(self) -> list[int]:
-        """Bounds of the parts of the candidates."""
+    def bounds(self, part_tokens: int) -> list[int]:
+        """Bounds of the parts of the candidates, each of so many estimated tokens at most."""
         costs = (text_costs(sizes, self._spacing).tolist() for sizes in self._bytes)
-        return part_bounds(chain.from_iterable(costs), self._total)
+        return part_bounds(chain.from_iterable(costs), self._total, part_tokens)
 
 
 def _reject(row: BadRow) -> Reject:

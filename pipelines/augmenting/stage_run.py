@@ -99,7 +99,7 @@ def run_stage(
         costs = dict.fromkeys(range(stage.names.parts), 1.0)  # of about the same size each
         reporter.started(stage.name, stage.names.parts, list(records.values()), costs)
         try:
-            engine = replace(engine, gpu=engine.gpu and (stage.computes or stage.gpu))
+            engine = replace(engine, gpu=engine.gpu and (stage.computes or stage.gpu), overlaps=stage.overlaps)
             run_parts(replace(stage, hardware=hardware), state.left, engine, on_done)
         finally:
             reporter.ended(stage.name)

@@ -88,7 +88,10 @@ class Tally:
 
 
 class Worker(Protocol):
-    """Computes the parts of one stage; built once in each process. It writes nothing."""
+    """Computes the parts of one stage; built once in each process. It writes nothing.
+
+    Where the stage overlaps, several threads ask for tables of parts at once.
+    """
 
     def tables(self, rows: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:
         """Computes one part.
@@ -136,6 +139,11 @@ class Stage:
     def names(self) -> ShardNames:
         """Names of its files."""
         return ShardNames(self.name, self.shard, len(self.bounds) - 1)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether its worker reads and writes some parts while a device computes another."""
+        return self.name == CANDIDATES and self.job.identity.settings.compute.device.startswith("cuda")
 
     def protected(self, records: list[Record]) -> dict[str, int]:
         """Words that each entry of `--protect` kept, in the order they were given in.

@@ -50,7 +50,7 @@ def augment_request(options: verbs.AugmentOptions) -> AugmentRequest:
     workers = 1 if compute.device.startswith("cuda:") and engine.workers is None else engine.workers
     overrides = {**asdict(options.candidates), **asdict(options.draw)}
     candidates, draw = preset(options.preset, GLUE.get(plain_name(data.task), Task).official_n, **overrides)
-    on_device = Compute(compute.device, compute.precision, compute.batch_tokens, engine.threads)
+    on_device = Compute(compute.device, compute.precision, compute.batch_tokens, engine.threads, compute.part_tokens)
     return AugmentRequest(
         task=data.task,
         out=f"runs/{data.task.lower()}" if output.out is None else output.out,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempt, worker_count
+from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempts, grouped, worker_count
 
 if TYPE_CHECKING:
     from pipelines.augmenting.stages import Stage
@@ -36,5 +36,6 @@ def run_parts(stage: Stage, parts: list[int], settings: EngineSettings, on_done:
         run_in_processes(stage, parts, settings, on_done)
     else:
         worker = stage.make_worker()
-        for part in parts:
-            on_done(attempt(worker, stage, part))
+        for group in [parts] if settings.overlaps else grouped(parts, settings, 1):
+            for done in attempts(worker, stage, group):
+                on_done(done)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,16 @@ from pipelines.errors import DiskFullError, JobError, UserError
 from pipelines.machine.limits import usable_cores, usable_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pipelines.augmenting.stages import ShardMaker, Stage
     from pipelines.run_folder.records import Record
 
 ATTEMPTS = 3
 WORKER_BYTES = 1_500_000_000  # what a worker with a BERT-base takes: sets how many start on a small machine
 GPU_CORES = 4  # CPU cores that a worker with a GPU keeps busy: tokenising, copying, writing
+AT_ONCE = 3  # parts a worker has in hand where a device computes: one is read, one on the device, one written
+GROUP = 8  # parts that such a worker is given together at most
 FEW = 8  # workers at most where the free memory cannot be told
 
 
@@ -35,6 +41,7 @@ class EngineSettings:
         gpu: whether each worker takes a GPU.
         address: of a Ray cluster; None joins RAY_ADDRESS or starts one on this machine.
         mixed_hardware: whether a model may compute on several kinds of hardware, whose last digits differ.
+        overlaps: whether a worker reads and writes other parts while its device computes one.
     """
 
     engine: str = "auto"
@@ -43,6 +50,7 @@ class EngineSettings:
     gpu: bool = False
     address: str | None = None
     mixed_hardware: bool = False
+    overlaps: bool = False
 
     @property
     def joins_cluster(self) -> bool:
@@ -100,6 +108,45 @@ def attempt(worker: ShardMaker, stage: Stage, part: int, expendable: bool = Fals
     return Failure(part, reason)
 
 
+def attempts(
+    worker: ShardMaker, stage: Stage, parts: Sequence[int], expendable: bool = False
+) -> Iterator[Record | Failure]:
+    """Makes parts, AT_ONCE of them at a time in threads.
+
+    Args:
+        worker: as for `attempt`, like all that follow; it sees to it that its threads do not get in each other's way.
+        stage: the stage.
+        parts: their numbers.
+        expendable: whether this process may be ended.
+
+    Yields:
+        What came of each, in order of completion.
+    """
+    if len(parts) == 1:
+        yield attempt(worker, stage, parts[0], expendable)
+        return
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        making = [pool.submit(attempt, worker, stage, part, expendable) for part in parts]
+        try:
+            for made in as_completed(making):
+                yield made.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def grouped(parts: Sequence[int], settings: EngineSettings, workers: int) -> list[list[int]]:
+    """Parts by the portions in which workers are given them: singly, unless a worker overlaps them.
+
+    Args:
+        parts: their numbers.
+        settings: `overlaps` is read.
+        workers: that share them.
+    """
+    size = max(1, min(GROUP, len(parts) // workers)) if settings.overlaps else 1
+    return [list(parts[start : start + size]) for start in range(0, len(parts), size)]
+
+
 class RemoteWorker:
     """A stage's worker in a process of its own, which may be ended: built for the first part, kept for the others.
 
@@ -111,23 +158,26 @@ class RemoteWorker:
         self._stage = stage
         self._worker: ShardMaker | None = None
 
-    def work(self, part: int) -> Record | Failure | UserError:
-        """Makes a part.
+    def work(self, parts: Sequence[int]) -> list[Record | Failure | UserError]:
+        """Makes some parts.
 
         Args:
-            part: its number.
+            parts: their numbers.
 
         Returns:
-            Its record, why there is none, or the user's mistake that keeps the worker from being built.
+            For each its record or why there is none; or the user's mistake that keeps the worker from being built.
         """
         try:
-            self._worker = self._worker or self._stage.make_worker()
+            if self._worker is None:
+                self._worker = self._stage.make_worker()
+                gc.collect()
+                gc.freeze()  # models, vocabulary and libraries: hundreds of thousands of objects that stay
         except (UserError, ValueError) as error:
-            return UserError(str(error))
+            return [UserError(str(error))]
         except Exception as error:
-            write_log(self._stage, f"{part:05d}", 0, traceback.format_exc())
-            return Failure(part, f"{type(error).__name__}: {error}")
-        return attempt(self._worker, self._stage, part, expendable=True)
+            write_log(self._stage, f"{parts[0]:05d}", 0, traceback.format_exc())
+            return [Failure(part, f"{type(error).__name__}: {error}") for part in parts]
+        return list(attempts(self._worker, self._stage, parts, expendable=True))
 
 
 def write_log(stage: Stage, of: str, number: int, text: str) -> None:

@@ -1,7 +1,8 @@
 """The Ray engine: Ray Data over part numbers, with actors that write their own shards.
 
-Only numbers go in and only records come out, so Ray's own durability and output naming are not needed; a part is a
-block, Ray's unit of retry. What is missing at the end is reported as failed.
+Only numbers go in and only records come out, so Ray's own durability and output naming are not needed; what a worker
+is given together, a part where nothing overlaps, is a block, Ray's unit of retry. What is missing at the end is
+reported as failed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone, RemoteWorker, write_log
+from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone, RemoteWorker, grouped, write_log
 from pipelines.engines.ray_start import ended_with, start_ray
 from pipelines.errors import UserError
 
@@ -55,7 +56,8 @@ class RayWorker(RemoteWorker):
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
         """Makes the parts of a batch; gives what came of each, pickled as text."""
-        return {"result": [pickle.dumps(self.work(int(part)), 0).decode("latin-1") for part in batch["part"]]}
+        made = self.work([int(part) for part in batch["part"]])
+        return {"result": [pickle.dumps(one, 0).decode("latin-1") for one in made]}
 
 
 def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
@@ -111,14 +113,15 @@ def _dataset(ray: Any, stage: Stage, parts: list[int], settings: EngineSettings)
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     pool = actor_pool(nodes, settings, len(parts))
-    blocks = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
+    groups = len(grouped(parts, settings, pool.initial))
+    blocks = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=groups)
     with warnings.catch_warnings():
         # 2.60 has no other way to bound retries than these two arguments, which 2.64 will take away.
         warnings.simplefilter("ignore", DeprecationWarning)
         return blocks.map_batches(
             RayWorker,
             fn_constructor_args=[stage],
-            batch_size=1,
+            batch_size=None,  # the block, which is all that a worker is given together
             num_cpus=pool.cores,
             num_gpus=pool.gpus,
             compute=ray.data.ActorPoolStrategy(

@@ -10,9 +10,19 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from pipelines.engines.engine import ATTEMPTS, EngineSettings, Failure, OnDone, RemoteWorker, worker_count, write_log
+from pipelines.engines.engine import (
+    ATTEMPTS,
+    EngineSettings,
+    Failure,
+    OnDone,
+    RemoteWorker,
+    grouped,
+    worker_count,
+    write_log,
+)
 from pipelines.errors import UserError
 from pipelines.machine.devices import gpu_count, take_gpu, visible_gpus
 from pipelines.run_folder.lease import ALARM
@@ -49,7 +59,8 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
         started = spawning.Value("i", 0)  # a killed worker's GPU is free again: a new pool counts anew
         pool = ProcessPoolExecutor(workers, spawning, _start, (stage, os.getpid(), gpus, started))
         try:
-            in_flight = _run_pool(pool, workers, suspects or list(left), left, on_done)
+            groups = [[part] for part in suspects] or grouped(left, settings, workers)
+            in_flight = _run_pool(pool, workers, groups, left, on_done)
         except BaseException:
             _kill(pool)
             raise
@@ -65,34 +76,37 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
                 on_done(Failure(part, f"its worker died {ATTEMPTS} times; see the machine's log for what killed it"))
 
 
-def _run_pool(pool: ProcessPoolExecutor, workers: int, parts: list[int], left: list[int], on_done: OnDone) -> list[int]:
+def _run_pool(
+    pool: ProcessPoolExecutor, workers: int, groups: list[list[int]], left: list[int], on_done: OnDone
+) -> list[int]:
     """Runs until all is done or a process dies; takes what is done out of `left`, returns what was in flight."""
-    waiting = iter(parts)
-    running: dict[Future[Record | Failure | UserError], int] = {}
+    waiting = iter(groups)
+    running: dict[Future[list[Record | Failure | UserError]], list[int]] = {}
     broken: list[int] = []
     try:
         while True:
-            while len(running) < workers and (part := next(waiting, None)) is not None:
+            while len(running) < workers and (group := next(waiting, None)) is not None:
                 with _deaf_to_ctrl_c():
-                    running[pool.submit(_work, part)] = part
+                    running[pool.submit(_work, group)] = group
             if not running:
                 return broken
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                part = running.pop(future)
+                group = running.pop(future)
                 try:
-                    result = future.result()
+                    results = future.result()
                 except BrokenProcessPool:
-                    broken.append(part)
+                    broken += group
                     continue
-                left.remove(part)
-                if isinstance(result, UserError):
-                    raise result
-                on_done(result)
+                for result in results:
+                    if isinstance(result, UserError):
+                        raise result
+                    left.remove(result.part)
+                    on_done(result)
             if broken:
-                return [*broken, *running.values()]
+                return [*broken, *chain.from_iterable(running.values())]
     except BrokenProcessPool:  # raised by submit
-        return [*broken, *running.values()]
+        return [*broken, *chain.from_iterable(running.values())]
 
 
 @contextmanager
@@ -126,9 +140,9 @@ def _follow(parent: int) -> None:
     os._exit(1)
 
 
-def _work(part: int) -> Record | Failure | UserError:
+def _work(parts: list[int]) -> list[Record | Failure | UserError]:
     assert _worker is not None
-    return _worker.work(part)
+    return _worker.work(parts)
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

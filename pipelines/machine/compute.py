@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pipelines.augmenting.plan import usual_part_tokens
 from pipelines.errors import UserError
 from pipelines.machine.devices import gpu_count
 from pipelines.machine.precision import AUTO
@@ -27,7 +28,7 @@ def resolve_compute(compute: Compute, model: ModelFiles, engine: EngineSettings)
         engine: tells whether the workers' GPUs may be those of other machines.
 
     Returns:
-        The same without `auto`, in precision and tokens.
+        The same without `auto`, in precision and tokens of passes and parts.
 
     Raises:
         UserError: only the workers have GPUs, and no precision was chosen.
@@ -48,4 +49,5 @@ def resolve_compute(compute: Compute, model: ModelFiles, engine: EngineSettings)
     elif tokens is None:
         config = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
         tokens = default_batch_tokens(compute.device, config, precision)
-    return replace(compute, precision=precision, batch_tokens=tokens)
+    parts = usual_part_tokens(compute.device) if compute.part_tokens is None else compute.part_tokens
+    return replace(compute, precision=precision, batch_tokens=tokens, part_tokens=parts)

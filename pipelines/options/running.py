@@ -89,6 +89,9 @@ class ComputeOptions(OnDevice):
     batch_tokens: int | None = option(
         "Tokens of a forward pass; auto is 2048 on a CPU, by memory on a GPU.", read=tokens, shown=AUTO, bounds=COUNT
     )
+    part_tokens: int | None = option(
+        "Estimated tokens of a part; auto is 150000 on a CPU, 2000000 on a GPU.", read=tokens, shown=AUTO, bounds=COUNT
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

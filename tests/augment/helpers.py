@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
+from augment.batch import Excluded, Rows
 from augment.candidates import CandidateFinder
 from augment.masked_lm import MaskedLM
 from augment.presets import CandidateSettings
@@ -51,6 +53,41 @@ def tiny_finder(
     chosen = CandidateSettings(**settings)
     vectors = tiny_vectors() if vectors is None else vectors
     return CandidateFinder(tiny_lm(seed, chosen.punctuation), vectors, chosen, batch_tokens)
+
+
+class Copies(NamedTuple):
+    """Masked copies that a test makes by itself.
+
+    Attributes:
+        ids: int64 (B, L), 0 where padded.
+        lengths: int64 (B,).
+        first_segment: int64 (B,) tokens of the first segment.
+        positions: int64 (B, Q), -1 where a copy has fewer than Q masks.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    first_segment: np.ndarray
+    positions: np.ndarray
+
+
+def propose(lm: MaskedLM, copies: Copies, k: int, exclude: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Words and scores (M, k) for the masks of copies in rows."""
+    ids, lengths, first, positions = (torch.from_numpy(array) for array in copies)
+    column, picked = torch.arange(ids.shape[1]), torch.from_numpy(np.flatnonzero(copies.positions >= 0))
+    excluded = None
+    if exclude is not None:
+        barred = torch.from_numpy(np.where(exclude < 0, lm.mask_id, exclude)).to(lm.device)
+        excluded = Excluded(barred, None)
+    given = (
+        ids,
+        (column >= first[:, None]).long() if lm.segments > 1 else None,
+        (column < lengths[:, None])[:, None, None] if int(lengths.min()) < len(column) else None,
+        positions.clamp(min=0),
+        picked,
+    )
+    batch = Rows(*(None if one is None else one.to(lm.device) for one in given), excluded)
+    return lm.start(batch, k).taken(len(picked))
 
 
 def oracles(seed: int, k: int, **options: bool) -> tuple[oracle.BertModel, oracle.Glove]:

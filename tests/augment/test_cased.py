@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from augment.candidate_table import from_arrow, to_arrow
 from augment.candidates import CandidateFinder
@@ -80,12 +81,12 @@ def test_words_that_differ_in_case_count_once():
 
 
 def test_the_best_spelling_of_each_is_kept():
-    ids = np.array([[4, 0, 1, 5, 2], [2, 5, 0, -1, -1]], dtype=np.int32)
-    scores = np.array([[0.5, 0.4, 0.3, 0.2, 0.1], [0.5, 0.4, 0.3, 0, 0]], dtype=np.float32)
-    numbers = np.array([0, 0, 1, 2, 3, 1])  # 0 and 1 are one word, and so are 2 and 5
+    ids = torch.tensor([[4, 0, 1, 5, 2], [2, 5, 0, -1, -1]], dtype=torch.int32)
+    scores = torch.tensor([[0.5, 0.4, 0.3, 0.2, 0.1], [0.5, 0.4, 0.3, 0, 0]])
+    numbers = torch.tensor([0, 0, 1, 2, 3, 1])  # 0 and 1 are one word, and so are 2 and 5
     kept, of_kept = first_of_each(ids, scores, numbers, 4)
     assert kept.tolist() == [[4, 0, 5, -1], [2, 0, -1, -1]]
-    np.testing.assert_array_equal(of_kept, np.array([[0.5, 0.4, 0.2, 0], [0.5, 0.3, 0, 0]], dtype=np.float32))
+    np.testing.assert_array_equal(of_kept.numpy(), np.array([[0.5, 0.4, 0.2, 0], [0.5, 0.3, 0, 0]], dtype=np.float32))
 
 
 def test_stored_candidates_are_drawn_in_their_own_case_too():

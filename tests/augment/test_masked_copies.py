@@ -6,10 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from augment.masked_copies import PADDED_AT_MOST, MaskedCopies, Masks, SpecialIds
+from augment.device_copies import DeviceCopies
+from augment.layouts import PADDED_AT_MOST, Layout
+from augment.masked_copies import MaskedCopies, Masks, SpecialIds
 from augment.words import TokenRows
 
 CLS, SEP, MASK = 1, 2, 3
@@ -37,21 +40,46 @@ def masked_copies(texts, seconds=None, window=64, spacing=0):
     return rows, masks, MaskedCopies(rows, second, masks, SpecialIds(CLS, SEP, MASK, window), spacing)
 
 
-def lines(copies):
+def on_device(copies):
+    return DeviceCopies(copies, torch.device("cpu"), None, two_segments=True)
+
+
+def read(copies, cut, layout):
+    """What a batch holds: of each copy its ids, tokens of the first segment and positions; filling is left out."""
+    batch = on_device(copies).batch(cut, layout)
+    ids, segments = batch.ids.numpy(), None if batch.segments is None else batch.segments.numpy()
+    first = copies.first_masks[cut.start : cut.stop + 1] - copies.first_masks[cut.start]
+    rows = cut.stop - cut.start
+    if layout is Layout.PACKED:
+        starts = batch.starts.tolist()
+        assert batch.mask_starts.tolist() == first.tolist()
+        places = [range(start, stop) for start, stop in itertools.pairwise(starts)]
+        assert all(batch.places[0, place].tolist() == [*range(len(place))] for place in places)
+        masked = batch.masked.tolist()
+        found = [[masked[mask] - starts[row] for mask in range(first[row], first[row + 1])] for row in range(rows)]
+        pick = [(0, list(place)) for place in places]
+    else:
+        lengths = copies.lengths[cut.start : cut.stop]
+        pick = [(row, slice(length)) for row, length in enumerate(lengths.tolist())]
+        asked = batch.queries.flatten() if batch.picked is None else batch.queries.flatten()[batch.picked]
+        row = np.arange(rows) if batch.picked is None else batch.picked.numpy() // batch.queries.shape[1]
+        assert row[: first[-1]].tolist() == np.repeat(np.arange(rows), np.diff(first)).tolist()
+        found = [asked[first[row] : first[row + 1]].tolist() for row in range(rows)]
+        inside = np.arange(cut.width) < lengths[:, None]
+        assert (ids[:rows][~inside] == 0).all()
+        if batch.allowed is None:
+            assert inside.all()
+        else:
+            assert (batch.allowed[:rows, 0, 0].numpy() == inside).all()
+    firsts = [len(ids[p]) if segments is None else int((segments[p] == 0).sum()) for p in pick]
+    return [(ids[p], firsts[n], np.array(found[n])) for n, p in enumerate(pick)]
+
+
+def lines(copies, layout=Layout.NEAR):
     """Every copy without padding: ids, tokens of the first segment, positions, slots, text."""
-    made, slots, owners = copies.made(0, len(copies.lengths))
-    counts = (made.positions >= 0).sum(axis=1)
-    first = np.cumsum(counts) - counts
-    return [
-        (
-            made.ids[n, : made.lengths[n]],
-            made.first_segment[n],
-            made.positions[n, : counts[n]],
-            slots[first[n] : first[n] + counts[n]],
-            owners[first[n]],
-        )
-        for n in range(len(made.ids))
-    ]
+    every = copies.cutter(layout, 1 << 20).cut(0, len(copies.lengths))
+    masks = [copies.slots[slice(*pair)] for pair in itertools.pairwise(copies.first_masks)]
+    return [(*line, masks[n], copies.texts[n]) for n, line in enumerate(read(copies, every, layout))]
 
 
 @st.composite
@@ -64,13 +92,13 @@ def jobs(draw):
 
 
 @settings(deadline=None)
-@given(jobs())
-def test_every_masked_word_exactly_once(job):
+@given(jobs(), st.sampled_from(Layout))
+def test_every_masked_word_exactly_once(job, layout):
     _, seconds, window, spacing = job
     rows, masks, copies = masked_copies(*job)
     assert copies.lengths.tolist() == sorted(copies.lengths, reverse=True)
     seen = []
-    for ids, first, positions, slots, number in lines(copies) if len(copies.lengths) else ():
+    for ids, first, positions, slots, number in lines(copies, layout) if len(copies.lengths) else ():
         assert len(ids) <= window
         assert len(positions) > 0
         assert (ids == MASK).sum() == len(positions)
@@ -145,35 +173,30 @@ def test_the_window_of_a_pair_with_a_long_second_text(words, kept):
 
 
 @settings(deadline=None)
-@given(jobs(), st.integers(1, 400))
-def test_batches(job, budget):
-    _, masks, every = masked_copies(*job)
-    answered, reached = [], 0
-    for start, stop in every.batches(budget):
-        assert start == reached < stop
-        copies, slots, owners = every.made(start, stop)
-        rows, width = copies.ids.shape
-        assert rows == stop - start
-        assert rows == 1 or rows * width <= budget
-        assert copies.lengths.max() == width  # no more padding than the longest copy asks for
-        assert copies.lengths.min() >= PADDED_AT_MOST * width
-        for ids, length in zip(copies.ids, copies.lengths, strict=True):
-            assert (ids[length:] == 0).all()
-            assert (ids[:length] != 0).all()
-        wanted = copies.positions >= 0
-        assert wanted.sum() == len(slots) == len(owners)
-        row = np.nonzero(wanted)[0]
-        assert (copies.ids[row, copies.positions[wanted]] == MASK).all()
-        assert masks.texts[slots].tolist() == owners.tolist()
-        answered += slots.tolist()
-        reached = stop
-    assert sorted(answered) == list(range(len(masks.slots)))
-    assert reached == len(every.lengths)
+@given(jobs(), st.integers(1, 400), st.sampled_from(Layout))
+def test_batches(job, budget, layout):
+    copies = masked_copies(*job)[2]
+    cutter, reached = copies.cutter(layout, budget), 0
+    for cut in cutter.cuts():
+        assert cut.start == reached < cut.stop
+        copies_of_it, tokens = cut.stop - cut.start, cut.rows * cut.width
+        lengths = copies.lengths[cut.start : cut.stop]
+        assert tokens <= budget or copies_of_it == 1
+        assert tokens >= lengths.sum()
+        if layout is not Layout.PACKED:
+            assert cut.rows >= copies_of_it == (cut.rows if layout is Layout.NEAR else copies_of_it)
+            assert cut.width - lengths.max() in (range(8) if layout is Layout.EIGHTS else [0])
+            assert layout is not Layout.EQUAL or lengths.min() == cut.width
+            assert -(-lengths.min() // 8) * 8 >= PADDED_AT_MOST * cut.width
+        read(copies, cut, layout)
+        assert cutter.cut(cut.start, cut.stop) == cut
+        reached = cut.stop
+    assert reached == len(copies.lengths)
 
 
-def shapes(lengths, budget):
+def shapes(lengths, budget, layout=Layout.NEAR):
     _, _, copies = masked_copies([[1] * length for length in lengths])
-    return [copies.made(*batch)[0].ids.shape for batch in copies.batches(budget)]
+    return [cut[2:] for cut in copies.cutter(layout, budget).cuts()]
 
 
 def test_batches_are_filled():
@@ -184,3 +207,10 @@ def test_batches_are_filled():
 
 def test_a_batch_less_than_half_full_goes_on_with_the_next_length():
     assert shapes((10, 9, 8), 1000) == [(27, 12)]
+
+
+def test_few_sizes_fill_up_a_batch():
+    # full batches hold 16 copies of 12 tokens or 24 of 10; 4 and 8 copies are left, for a quarter and a half of them
+    assert shapes((10, 10, 8, 1), 240, Layout.EQUAL) == [(16, 12), (4, 12), (12, 10), (1, 3)]
+    assert shapes((10, 10, 8, 1), 240, Layout.EIGHTS) == [(14, 16), (14, 16), (1, 8)]
+    assert shapes((10, 10, 8, 1), 240, Layout.PACKED) == [(1, 240), (1, 120)]

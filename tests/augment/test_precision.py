@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from augment import Augmenter
+from augment import Augmenter, last_layer
 from augment.errors import AugmentError
 from augment.last_layer import EncoderAtPositions
 from augment.precision import default_batch_tokens, gpu_batch_tokens, gpu_kernels, resolve_precision
-from tests.augment.helpers import tiny_lm
+from tests.augment.helpers import propose, tiny_lm
 from tests.augment.test_masked_lm import make_copies
 
 BERT_BASE = {"hidden_size": 768, "intermediate_size": 3072, "vocab_size": 30_522}
@@ -100,8 +100,9 @@ def test_encoder_and_head_run_with_the_device_s_kernels(monkeypatch):
         return run
 
     monkeypatch.setattr("augment.masked_lm.gpu_kernels", noted)
-    for method in (EncoderAtPositions.hidden, EncoderAtPositions._last_layer, EncoderAtPositions.logits):
+    monkeypatch.setattr(last_layer, "_layer", watched(last_layer._layer))
+    for method in (EncoderAtPositions.hidden, EncoderAtPositions.logits):
         monkeypatch.setattr(EncoderAtPositions, method.__name__, watched(method))
     lm = tiny_lm()
-    lm.propose(make_copies(lm, [12]), 5)
-    assert seen == [(name, "fp32 on cpu") for name in ("hidden", "_last_layer", "logits")]
+    propose(lm, make_copies(lm, [12]), 5)
+    assert seen == [(name, "fp32 on cpu") for name in ("hidden", "_layer", "_layer", "logits")]

@@ -23,16 +23,16 @@ POISON = VOCABULARY.index("fish")
 
 def failing(finder, trouble):
     """The finder with a model that fails where trouble(copies) gives an error; records the shapes it was given."""
-    propose, shapes = finder.model.propose, []
+    start, shapes = finder.model.start, []
 
-    def instead(copies, k, exclude=None):
-        shapes.append(copies.ids.shape)
-        error = trouble(copies)
+    def instead(batch, k):
+        shapes.append(batch.ids.shape)
+        error = trouble(batch)
         if error is not None:
             raise error
-        return propose(copies, k, exclude)
+        return start(batch, k)
 
-    finder.model.propose = instead
+    finder.model.start = instead
     return shapes
 
 
@@ -42,7 +42,7 @@ def poisoned(copies):
 
 def memory_for(tokens):
     def trouble(copies):
-        if copies.ids.size > tokens:
+        if copies.ids.numel() > tokens:
             return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return None
 
@@ -171,7 +171,7 @@ def test_a_batch_that_did_not_fit_is_gone_before_its_halves_run():
         assert not any(tensor() is not None for tensor in alive), "a failed batch still holds its memory"
         hidden = torch.zeros(100)
         alive.append(weakref.ref(hidden))
-        if copies.ids.size > 100:
+        if copies.ids.numel() > 100:
             raise torch.OutOfMemoryError("CUDA out of memory")  # from this frame, which holds the tensor
 
     failing(finder, trouble)

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from augment.top_k import GROUP, MARGIN, top_probabilities
+from augment.top_k import GROUP, MARGIN, _rounded, top_of_all, top_probabilities
+from glove import round_significant
 
 
 def full_sort(logits, normaliser, k):
@@ -21,9 +22,16 @@ def full_sort(logits, normaliser, k):
     return ids, scores
 
 
+def top(logits, normaliser, k):
+    """As the head does it: rows whose tie may go on are looked at whole."""
+    ids, scores, tied = top_probabilities(logits, normaliser, k)
+    ids[tied], scores[tied] = top_of_all(logits[tied], normaliser[tied], k)
+    return ids.numpy(), scores.numpy()
+
+
 def check(logits, k):
     normaliser = torch.logsumexp(torch.where(torch.isinf(logits), 0.0, logits), dim=1)
-    ids, scores = top_probabilities(logits, normaliser, k)
+    ids, scores = top(logits, normaliser, k)
     expected_ids, expected_scores = full_sort(logits, normaliser, k)
     assert ids.dtype == np.int32
     assert scores.dtype == np.float32
@@ -55,7 +63,7 @@ def test_all_equal_takes_the_lowest_ids(size):
 def test_a_tie_that_only_rounding_makes_goes_by_id():
     logits = torch.full((1, 3000), -20.0)
     logits[0, 2999], logits[0, 7] = 1.0, 1.0 - 1e-6
-    ids, scores = top_probabilities(logits, torch.logsumexp(logits, 1), 2)
+    ids, scores = top(logits, torch.logsumexp(logits, 1), 2)
     assert ids.tolist() == [[7, 2999]]
     assert scores[0, 0] == scores[0, 1]
 
@@ -65,7 +73,7 @@ def test_a_tie_at_the_cut_beyond_what_is_looked_at():
     logits = torch.zeros(1, 4000)
     logits[0, 3000:3005] = 5.0
     logits[0, :100] = -1.0
-    ids, _ = top_probabilities(logits, torch.logsumexp(logits, 1), 10)
+    ids, _ = top(logits, torch.logsumexp(logits, 1), 10)
     assert ids.tolist() == [[3000, 3001, 3002, 3003, 3004, 100, 101, 102, 103, 104]]
     assert MARGIN < 3900
 
@@ -77,5 +85,12 @@ def test_one_crowded_group():
 
 
 def test_no_rows():
-    ids, scores = top_probabilities(torch.zeros(0, 50), torch.zeros(0), 5)
+    ids, scores = top(torch.zeros(0, 50), torch.zeros(0), 5)
     assert ids.shape == scores.shape == (0, 5)
+
+
+def test_rounding_is_that_of_the_vectors_bit_by_bit():
+    random = np.random.default_rng(0)
+    numbers = np.concatenate([np.exp(random.uniform(-103, 0, 200_000)), random.random(1000), [0.0, 1.0, 1e-45, 0.0995]])
+    numbers = np.concatenate([numbers, np.arange(1000, 10_000) / 1e4 + 5e-5]).astype(np.float32)
+    assert _rounded(torch.from_numpy(numbers)).numpy().tobytes() == round_significant(numbers, 3).tobytes()

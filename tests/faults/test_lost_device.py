@@ -20,7 +20,7 @@ def test_nothing_is_published(inputs, finished, tmp_path, monkeypatch, reason, c
 
     command = inputs.augment(tmp_path, "--shard-rows", 10, "--context", context)
     with monkeypatch.context() as patch:
-        patch.setattr(MaskedLM, "propose", failing)
+        patch.setattr(MaskedLM, "start", failing)
         ran = tinyaug(*command)
     assert ran.code == 1
     assert "fails on [CLS] [MASK] [SEP], too" in ran.err

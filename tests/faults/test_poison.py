@@ -15,14 +15,14 @@ POISON = "dog"
 @pytest.fixture(autouse=True)
 def poison(monkeypatch):
     """The model fails on every batch that holds the word, as one that runs into an illegal value."""
-    propose, token = MaskedLM.propose, VOCABULARY.index(POISON)
+    start, token = MaskedLM.start, VOCABULARY.index(POISON)
 
-    def failing(self, copies, *more):
-        if (copies.ids == token).any():
+    def failing(self, batch, k):
+        if (batch.ids == token).any():
             raise FloatingPointError("poisoned")
-        return propose(self, copies, *more)
+        return start(self, batch, k)
 
-    monkeypatch.setattr(MaskedLM, "propose", failing)
+    monkeypatch.setattr(MaskedLM, "start", failing)
 
 
 def poisoned(inputs) -> list[int]:

@@ -172,6 +172,41 @@ def test_on_ray_a_killed_raylet_is_named(tmp_path):
         run(Work(str(tmp_path), ("", "kill the raylet", "", "")), 2, "ray")
 
 
+@dataclass(frozen=True)
+class Overlapping(Work):
+    """A stage whose parts end only once another one is at work, in the same process, too."""
+
+    def work(self, part: int) -> Record:
+        record, folder, deadline = super().work(part), Path(self.folder), time.monotonic() + 90
+        (folder / f"process-{os.getpid()}-{part}").touch()
+        while len(list(folder.glob(f"process-{os.getpid()}-*"))) < 2:
+            if time.monotonic() > deadline:
+                raise TimeoutError("no other part came")
+            time.sleep(0.01)
+        return record
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.parametrize(("engine", "workers"), [("local", 1), ("local", 2), ("ray", 1)])
+def test_parts_overlap_in_a_worker_where_a_device_computes(tmp_path, engine, workers):
+    work = Overlapping(str(tmp_path), ("", "fail once", "", "", "fail", "", ""))
+    found: list[Record | Failure] = []
+    run_parts(work, list(range(7)), EngineSettings(engine, workers, overlaps=True), found.append)
+    assert sorted(one.part for one in found) == list(range(7))
+    assert [one.part for one in found if isinstance(one, Failure)] == [4]
+    assert (work.tries(1), work.tries(4), work.tries(5)) == (2, 3, 1)
+
+
+@pytest.mark.integration
+def test_a_group_with_a_part_that_kills_its_worker_loses_that_part_alone(tmp_path):
+    work = Work(str(tmp_path), ("", "kill", "", "", "", ""))
+    found: list[Record | Failure] = []
+    run_parts(work, list(range(6)), EngineSettings("local", 2, overlaps=True), found.append)
+    assert {one.part for one in found if isinstance(one, Failure)} == {1}
+    assert sorted(one.part for one in found) == list(range(6))
+
+
 def test_no_parts_start_nothing(tmp_path):
     run_parts(Work(str(tmp_path), (), "user"), [], EngineSettings("ray"), lambda _: pytest.fail("called"))
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from threading import get_ident
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from augment.candidates import CandidateFinder
 from augment.files.find import ModelFiles
 from pipelines.augmenting.settings import Compute
+from pipelines.augmenting.stages import Stage
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.machine.compute import resolve_compute
@@ -46,8 +49,8 @@ def test_a_command_decides_by_its_own_card(model, card, major, resolved, engine)
     card(major)
     found = resolve_compute(OPEN, model, engine)
     assert (found.precision, found.batch_tokens) == resolved
-    found = resolve_compute(Compute("cuda", "fp32", None), model, engine)
-    assert (found.precision, found.batch_tokens) == ("fp32", 32_768)
+    found = resolve_compute(Compute("cuda", "fp32", None, part_tokens=None), model, engine)
+    assert (found.precision, found.batch_tokens, found.part_tokens) == ("fp32", 32_768, 2_000_000)
     assert training_precision("auto", "cuda") == {7: "fp32", 8: "bf16"}[major]
 
 
@@ -70,9 +73,13 @@ def recorded(folder) -> dict[str, object]:
 
 
 def test_on_a_cpu_auto_is_what_it_always_was(inputs, tmp_path):
-    for name, more in (("auto", ()), ("named", ("--precision", "fp32", "--batch-tokens", 2048))):
+    for name, more in (
+        ("auto", ()),
+        ("named", ("--precision", "fp32", "--batch-tokens", 2048, "--part-tokens", 150_000)),
+    ):
         done(*inputs.augment(tmp_path / name, "--device", "cpu", *more))
-        assert recorded(tmp_path / name) == {"device": "cpu", "precision": "fp32", "batch_tokens": 2048, "threads": 1}
+        settings = {"device": "cpu", "precision": "fp32", "batch_tokens": 2048, "threads": 1, "part_tokens": 150_000}
+        assert recorded(tmp_path / name) == settings
     made, named = (everything(tmp_path / name / "augmented" / "data") for name in ("auto", "named"))
     assert made == named
 
@@ -84,6 +91,37 @@ def test_a_run_of_numbers_goes_on_with_auto_and_no_other(inputs, tmp_path):
     said = refused(inputs.augment(tmp_path, "--device", "cpu", "--precision", "bf16", "--batch-tokens", 1024))
     assert "--batch-tokens: 2048 there, 1024 now" in said
     assert '--precision (in `run`: --augment-precision): "fp32" there, "bf16" now' in said
+
+
+@pytest.mark.parametrize("more", [("--workers", 1), ("--workers", 2), ()])
+def test_parts_are_those_that_were_asked_for(inputs, tmp_path, more):
+    """However many workers there are, and when the run goes on."""
+    command = inputs.augment(tmp_path, "--device", "cpu", "--engine", "local", "--part-tokens", 500, *more)
+    done(*command)
+    bounds = json.loads((tmp_path / "input" / "record.json").read_text())["text_bounds"]
+    assert len(bounds) == len({*bounds}) == 14
+    assert "--part-tokens: 500 there, 150000 now" in refused(inputs.augment(tmp_path, "--device", "cpu"))
+    done(*command)
+
+
+def test_parts_that_overlap_give_the_same_bytes(inputs, tmp_path, monkeypatch):
+    """As on a GPU: one part is read and another one written while the masked LM is at work on a third."""
+    small = ("--device", "cpu", "--engine", "local", "--workers", 1, "--part-tokens", 500)
+    done(*inputs.augment(tmp_path / "plain", *small))
+    threads = set()
+    propose = CandidateFinder.propose
+
+    def watched(finder, asked):
+        threads.add(get_ident())
+        return propose(finder, asked)
+
+    monkeypatch.setattr(CandidateFinder, "propose", watched)
+    monkeypatch.setattr(Stage, "overlaps", property(lambda stage: stage.name == "candidates"))
+    done(*inputs.augment(tmp_path / "overlapping", *small))
+    assert len(threads) > 1
+    for stage in ("candidates", "augmented"):
+        plain, overlapping = (everything(tmp_path / name / stage / "data") for name in ("plain", "overlapping"))
+        assert plain == overlapping
 
 
 @pytest.mark.parametrize(
