@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from distill.errors import DistillError
 from distill.losses import (
@@ -164,3 +165,39 @@ def test_settings_are_checked(changes, message):
 def test_weights_must_fit_the_student():
     with pytest.raises(DistillError, match="expected 4 layer weights"):
         LossSettings(layer_weights=(1.0, 1.0, 1.0)).weights(2)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("loss", [attention_loss, hidden_loss])
+def test_half_precision_adds_up_in_float32(loss, dtype):
+    """Squares of differences of 300 overflow float16, and sums of many lose their digits in bfloat16."""
+    shape = (3, 4, 40, 40) if loss is attention_loss else (3, 40, 64)
+    student, teacher = 300 * drawn(*shape, seed=1), 300 * drawn(*shape, seed=2)
+    mask = torch.tensor([[1] * n + [0] * (40 - n) for n in (40, 17, 3)])
+    found, gradients = [], []
+    for kind in (dtype, torch.float64):
+        mine = student.to(dtype).to(kind).requires_grad_()
+        values = loss(mine, teacher.to(dtype).to(kind), mask)
+        values.sum().backward()
+        found.append(values)
+        gradients.append(mine.grad)
+    assert (found[0].dtype, gradients[0].dtype) == (torch.float32, dtype)
+    assert found[0].tolist() == pytest.approx(found[1].tolist(), rel=2e-3)
+    torch.testing.assert_close(gradients[0].double(), gradients[1], rtol=2e-2, atol=1e-3)
+
+
+def test_half_precision_is_not_copied_into_float32():
+    student = drawn(2, 4, 9, 9).to(torch.bfloat16).requires_grad_()
+    teacher = drawn(2, 4, 9, 9, seed=1).to(torch.bfloat16)
+    made = []
+
+    class Seen(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            found = func(*args, **(kwargs or {}))
+            made.append((found.dtype, found.numel()))
+            return found
+
+    with Seen():
+        attention_loss(student, teacher, torch.tensor([[1] * 9, [1] * 4 + [0] * 5])).sum().backward()
+    assert (torch.bfloat16, student.numel()) in made
+    assert (torch.float32, student.numel()) not in made
