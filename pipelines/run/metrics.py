@@ -112,7 +112,8 @@ def run_metrics(
     told, data = student.metrics, open_data(request.distill.data, found)
     stages = {name: StageResult(**stage) for name, stage in told["stages"].items()}
     if teacher is not None:
-        stages = {"finetune": StageResult(*(teacher.metrics[one.name] for one in fields(StageResult))), **stages}
+        known = {one.name: teacher.metrics[one.name] for one in fields(StageResult) if one.name in teacher.metrics}
+        stages = {"finetune": StageResult(**known), **stages}
     measured = read_measured(run_storage(request))
     is_fresh = augmented is not None and bool(augmented.fresh)
     seconds = None if measured is None or is_fresh or student.fresh else measured.seconds
