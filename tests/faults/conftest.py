@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finished", "inputs", "session_cache"]
 
-ROWS, PART_COST = 1200, 7_000
+ROWS, PART_TOKENS = 1200, 7_000
 PARTS = 20  # at least so many of each stage
 
 
@@ -37,7 +37,6 @@ def prepared(many: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     run = tmp_path_factory.mktemp("prepared") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.augmenting.plan.PART_COST", PART_COST)
         patch.setattr("pipelines.augmenting.stage_run.run_parts", stop)
         assert "only prepared" in tinyaug(*job(many, run)).err
     return run
@@ -66,4 +65,4 @@ def command(many: Inputs, run: Path) -> Callable[..., list[str]]:
 
 def job(inputs: Inputs, run: Path, *more: object) -> list[str]:
     """Arguments of the prepared job."""
-    return inputs.augment(run, "--shard-rows", 50, *more)
+    return inputs.augment(run, "--shard-rows", 50, "--part-tokens", PART_TOKENS, *more)

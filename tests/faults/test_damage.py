@@ -110,8 +110,7 @@ def test_unreadable_candidates_are_named_with_the_way_out(many, complete, refere
     assert contents(complete) == contents(reference)
 
 
-def test_damaged_input_is_read_again(many, complete, reference, monkeypatch):
-    monkeypatch.setattr("pipelines.augmenting.plan.PART_COST", 7_000)
+def test_damaged_input_is_read_again(many, complete, reference):
     truncate(complete / "input/texts.parquet")
     shard(complete, "candidates").unlink()
     done(*job(many, complete))

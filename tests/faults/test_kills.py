@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from tests.faults.conftest import PART_COST, PARTS, job
+from tests.faults.conftest import PARTS, job
 from tests.pipelines.jobs import (
     REPOSITORY,
     contents,
@@ -138,7 +138,6 @@ def test_finished_job_does_without_torch(many, reference):
 
 def test_a_job_stopped_while_reading_its_input_goes_on(many, tmp_path, reference, monkeypatch):
     out = tmp_path / "run"
-    monkeypatch.setattr("pipelines.augmenting.plan.PART_COST", PART_COST)
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.augmenting.snapshot._write_held_out", lambda *_: signal.raise_signal(signal.SIGINT))
         assert tinyaug(*job(many, out)).code == 130
