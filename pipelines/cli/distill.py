@@ -40,7 +40,7 @@ def cache_teacher(options: CacheTeacherOptions) -> int:
     """Run the teacher over all training rows ahead of `distill`, which then takes --cache-dir OUT.
 
     Give it what `distill` will be given: data, teacher, student, layer map, lengths, precision, seed. Of the student
-    its layers count alone.
+    its layers count alone: first-layers needs no --encoder here.
 
     [bold]tinyaug cache-teacher --task sst2 --train runs/sst2/augmented --teacher runs/sst2/teacher --out runs/cache[/]
     """
