@@ -83,6 +83,8 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
         DistillError: unknown shape, a file that cannot be read or describes no encoder, half of a teacher of one layer.
     """
     chosen, preset = LAYERS.fullmatch(shape), SHAPES.get(shape)
+    if shape.startswith("layers:") and chosen is None:
+        raise DistillError(f"expected a student layers:N with N of 1 or more; found {shape!r}. Give their number.")
     named = shape in NAMED_SHAPES or chosen is not None
     config = _like(teacher) if named else _read_config(shape, partial(_no_shape, shape))
     _take_labels(config, teacher)

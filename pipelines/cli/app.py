@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from pipelines.cli.augment import augment
-from pipelines.cli.cache_teacher import cache_teacher
-from pipelines.cli.distill import distill
-from pipelines.cli.distill_general import distill_general
+from pipelines.cli.augment import augment, resample
+from pipelines.cli.distill import cache_teacher, distill, distill_general
 from pipelines.cli.doctor import doctor
 from pipelines.cli.evaluate import evaluate
 from pipelines.cli.finetune import finetune
 from pipelines.cli.flatten import flat
-from pipelines.cli.resample import resample
 from pipelines.cli.run import run
 from pipelines.cli.runs import inspect, status, verify
 from pipelines.errors import JobError, UserError

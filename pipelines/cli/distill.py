@@ -1,8 +1,8 @@
-"""`tinyaug distill`."""
+"""`tinyaug distill`, `distill-general` and `cache-teacher`."""
 
 from __future__ import annotations
 
-from pipelines.options.verbs import DistillOptions
+from pipelines.options.verbs import CacheTeacherOptions, DistillOptions, GeneralOptions
 
 
 def distill(options: DistillOptions) -> int:
@@ -19,3 +19,39 @@ def distill(options: DistillOptions) -> int:
     from pipelines.found import Found
 
     return carry_out(DistillJob(distill_request(options), Found()), options.dry_run, options.profile)
+
+
+def distill_general(options: GeneralOptions) -> int:
+    """Distil an encoder into a small general student over a text corpus: the start of `distill`.
+
+    Run the same command again to go on after a stop. Try it first with --dry-run for what it costs.
+
+    [bold]tinyaug distill-general --corpus wiki/ --teacher bert-base-uncased --student tinybert4 --out general[/]
+    """
+    from pipelines.cli.requests import general_request
+    from pipelines.cli.training_summary import carry_out
+    from pipelines.found import Found
+    from pipelines.general.general_job import GeneralJob
+
+    return carry_out(GeneralJob(general_request(options), Found()), options.dry_run)
+
+
+def cache_teacher(options: CacheTeacherOptions) -> int:
+    """Run the teacher over all training rows ahead of `distill`, which then takes --cache-dir OUT.
+
+    Give it what `distill` will be given: data, teacher, student, layer map, lengths, precision, seed. Of the student
+    its layers count alone: first-layers needs no --encoder here.
+
+    [bold]tinyaug cache-teacher --task sst2 --train runs/sst2/augmented --teacher runs/sst2/teacher --out runs/cache[/]
+    """
+    from pipelines.cli.requests import cache_request
+    from pipelines.cli.terminal import TerminalReporter
+    from pipelines.cli.training_summary import show_filled, show_plan
+    from pipelines.found import Found
+    from pipelines.teacher_cache.cache_job import CacheJob, fill_teacher_cache, plan_filling
+
+    job = CacheJob(cache_request(options), Found())
+    if options.dry_run:
+        return show_plan(job, options.profile, plan_filling)
+    with TerminalReporter() as reporter:
+        return show_filled(fill_teacher_cache(job, reporter))

@@ -120,7 +120,11 @@ def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> Non
 
 
 def plan_student(
-    request: DistillRequest | GeneralRequest, teacher: TeacherFiles, learns_layers: bool, found: Found
+    request: DistillRequest | GeneralRequest,
+    teacher: TeacherFiles,
+    learns_layers: bool,
+    found: Found,
+    maps: bool = True,
 ) -> StudentPlan:
     """The student's shape, start and layer map, checked against its teacher.
 
@@ -129,6 +133,7 @@ def plan_student(
         teacher: files of the teacher.
         learns_layers: whether a stage compares layers, which takes as many heads.
         found: what the command has found already.
+        maps: whether --layer-map says which layers it learns, which may name a layer twice.
 
     Raises:
         UserError, DistillError: they do not fit.
@@ -142,6 +147,8 @@ def plan_student(
         config = student_config(shape, teacher.config)
     if config.model_type != teacher.config.model_type and request.start == TEACHER_LAYERS:
         raise UserError(f"--student-init {TEACHER_LAYERS}: expected a student of the teacher's family, found {shape}")
+    if not maps and (layers := config.num_hidden_layers) > (most := teacher.config.num_hidden_layers):
+        raise UserError(f"--student {shape}: expected at most the layers of the teacher, found {layers}: it has {most}")
     with _naming(f"--layer-map {request.layer_map}"):
         layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
     with _naming("--layer-weights"):

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipelines.distilling.checks import StudentPlan, TeacherFiles, plan_student
+from pipelines.options.models import FIRST_LAYERS
 from pipelines.run_folder.run_file import Identity
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
 from pipelines.training.job import Job
@@ -38,7 +39,9 @@ class StudentJob(Job):
         Raises:
             UserError, DistillError: they do not fit.
         """
-        self.student = plan_student(self.request, self.teacher, learns_layers, self.found)
+        self.student = plan_student(
+            self.request, self.teacher, learns_layers, self.found, maps=self.method.layers is None
+        )
         self.tokenizer, self.layer_map = self.teacher.tokenizer, self.student.layer_map
 
     def identity_with(self, task: Any, inputs: dict[str, list[Any]], sources: dict[str, str | None]) -> Identity:
@@ -50,7 +53,8 @@ class StudentJob(Job):
             sources: of the data.
         """
         request, plan, config = self.request, self.student, self.student.config.to_dict()
-        found = {"teacher": self.teacher.found, **({"student": plan.found} if plan.found is not None else {})}
+        role = "encoder" if request.start == FIRST_LAYERS else "student"
+        found = {"teacher": self.teacher.found, **({role: plan.found} if plan.found is not None else {})}
         student = {  # all that decides its weights, which a fingerprint does where they are found
             "config": {name: value for name, value in config.items() if name not in UNTELLING},
             "start": request.start if plan.found is None else None,

@@ -12,8 +12,15 @@ VERBS: dict[str, tuple[type[Options], ...]] = {  # kind of run.json -> options o
     "cache-teacher": (verbs.CacheTeacherOptions,),
     "distill-general": (verbs.GeneralOptions,),
 }
+MODELS = {  # kind and role in run.json -> option of a model, where it is not called by its role
+    "distill encoder": "--encoder (in `run`: --teacher-model)",
+    "distill student": "--student-init",
+    "distill-general student": "--student-init",
+    "finetune encoder": "--model (in `run`: --teacher-model)",
+}
 ELSEWHERE = {  # what run.json calls otherwise than the field of the option
     "parts": "accumulation",
+    "settings.kept": "pkd.beta.kept",
     "settings.protect_more": "protect",
     "task.name": "task",
     "task.text_columns": "text",
@@ -35,6 +42,9 @@ def option_of(kind: str, place: str) -> str:
     Returns:
         The option, with that of `tinyaug run` where it has another name there; the place itself where there is none.
     """
+    if place.startswith("models."):
+        role = place.removeprefix("models.")
+        return MODELS.get(f"{kind} {role}", f"--{role}")
     names = [name for verb in VERBS.get(kind, ()) if (name := _name(verb, place))]
     if not names:
         return place

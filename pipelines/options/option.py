@@ -47,7 +47,7 @@ class Bounds:
 
     def __str__(self) -> str:
         if self.most == math.inf:
-            return f"a number above {self.least}" if self.inside else f"at least {self.least}"
+            return f"a number {'above' if self.inside else 'of at least'} {self.least}"
         return (
             f"a number {'between' if self.inside else 'from'} {self.least} {'and' if self.inside else 'to'} {self.most}"
         )

@@ -19,7 +19,7 @@ from pipelines.evaluating.evaluate_job import check_outputs
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.models.load import check_classes, move
-from pipelines.run_folder.run_file import RUN, started_run
+from pipelines.run_folder.run_file import AUGMENT, RUN, started_run
 from pipelines.run_folder.stage_folder import stage_storage
 from pipelines.teacher_cache.room import refuse_early
 from pipelines.training.driver import plan
@@ -27,6 +27,7 @@ from pipelines.training.estimates import TrainingEstimate, is_long
 from pipelines.training.finetune_job import FinetuneJob
 from pipelines.training.parts import check_dev_rows, open_data
 from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
+from pipelines.training.request import DistillRequest
 from pipelines.wording import duration
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         UserError, AugmentError, DistillError, VectorsError: naming what is missing or does not fit.
     """
     storage = run_storage(request)
+    _refuse_other_method(request, storage)
     started_run(storage, request.kind)
     data = open_data(request.distill.data, found)
     check_classes(data.task, "train")
@@ -90,6 +92,22 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         }
         refuse_early(job.cache, job.method.trained, known)
     return teacher
+
+
+def _refuse_other_method(request: RunRequest, storage: Storage) -> None:
+    """Refuses the folder of a method that does not augment if this one does, or the other way round.
+
+    Raises:
+        UserError: naming both methods.
+    """
+    kind = (storage.read_json(RUN) or {}).get("kind", AUGMENT)
+    student = storage.read_json(f"student/{RUN}")
+    if kind != request.kind and student is not None:
+        there, now = student["settings"].get("method", DistillRequest.method), request.distill.method
+        raise UserError(
+            f"{storage.display()}: expected the settings it was begun with, found other --method: {there} there, {now} "
+            "now. Use the same method, or another --out"
+        )
 
 
 def judge_early(request: RunRequest, files: TeacherFiles, reporter: Reporter, found: Found) -> Scores:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipelines.augmenting.settings import Compute
 
+DECISIVE = ("config", "kept", "method", "name")  # where one of them differs, what stands beside it follows from it
 VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 Versions = dict[str, str]  # software -> version
 
@@ -30,10 +31,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", 
         prefix: name of the enclosing field.
     """
     found: list[str] = []
-    for name in sorted({*old, *new}):
+    decisive = [name for name in DECISIVE if old.get(name) != new.get(name)]
+    for name in decisive[:1] or sorted({*old, *new}):
         before, after = old.get(name), new.get(name)
-        if name == "task" and before and after and before["name"] != after["name"]:
-            before, after = ({"name": task["name"]} for task in (before, after))  # its columns follow from it
         if isinstance(before, dict) and isinstance(after, dict):
             found += differences(before, after, kind, f"{prefix}{name}.")
         elif before != after:

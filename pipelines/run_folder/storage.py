@@ -93,13 +93,20 @@ class Storage:
         """A JSON object; None if the file is missing or is no JSON object.
 
         Raises:
-            UserError: it may not be read.
+            UserError: it may not be read, or it is run.json, without which nothing here is known, and is no JSON.
         """
         try:
             with self._allowed(name):
                 content = json.loads(self.read_bytes(name))
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except ValueError as error:
+            if not name.endswith("run.json"):
+                return None
+            raise UserError(
+                f"{self.display(name)}: not valid JSON ({error}); restore it from a copy, or start afresh in "
+                "another folder"
+            ) from error
         return content if isinstance(content, dict) else None
 
     def open_input(self, name: str) -> pa.NativeFile:

@@ -73,10 +73,10 @@ class CacheJob(DistillJob):
     def content(self) -> Any:
         """What run.json says: all that decides what is kept."""
         found = self.identity()
+        own = {"method": self.request.method, "kept": str(self.first.kept), "layers": self.layer_map}
         settings = {
-            "layer_map": self.layer_map,
             "batch_rows": self.first.recipe.batch_rows,
-            **({} if self.method.layers is None else {"kept": str(self.first.kept)}),
+            **({"layer_map": self.layer_map} if self.method.layers is None else own),
             **{name: found.settings[name] for name in ("cache", "reading", "precision")},
         }
         models = {"teacher": self.teacher.found.fingerprint}

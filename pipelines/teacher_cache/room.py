@@ -154,6 +154,8 @@ def refuse_foreign_caches(
 
 def _another_runs(folder: Path, difference: str) -> UserError:
     option = KEY_OPTIONS.get(difference.split()[0])
+    if option == "--layer-map" and folder.name == CacheContent.CLS:
+        option = "--pkd-layers"
     return UserError(
         f"{folder}: expected the cache of this run, found one with {difference}{f' ({option})' if option else ''}; "
         "choose another --cache-dir, or make it anew with --rebuild-cache"

@@ -141,9 +141,9 @@ def test_output_at_an_address_nobody_knows(inputs, tmp_path, uri):
         (("--p", 1.5), "p: expected"),
         (("--k", 0), "k: expected"),
         (("--seed", -1), "seed: expected"),
-        (("--workers", 0), "--workers: expected at least 1, found 0"),
-        (("--shard-rows", 0), "--shard-rows: expected at least 1, found 0"),
-        (("--limit", 0), "--limit: expected at least 1, found 0"),
+        (("--workers", 0), "--workers: expected a number of at least 1, found 0"),
+        (("--shard-rows", 0), "--shard-rows: expected a number of at least 1, found 0"),
+        (("--limit", 0), "--limit: expected a number of at least 1, found 0"),
         (("--engine", "spark"), "--engine: expected one of auto, ray, local, found 'spark'"),
         (("--device", "tpu"), "--device: expected auto, cpu, cuda or cuda:N, found 'tpu'"),
         (("--precision", "fp8"), "--precision: expected one of"),
@@ -160,8 +160,8 @@ def test_output_at_an_address_nobody_knows(inputs, tmp_path, uri):
         (("--protect", " "), "protect: expected words"),
         (("--data-revision", "abc"), "Leave out one"),
         (("--revision", "abc"), "--revision abc: expected --mlm with a name on the hub, found the folder"),
-        (("--batch-tokens", 0), "error: --batch-tokens: expected at least 1, found 0"),
-        (("--threads", 0), "error: --threads: expected at least 1, found 0"),
+        (("--batch-tokens", 0), "error: --batch-tokens: expected a number of at least 1, found 0"),
+        (("--threads", 0), "error: --threads: expected a number of at least 1, found 0"),
         (("--threads", 100_000), "--threads: expected at most 1,024 (the cores of a worker), found 100,000"),
         (("--out", ""), "--out: expected a folder or an address, found an empty name"),
         (("--address", "auto"), "--address auto: expected --engine ray or auto beside it, else it has no effect"),
@@ -235,7 +235,7 @@ def test_a_directory_at_work_is_refused_before_anything_is_loaded(inputs, tmp_pa
 
 def test_shard_rows_of_another_draw(finished, tmp_path):
     said = refused(tmp_path, "resample", "--candidates", finished, "--out", tmp_path / "run", "--shard-rows", 0)
-    assert "--shard-rows: expected at least 1, found 0" in said
+    assert "--shard-rows: expected a number of at least 1, found 0" in said
 
 
 @pytest.mark.parametrize("verb", ["status", "verify", "inspect"])
@@ -247,6 +247,12 @@ def test_looking_at_no_run(tmp_path, verb):
     assert "--out" not in said
     (tmp_path / "run.json").write_text('{"tinyaug": "0.1", "format_version": 0, "kind": "finetune"}')
     assert "format version 1, found a run of `tinyaug finetune`" in refused(tmp_path, verb, tmp_path)
+
+
+def test_a_damaged_run_json(inputs, tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    for command in (("status", tmp_path), ("verify", tmp_path), inputs.augment(tmp_path)):
+        assert f"{tmp_path}/run.json: not valid JSON" in refused(tmp_path, *command)
 
 
 @pytest.mark.parametrize("verb", ["verify", "inspect"])
@@ -287,4 +293,4 @@ def test_model_that_changed_while_a_run_was_stopped(inputs, finished, tmp_path):
     (run / "candidates/manifest.json").unlink()
     model = save_tiny_masked_lm(tmp_path / "other", seed=3)
     ran = tinyaug(*inputs.augment(run, "--shard-rows", 10, "--mlm", model))
-    assert (ran.code, "models.mlm" in ran.err) == (2, True)
+    assert (ran.code, "other --mlm: " in ran.err) == (2, True)

@@ -42,7 +42,7 @@ def untouched(folder, before: dict[str, bytes]) -> bool:
         (("--limit", 20), "--limit: null there, 20 now"),
         (("--threads", 2), "--threads: 1 there, 2 now"),
         (("--drop-leaks",), "--drop-leaks: false there, true now"),
-        (("--glove", "none"), "models.glove: "),
+        (("--glove", "none"), "other --glove: "),
         (("--protect", "film"), '--protect: [] there, ["film"] now'),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
@@ -58,7 +58,7 @@ def test_other_settings_are_refused_by_name(inputs, run, more, named):
 def test_another_model_is_refused(inputs, run, tmp_path):
     other = Inputs(inputs.data, save_tiny_masked_lm(tmp_path / "other", seed=1), inputs.glove)
     ran = tinyaug(*other.augment(run, *TEN))
-    assert (ran.code, "models.mlm: " in ran.err) == (2, True)
+    assert (ran.code, "other --mlm: " in ran.err) == (2, True)
 
 
 @pytest.mark.parametrize("part", ["train", "dev"])

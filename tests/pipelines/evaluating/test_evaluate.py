@@ -148,7 +148,7 @@ def test_what_cannot_be_evaluated(parts, tmp_path):
         (("--model", "/nowhere/m"), "model: expected a model folder"),
         (("--model", parts.encoder), "found no task head"),
         (("--predictions", "dev.xlsx"), "expected a name that ends in .csv"),
-        (("--batch-size", 0), "--batch-size: expected at least 1"),
+        (("--batch-size", 0), "--batch-size: expected a number of at least 1"),
         (("--max-length", 3), "--max-length: expected at least 8"),
         (("--task", "rte"), "sentence1"),
     ):

@@ -58,7 +58,7 @@ def test_another_vocabulary_is_refused(parts, corpus, masked, tmp_path):
 def test_options_that_contradict_each_other(parts, corpus, tmp_path):
     for more, said in (
         (("--whole-word",), "expected --mlm-weight or --mlm-soft"),
-        (("--mlm-weight", -1), "--mlm-weight: expected at least 0"),
+        (("--mlm-weight", -1), "--mlm-weight: expected a number of at least 0"),
         (("--embedding-init", "pca"), "expected one of random, projected"),
         (
             ("--embedding-init", "projected", "--student-init", "teacher-layers"),
@@ -69,9 +69,9 @@ def test_options_that_contradict_each_other(parts, corpus, tmp_path):
             "--student-init: expected general, teacher-layers (with --layer-map bottom",
         ),
         (("--cache", "logits"), "expected one of auto, full, off, found"),
-        (("--limit", 0), "--limit: expected at least 1"),
+        (("--limit", 0), "--limit: expected a number of at least 1"),
         (("--mlm-soft", 1, "--layer-map", "bottom"), "the teacher's last layer in the layer map"),
-        (("--epochs", 0), "--epochs: expected at least 1"),
+        (("--epochs", 0), "--epochs: expected a number of at least 1"),
         (("--mlm-weight", 1, "--cache-budget", "1GB"), "--cache-budget: expected --cache full, for auto keeps nothing"),
         (
             ("--mlm-weight", 1, "--layer-weights", "0,0,0,0", "--cache", "full"),

@@ -128,7 +128,7 @@ def test_parts_that_overlap_give_the_same_bytes(inputs, tmp_path, monkeypatch):
     ("more", "said"),
     [
         (("--batch-tokens", "many"), "--batch-tokens: expected auto or a number of tokens, found 'many'"),
-        (("--batch-tokens", "0"), "--batch-tokens: expected at least 1, found 0"),
+        (("--batch-tokens", "0"), "--batch-tokens: expected a number of at least 1, found 0"),
         (("--precision", "tf32"), "--precision tf32: expected a GPU, found --device cpu; use bf16 or fp32"),
     ],
 )

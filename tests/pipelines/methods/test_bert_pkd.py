@@ -65,6 +65,9 @@ def test_what_it_leaves(parts, student):
     assert not (student / "projections.safetensors").exists()
     assert "prediction   done, 8 steps" in done("status", student).out
     before = everything(student)
+    assert "found other --encoder (in `run`: --teacher-model): " in refused(
+        pkd(parts, student, "--encoder", parts.teacher)
+    )
     assert "everything was done already" in done(*pkd(parts, student)).out
     assert everything(student) == before
 
@@ -126,6 +129,10 @@ def test_without_the_patience_loss_no_layers_are_learnt(parts, tmp_path):
         (("--alpha", "2"), "--alpha: expected a number from 0 to 1, found 2"),
         (("--student", "tinybert4"), "hidden_size 312"),
         (("--student", "layers:1"), "expected a student of at least 2 layers for BERT-PKD; found 1"),
+        (("--student", "layers:5"), "error: --student layers:5: expected at most the layers of the teacher, found 5"),
+        (("--student", "layers:0"), "error: --student layers:0: expected a student layers:N with N of 1 or more"),
+        (("--student", "layers:x"), "error: --student layers:x: expected a student layers:N with N of 1 or more"),
+        (("--beta", "inf"), "error: --beta: expected a number of at least 0, found inf"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -168,6 +175,13 @@ def test_a_cache_made_ahead_gives_the_same_student(parts, student, tmp_path):
     ahead[0] = "cache-teacher"
     assert "teacher cache: cls" in done(*ahead, "--dry-run").out
     done(*ahead)
+    for more, said in (
+        (("--pkd-layers", "last"), "found other --pkd-layers: [2] there, [3] now. "),
+        (("--beta", 0), 'found other --beta (kept): "cls" there, "logits" now. '),
+    ):
+        assert said in refused([*ahead, *map(str, more)])
+    last = ("--pkd-layers", "last", "--cache-dir", tmp_path / "cache")
+    assert "now [3] (--pkd-layers); choose another" in refused(pkd(parts, tmp_path / "s", *last))
     done(*pkd(parts, tmp_path / "s", "--cache-dir", tmp_path / "cache"))
     assert run_json(tmp_path / "s")["resolved"]["cache"]["words"].endswith("made ahead")
     assert (tmp_path / "s/model.safetensors").read_bytes() == (student / "model.safetensors").read_bytes()
@@ -186,7 +200,9 @@ def test_a_run_augments_nothing(parts, tmp_path):
     assert done("status", tmp_path / "run").out.endswith("complete\n")
     for again in (command, [*command, "--dry-run"]):
         assert "everything was done already" in done(*again).out
-    assert "a run of `tinyaug run`" in refused(run(parts, tmp_path / "run"))
+    assert "found other --method: bert-pkd there, tinybert now. Use" in refused(run(parts, tmp_path / "run"))
+    said = refused([*without(command, "--student"), "--student", "layers:3"])
+    assert "found other --student (num_hidden_layers): 2 there, 3 now. Use" in said
     assert "a run of `tinyaug run` that has no augmented rows" in refused(["verify", str(tmp_path / "run")])
     (tmp_path / "run/student/metrics.json").unlink()
     assert "student     not trained yet" in tinyaug("status", tmp_path / "run").out

@@ -68,9 +68,13 @@ def test_how_they_are_called():
     assert option_of("distill", "parts") == "--accumulation times processes"
     assert option_of("augment", "task.label.kind") == "--label-type"
     assert option_of("augment", "settings.draw.duplicates") == "--unique"
+    assert option_of("distill", "models.encoder") == "--encoder (in `run`: --teacher-model)"
+    assert option_of("distill", "models.teacher") == "--teacher"
     assert option_of("augment", "settings.compute.precision") == "--precision (in `run`: --augment-precision)"
 
 
-def test_another_task_is_one_difference():
+def test_what_follows_from_another_difference_is_not_told():
     tasks = [{"task": {"name": name, "label": {"column": name}}} for name in ("sst2", "cola")]
     assert differences(*tasks, "augment") == ['--task: "sst2" there, "cola" now']
+    students = [{"settings": {"student": {"config": {"layers": n}, "layer_map": [4] * n}}} for n in (2, 3)]
+    assert differences(*students, "distill") == ["--student (layers): 2 there, 3 now"]
