@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from distill.behind import Behind
 from distill.cache_folder import claim_cache, cut_to_whole, write_json
 from distill.cache_format import INDEX, CacheKey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 BUFFER_BYTES = 32 << 20  # records held back before they are appended
 OPEN_MAPS = 256  # memory maps kept; each holds a file descriptor
+Pending = defaultdict[int, list[tuple[int, int, "NDArray[np.generic]"]]]  # of a shard: row, tokens, record
 log = logging.getLogger(__name__)
 
 
@@ -75,8 +77,9 @@ class TeacherCache:
     def __post_init__(self) -> None:
         self.names = [digest[:16] for digest in self.hashes]
         claim_cache(self.folder, self.key, self.rebuild)
-        self._pending: dict[int, list[tuple[int, int, NDArray[np.generic]]]] = defaultdict(list)
+        self._pending: Pending = defaultdict(list)
         self._pending_bytes = 0
+        self._writing = Behind("teacher cache")
         self._map = lru_cache(OPEN_MAPS)(partial(np.memmap, dtype=self.key.dtype, mode="r"))
         self._shards: dict[int, CachedShard] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
@@ -115,11 +118,26 @@ class TeacherCache:
         self._pending[shard].append((row, tokens, record))
         self._pending_bytes += record.nbytes
         if self._pending_bytes > BUFFER_BYTES:
-            self.flush()
+            self.start_flush()
 
     def flush(self) -> None:
-        """Writes buffered records and syncs them; records first, so no index entry comes before its record."""
-        for shard, rows in self._pending.items():
+        """Writes buffered records and syncs them."""
+        self.start_flush()()
+
+    def start_flush(self) -> Callable[[], None]:
+        """Has a thread do what `flush` does; what comes back waits for it, and raises what it raised."""
+        pending, self._pending, self._pending_bytes = self._pending, defaultdict(list), 0
+        if pending:
+            self._writing.start(partial(self._write, pending))
+        return self._writing.wait
+
+    def close(self) -> None:
+        """Waits for what is being written; buffered records are not."""
+        self._writing.close()
+
+    def _write(self, pending: Pending) -> None:
+        """Records first, so no index entry comes before its record."""
+        for shard, rows in pending.items():
             records, index = self._segment(shard)
             width = np.dtype(self.key.dtype).itemsize
             start = records.stat().st_size // width if records.exists() else 0
@@ -130,8 +148,6 @@ class TeacherCache:
             entries["offset"] = start + np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
             _append(records, b"".join(record.tobytes() for _, _, record in rows))
             _append(index, entries.tobytes())
-        self._pending.clear()
-        self._pending_bytes = 0
 
     def take_up(self) -> None:
         """Keeps the whole records of unfinished shards that a killed run left, whatever number of ranks it had.
