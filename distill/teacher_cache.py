@@ -63,6 +63,9 @@ class TeacherCache:
         rank: of this process; each rank appends to segments of its own.
         rebuild: empty a cache of another key instead of refusing it.
 
+    Attributes:
+        readable: of each shard, whether every row of it can be read.
+
     Raises:
         DistillError: the folder holds something else, or a cache of another key.
     """
@@ -83,6 +86,11 @@ class TeacherCache:
         self._map = lru_cache(OPEN_MAPS)(partial(np.memmap, dtype=self.key.dtype, mode="r"))
         self._shards: dict[int, CachedShard] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
+        self.readable = np.zeros(len(self.names), np.bool_)
+        self._starts = np.cumsum([0, *self.rows])  # of each shard in the arrays of all rows
+        together = 0 if self.key.kept.of_layers else int(self._starts[-1])
+        self._logits = np.zeros((together, self.key.classes), self.key.dtype)
+        self._tokens = np.zeros(together, np.int32)
         self.refresh()
 
     def refresh(self) -> None:
@@ -90,10 +98,13 @@ class TeacherCache:
         for shard in range(len(self.names)):
             if shard not in self._shards and (found := self._load(shard)) is not None:
                 self._shards[shard] = found
+                if not self.key.kept.of_layers:
+                    self._gather_logits(shard, found)
+                self.readable[shard] = True
 
     def has(self, shard: int) -> bool:
         """Whether every row of the shard can be read."""
-        return shard in self._shards
+        return bool(self.readable[shard])
 
     def holds(self, shard: int, row: int) -> bool:
         """Whether a row need not be made: its shard is complete, or it was taken up."""
@@ -110,6 +121,22 @@ class TeacherCache:
         tokens, offset = int(found.tokens[row]), int(found.offset[row])
         values = self._map(found.segments[found.segment[row]])
         return tokens, values[offset : offset + int(self.key.values(tokens))]
+
+    def read_logits(
+        self, shards: NDArray[np.int32], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.generic]]:
+        """Tokens (B,) and logits (B, C) of rows of completed shards, from a cache of logits alone."""
+        places = self._starts[shards] + rows
+        return self._tokens[places], self._logits[places]
+
+    def _gather_logits(self, shard: int, found: CachedShard) -> None:
+        """Takes the logits of a shard, which are a few bytes a row, into the array of all rows."""
+        own = slice(self._starts[shard], self._starts[shard + 1])
+        self._tokens[own] = found.tokens
+        for number, path in enumerate(found.segments):
+            rows = np.flatnonzero(found.segment == number)
+            values = np.fromfile(path, self.key.dtype)
+            self._logits[own][rows] = values[found.offset[rows, None] + np.arange(self.key.classes)]
 
     def append(self, shard: int, row: int, tokens: int, record: NDArray[np.generic]) -> None:
         """Adds a row of a shard that is not complete, unless it was taken up; call flush before counting on it."""

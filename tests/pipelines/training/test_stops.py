@@ -126,7 +126,7 @@ def test_two_processes_of_which_one_is_signalled(parts, tmp_path):
 
 def test_a_cache_that_is_being_filled(parts, tmp_path, monkeypatch):
     """It writes what it has every half minute: this stop comes sooner."""
-    calls, call = [], Targets.__call__
+    calls, call = [], Targets.of_group
 
     def signalled(self, *arguments, **named):
         calls.append(1)
@@ -134,7 +134,7 @@ def test_a_cache_that_is_being_filled(parts, tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGTERM)
         return call(self, *arguments, **named)
 
-    monkeypatch.setattr(Targets, "__call__", signalled)
+    monkeypatch.setattr(Targets, "of_group", signalled)
     ran = tinyaug(*ahead(parts, tmp_path / "cache"))
     assert (ran.code, len(calls)) == (143, 2), ran.err
     assert sum(len(np.fromfile(path, INDEX)) for path in tmp_path.glob("cache/full/*.idx")) == 2 * 32
