@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from distill import training
-from distill.graphs import CudaRecorder
 from distill.general import GeneralStage, MaskedLmLoss
+from distill.graphs import CudaRecorder
 from distill.losses import LossSettings
 from distill.masking import MaskSettings
 from distill.training import train
