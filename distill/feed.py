@@ -89,7 +89,7 @@ class Feed:
         passed = start.batch % self.group  # of the first group: trained before, and only taught again
         coming = (self._packed(batch) for batch in self.stream.batches(replace(start, batch=start.batch - passed)))
         if self.device.type == "cuda":
-            coming = ahead(coming, 2 * self.group + 2)
+            coming = ahead(coming, self.group + 2)
         with closing(coming), closing(self._taught(coming)) as taught:
             for number, lesson in enumerate(taught):
                 if number >= passed:

@@ -11,7 +11,7 @@ from pipelines.training.recipe import StageRecipe
 GENERAL_RECIPE = StageRecipe(epochs=3, batch_rows=256, learning_rate=1e-4)
 WARMUP_STEPS = 10_000  # or a tenth of the run, whichever is less
 PAIRS = 0.5  # share of pairs where the models know two segments: a student meets both forms of a task's rows
-CPU_PART, GPU_PART = 32, 128  # sequences that go through the models at once: their attention scores are kept
+CPU_PART, GPU_PART = 32, 256  # sequences that go through the models at once: their attention scores are kept
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -156,4 +156,4 @@ class MachineInRun(Machine):
 class GeneralMachine(Machine):
     """What general distillation runs on, whose steps are large."""
 
-    words = {**Machine.words, "parts": "as many as have 32 sequences each, on a GPU 128"}
+    words = {**Machine.words, "parts": "as many as have 32 sequences each, on a GPU 256"}

@@ -107,7 +107,7 @@ def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
     """
     from distill.cache_format import CacheContent, default_budget
     from distill.targets import cache_key, kept_outputs
-    from distill.timing import NOTHING, sample_batches, teacher_cost
+    from distill.timing import NOTHING, own_group, sample_batches, teacher_cost
 
     storage, scratch = stage_storage(job.request.out, "a teacher cache"), Storage(folder)
     started, root = started_run(storage, job.kind, overwrite=False), storage.local_folder()
@@ -124,7 +124,8 @@ def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
     kept = CacheContent(decision.contents[job.first.name])
     key = cache_key(teacher, stream, kept)
     done = started is not None and cache_room(job.request.cache, root, key, stream).filled
-    cost = NOTHING if done else teacher_cost(teacher, kept_outputs(key), sample_batches(stream))
+    wanted, batches = kept_outputs(key), sample_batches(stream, teacher.model.device)
+    cost = NOTHING if done else teacher_cost(teacher, wanted, batches, own_group(teacher, wanted, stream))
     recipe = replace(job.first.recipe, epochs=1, max_steps=None)
     stage = StageEstimate("teacher", recipe, len(stream), cost, len(stream), job.request.reading.seed, done)
     needed = 0 if done else max(0, decision.bytes - bytes_of(root / kept))

@@ -9,6 +9,7 @@ from distill.cache_format import CacheContent, CacheMode, CachePlan, plan_cache
 from distill.wording import shown_bytes
 from pipelines.errors import UserError
 from pipelines.teacher_cache.room import OFF, CacheRoom, cache_room, room_of_layers
+from pipelines.teacher_cache.speed import NOT_MEASURED, cache_speed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,8 +108,8 @@ class CacheQuestion:
 def decide_cache(asked: CacheQuestion) -> CacheDecision:
     """Decides what is kept; what never fills or is never read is not.
 
-    `auto` keeps what the stages want of the teacher's layers where it fits the budget and is read twice, else the
-    logits where a stage reads these alone, else nothing.
+    `auto` keeps what the stages want of the teacher's layers where it fits the budget, is read twice and, on a GPU,
+    read faster than made again, else the logits where a stage reads these alone, else nothing.
 
     Raises:
         UserError: `full` or `logits` was asked for and does not fit.
@@ -128,9 +129,10 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
     key, room = room_of_layers(asked.choice, asked.root, asked.teacher, asked.stream, wanted)
     room = replace(room, taken=room.taken + asked.taken)
     lengths = sample_lengths(asked.stream)
-    if room.filled and mode is not CacheMode.LOGITS:  # whatever the budget would say now: it has been spent
+    speed = cache_speed(asked.teacher, asked.stream, key) if mode is CacheMode.AUTO else NOT_MEASURED
+    if room.filled and speed.reads_faster and mode is not CacheMode.LOGITS:  # the budget has been spent
         plan = replace(plan_cache(CacheMode.LOGITS, lengths, asked.rows, key, room.budget), content=key.kept)
-        return asked.all(key.content, f"{plan}, made ahead")
+        return asked.all(key.content, f"{plan}, made ahead{speed}")
     logits_alone = len(of_layers) < len(trained)
     less = "auto or logits" if logits_alone else "auto or off"
     full = mode is CacheMode.FULL
@@ -142,11 +144,12 @@ def decide_cache(asked: CacheQuestion) -> CacheDecision:
         )
     fits = plan.content != CacheContent.LOGITS
     once = fits and _is_never_read(asked, room, of_layers)
-    if fits and not once:
+    if fits and not once and speed.reads_faster:
         fixed = "".join(f"; {stage.fixed}" for stage in of_layers if stage.fixed)
-        return _unless_few(asked, plan, fixed, max(0, plan.full_bytes - room.there))
+        return _unless_few(asked, plan, f"{speed}{fixed}", max(0, plan.full_bytes - room.there))
     names = " and ".join(stage.name for stage in of_layers)
-    words = f": the {names} stage sees no row twice, and what is never read is not kept" if once else ""
+    why = f": the {names} stage sees no row twice, and what is never read is not kept" if once else f"{speed}"
+    words = why if fits else ""
     if not logits_alone and mode is not CacheMode.LOGITS:
         return asked.all(OFF, f"{replace(plan, content=CacheMode.OFF)}{words}")
     return _logits(asked, plan, words)

@@ -12,11 +12,14 @@ from pipelines.run_folder.stage_folder import finished_metrics, is_whole
 from pipelines.teacher_cache.decision import CacheDecision, CacheQuestion, decide_cache
 from pipelines.teacher_cache.room import OFF, bytes_of, refuse_foreign_caches
 from pipelines.training.estimates import StageEstimate, TrainingEstimate, weights_bytes
+from pipelines.training.loop import train_settings
+from pipelines.training.ranks import processes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from distill.shards import ShardStream
+    from distill.timing import Cost
     from pipelines.methods.method import MethodStage, Rows
     from pipelines.run_folder.storage import Storage
     from pipelines.training.job import Job, Models
@@ -86,24 +89,19 @@ def measure(job: Job, models: Models, storage: Storage, caches: Path, begun: Beg
         UserError: a folder of caches is another run's, or the cache does not fit its budget.
         DistillError: student and teacher do not fit.
     """
-    from distill.precision import Precision
-    from distill.timing import NOTHING, sample_batches, stage_cost
+    from distill.timing import NOTHING
 
-    trained, precision = job.method.trained, Precision(job.request.machine.precision)
+    trained = job.method.trained
     streams = {stage.reads: job.stream(stage, storage) for stage in reversed(trained)}
     cache = begun.cache or _decide(job, models, streams, caches)
     if not begun.finished and not job.provisional and cache.contents:
         for data, stream in streams.items():
             contents = {cache.contents.get(stage.name, OFF) for stage in trained if stage.reads == data}
             refuse_foreign_caches(job.cache, models.teacher, stream, contents, caches)
-    batches = {data: sample_batches(stream) for data, stream in streams.items()}
     stages = []
     for stage in trained:
         done, rows = stage.name in begun.done, job.rows(streams[stage.reads])
-        cost = NOTHING
-        if not done:
-            objective = stage.objective(models.student, models.teacher)
-            cost = stage_cost(objective, models.teacher, batches[stage.reads], precision)
+        cost = NOTHING if done else _cost(job, models, stage, streams[stage.reads], storage)
         taught = _taught(stage, trained, cache, rows, job.request.reading.seed)
         stages.append(StageEstimate(stage.name, stage.recipe, rows, cost, taught, job.request.reading.seed, done))
     needed = disk = 0
@@ -118,6 +116,19 @@ def measure(job: Job, models: Models, storage: Storage, caches: Path, begun: Beg
     )
     estimate = TrainingEstimate(tuple(stages), cache.words, needed, disk, notes, facts, job.first_look)
     return Plan(cache, estimate, told[trained[0].reads].truncated)
+
+
+def _cost(job: Job, models: Models, stage: MethodStage, stream: ShardStream, storage: Storage) -> Cost:
+    """Measures a stage: by its steps alone, or on a GPU, where steps overlap, by the loop as a whole."""
+    from distill.precision import Precision
+    from distill.timing import loop_cost, sample_batches, stage_cost
+
+    device, machine = models.student.model.device, job.request.machine
+    objective = stage.objective(models.student, models.teacher)
+    if device.type == "cuda" and processes() == 1:  # the other processes of a run wait for this one
+        stream = job.stream(stage, storage)  # the batches are this stage's own
+        return loop_cost(objective, models.teacher, stream, train_settings(stage.recipe, machine, 0))
+    return stage_cost(objective, models.teacher, sample_batches(stream, device), Precision(machine.precision))
 
 
 def _decide(job: Job, models: Models, streams: dict[tuple[Rows, bool], ShardStream], caches: Path) -> CacheDecision:

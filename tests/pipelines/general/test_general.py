@@ -193,7 +193,8 @@ def test_dry_run_estimates_a_large_corpus_from_its_beginning(parts, corpus, mask
 
 def test_parts_of_a_step_fit_the_memory():
     assert default_accumulation(256, "cpu", 1) == 8
-    assert default_accumulation(256, "cuda", 1) == 2
+    assert default_accumulation(256, "cuda", 1) == 1
+    assert default_accumulation(512, "cuda", 1) == 2
     assert default_accumulation(256, "cuda", 4) == 1
     assert default_accumulation(16, "cpu", 1) == 1
 

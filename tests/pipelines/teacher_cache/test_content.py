@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from distill import timing
+from pipelines.teacher_cache import speed
 from tests.pipelines.jobs import done, everything, refused
 from tests.pipelines.training.verbs import ahead, distill, general, run_json
 
@@ -62,3 +64,28 @@ def test_other_layer_maps_share_a_cache_of_logits(parts, tmp_path):
         more = ("--cache", "logits", "--cache-dir", tmp_path / "cache", "--layer-map", layers, *FEW)
         done(*distill(parts, tmp_path / name, *more))
     assert len(list((tmp_path / "cache/logits").glob("*.bin"))) == 1
+
+
+def test_a_fast_teacher_runs_again_unless_reading_is_measured_to_be_faster(parts, tmp_path, monkeypatch):
+    """As on a GPU; what was measured first holds for resumes."""
+    reads = {"slow": 1.0, "fast": 1e-9}
+    measured = []
+    monkeypatch.setattr(speed, "is_fast", lambda _: True)
+    for name, seconds in reads.items():
+        monkeypatch.setattr(timing, "reading_cost", lambda *_, seconds=seconds: measured.append(seconds) or seconds)
+        done(*distill(parts, tmp_path / name, *FEW))
+    assert kept_in(tmp_path / "slow/teacher_cache") == ["logits"]
+    assert kept_in(tmp_path / "fast/teacher_cache") == ["full"]
+    told = run_json(tmp_path / "slow")["resolved"]["cache"]
+    assert (told["intermediate"], told["prediction"]) == ("logits", "logits")
+    assert "an example takes 1000000 µs to read, " in told["words"]
+    (tmp_path / "slow/metrics.json").unlink()
+    (tmp_path / "slow/model.safetensors").unlink()
+    done(*distill(parts, tmp_path / "slow", *FEW))
+    assert measured == [*reads.values()]
+    more = ("--epochs-prediction", 0, "--train-rows", 20)
+    monkeypatch.setattr(timing, "reading_cost", lambda *_: 1.0)
+    done(*distill(parts, tmp_path / "alone", *more))
+    assert not (tmp_path / "alone/teacher_cache").exists()
+    done(*distill(parts, tmp_path / "asked", *more, "--cache", "full"))
+    assert kept_in(tmp_path / "asked/teacher_cache") == ["full"]
