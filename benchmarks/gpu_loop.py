@@ -43,7 +43,6 @@ MOST_TOKENS, DEV_ROWS = 128, 872
 VARIANTS = 20  # how often the texts come in the training rows, as with N = 20
 WARM = 2  # how often in those whose full cache is read
 ENDLESS = 1_000_000  # epochs: the clock ends a run
-CHECKPOINT_STEPS = 500  # as the verbs have it
 
 
 def measure(arguments: argparse.Namespace, results: Results, folder: Path) -> None:
@@ -81,9 +80,7 @@ class Loops:
         torch.manual_seed(0)
         config = SHAPES[arguments.shape].config(len(self.tokenizer))
         self.model: Any = BertForSequenceClassification(config).eval().to(self.device)
-        self.settings = TrainSettings(
-            ENDLESS, 5e-5, precision=Precision.AUTO, checkpoint_every=CHECKPOINT_STEPS, cpu=self.device == "cpu"
-        )
+        self.settings = TrainSettings(ENDLESS, 5e-5, precision=Precision.AUTO, cpu=self.device == "cpu")
 
     def cost(self) -> dict[str, float]:
         """What an example of the intermediate stage costs at least, by the products of the layers alone."""

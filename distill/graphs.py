@@ -42,7 +42,10 @@ class CudaRecorder:
     """Records CUDA graphs, which share their memory: no two of them run at once."""
 
     def __init__(self) -> None:
-        self._pool, self._stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()  # torch's may be another card's
+        self._pool = torch.cuda.graph_pool_handle()
+        # Of its own, for torch's may be another card's. A graph keeps the priority of its stream: small kernels of the
+        # student shall not queue behind the large ones of a teacher that runs ahead.
+        self._stream = torch.cuda.Stream(priority=-1)
 
     def record(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Captures the kernels that the function launches."""
