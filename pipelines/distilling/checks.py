@@ -120,14 +120,14 @@ def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> Non
 
 
 def plan_student(
-    request: DistillRequest | GeneralRequest, teacher: TeacherFiles, learns_layers: bool, found: Found
+    request: DistillRequest | GeneralRequest, teacher: TeacherFiles, compares_scores: bool, found: Found
 ) -> StudentPlan:
     """The student's shape, start and layer map, checked against its teacher.
 
     Args:
         request: what the user asked for.
         teacher: files of the teacher.
-        learns_layers: whether a stage compares layers, which takes as many heads.
+        compares_scores: whether a stage compares attention scores, which takes as many heads.
         found: what the command has found already.
 
     Raises:
@@ -146,7 +146,7 @@ def plan_student(
         layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
     with _naming("--layer-weights"):
         loss_settings(request.losses).weights(config.num_hidden_layers)
-    if learns_layers:
+    if compares_scores:
         _check_heads(config, teacher.config, request.losses)
     if request.start == TEACHER_LAYERS:
         with _naming(f"--student-init {TEACHER_LAYERS}"):
@@ -205,7 +205,7 @@ def find_start(request: DistillRequest | GeneralRequest, shape: str, found: Foun
 
 def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: LossChoice) -> None:
     mine, theirs = student.num_attention_heads, teacher.num_attention_heads
-    if "attention" in losses.kinds and mine != theirs and losses.heads == "none":
+    if mine != theirs and losses.heads == "none":
         raise UserError(
             f"expected {theirs} attention heads in the student as the teacher has, found {mine}; give it as many "
             "(num_attention_heads in its config.json), compare means over heads with --heads mean, or leave the "

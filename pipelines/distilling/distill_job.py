@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from distill.stores import without_credentials
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
 from pipelines.distilling.student_job import StudentJob
-from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
@@ -108,16 +107,7 @@ class DistillJob(StudentJob, TaskJob):
             request.teacher, request.teacher_revision, "teacher", self.found
         )
         check_teacher(self.teacher, self.data, request.reading.max_length)
-        self.plan_student(bool(request.intermediate.epochs))
-        mine, theirs = self.student.config.hidden_size, self.teacher.config.hidden_size
-        if self.method.equal_widths and mine != theirs:
-            raise UserError(
-                f"--method {request.method}: expected a student of the teacher's width ({theirs}), found {mine} in "
-                f"{self.student.shape}; give --student layers:N"
-            )
-        if self.method.layers is not None:
-            layers = (one.config.num_hidden_layers for one in (self.student, self.teacher))
-            self.layer_map = self.method.layers(*layers)
+        self.plan_student()
 
     def identity(self) -> Identity:
         """Method, data, teacher and student."""
