@@ -81,12 +81,13 @@ class StudentPlan:
     found: ModelFiles | None
 
 
-def find_shards(place: str, data: TaskData) -> str:
+def find_shards(place: str, data: TaskData, labelled: bool) -> str:
     """The location of the training shards, which must be of the task.
 
     Args:
         place: what the user gave as --train.
         data: the task.
+        labelled: whether their labels are learnt.
 
     Raises:
         UserError, DistillError: there are none, or they are of another task.
@@ -94,7 +95,7 @@ def find_shards(place: str, data: TaskData) -> str:
     from distill.reading import open_shards
 
     train = shards_of(place)
-    check_shard_labels(open_shards(train, task_columns(data.task, labelled=False)), data.task)
+    check_shard_labels(open_shards(train, task_columns(data.task, labelled)), data.task, labelled)
     return train
 
 

@@ -101,7 +101,8 @@ class DistillJob(StudentJob, TaskJob):
         check_classes(self.data.task)
         self.train = None
         if request.train is not None and self.stand_ins.rows is None:
-            self.train = find_shards(request.train, self.data)
+            labelled = any(stage.labelled for stage in self.method.trained)
+            self.train = find_shards(request.train, self.data, labelled)
         self.check_rows()
         self.teacher = self.stand_ins.teacher or find_files(
             request.teacher, request.teacher_revision, "teacher", self.found
@@ -198,7 +199,8 @@ class DistillJob(StudentJob, TaskJob):
             "max_length": self.shown_length(result),
             "seed": request.reading.seed,
         }
-        about = f"A student of `{request.teacher}`, distilled by `tinyaug distill`." if result.taught else UNTAUGHT
+        how = "distilled" if any(stage.kept is not None for stage in self.method.stages) else "fine-tuned on labels"
+        about = f"A student of `{request.teacher}`, {how} by `tinyaug distill`." if result.taught else UNTAUGHT
         return classifier_card(f"{task.name} student", about, facts, task, result.dev, self.method.tags)
 
     def metrics(self, result: Result) -> DistillMetrics:

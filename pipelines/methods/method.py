@@ -133,6 +133,7 @@ class TaskMethod:
         layer_map: --layer-map where the user says nothing.
         augmented: whether `run` augments for it.
         shards: whether --train may name rows for it, in place of the task's own.
+        taught: whether its student learns from a teacher's outputs.
         own: groups of options that no other method has.
     """
 
@@ -144,6 +145,7 @@ class TaskMethod:
     layer_map: str = "uniform"
     augmented: bool = True
     shards: bool = True
+    taught: bool = True
     own: tuple[str, ...] = ()
 
 

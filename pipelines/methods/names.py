@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pipelines.methods.bert_pkd import BERT_PKD
 from pipelines.methods.distilbert import DISTILBERT, DISTILBERT_GENERAL
+from pipelines.methods.finetune import FINETUNE
 from pipelines.methods.general import GENERAL
 from pipelines.methods.tinybert import TINYBERT
 
-METHODS = {"tinybert": TINYBERT, "bert-pkd": BERT_PKD, "distilbert": DISTILBERT}
+METHODS = {"tinybert": TINYBERT, "bert-pkd": BERT_PKD, "distilbert": DISTILBERT, "finetune": FINETUNE}
 GENERAL_METHODS = {"tinybert": GENERAL, "distilbert": DISTILBERT_GENERAL}

@@ -73,7 +73,6 @@ OF_ENCODER = ("encoder", "encoder_revision")
 OF_CACHE = ("budget", "folder", "rebuild")
 OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
 AUGMENTED = "a method that learns from augmented rows"
-SHARDS = "a method that reads shards"
 INTERMEDIATE = "a method with an intermediate stage"
 STAGE = "--epochs-intermediate above 0"
 # By training, too:
@@ -103,7 +102,12 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect(STAGE, lambda it: _intermediate(it) or _maps(it), ("layer_map",)),
         Effect(f"{STAGE} with full", lambda it: _layers(it) or it.cache.mode != Keep.full, ("cache.mode",)),
         Effect("--epochs-prediction above 0", lambda it: it.prediction.epochs != 0, OF_PREDICTIONS),
-        Effect(SHARDS, lambda it: METHODS[it.method].shards, ("train",)),
+        Effect(
+            "a method that learns from its teacher",
+            lambda it: METHODS[it.method].taught,
+            ("losses.temperature", "cache.mode", *(f"cache.{name}" for name in OF_CACHE)),
+        ),
+        Effect(AUGMENTED, lambda it: METHODS[it.method].shards, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
         Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
         Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, OF_ENCODER),
