@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distill.cache_format import CacheMode
+    from distill.distilbert import DistilbertSettings, DistilbertStage
     from distill.embedding_init import project_embeddings
     from distill.errors import DistillError, StoppedError
     from distill.evaluation import evaluate
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 HOMES = {  # by module
     "cache_format": ("CacheMode",),
+    "distilbert": ("DistilbertSettings", "DistilbertStage"),
     "embedding_init": ("project_embeddings",),
     "errors": ("DistillError", "StoppedError"),
     "evaluation": ("evaluate",),
@@ -57,6 +59,8 @@ HOMES = {  # by module
 __all__ = [
     "CacheMode",
     "Columns",
+    "DistilbertSettings",
+    "DistilbertStage",
     "DistillError",
     "GeneralStage",
     "HeadReduction",

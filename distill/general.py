@@ -87,10 +87,10 @@ class GeneralStage(IntermediateStage):
         for parameter in set(self.model.parameters()) - inside:
             parameter.requires_grad_(self.masked_lm.on)
         if self.masked_lm.on:
-            _check_head(self.model, "student")
+            check_head(self.model, "student")
             self.reaches_all = True
         if self.masked_lm.soft:
-            _check_head(teacher.model, "teacher")
+            check_head(teacher.model, "teacher")
             check_equal_embeddings(self.model.config, teacher.model.config)
             if teacher.model.config.num_hidden_layers not in teacher.layer_map:
                 raise DistillError(
@@ -128,7 +128,8 @@ class GeneralStage(IntermediateStage):
             values = nn.functional.cross_entropy(logits, ids, reduction="none", ignore_index=UNMASKED)
             losses["mlm"] = self.masked_lm.weight * example_means(values, rows, own, examples)
         if self.teacher is not None:
-            theirs = teacher_logits(self.teacher, targets, rows, columns)
+            last = self.teacher.layer_map.index(cast("int", self.teacher.model.config.num_hidden_layers))
+            theirs = teacher_logits(self.teacher, targets.hidden[last][rows, columns])
             values = soft_cross_entropy(logits, theirs, self.masked_lm.temperature)
             losses["mlm_soft"] = self.masked_lm.soft * example_means(values, rows, own, examples)
         return losses
@@ -146,12 +147,10 @@ class GeneralStage(IntermediateStage):
         return {**super().identity(), "masked_lm": asdict(self.masked_lm)}
 
 
-def teacher_logits(teacher: Teacher, targets: TeacherTargets, rows: Tensor, columns: Tensor) -> Tensor:
-    """A teacher's predictions (P, V) at positions (P,) and (P,), made from its last layer, which `targets` has."""
-    model = teacher.model
-    last = teacher.layer_map.index(cast("int", model.config.num_hidden_layers))
-    with torch.no_grad(), autocast(teacher.precision, model.device):
-        return head_logits(model, targets.hidden[last][rows, columns]).float()
+def teacher_logits(teacher: Teacher, states: Tensor) -> Tensor:
+    """A teacher's predictions (P, V) at positions whose last hidden states are (P, d)."""
+    with torch.no_grad(), autocast(teacher.precision, teacher.model.device):
+        return head_logits(teacher.model, states).float()
 
 
 def head_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
@@ -181,7 +180,16 @@ def example_means(values: Tensor, rows: Tensor, own: Tensor, examples: int) -> T
     return sums / nothing.index_add(0, rows, own.to(values.dtype)).clamp(min=1)
 
 
-def _check_head(model: PreTrainedModel, who: str) -> None:
+def check_head(model: PreTrainedModel, who: str) -> None:
+    """Refuses a model without the masked-LM head that the losses of tokens know.
+
+    Args:
+        model: the model.
+        who: it is, for the message.
+
+    Raises:
+        DistillError: it has none.
+    """
     if model.config.model_type != "bert" or not hasattr(model, "cls"):
         raise DistillError(
             f"expected a BERT masked LM as {who}, for a masked-LM loss; found {type(model).__name__}. Set the "

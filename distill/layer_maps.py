@@ -1,6 +1,7 @@
 """Which teacher layer each student layer learns from, and how much it counts.
 
-TinyBERT: n = g(m) of section 3.1 and Table 7. BERT-PKD: the strategies skip and last.
+TinyBERT: n = g(m) of section 3.1 and Table 7. BERT-PKD: the strategies skip and last. DistilBERT: the
+layers that it starts from.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from distill.errors import DistillError
 
 
 class LayerMap(StrEnum):
-    """The strategies of Table 7; anything else is given as numbers."""
+    """The strategies of Table 7, and DistilBERT's choice; anything else is given as numbers."""
 
     UNIFORM = "uniform"
     TOP = "top"
     BOTTOM = "bottom"
+    DISTILBERT = "distilbert"
+
+
+# Of 12 layers the authors' code copies 0, 2, 4, 7, 9 and 11, counted from 0: the first and the last are among them.
+DISTILBERT_LAYERS = {(6, 12): (1, 3, 5, 8, 10, 12)}
 
 
 class Patience(StrEnum):
@@ -58,8 +64,8 @@ def resolve_layer_map(
     """The teacher layers g(1) … g(M); g(0) = 0, the embedding layer, goes without saying.
 
     Args:
-        choice: uniform g(m) = ⌊m·N/M⌋, top g(m) = m + N - M, bottom g(m) = m, or the numbers themselves, as a
-            tuple or as in "3,6,9,12".
+        choice: uniform g(m) = ⌊m·N/M⌋, top g(m) = m + N - M, bottom g(m) = m, distilbert (1, 3, 5, 8, 10, 12 for 6
+            of 12, else uniform), or the numbers themselves, as a tuple or as in "3,6,9,12".
         student_layers: M.
         teacher_layers: N.
 
@@ -78,7 +84,9 @@ def resolve_layer_map(
             "Give the map as numbers: a custom map may name a layer twice."
         )
     steps = range(1, student_layers + 1)
-    if choice == LayerMap.UNIFORM:
+    if choice == LayerMap.DISTILBERT and (student_layers, teacher_layers) in DISTILBERT_LAYERS:
+        return DISTILBERT_LAYERS[student_layers, teacher_layers]
+    if choice in (LayerMap.UNIFORM, LayerMap.DISTILBERT):
         return tuple(m * teacher_layers // student_layers for m in steps)
     if choice == LayerMap.TOP:
         return tuple(m + teacher_layers - student_layers for m in steps)

@@ -11,11 +11,11 @@ from pipelines.augmenting.request import AugmentRequest, ResampleRequest
 from pipelines.augmenting.settings import Compute, JobSettings
 from pipelines.engines import EngineSettings
 from pipelines.evaluating.output_files import check_place
-from pipelines.general.request import GENERAL_RECIPE, GeneralRequest
+from pipelines.general.request import GeneralRequest
 from pipelines.machine.devices import local_device, named_device
 from pipelines.machine.precision import training_precision
 from pipelines.methods.finetune import RECIPE
-from pipelines.methods.names import METHODS
+from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options.data import OnBadRow
 from pipelines.options.models import RANDOM, STARTS
 from pipelines.options.option import Options, flag
@@ -106,6 +106,7 @@ def distill_request(options: verbs.DistillOptions) -> DistillRequest:
         data=options.data.with_labels(),
         start=start,
         student=options.student or (method.student if start in STARTS else ""),
+        layer_map=options.chosen_map,
         **decided,
     )
 
@@ -118,7 +119,16 @@ def cache_request(options: verbs.CacheTeacherOptions) -> DistillRequest:
 
 def general_request(options: verbs.GeneralOptions) -> GeneralRequest:
     """The request behind the options of `distill-general`."""
-    return _decided(GeneralRequest, options, recipe=GENERAL_RECIPE.changed(options.recipe))
+    method, start = GENERAL_METHODS[options.method], options.chosen_start
+    return _decided(
+        GeneralRequest,
+        options,
+        start=start,
+        student=options.student or (method.student if start in STARTS else ""),
+        layer_map=options.chosen_map,
+        masked_lm=options.chosen_masked_lm,
+        recipe=method.recipe.changed(options.recipe),
+    )
 
 
 def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateOptions:

@@ -25,6 +25,7 @@ STAGES = {
     "finetune": "fine-tuned a teacher",
     "intermediate": "taught a student its layers",
     "prediction": "taught it its predictions",
+    "labels": "taught a student the labels",
 }
 WELCOME = "the demo: {}a teacher, and a student of half its layers; some minutes on two cores, no network"
 MARKS = {True: ("✓", "green"), False: ("✗", "red")}

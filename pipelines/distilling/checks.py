@@ -81,12 +81,13 @@ class StudentPlan:
     found: ModelFiles | None
 
 
-def find_shards(place: str, data: TaskData) -> str:
+def find_shards(place: str, data: TaskData, labelled: bool) -> str:
     """The location of the training shards, which must be of the task.
 
     Args:
         place: what the user gave as --train.
         data: the task.
+        labelled: whether their labels are learnt.
 
     Raises:
         UserError, DistillError: there are none, or they are of another task.
@@ -94,7 +95,7 @@ def find_shards(place: str, data: TaskData) -> str:
     from distill.reading import open_shards
 
     train = shards_of(place)
-    check_shard_labels(open_shards(train, task_columns(data.task, labelled=False)), data.task)
+    check_shard_labels(open_shards(train, task_columns(data.task, labelled)), data.task, labelled)
     return train
 
 
@@ -122,7 +123,7 @@ def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> Non
 def plan_student(
     request: DistillRequest | GeneralRequest,
     teacher: TeacherFiles,
-    learns_layers: bool,
+    compares_scores: bool,
     found: Found,
     maps: bool = True,
 ) -> StudentPlan:
@@ -131,7 +132,7 @@ def plan_student(
     Args:
         request: what the user asked for.
         teacher: files of the teacher.
-        learns_layers: whether a stage compares layers, which takes as many heads.
+        compares_scores: whether a stage compares attention scores, which takes as many heads.
         found: what the command has found already.
         maps: whether --layer-map says which layers it learns, which may name a layer twice.
 
@@ -153,7 +154,7 @@ def plan_student(
         layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
     with _naming("--layer-weights"):
         loss_settings(request.losses).weights(config.num_hidden_layers)
-    if learns_layers:
+    if compares_scores:
         _check_heads(config, teacher.config, request.losses)
     if request.start == TEACHER_LAYERS:
         with _naming(f"--student-init {TEACHER_LAYERS}"):
@@ -212,7 +213,7 @@ def find_start(request: DistillRequest | GeneralRequest, shape: str, found: Foun
 
 def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: LossChoice) -> None:
     mine, theirs = student.num_attention_heads, teacher.num_attention_heads
-    if "attention" in losses.kinds and mine != theirs and losses.heads == "none":
+    if mine != theirs and losses.heads == "none":
         raise UserError(
             f"expected {theirs} attention heads in the student as the teacher has, found {mine}; give it as many "
             "(num_attention_heads in its config.json), compare means over heads with --heads mean, or leave the "

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from distill.stores import without_credentials
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
 from pipelines.distilling.student_job import StudentJob
-from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
@@ -102,22 +101,14 @@ class DistillJob(StudentJob, TaskJob):
         check_classes(self.data.task)
         self.train = None
         if request.train is not None and self.stand_ins.rows is None:
-            self.train = find_shards(request.train, self.data)
+            labelled = any(stage.labelled for stage in self.method.trained)
+            self.train = find_shards(request.train, self.data, labelled)
         self.check_rows()
         self.teacher = self.stand_ins.teacher or find_files(
             request.teacher, request.teacher_revision, "teacher", self.found
         )
         check_teacher(self.teacher, self.data, request.reading.max_length)
-        self.plan_student(bool(request.intermediate.epochs))
-        mine, theirs = self.student.config.hidden_size, self.teacher.config.hidden_size
-        if self.method.equal_widths and mine != theirs:
-            raise UserError(
-                f"--method {request.method}: expected a student of the teacher's width ({theirs}), found {mine} in "
-                f"{self.student.shape}; give --student layers:N"
-            )
-        if self.method.layers is not None:
-            layers = (one.config.num_hidden_layers for one in (self.student, self.teacher))
-            self.layer_map = self.method.layers(*layers)
+        self.plan_student()
 
     def identity(self) -> Identity:
         """Method, data, teacher and student."""
@@ -208,7 +199,8 @@ class DistillJob(StudentJob, TaskJob):
             "max_length": self.shown_length(result),
             "seed": request.reading.seed,
         }
-        about = f"A student of `{request.teacher}`, distilled by `tinyaug distill`." if result.taught else UNTAUGHT
+        how = "distilled" if any(stage.kept is not None for stage in self.method.stages) else "fine-tuned on labels"
+        about = f"A student of `{request.teacher}`, {how} by `tinyaug distill`." if result.taught else UNTAUGHT
         return classifier_card(f"{task.name} student", about, facts, task, result.dev, self.method.tags)
 
     def metrics(self, result: Result) -> DistillMetrics:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipelines.tasks import Label, Task
 
 NUMBERED = re.compile(r"(.+)-\d{5}-of-(\d{5})\.parquet")
+LEARNT = "in this order, for their numbers are learnt; or name the task that these shards are of"
 REMEDY = "name the task that these shards are of, or leave the column out, for a student learns from its teacher alone"
 
 
@@ -96,15 +97,17 @@ def _refuse_incomplete(place: str, names: list[str]) -> None:
             )
 
 
-def check_shard_labels(files: ShardFiles, task: Task) -> None:
+def check_shard_labels(files: ShardFiles, task: Task, learnt: bool = False) -> None:
     """Refuses shards of other classes, by the names stored with them and by their labels; reads the label column alone.
 
     A shard without that column passes, and so do rows without a label: null, NaN, an empty text, -1. Names that are
-    numbers say nothing, and pass; so does another order of the same names, for nothing is learnt of their numbers.
+    numbers say nothing, and pass; so does another order of the same names, unless their numbers are learnt: then every
+    row needs the number of its class.
 
     Args:
         files: the shards.
         task: the task; one without classes has nothing to compare with.
+        learnt: whether the labels are.
 
     Raises:
         UserError: naming the shard, and the row where a label tells.
@@ -114,7 +117,9 @@ def check_shard_labels(files: ShardFiles, task: Task) -> None:
 
     from distill.stores import reading
 
-    column, names, known = task.label.column, task.label.names, _known(task.label)
+    column, names = task.label.column, task.label.names
+    known, alike = ({*map(str, range(len(names)))}, list) if learnt else (_known(task.label), set)
+    remedy = LEARNT if learnt else REMEDY
     if task.label.kind != "class" or column is None:
         return
     for path, sizes in zip(files.paths, files.row_groups, strict=True):
@@ -123,10 +128,10 @@ def check_shard_labels(files: ShardFiles, task: Task) -> None:
                 continue
             stored = stored_class_names(file.schema_arrow).get(column, ())
             say_nothing = _are_numbers(stored) or _are_numbers(names)
-            if not say_nothing and {name.lower() for name in stored} != {name.lower() for name in names}:
+            if not say_nothing and alike(map(str.lower, stored)) != alike(map(str.lower, names)):
                 raise UserError(
                     f"{path}, column {column!r}: expected the classes of {task.name} ({listed(names)}), found "
-                    f"{listed(stored)}; {REMEDY}"
+                    f"{listed(stored)}; {remedy}"
                 )
             for group in range(len(sizes)):
                 labels = decoded_array(pa.concat_arrays(file.read_row_group(group, columns=[column]).column(0).chunks))
@@ -135,7 +140,7 @@ def check_shard_labels(files: ShardFiles, task: Task) -> None:
                         row = sum(sizes[:group]) + python_values(labels).index(value)
                         raise UserError(
                             f"{path}, row {row}, column {column!r}: expected a label of {task.name} ({listed(names)}, "
-                            f"or their numbers, 0 to {len(names) - 1}), found {shown(value)}; correct it, {REMEDY}"
+                            f"or their numbers, 0 to {len(names) - 1}), found {shown(value)}; correct it, {remedy}"
                         )
 
 

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipelines.distilling.checks import StudentPlan, TeacherFiles, plan_student
-from pipelines.options.models import FIRST_LAYERS
+from pipelines.errors import UserError
+from pipelines.options.models import FIRST_LAYERS, TEACHER_LAYERS
 from pipelines.run_folder.run_file import Identity
 from pipelines.training.estimates import idle_embeddings_note, layer_map_note
 from pipelines.training.job import Job
@@ -30,19 +31,24 @@ class StudentJob(Job):
     teacher: TeacherFiles
     student: StudentPlan
 
-    def plan_student(self, learns_layers: bool) -> None:
+    def plan_student(self) -> None:
         """Checks the student against its teacher, once that was found.
-
-        Args:
-            learns_layers: whether a stage compares layers, which takes as many heads.
 
         Raises:
             UserError, DistillError: they do not fit.
         """
-        self.student = plan_student(
-            self.request, self.teacher, learns_layers, self.found, maps=self.method.layers is None
-        )
+        method = self.method
+        compares_scores = any(stage.kept is not None and stage.kept.scores for stage in method.trained)
+        self.student = plan_student(self.request, self.teacher, compares_scores, self.found, maps=method.layers is None)
         self.tokenizer, self.layer_map = self.teacher.tokenizer, self.student.layer_map
+        mine, theirs = self.student.config, self.teacher.config
+        if method.equal_widths and mine.hidden_size != theirs.hidden_size:
+            raise UserError(
+                f"--method {self.request.method}: expected a student of the teacher's width ({theirs.hidden_size}), "
+                f"found {mine.hidden_size} in {self.student.shape}; give --student layers:N"
+            )
+        if method.layers is not None:
+            self.layer_map = method.layers(mine.num_hidden_layers, theirs.num_hidden_layers)
 
     def identity_with(self, task: Any, inputs: dict[str, list[Any]], sources: dict[str, str | None]) -> Identity:
         """All that decides what comes of it: method, teacher and student, and the data of the verb.
@@ -85,7 +91,8 @@ class StudentJob(Job):
         """The student's shape and start in words."""
         config = self.student.config
         shape = f"{config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_attention_heads} heads"
-        return f"{shape}, started from {self.request.start}"
+        copied = f" {', '.join(map(str, self.student.layer_map))}" if self.request.start == TEACHER_LAYERS else ""
+        return f"{shape}, started from {self.request.start}{copied}"
 
     def notes(self) -> tuple[str, ...]:
         """What the user may not have meant of the student."""

@@ -15,8 +15,8 @@ from pipelines.distilling.student_job import StudentJob
 from pipelines.general.checks import check_general_teacher, check_prediction_weight, share_of_pairs
 from pipelines.general.request import GeneralRequest, default_accumulation
 from pipelines.general.sequences import Sequences, beginning, whole_corpus
-from pipelines.methods.general import general
 from pipelines.methods.method import Rows
+from pipelines.methods.names import GENERAL_METHODS
 from pipelines.models.load import load_masked_lm, move, pack_teacher
 from pipelines.options.models import PROJECTED
 from pipelines.run_folder.run_file import Identity, refuse_other_run
@@ -86,11 +86,12 @@ class GeneralJob(StudentJob):
     sequences: Sequences
 
     def __init__(self, request: GeneralRequest, found: Found) -> None:
-        super().__init__(request, general(request), found, request.cache)
+        super().__init__(request, GENERAL_METHODS[request.method].build(request), found, request.cache)
 
     def usual_parts(self) -> int:
         """As many as fit the memory."""
-        return default_accumulation(self.request.recipe.batch_rows, self.request.machine.device, processes())
+        weight = GENERAL_METHODS[self.request.method].weight_in_memory
+        return default_accumulation(self.request.recipe.batch_rows, self.request.machine.device, processes(), weight)
 
     def check(self, started: Any = None) -> None:
         """Finds corpus, teacher and student; vocabularies, heads, lengths and layer map must fit."""
@@ -99,7 +100,7 @@ class GeneralJob(StudentJob):
         self.corpus = open_corpus(request.corpus, started)
         self.teacher = find_files(request.teacher, request.teacher_revision, "teacher", self.found)
         check_general_teacher(request, self.teacher)
-        self.plan_student(learns_layers=True)
+        self.plan_student()
         check_prediction_weight(request.losses)
         pairs = share_of_pairs(request.corpus.pairs, self.teacher, self.student)
         self.shape = PackedShape(request.reading.max_length, pairs, request.corpus.limit)
@@ -144,7 +145,7 @@ class GeneralJob(StudentJob):
             project_embeddings(student, model)
         for one in (model, student.model):
             move(one, request.machine.device)
-        teacher = Teacher(model, plan.layer_map, Precision(request.machine.precision), predicts=False)
+        teacher = Teacher(model, self.layer_map, Precision(request.machine.precision), predicts=False)
         models = Models(student, teacher, model.num_parameters())
         pack_teacher(teacher)
         return models
@@ -226,10 +227,7 @@ class GeneralJob(StudentJob):
 
     def card(self, result: Result) -> str:
         """What it was made of."""
-        request, resolved, choice = self.request, result.resolved, self.request.masked_lm
-        losses = request.losses.kinds if request.losses.of_layers else ()
-        if choice.on:
-            losses += (f"masked LM (weight {choice.weight}, teacher's predictions {choice.soft})",)
+        request, resolved = self.request, result.resolved
         [told] = result.stages.values()
         recipe = request.recipe
         facts: dict[str, str | float] = {
@@ -239,14 +237,14 @@ class GeneralJob(StudentJob):
             "corpus": f"{sequences_words(resolved.sequences or 0, resolved.pairs or 0)} of at most "
             f"{request.reading.max_length} tokens, {resolved.tokens:,} tokens",
             "training": f"{told.steps:,} steps of {recipe.batch_rows} sequences, learning rate {recipe.learning_rate}",
-            "losses": ", ".join(losses),
+            **self.method.facts,
             "seed": request.reading.seed,
         }
         about = (
             f"A student of `{request.teacher}` for any task, made by `tinyaug distill-general`: it is to be distilled, "
             "or fine-tuned, for one."
         )
-        return encoder_card("General student", about, facts, self.method.tags, masked_lm=choice.on)
+        return encoder_card("General student", about, facts, self.method.tags, masked_lm=request.masked_lm.on)
 
     def metrics(self, result: Result) -> GeneralMetrics:
         """Size of the corpus and losses of the last step."""

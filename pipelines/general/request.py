@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pipelines.options.verbs import GeneralDistillation
 from pipelines.training.recipe import StageRecipe
 
-GENERAL_RECIPE = StageRecipe(epochs=3, batch_rows=256, learning_rate=1e-4)
-WARMUP_STEPS = 10_000  # or a tenth of the run, whichever is less
 PAIRS = 0.5  # share of pairs where the models know two segments: a student meets both forms of a task's rows
 CPU_PART, GPU_PART = 32, 256  # sequences that go through the models at once: their attention scores are kept
 
@@ -25,7 +23,7 @@ class GeneralRequest(GeneralDistillation):
         UserError: a loss of 0; more parts of a step than it has sequences.
     """
 
-    recipe: StageRecipe = GENERAL_RECIPE
+    recipe: StageRecipe
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,7 +32,14 @@ class GeneralRequest(GeneralDistillation):
         self.machine.check_parts(self.recipe)
 
 
-def default_accumulation(batch_rows: int, device: str, processes: int) -> int:
-    """Parts a step is cut into where the user says nothing, so that its attention scores fit the memory."""
-    part = CPU_PART if device == "cpu" else GPU_PART
+def default_accumulation(batch_rows: int, device: str, processes: int, weight: int = 1) -> int:
+    """Parts a step is cut into where the user says nothing, so that what is kept of it fits the memory.
+
+    Args:
+        batch_rows: sequences of a step.
+        device: that they are trained on.
+        processes: that share them.
+        weight: memory of a sequence, in that of its attention scores.
+    """
+    part = (CPU_PART if device == "cpu" else GPU_PART) // weight
     return max(1, math.ceil(batch_rows / (processes * part)))

@@ -61,5 +61,6 @@ BERT_PKD = TaskMethod(
     start="first-layers",
     student="half",
     augmented=False,
+    shards=False,
     own=("pkd",),
 )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from distill.objectives import Stage
     from distill.student import Student
     from distill.teacher import Teacher
+    from pipelines.general.request import GeneralRequest
     from pipelines.training.recipe import StageRecipe
     from pipelines.training.request import DistillRequest
 
@@ -129,7 +130,10 @@ class TaskMethod:
         layered: the one of them that learns from the teacher's layers.
         start: where its student starts where the user says nothing.
         student: the student's shape where the user says nothing; empty for that of the start.
-        augmented: whether a stage reads augmented rows.
+        layer_map: --layer-map where the user says nothing.
+        augmented: whether `run` augments for it.
+        shards: whether --train may name rows for it, in place of the task's own.
+        taught: whether its student learns from a teacher's outputs.
         own: groups of options that no other method has.
     """
 
@@ -138,5 +142,33 @@ class TaskMethod:
     layered: str = "intermediate"
     start: str = "general"
     student: str = ""
+    layer_map: str = "uniform"
     augmented: bool = True
+    shards: bool = True
+    taught: bool = True
     own: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GeneralMethod:
+    """A method of `distill-general`, as it is known before anything is asked of it.
+
+    Args:
+        build: lists its one stage for what the user asked for.
+        recipe: of that stage.
+        start, student, layer_map: as those of a `TaskMethod`.
+        mlm_weight: weight of the masked-LM loss where the user says nothing.
+        mlm_soft: that of the loss on the teacher's masked-LM predictions.
+        own: options, or groups of them, that no other method has.
+        weight_in_memory: memory of a sequence, in that of TinyBERT's losses.
+    """
+
+    build: Callable[[GeneralRequest], Method]
+    recipe: StageRecipe
+    start: str = "random"
+    student: str = ""
+    layer_map: str = "uniform"
+    mlm_weight: float = 0.0
+    mlm_soft: float = 0.0
+    own: tuple[str, ...] = ()
+    weight_in_memory: int = 1

@@ -8,8 +8,8 @@ from functools import reduce
 from typing import Any
 
 from pipelines.errors import UserError
-from pipelines.methods.names import METHODS
-from pipelines.options.models import FIRST_LAYERS, TEACHER_LAYERS
+from pipelines.methods.names import GENERAL_METHODS, METHODS
+from pipelines.options.models import FIRST_LAYERS, RANDOM, TEACHER_LAYERS
 from pipelines.options.option import Options, flag, groups_of, options_of
 from pipelines.options.running import Engine, Workers
 from pipelines.options.teacher_cache import CacheChoice, Keep
@@ -47,7 +47,7 @@ def _weighs(options: DistillOptions) -> bool:
 
 def _maps(options: DistillOptions) -> bool:
     """Whether the start takes the layers that are mapped."""
-    return options.start == TEACHER_LAYERS
+    return options.chosen_start == TEACHER_LAYERS
 
 
 def _layers(options: DistillOptions) -> bool:
@@ -56,7 +56,14 @@ def _layers(options: DistillOptions) -> bool:
 
 
 def _keeps_layers(options: GeneralOptions) -> bool:
-    return options.losses.of_layers and options.losses.kept_of_layers(options.masked_lm.soft > 0).of_layers
+    soft = options.chosen_masked_lm.soft > 0
+    if not _learns_layers(options):
+        return soft or options.cosine > 0
+    return options.losses.of_layers and options.losses.kept_of_layers(soft).of_layers
+
+
+def _learns_layers(options: GeneralOptions) -> bool:
+    return "losses" in GENERAL_METHODS[options.method].own
 
 
 OF_LAYERS = ("losses.kinds", "losses.heads", "intermediate.batch_rows", "intermediate.learning_rate")
@@ -95,15 +102,27 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect(STAGE, lambda it: _intermediate(it) or _maps(it), ("layer_map",)),
         Effect(f"{STAGE} with full", lambda it: _layers(it) or it.cache.mode != Keep.full, ("cache.mode",)),
         Effect("--epochs-prediction above 0", lambda it: it.prediction.epochs != 0, OF_PREDICTIONS),
-        Effect(AUGMENTED, lambda it: METHODS[it.method].augmented, ("train",)),
+        Effect(
+            "a method that learns from its teacher",
+            lambda it: METHODS[it.method].taught,
+            ("losses.temperature", "cache.mode", *(f"cache.{name}" for name in OF_CACHE)),
+        ),
+        Effect(AUGMENTED, lambda it: METHODS[it.method].shards, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
         Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
         Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, OF_ENCODER),
     ),
     GeneralOptions: (
-        Effect("--mlm-weight or --mlm-soft", lambda it: it.masked_lm.on, ("masked_lm.whole_word",)),
-        Effect("--mlm-soft", lambda it: it.masked_lm.soft > 0, ("losses.temperature",)),
-        Effect("--student-init random", lambda it: it.start == "random", ("embeddings",)),
+        Effect("--method tinybert", _learns_layers, ("losses.kinds", "losses.heads", "losses.layer_weights")),
+        Effect(
+            f"--method tinybert, or --student-init {TEACHER_LAYERS},",
+            lambda it: _learns_layers(it) or it.chosen_start == TEACHER_LAYERS,
+            ("layer_map",),
+        ),
+        Effect("--method distilbert", lambda it: "cosine" in GENERAL_METHODS[it.method].own, ("cosine",)),
+        Effect("--mlm-weight or --mlm-soft", lambda it: it.chosen_masked_lm.on, ("masked_lm.whole_word",)),
+        Effect("--mlm-soft", lambda it: it.chosen_masked_lm.soft > 0, ("losses.temperature",)),
+        Effect("--student-init random", lambda it: it.chosen_start == RANDOM, ("embeddings",)),
         Effect(
             "a loss of attention or hidden states, whose states are kept, with a weight above 0",
             lambda it: it.cache.mode != Keep.full or _keeps_layers(it),
@@ -111,7 +130,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
         Effect(
             "--cache full, for auto keeps nothing where each epoch masks other tokens,",
-            lambda it: it.cache.mode != Keep.auto or not it.masked_lm.on,
+            lambda it: it.cache.mode != Keep.auto or not it.chosen_masked_lm.on,
             tuple(f"cache.{name}" for name in OF_CACHE),
         ),
     ),

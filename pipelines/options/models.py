@@ -36,12 +36,16 @@ class Student(Options):
         "",
     )
     start: str = option(
-        "general (published TinyBERT), teacher-layers (equal widths), first-layers (of an encoder, as bert-pkd has it "
-        "by default), random, or a folder.",
+        "general (published TinyBERT), teacher-layers (equal widths), first-layers (of an encoder), random, or a "
+        "folder [general; bert-pkd first-layers, distilbert teacher-layers].",
         "general",
         "--student-init",
     )
-    layer_map: str = option("uniform, top, bottom, or teacher layers such as 3,6,9,12.", "uniform")
+    layer_map: str = option(
+        "uniform, top, bottom, distilbert (1,3,5,8,10,12 for 6 of 12, else uniform), or teacher layers such as "
+        "3,6,9,12 [uniform; distilbert that map].",
+        "uniform",
+    )
     encoder: str | None = None
     encoder_revision: str | None = None
 
@@ -62,7 +66,8 @@ class GeneralStudent(Student):
     """A student that learns from a corpus."""
 
     start: str = option(
-        "general (published TinyBERT), teacher-layers (equal widths), random, or a folder.",
+        "general (published TinyBERT), teacher-layers (equal widths), random, or a folder [random; distilbert "
+        "teacher-layers].",
         "random",
         "--student-init",
         read=general_start,

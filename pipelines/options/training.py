@@ -74,7 +74,7 @@ class IntermediateBatch(Intermediate):
 class GeneralRecipe(Recipe):
     """How general distillation trains."""
 
-    words = {**Recipe.words, "batch": "256", "rate": "1e-4"}
+    words = {**Recipe.words, "batch": "256", "rate": "1e-4; distilbert 5e-4"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ class LossChoice(Options):
         "Losses of the layers: some of embedding,attention,hidden.", LOSSES, "--losses", read=loss_kinds, shown=ALL
     )
     temperature: float | None = option(
-        "Temperature of losses on predictions [1; bert-pkd 10].", bounds=Bounds(0, inside=True)
+        "Temperature of losses on predictions [1; bert-pkd 10, distilbert 2].", bounds=Bounds(0, inside=True)
     )
     layer_weights: tuple[float, ...] | None = option(
         "λ of embedding, each layer and prediction (distill-general has none), by commas [1 each].", read=numbers
@@ -227,8 +227,15 @@ class MaskedLmChoice(Options):
     """
 
     panel = Panel.TRAINING
-    weight: float = option("Weight of a masked-LM loss; above 0 a masked LM results.", 0.0, "--mlm-weight", bounds=ZERO)
-    soft: float = option("Weight of a loss on the teacher's masked-LM predictions.", 0.0, "--mlm-soft", bounds=ZERO)
+    weight: float = option(
+        "Weight of a masked-LM loss; above 0 a masked LM results [0; distilbert 2].", 0.0, "--mlm-weight", bounds=ZERO
+    )
+    soft: float = option(
+        "Weight of a loss on the teacher's masked-LM predictions [0; distilbert 5, at all tokens].",
+        0.0,
+        "--mlm-soft",
+        bounds=ZERO,
+    )
     whole_word: bool = option("Mask all pieces of a word or none.", False)
 
     @property

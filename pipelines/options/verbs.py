@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from augment.presets import PRESETS
 from pipelines.demo import demo_defaults, demo_run_defaults
-from pipelines.methods.names import METHODS
+from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import drawing, running, teacher_cache, training
 from pipelines.options.data import CorpusChoice, DataChoice, InputRows, Rejects
 from pipelines.options.models import GeneralStudent, MaskedLm, Student
@@ -16,6 +16,13 @@ from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder, RunDirectory, ShardsAsBefore
 
 A_MODEL = "a folder or a name on the hub."
+Value = TypeVar("Value")
+
+
+def _chosen(options: Options, name: str, own: Value) -> Value:
+    """The value of an option: as typed, or as it was set since, else the method's own."""
+    value: Value = getattr(options, name)
+    return own if value == getattr(type(options), name) and not options.has(name) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +110,12 @@ class Distillation(Student, OnTask):
     @property
     def chosen_start(self) -> str:
         """Where the student starts: as typed, else as the method has it."""
-        is_default = self.start == type(self).start and not self.has("start")
-        return METHODS[self.method].start if is_default else self.start
+        return _chosen(self, "start", METHODS[self.method].start)
+
+    @property
+    def chosen_map(self) -> str:
+        """The layer map: as typed, else as the method has it."""
+        return _chosen(self, "layer_map", METHODS[self.method].layer_map)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +146,36 @@ class GeneralDistillation(GeneralStudent, Folder):
 
     corpus: CorpusChoice
     teacher: str = option(f"Encoder or masked LM, not fine-tuned: {A_MODEL}", ..., panel=Panel.MODELS)
+    method: str = option("What is learnt.", "tinybert", panel=Panel.TRAINING, choices=(*GENERAL_METHODS,))
     reading: training.PackedReading
     masked_lm: training.MaskedLmChoice
+    cosine: float = option(
+        "distilbert: weight of the loss of the angle between last hidden states.",
+        1.0,
+        "--cosine-weight",
+        panel=Panel.TRAINING,
+        bounds=training.ZERO,
+    )
     losses: training.LossChoice
     cache: teacher_cache.GeneralCacheChoice
     machine: running.GeneralMachine
+
+    @property
+    def chosen_start(self) -> str:
+        """Where the student starts: as typed, else as the method has it; so are those below."""
+        return _chosen(self, "start", GENERAL_METHODS[self.method].start)
+
+    @property
+    def chosen_map(self) -> str:
+        """The layer map."""
+        return _chosen(self, "layer_map", GENERAL_METHODS[self.method].layer_map)
+
+    @property
+    def chosen_masked_lm(self) -> training.MaskedLmChoice:
+        """The masked-LM loss."""
+        choice, method = self.masked_lm, GENERAL_METHODS[self.method]
+        weight, soft = _chosen(choice, "weight", method.mlm_weight), _chosen(choice, "soft", method.mlm_soft)
+        return replace(choice, weight=weight, soft=soft)
 
 
 @dataclass(frozen=True, kw_only=True)

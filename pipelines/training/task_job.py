@@ -103,7 +103,7 @@ class TaskJob(Job):
         """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""
         parts = [*([] if self.train else ["train"]), *self.data.dev_parts]
         places = {part: write_part(storage, self.data, part) for part in parts if storage.size(f"data/{part}.parquet")}
-        if stream.columns.label:  # of a subset its own
+        if stream.columns.label and len(stream.files.paths) == 1:  # of a subset its own
             places["train"] = stream.files.paths[0]
         lines, warnings = label_report(self.data.task, places)
         cut, reading = cut_texts(stream), self.request.reading

@@ -17,6 +17,8 @@ from distill.layer_maps import LayerMap, resolve_layer_map
         ("uniform", 5, 12, (2, 4, 7, 9, 12)),
         ("top", 4, 12, (9, 10, 11, 12)),
         ("bottom", 4, 12, (1, 2, 3, 4)),
+        (LayerMap.DISTILBERT, 6, 12, (1, 3, 5, 8, 10, 12)),
+        ("distilbert", 4, 12, (3, 6, 9, 12)),
         ("3,6,9,12", 4, 12, (3, 6, 9, 12)),
         ((2, 2, 1), 3, 2, (2, 2, 1)),
     ],
