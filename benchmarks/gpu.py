@@ -51,7 +51,7 @@ def _ran(name: str, arguments: argparse.Namespace) -> bool:
 
     results = Results(arguments.out / f"{name}.json", {"section": name})
     began = time.perf_counter()
-    arguments.until = time.monotonic() + 60 + arguments.seconds  # for all subprocesses of a section together
+    arguments.until = time.monotonic() + 180 + arguments.seconds  # for all subprocesses of a section
     try:
         with tempfile.TemporaryDirectory(prefix="gpu-benchmark-") as folder:
             own = {"tests": run_tests, "command": run_command}
