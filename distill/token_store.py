@@ -81,9 +81,8 @@ class TokenStore:
         before = piece.skip - start
         path = self.folder / f"{piece.shard:05d}-{piece.row_group:05d}-{start:09d}.arrow"
         table = None
-        with suppress(OSError, pa.ArrowInvalid):  # not there, or damaged
-            with pa.memory_map(str(path)) as source:
-                table = pa.ipc.open_file(source).read_all()
+        with suppress(OSError, pa.ArrowInvalid), pa.memory_map(str(path)) as source:  # not there, or damaged
+            table = pa.ipc.open_file(source).read_all()
         if table is None:
             rows = min(self.chunk_rows, files.row_groups[piece.shard][piece.row_group] - start)
             whole = replace(piece, skip=start, row=piece.row - before, rows=rows)
