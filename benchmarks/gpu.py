@@ -1,7 +1,8 @@
-"""What one GPU does, in four sections of at most four minutes each; every number is in a JSON as soon as it is known.
+"""What one GPU does, in sections of about four minutes each; every number is in a JSON as soon as it is known.
 
-python benchmarks/gpu.py --out gpu-results                       # all sections, on the embedded sentences
-python benchmarks/gpu.py --only distill --data GLUE/SST-2 --glove glove.6B.50d.txt --mlm MODEL --out gpu-results
+python benchmarks/gpu.py --data GLUE/SST-2 --glove glove.6B.50d.txt --mlm MODEL --out gpu-results   # the whole table
+python benchmarks/gpu.py --only loop recipe --data GLUE/SST-2 --mlm MODEL --out gpu-results  # into the same table
+python benchmarks/gpu.py --out gpu-results                       # on the embedded sentences, which are few
 python benchmarks/gpu.py --shape tiny --device cpu --seconds 10 --out try   # a rehearsal, without a GPU
 
 Models have BERT-base's shape, random weights, and the vocabulary of --mlm. Ray, gensim and datasets are not needed.
@@ -29,16 +30,19 @@ sys.path = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resol
 if TYPE_CHECKING:
     from benchmarks.gpu_parts import Results
 
-SECTIONS = ("tests", "augment", "distill", "command")
+SECTIONS = ("command", "augment", "floor", "loop", "distill", "recipe", "glue", "tests")
 DEMO = ROOT / "pipelines" / "demo"
 LISTED = 25  # functions of a profile
 
 
 def main() -> int:
-    """Runs the sections; one that fails is told and the next one runs."""
+    """Runs the sections, then prints the table; a section that fails is told and the next one runs."""
+    from benchmarks.gpu_table import write_table
+
     arguments = _arguments()
     arguments.out.mkdir(parents=True, exist_ok=True)
     failed = [name for name in arguments.only or SECTIONS if not _ran(name, arguments)]
+    print(f"\n{write_table(arguments.out)}")
     return 1 if failed else 0
 
 
@@ -50,12 +54,10 @@ def _ran(name: str, arguments: argparse.Namespace) -> bool:
     arguments.until = time.monotonic() + 60 + arguments.seconds  # for all subprocesses of a section together
     try:
         with tempfile.TemporaryDirectory(prefix="gpu-benchmark-") as folder:
-            if name in ("augment", "distill"):
-                section: Any = importlib.import_module(f"benchmarks.gpu_{name}")
-                section.measure(arguments, results, Path(folder))
-            else:
-                {"tests": run_tests, "command": run_command}[name](arguments, results, Path(folder))
-    except Exception as error:  # the other sections shall run: a card is not always at hand
+            own = {"tests": run_tests, "command": run_command}
+            measure = own.get(name) or importlib.import_module(f"benchmarks.gpu_{name}").measure
+            measure(arguments, results, Path(folder))
+    except (Exception, SystemExit) as error:  # the other sections shall run: a card is not always at hand
         results.put("error", found=f"{type(error).__name__}: {error}")
         return False
     results.put("seconds", found=time.perf_counter() - began)
@@ -86,7 +88,7 @@ def run_tests(arguments: argparse.Namespace, results: Results, folder: Path) -> 
 
 
 def run_command(arguments: argparse.Namespace, results: Results, folder: Path) -> None:
-    """`augment --engine local` as a user runs it: the whole time, then what starting costs, then where time goes."""
+    """`augment --engine local` as a user runs it on all rows, what starting and drawing cost, and where time goes."""
     from benchmarks.gpu_parts import about, make_model
 
     results.content |= about(arguments.device, arguments.shape)
@@ -95,39 +97,39 @@ def run_command(arguments: argparse.Namespace, results: Results, folder: Path) -
         "pipelines", "augment", "--task", arguments.task, "--data", arguments.data, "--mlm", mlm, "--glove",
         arguments.glove, "--engine", "local", "--device", arguments.device, "--workers", 1,
     ]  # fmt: skip
-    rows = max(64, int(arguments.rows * arguments.seconds / 200))
-    ways = {"": (), ", mask spacing 8": ("--mask-spacing", 8)}
-    for number, (name, more) in enumerate(ways.items()):
-        command = [sys.executable, "-m", *verb, "--limit", rows, "--out", folder / f"run-{number}", *more]
-        results.put(f"command{name}", found=_timed(command, arguments, folder / f"run-{number}", folder))
-    again = _timed(command, arguments, folder / f"run-{number}", folder)
+    whole = () if arguments.seconds >= 200 else ("--limit", max(64, int(arguments.rows * arguments.seconds / 200)))
+    first = [sys.executable, "-m", *verb, *whole, "--out", folder / "run"]
+    results.put("command", found=_timed(first, arguments, folder / "run", folder))
+    again = _timed(first, arguments, folder / "run", folder)
     results.put("seconds with nothing left to do", found=again["seconds"])
+    draw = ["-m", "pipelines", "resample", "--candidates", folder / "run", "--out", folder / "drawn", "--seed", 1]
+    drawn = _timed([sys.executable, *draw, "--engine", "local"], arguments, folder / "drawn", folder, "augmented")
+    results.put("drawn a second", found=drawn["rows"] / drawn["seconds"])
+    few = ["--limit", max(64, int(arguments.rows * arguments.seconds / 800))]
+    spaced = [sys.executable, "-m", *verb, *few, "--mask-spacing", 8, "--out", folder / "spaced"]
+    results.put("command, mask spacing 8", found=_timed(spaced, arguments, folder / "spaced", folder))
     profile = folder / "profile"
-    few = ["--limit", max(64, rows // 4), "--out", folder / "profiled"]
-    profiled = [sys.executable, "-m", "cProfile", "-o", profile, "-m", *verb, *few]
+    profiled = [sys.executable, "-m", "cProfile", "-o", profile, "-m", *verb, *few, "--out", folder / "profiled"]
     results.put("profiled command", found=_timed(profiled, arguments, folder / "profiled", folder))
     results.put("functions by their own seconds", found=_functions(profile))
 
 
-def _timed(command: list[Any], arguments: argparse.Namespace, out: Path, folder: Path) -> dict[str, Any]:
+def _timed(
+    command: list[Any], arguments: argparse.Namespace, out: Path, folder: Path, stage: str = "candidates"
+) -> dict[str, Any]:
     start = time.perf_counter()
     ran = _run([str(part) for part in command], arguments, folder)
     seconds = time.perf_counter() - start
     if ran.returncode:
         raise RuntimeError(f"{' '.join(map(str, command[2:4]))} ended with {ran.returncode}: {ran.stderr[-500:]}")
-    counts = json.loads((out / "candidates" / "manifest.json").read_text())["counts"]
+    manifest = json.loads((out / stage / "manifest.json").read_text())
+    if stage == "augmented":
+        return {"seconds": seconds, "rows": sum(shard["rows"] for shard in manifest["shards"])}
+    counts = manifest["counts"]
     compute = json.loads((out / "run.json").read_text())["identity"]["settings"]["compute"]
-    texts, words = counts["texts"], counts["masked_words"]
-    return {
-        "seconds": seconds,
-        "texts_per_second": texts / seconds,
-        "masked_words_per_second": words / seconds,
-        "texts": texts,
-        "masked_words": words,
-        "mlm_tokens": counts["mlm_tokens"],
-        "split_batches": counts["split_batches"],
-        **compute,
-    }
+    rates = {f"{kind}_per_second": counts[kind] / seconds for kind in ("texts", "masked_words")}
+    kept = {kind: counts[kind] for kind in ("texts", "masked_words", "mlm_tokens", "split_batches")}
+    return {"seconds": seconds, **rates, **kept, **compute}
 
 
 def _run(command: list[str], arguments: argparse.Namespace, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -166,7 +168,7 @@ def _message(case: ElementTree.Element) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="by default all four")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="by default all")
     parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder for a JSON of each section")
     parser.add_argument("--task", default="sst2")
     parser.add_argument("--data", type=Path, default=DEMO / "sst2", help="of the task, as for `tinyaug augment`")
@@ -178,7 +180,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--texts", type=int, default=20_000, help="that augmentation and distillation draw from")
     parser.add_argument("--piece", type=int, default=6000, help="texts that ours is given at once")
     parser.add_argument("--steps", type=int, default=48, help="of an epoch of distillation, with batches of 32")
-    parser.add_argument("--rows", type=int, default=20_000, help="that the command augments in 200 seconds")
+    parser.add_argument("--rows", type=int, default=20_000, help="of the command, where it does not take all")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Candidates on a GPU: the published ways, the bare encoder, ours in each precision, and in each layout of batches."""
+"""Candidates on a GPU: the published ways, ours in each precision, and in each layout of batches."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-import torch
 from transformers import AutoTokenizer
 
 from augment.candidates import CandidateFinder
 from augment.files.find import find_model
 from augment.layouts import Layout
 from augment.masked_lm import load_masked_lm
-from augment.precision import PRECISIONS, dtype_of, gpu_kernels
+from augment.precision import PRECISIONS
 from augment.presets import CandidateSettings
-from benchmarks.augment import copies, overlap, plain_model, spread
-from benchmarks.baselines import BareEncoder, Batched, Sequential, plain_texts
+from benchmarks.augment import overlap, plain_model, spread
+from benchmarks.baselines import Batched, Sequential, plain_texts
 from benchmarks.distill_ways import synchronise
 from benchmarks.gpu_parts import about, make_model, peak_memory, profiled, rate, read_texts
 from glove import load_vectors
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from augment.masked_lm import MaskedLM
     from benchmarks.gpu_parts import Results
 
-FLOOR_TOKENS = (4_096, 16_384, 65_536)
 SPACING = 8
 FEW = 1024  # texts that slow ways are given
 HEAD_ROWS = (1024, 4096)  # beside our own
@@ -40,7 +38,6 @@ def measure(arguments: argparse.Namespace, results: Results, folder: Path) -> No
     """Runs the section; the budget of seconds is shared out among the ways."""
     section = Section(arguments, results, folder)
     section.published()
-    section.floors()
     section.ours()
     section.layouts()
     section.with_cudnn()
@@ -81,20 +78,6 @@ class Section:
         found = rate(lambda text: batched.run([text])[0], worded, 7 * self.second)
         self.results.put("published_words_per_second", "batched", found=found)
 
-    def floors(self) -> None:
-        """The encoder alone over unpadded copies, without cuDNN's attention; each copy is a masked word."""
-        model = load_masked_lm(self.files, self.device)
-        words = model.splitter.split(self.few)
-        lines = copies(self._finder(model), words, (model.cls_id, model.sep_id, model.mask_id))
-        for precision in self.halves:
-            encoder = plain_model(self.files.folder, self.device).base_model.to(dtype_of(precision))
-            for tokens in FLOOR_TOKENS:
-                floor = BareEncoder(encoder, lines, tokens)
-                with gpu_kernels(precision, torch.device(self.device)):
-                    found = rate(lambda way: way.run() or len(lines), [floor], 2.5 * self.second)
-                self.results.put("floor_words_per_second", f"{precision}, {tokens} tokens", found=found)
-        self.results.put("tokens_of_a_copy", found=sum(map(len, lines)) / len(lines))
-
     def ours(self) -> None:
         """Ours in each precision, all words apart and 8 words apart together; what they have in common with fp32."""
         for precision in self.halves:
@@ -110,6 +93,7 @@ class Section:
                 self.results.put("top_20_overlap_with_fp32", name, found=overlap(self.exact, candidates))
             found = profiled(lambda model=model: self._finder(model).find(self.few), self.device)
             self.results.put("profile", precision, found=found)
+            self.results.put("profiled_words", found=candidates.counts["masked_words"])
 
     def layouts(self) -> None:
         """The device's part of the work alone, with full batches, in each layout: as it is, and compiled."""

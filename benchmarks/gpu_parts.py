@@ -112,6 +112,12 @@ def read_texts(task: str, data: Path, limit: int) -> list[str]:
     return [texts[row] for row in np.random.default_rng(0).permutation(len(texts))[:limit]]
 
 
+def layer_weights(config: Any) -> int:
+    """Weights of the matrices of a BERT's layers, each of which is multiplied once a token."""
+    width = config.hidden_size
+    return int(config.num_hidden_layers * (4 * width**2 + 2 * width * config.intermediate_size))
+
+
 def rate(run: Callable[[Any], int], work: Sequence[Any], seconds: float) -> float:
     """Units a second, over as much of the work as fits, again and again; its first piece once before the clock."""
     run(work[0])

@@ -121,6 +121,33 @@ def save_checkpoint(
             shutil.rmtree(old)
 
 
+def host_copy(states: Any) -> Any:
+    """A copy of nested states on the host, which later steps leave as it is; a GPU is waited for once.
+
+    Args:
+        states: tensors in dicts, lists and tuples; tied ones become tensors of their own.
+    """
+    waiting: set[torch.device] = set()
+
+    def copied(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: copied(one) for name, one in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(map(copied, value))
+        if not isinstance(value, torch.Tensor):
+            return value
+        gpu = value.device.type == "cuda"
+        host = torch.empty(value.shape, dtype=value.dtype, pin_memory=gpu)
+        if gpu:
+            waiting.add(value.device)
+        return host.copy_(value.detach(), non_blocking=gpu)
+
+    found = copied(states)
+    for device in waiting:
+        torch.cuda.current_stream(device).synchronize()
+    return found
+
+
 def load_checkpoint(
     folder: Path, run: Mapping[str, object]
 ) -> tuple[RunState, dict[str, Tensor], dict[str, Any]] | None:

@@ -43,20 +43,21 @@ def predict(
     starts = np.concatenate([[0], np.cumsum(sizes)])
     logits = np.zeros((len(stream), int(model.config.num_labels or 1)), np.float32)
     labels = None if stream.columns.label is None else np.zeros(len(stream), np.float64)
-    training = model.training
+    training, found, places = model.training, [], []
     model.eval()
     try:
         for batch in stream.batches(Position()):
             with torch.no_grad(), autocast(precision, model.device):
-                found = model_logits(model, model_inputs(batch, model))
-            places = starts[batch.shard] + batch.row
-            logits[places] = found.float().cpu().numpy()
+                found.append(model_logits(model, model_inputs(batch, model)).float())
+            places.append(starts[batch.shard] + batch.row)
             if labels is not None and batch.labels is not None:
-                labels[places] = batch.labels
+                labels[places[-1]] = batch.labels
             if stop is not None and stop():
                 raise StoppedError
     finally:
         model.train(training)
+    if found:  # fetched together: a GPU is waited for once
+        logits[np.concatenate(places)] = torch.cat(found).cpu().numpy()
     return logits, labels
 
 

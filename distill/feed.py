@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from distill.inputs import PackedBatch
     from distill.shards import Batch, Position, ShardStream
-    from distill.targets import Targets
+    from distill.targets import Stored, Targets
     from distill.teacher import Wanted
 
 T = TypeVar("T")
@@ -34,11 +34,13 @@ class Part:
         batch: its examples.
         packed: its tensors, on the host.
         counts: false for a row that only keeps a rank in step with the others.
+        stored: what a teacher cache has of them; None where it lacks some.
     """
 
     batch: Batch
     packed: PackedBatch
     counts: bool
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ class Feed:
             part = part if counts else batch.part(0, len(batch))
             if self.buckets:
                 part = bucket_width(part, self.stream.settings.max_length, self.stream.pad_id)
-            parts.append(Part(part, pack_batch(part, self.device, self.buckets), counts))
+            stored = None if self.targets is None else self.targets.stored(part, self.wanted)
+            parts.append(Part(part, pack_batch(part, self.device, self.buckets), counts, stored))
         return Lesson(batch, tuple(parts))
 
     def _taught(self, lessons: Iterator[Lesson]) -> Generator[Lesson]:
@@ -111,7 +114,7 @@ class Feed:
             yield from (replace(one, given=(TeacherTargets(),) * len(one.parts)) for one in lessons)
         elif self.group == 1:
             for one in lessons:
-                given = [self.targets(part.batch, self.wanted, part.counts) for part in one.parts]
+                given = [self.targets(part.batch, self.wanted, part.counts, part.stored) for part in one.parts]
                 yield replace(one, given=tuple(given))
         else:
             yield from self._taught_ahead(self.targets, lessons)
@@ -124,7 +127,8 @@ class Feed:
         for group in in_groups(lessons, self.group, lambda one: one.batch.after):
             parts = [part for one in group for part in one.parts]
             with side.running():
-                found = iter(targets.of_group([p.batch for p in parts], self.wanted, [p.counts for p in parts]))
+                batches, counts = [p.batch for p in parts], [p.counts for p in parts]
+                found = iter(targets.of_group(batches, self.wanted, counts, [p.stored for p in parts]))
                 launched = side.mark()
             ready()
             yield from waiting

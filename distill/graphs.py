@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,16 +46,32 @@ class CudaRecorder:
 
     def record(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Captures the kernels that the function launches."""
-        graph = torch.cuda.CUDAGraph()
-        # Thread-local: the feed's thread pins memory meanwhile.
-        with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
-            result = function()
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # Thread-local: the feed's thread pins memory meanwhile.
+            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+                result = function()
+        except BaseException:
+            self._leave(current)
+            raise
 
         def replay() -> Tensor:
             graph.replay()
             return result.clone()  # the next replay writes it again
 
         return replay
+
+    def _leave(self, current: torch.cuda.Stream) -> None:
+        """Puts back what torch leaves as it was within a capture that CUDA has broken off.
+
+        That is its stream, its memory pool (without which no memory can be freed), and the random numbers, of which
+        none could be drawn any more.
+        """
+        torch.cuda.set_stream(current)
+        with suppress(RuntimeError):  # ended already, where an error of Python's own ended the capture
+            torch._C._cuda_endAllocateToPool(current.device.index, self._pool)
+        random = torch.cuda.default_generators[current.device.index]
+        random.graphsafe_set_state(random.clone_state())
 
 
 def make_recorder() -> Recorder:

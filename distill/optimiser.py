@@ -54,14 +54,29 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
             group["lr"] = rate
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, states: dict[str, Any], graphs: bool) -> None:
+def training_states(accelerator: Accelerator, optimiser: AcceleratedOptimizer) -> dict[str, Any]:
+    """What a checkpoint holds of optimiser and loss scaler; its tensors are those of the next step, too."""
+    states = {"optimiser": optimiser.state_dict()}
+    return states if accelerator.scaler is None else {**states, "scaler": accelerator.scaler.state_dict()}
+
+
+def restore_states(
+    accelerator: Accelerator, optimiser: AcceleratedOptimizer, states: dict[str, Any], graphs: bool
+) -> None:
     """Takes up the states of a checkpoint, which may be of a run with graphs or without.
 
     Args:
-        optimiser: of `make_optimiser`.
-        states: its earlier state_dict.
+        accelerator: that prepared the optimiser.
+        optimiser: of `make_optimiser`, prepared.
+        states: earlier `training_states`.
         graphs: as for `make_optimiser`.
     """
+    _restore_optimiser(optimiser.optimizer, states["optimiser"], graphs)
+    if accelerator.scaler is not None and "scaler" in states:
+        accelerator.scaler.load_state_dict(states["scaler"])
+
+
+def _restore_optimiser(optimiser: torch.optim.Optimizer, states: dict[str, Any], graphs: bool) -> None:
     rate = states["param_groups"][0]["lr"]
     groups = [{**group, "lr": float(rate), "capturable": False} for group in states["param_groups"]]
     optimiser.load_state_dict({**states, "param_groups": groups})

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distill.cache_format import CacheContent, CacheKey, pack, unpack
+from distill.cache_format import CacheContent, CacheKey
+from distill.cache_rows import STATES, cached_arrays, packed, padded, records
 from distill.errors import DistillError, StoppedError
 from distill.groups import group_batches, in_groups
 from distill.inputs import pinned
 from distill.reading import read_rows
 from distill.shards import Position
-from distill.teacher import Teacher, TeacherTargets, Wanted, check_finite_logits
+from distill.teacher import Teacher, TeacherTargets, Wanted
 from distill.tokens import tokenizer_fingerprint, truncating
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from distill.shards import Batch, ShardStream
     from distill.teacher_cache import TeacherCache
 
-STATES = ("scores", "hidden", "cls")  # of the mapped layers, as Wanted, TeacherTargets and caches name them
+Stored = dict[str, torch.Tensor]  # logits and states of a batch, in the cache's dtype; pinned for a GPU
 FLUSH_SECONDS = 30.0  # of filling a cache that a kill can cost
 
 
@@ -86,13 +87,28 @@ class Targets:
         self.teacher = teacher
         self.cache = cache
 
-    def __call__(self, batch: Batch, wanted: Wanted, keep: bool = True) -> TeacherTargets:
+    def stored(self, batch: Batch, wanted: Wanted) -> Stored | None:
+        """What the cache has of a batch, on the host; None where there is no cache or it lacks a row.
+
+        May be called by any thread, and its result be given to `__call__` or `of_group`, which read nothing then.
+
+        Raises:
+            DistillError: the tokenizer changed under the cache.
+        """
+        if self.cache is None or len(self._missing(batch)):
+            return None
+        device = self.teacher.model.device
+        arrays = cached_arrays(self.cache, batch, wanted)
+        return {name: pinned(torch.from_numpy(array), device) for name, array in arrays.items()}
+
+    def __call__(self, batch: Batch, wanted: Wanted, keep: bool = True, stored: Stored | None = None) -> TeacherTargets:
         """The targets of a batch; rows that the cache lacks are appended to it.
 
         Args:
             batch: examples.
             wanted: the targets.
             keep: false leaves the cache as it is, for rows that are another rank's to write.
+            stored: what `stored` gave for the batch.
 
         Raises:
             DistillError: numbers of the teacher that are not finite or do not fit the cache's dtype; without a cache
@@ -100,15 +116,22 @@ class Targets:
         """
         asked = self._asked(batch, wanted)
         computed = self.teacher.targets(batch, asked) if asked != Wanted() else TeacherTargets()
-        return self._given(batch, wanted, computed, keep)
+        return self._given(batch, wanted, computed, keep, stored)
 
-    def of_group(self, batches: Sequence[Batch], wanted: Wanted, keep: Sequence[bool]) -> list[TeacherTargets]:
+    def of_group(
+        self,
+        batches: Sequence[Batch],
+        wanted: Wanted,
+        keep: Sequence[bool],
+        stored: Sequence[Stored | None] | None = None,
+    ) -> list[TeacherTargets]:
         """The targets of several batches, for which the teacher runs on batches of about one length together.
 
         Args:
             batches: examples.
             wanted: the targets.
             keep: for each batch, as for a single one.
+            stored: for each batch, as for a single one.
 
         Raises:
             DistillError: as for a single one.
@@ -122,10 +145,15 @@ class Targets:
                 found = self.teacher.targets_of_group([batches[place] for place in places], asked)
                 for place, one in zip(places, found, strict=True):
                     computed[place] = one
-        return [self._given(b, wanted, one, kept) for b, one, kept in zip(batches, computed, keep, strict=True)]
+        there: Sequence[Stored | None] = stored or [None] * len(batches)
+        return [
+            self._given(batch, wanted, computed[place], keep[place], there[place])
+            for place, batch in enumerate(batches)
+        ]
 
     def _missing(self, batch: Batch) -> list[int]:
-        return [i for i, shard in enumerate(batch.shard.tolist()) if self.cache and not self.cache.has(shard)]
+        """Places of the examples that the cache lacks."""
+        return [] if self.cache is None else np.flatnonzero(~self.cache.readable[batch.shard]).tolist()
 
     def _asked(self, batch: Batch, wanted: Wanted) -> Wanted:
         """What the teacher has to compute for a batch."""
@@ -138,92 +166,32 @@ class Targets:
         asked = Wanted(hidden=hidden, scores=scores, embedding=wanted.embedding, cls=wanted.cls and not kept.cls)
         return asked | kept_outputs(self.cache.key) if self._missing(batch) else asked
 
-    def _given(self, batch: Batch, wanted: Wanted, computed: TeacherTargets, keep: bool) -> TeacherTargets:
+    def _given(
+        self, batch: Batch, wanted: Wanted, computed: TeacherTargets, keep: bool, stored: Stored | None
+    ) -> TeacherTargets:
         """The targets of a batch, of which what is not kept was computed."""
         cache = self.cache
         if cache is None:
             return computed
-        new = self._packed(cache.key, batch, self._missing(batch), computed)
-        stored = _padded(cache.key, batch, _records(cache, batch, new, keep), wanted)
+        stored = stored or self.stored(batch, wanted)
+        if stored is None:
+            new = packed(cache.key, batch, self._missing(batch), computed, self.teacher.layer_map)
+            arrays = padded(cache.key, batch, records(cache, batch, new, keep), wanted)
+            device = self.teacher.model.device
+            stored = {name: pinned(torch.from_numpy(array), device) for name, array in arrays.items()}
         states = {name: getattr(computed, name) for name in STATES if getattr(wanted, name)}
         states |= {name: self._mapped(cache.key, stored[name]) for name in STATES if name in stored}
         logits = self._tensor(stored["logits"]) if wanted.logits else None
         return TeacherTargets(logits, embedding=computed.embedding, **states)
 
-    def _packed(
-        self, key: CacheKey, batch: Batch, missing: list[int], computed: TeacherTargets
-    ) -> dict[int, NDArray[np.generic]]:
-        """The records of those examples of the batch that the cache lacks, by their places in it."""
-        if not missing:
-            return {}
-        logits = torch.zeros(len(batch), 0) if computed.logits is None else computed.logits
-        arrays = {"logits": logits.float().cpu().numpy()}
-        check_finite_logits(arrays["logits"], batch)
-        first = [self.teacher.layer_map.index(layer) for layer in key.layers]
-        for name in STATES:
-            if getattr(key.kept, name):
-                stacked = torch.stack([getattr(computed, name)[place] for place in first], 1)  # (B, L, …)
-                arrays[name] = stacked.float().cpu().numpy()
-        packed = {}
-        for i in missing:
-            packed[i] = pack(key, batch.lengths[i], {name: array[i] for name, array in arrays.items()})
-            if not np.isfinite(packed[i].astype(np.float32)).all():
-                raise DistillError(
-                    f"expected teacher outputs that fit {key.dtype}; found NaN or more than it holds for shard "
-                    f"{batch.shard[i]}, row {batch.row[i]}. Check the teacher, or use a float32 cache."
-                )
-        return packed
-
-    def _mapped(self, key: CacheKey, array: NDArray[np.generic]) -> tuple[torch.Tensor, ...]:
+    def _mapped(self, key: CacheKey, array: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The layers of an array (L, B, …) in the order of the layer map; a layer mapped twice is moved once."""
         layers = self._tensor(array)
         return tuple(layers[key.layers.index(layer)] for layer in self.teacher.layer_map)
 
-    def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
+    def _tensor(self, array: torch.Tensor) -> torch.Tensor:
         """On the teacher's device, in float32: half precision travels, the loss is computed in full."""
-        device = self.teacher.model.device
-        return pinned(torch.from_numpy(array), device).to(device, non_blocking=True).float()
-
-
-def _records(
-    cache: TeacherCache, batch: Batch, new: dict[int, NDArray[np.generic]], keep: bool
-) -> list[NDArray[np.generic]]:
-    """The record of every example of the batch; `new` ones, by their places, are appended to the cache."""
-    records = []
-    for i, (shard, row) in enumerate(zip(batch.shard.tolist(), batch.row.tolist(), strict=True)):
-        tokens = batch.lengths[i]
-        if i in new:
-            records.append(new[i])
-            if keep:
-                cache.append(shard, row, tokens, new[i])
-            continue
-        stored_tokens, record = cache.read(shard, row)
-        if stored_tokens != tokens:
-            raise DistillError(
-                f"expected {tokens} tokens in the cache for shard {shard}, row {row}; found {stored_tokens}. "
-                "The tokenizer changed under the cache: rebuild it."
-            )
-        records.append(record)
-    return records
-
-
-def _padded(
-    key: CacheKey, batch: Batch, records: list[NDArray[np.generic]], wanted: Wanted
-) -> dict[str, NDArray[np.generic]]:
-    """Logits (B, C) and, as kept and wanted, the states of layers (L, B, …), zero where padded."""
-    size, width = batch.ids.shape
-    logits = np.zeros((size, key.classes), key.dtype)
-    states = {
-        name: np.zeros((shape[0], size, *shape[1:]), key.dtype)
-        for name, shape in key.shapes(width).items()
-        if name in STATES and getattr(wanted, name)
-    }
-    for i, (tokens, record) in enumerate(zip(batch.lengths, records, strict=True)):
-        parts = unpack(key, tokens, record)
-        logits[i] = parts["logits"]
-        for name, padded in states.items():
-            padded[:, i][tuple(map(slice, parts[name].shape))] = parts[name]
-    return {"logits": logits, **states}
+        return array.to(self.teacher.model.device, non_blocking=True).float()
 
 
 def fill_cache(

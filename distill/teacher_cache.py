@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from distill.behind import Behind
 from distill.cache_folder import claim_cache, cut_to_whole, write_json
 from distill.cache_format import INDEX, CacheKey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 BUFFER_BYTES = 32 << 20  # records held back before they are appended
 OPEN_MAPS = 256  # memory maps kept; each holds a file descriptor
+Pending = defaultdict[int, list[tuple[int, int, "NDArray[np.generic]"]]]  # of a shard: row, tokens, record
 log = logging.getLogger(__name__)
 
 
@@ -61,6 +63,9 @@ class TeacherCache:
         rank: of this process; each rank appends to segments of its own.
         rebuild: empty a cache of another key instead of refusing it.
 
+    Attributes:
+        readable: of each shard, whether every row of it can be read.
+
     Raises:
         DistillError: the folder holds something else, or a cache of another key.
     """
@@ -75,11 +80,17 @@ class TeacherCache:
     def __post_init__(self) -> None:
         self.names = [digest[:16] for digest in self.hashes]
         claim_cache(self.folder, self.key, self.rebuild)
-        self._pending: dict[int, list[tuple[int, int, NDArray[np.generic]]]] = defaultdict(list)
+        self._pending: Pending = defaultdict(list)
         self._pending_bytes = 0
+        self._writing = Behind("teacher cache")
         self._map = lru_cache(OPEN_MAPS)(partial(np.memmap, dtype=self.key.dtype, mode="r"))
         self._shards: dict[int, CachedShard] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
+        self.readable = np.zeros(len(self.names), np.bool_)
+        self._starts = np.cumsum([0, *self.rows])  # of each shard in the arrays of all rows
+        together = 0 if self.key.kept.of_layers else int(self._starts[-1])
+        self._logits = np.zeros((together, self.key.classes), self.key.dtype)
+        self._tokens = np.zeros(together, np.int32)
         self.refresh()
 
     def refresh(self) -> None:
@@ -87,10 +98,13 @@ class TeacherCache:
         for shard in range(len(self.names)):
             if shard not in self._shards and (found := self._load(shard)) is not None:
                 self._shards[shard] = found
+                if not self.key.kept.of_layers:
+                    self._gather_logits(shard, found)
+                self.readable[shard] = True
 
     def has(self, shard: int) -> bool:
         """Whether every row of the shard can be read."""
-        return shard in self._shards
+        return bool(self.readable[shard])
 
     def holds(self, shard: int, row: int) -> bool:
         """Whether a row need not be made: its shard is complete, or it was taken up."""
@@ -108,6 +122,22 @@ class TeacherCache:
         values = self._map(found.segments[found.segment[row]])
         return tokens, values[offset : offset + int(self.key.values(tokens))]
 
+    def read_logits(
+        self, shards: NDArray[np.int32], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.generic]]:
+        """Tokens (B,) and logits (B, C) of rows of completed shards, from a cache of logits alone."""
+        places = self._starts[shards] + rows
+        return self._tokens[places], self._logits[places]
+
+    def _gather_logits(self, shard: int, found: CachedShard) -> None:
+        """Takes the logits of a shard, which are a few bytes a row, into the array of all rows."""
+        own = slice(self._starts[shard], self._starts[shard + 1])
+        self._tokens[own] = found.tokens
+        for number, path in enumerate(found.segments):
+            rows = np.flatnonzero(found.segment == number)
+            values = np.fromfile(path, self.key.dtype)
+            self._logits[own][rows] = values[found.offset[rows, None] + np.arange(self.key.classes)]
+
     def append(self, shard: int, row: int, tokens: int, record: NDArray[np.generic]) -> None:
         """Adds a row of a shard that is not complete, unless it was taken up; call flush before counting on it."""
         if self.holds(shard, row):
@@ -115,11 +145,26 @@ class TeacherCache:
         self._pending[shard].append((row, tokens, record))
         self._pending_bytes += record.nbytes
         if self._pending_bytes > BUFFER_BYTES:
-            self.flush()
+            self.start_flush()
 
     def flush(self) -> None:
-        """Writes buffered records and syncs them; records first, so no index entry comes before its record."""
-        for shard, rows in self._pending.items():
+        """Writes buffered records and syncs them."""
+        self.start_flush()()
+
+    def start_flush(self) -> Callable[[], None]:
+        """Has a thread do what `flush` does; what comes back waits for it, and raises what it raised."""
+        pending, self._pending, self._pending_bytes = self._pending, defaultdict(list), 0
+        if pending:
+            self._writing.start(partial(self._write, pending))
+        return self._writing.wait
+
+    def close(self) -> None:
+        """Waits for what is being written; buffered records are not."""
+        self._writing.close()
+
+    def _write(self, pending: Pending) -> None:
+        """Records first, so no index entry comes before its record."""
+        for shard, rows in pending.items():
             records, index = self._segment(shard)
             width = np.dtype(self.key.dtype).itemsize
             start = records.stat().st_size // width if records.exists() else 0
@@ -130,8 +175,6 @@ class TeacherCache:
             entries["offset"] = start + np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
             _append(records, b"".join(record.tobytes() for _, _, record in rows))
             _append(index, entries.tobytes())
-        self._pending.clear()
-        self._pending_bytes = 0
 
     def take_up(self) -> None:
         """Keeps the whole records of unfinished shards that a killed run left, whatever number of ranks it had.

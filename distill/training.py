@@ -11,20 +11,21 @@ from __future__ import annotations
 import time
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 
 from distill.accelerators import own_accelerator, own_device
-from distill.checkpoints import LossCurve, RunState, load_checkpoint, run_identity, save_checkpoint
+from distill.checkpoints import LossCurve, RunState, host_copy, load_checkpoint, run_identity
 from distill.errors import StoppedError
 from distill.feed import Feed
 from distill.folder_lock import folder_lock
 from distill.graphs import GraphSteps, make_recorder
 from distill.groups import group_batches
-from distill.optimiser import learning_rate_factor, make_optimiser, restore_optimiser, set_rate
+from distill.keeper import Keeper
+from distill.optimiser import learning_rate_factor, make_optimiser, restore_states, set_rate, training_states
 from distill.pending import STEP_FIELDS, PendingSteps
 from distill.precision import gpu_kernels, resolve_precision
 from distill.step import StudentStep
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from accelerate import Accelerator
-    from torch import Tensor
 
     from distill.feed import Lesson
     from distill.graphs import Recorder
@@ -77,7 +77,9 @@ def train(
     lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
     own = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default those of all GPUs
     with lock, torch.random.fork_rng(own), gpu_kernels(settings.precision, device):
-        return _Loop(stage, stream, targets, folder, settings, hooks or Hooks(), accelerator).run()
+        loop = _Loop(stage, stream, targets, folder, settings, hooks or Hooks(), accelerator)
+        with closing(loop):
+            return loop.run()
 
 
 @dataclass
@@ -99,6 +101,7 @@ class _Loop:
         self.look_every = self.settings.log_every if processes == 1 else 1
         self.pending = PendingSteps(self.stream)
         self.identity = run_identity(self.stage, self.stream, self.targets, self.settings, processes)
+        self.keeper = Keeper(self.folder, self.identity, self.settings.checkpoint_every)
         began = time.perf_counter()
         self.stage.to(self.accelerator.device).train()
         recorder = self._recorder()
@@ -113,7 +116,7 @@ class _Loop:
         self.looked = time.perf_counter(), self.state.examples
         self.model, self.optimiser = self.accelerator.prepare(self.stage, optimiser)
         if found:
-            self._load_optimiser(found[2], recorder is not None)
+            restore_states(self.accelerator, self.optimiser, found[2], graphs=recorder is not None)
         clip, precision = self.settings.clip, self.settings.precision
         self.step = StudentStep(self.stage, self.model, self.accelerator, self.optimiser, clip, precision)
         self.graphs = GraphSteps(self.step, recorder, self.stream.settings.batch_rows)
@@ -161,10 +164,11 @@ class _Loop:
         return self.state
 
     def _between_steps(self) -> None:
-        asked = self.accelerator.num_processes == 1 and self._asked()  # several processes agree when they look
+        # Several processes agree when they look.
+        asked = self.accelerator.num_processes == 1 and (self._asked() or self.keeper.overdue())
         if asked or len(self.pending) >= self.look_every:
             self._look()
-        if self.stopping or self.state.step % self.settings.checkpoint_every == 0:
+        if self.stopping or self.keeper.due(self.state.step):
             self._checkpoint()
 
     def _asked(self) -> bool:
@@ -210,11 +214,13 @@ class _Loop:
 
     def _look(self) -> None:
         """Fetches the losses of the steps since the last look, checks and logs them; all hear who was asked to stop."""
+        self.keeper.look()
         seconds = time.perf_counter() - self.looked[0]
-        rows, sums = self.pending.take(self.accelerator, (self._asked(), seconds))
+        rows, sums = self.pending.take(self.accelerator, (self._asked(), self.keeper.overdue(), seconds))
         if rows:
-            asked, seconds = sums
+            asked, overdue, seconds = sums
             self.stopping |= asked > 0
+            self.keeper.agree(overdue > 0)
             if self.accelerator.num_processes > 1:  # from sums, so all look after the same step
                 steps = AGREE_SECONDS * self.accelerator.num_processes * len(rows) / max(seconds, 1e-9)
                 self.look_every = max(1, min(self.settings.log_every, int(steps)))
@@ -258,35 +264,36 @@ class _Loop:
         value, best = metrics[self.hooks.select], self.state.best_value
         if best is None or value > best:
             temporary = self.folder / f"{BEST_FILE}.tmp"
-            save_file(_weights(self.stage), temporary)
+            save_file(host_copy(self.stage.state_dict()), temporary)
             temporary.replace(self.folder / BEST_FILE)
             self.state = replace(self.state, best_value=value, best_step=self.state.step)
 
     def _checkpoint(self) -> None:
-        """Keeps what a later run goes on from; ends a run of which a process was asked to stop."""
+        """Keeps what a later run goes on from; ends a run of which a process was asked to stop.
+
+        Steps go on while a thread writes; the next checkpoint, the end and a stop wait for it.
+        """
+        self.keeper.begin()
         self._look()  # a checkpoint holds only steps whose losses were checked
-        if self.cache:
-            self.cache.flush()
+        written = self.cache.start_flush() if self.cache else lambda: None
+        if self.accelerator.num_processes > 1:
+            written()  # what other ranks wrote must lie there, too, before the main one keeps a checkpoint
         self.stopping |= any(gather_object([self._asked()]))
         self.state = replace(self.state, seconds=time.perf_counter() - self.began)
         if self.accelerator.is_main_process:
-            states = {"optimiser": self.optimiser.state_dict()}
-            if self.accelerator.scaler is not None:
-                states["scaler"] = self.accelerator.scaler.state_dict()
-            save_checkpoint(self.folder, self.identity, self.state, _weights(self.stage), states)
+            states = training_states(self.accelerator, self.optimiser)
+            self.keeper.keep(self.state, self.stage, states, written)
+        if self.stopping or self._finished():
+            self.keeper.wait()
         self.accelerator.wait_for_everyone()
         if self.stopping:
             raise StoppedError(self.state.step)
 
-    def _load_optimiser(self, states: dict[str, Any], graphs: bool) -> None:
-        restore_optimiser(self.optimiser.optimizer, states["optimiser"], graphs)
-        if self.accelerator.scaler is not None and "scaler" in states:
-            self.accelerator.scaler.load_state_dict(states["scaler"])
-
-
-def _weights(stage: Stage) -> dict[str, Tensor]:
-    # Cloned: tied tensors share memory, which the file format refuses.
-    return {name: value.detach().cpu().contiguous().clone() for name, value in stage.state_dict().items()}
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self.keeper.close()
+        if self.cache:
+            self.cache.close()
 
 
 def _dropout_seed(seed: int, step: int, part: int) -> int:

@@ -31,7 +31,8 @@ class TrainSettings:
         precision: of matrix products; AUTO is decided by the device, and recorded as decided.
         seed: of dropout.
         log_every: steps between fetches of the losses (each fetch waits for the device).
-        checkpoint_every: steps between checkpoints; one is made at every epoch's end, too.
+        checkpoint_every: steps between checkpoints; None makes one every 300 seconds. One is made at every epoch's end,
+            too.
         cpu: leave an accelerator alone.
         graphs: run full batches as CUDA graphs; None does on a GPU, in one process, without accumulation and fp16.
         teacher_group: batches on which the teacher runs together, ahead of the student; None decides by their room on
@@ -49,7 +50,7 @@ class TrainSettings:
     precision: Precision = Precision.AUTO
     seed: int = 0
     log_every: int = 10
-    checkpoint_every: int = 1000
+    checkpoint_every: int | None = None
     cpu: bool = False
     graphs: bool | None = None
     teacher_group: int | None = None

@@ -110,7 +110,8 @@ class Machine(OnDevice):
         precision: of matrix products; `auto` where it is not resolved.
         accumulation: parts that each process cuts its share of a step into; None for those that the run was begun
             with, or as many as are usual.
-        checkpoint_every: steps after which a killed run goes on; an epoch's end is kept in any case.
+        checkpoint_every: steps after which a killed run goes on, None for those of 300 seconds; an epoch's end is kept
+            in any case.
 
     Raises:
         UserError: a value out of its range.
@@ -118,7 +119,7 @@ class Machine(OnDevice):
 
     words = {**OnDevice.words, "parts": "1"}
     accumulation: int | None = option("Parts that a step is cut into, to save memory [{parts}].", bounds=COUNT)
-    checkpoint_every: int = option("Steps between checkpoints.", 500, bounds=COUNT)
+    checkpoint_every: int | None = option("Steps between checkpoints [as many as take 300 seconds].", bounds=COUNT)
 
     def check_parts(self, recipe: StageRecipe) -> None:
         """Refuses to cut a step into more parts than it has examples.
@@ -141,7 +142,7 @@ class Device(Machine):
     """What a verb without training runs on."""
 
     accumulation: int | None = None
-    checkpoint_every: int = 500
+    checkpoint_every: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,4 +157,3 @@ class GeneralMachine(Machine):
     """What general distillation runs on, whose steps are large."""
 
     words = {**Machine.words, "parts": "as many as have 32 sequences each, on a GPU 128"}
-    checkpoint_every: int = option("Steps between checkpoints.", 100, bounds=COUNT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from pipelines.errors import UserError
-from pipelines.evaluating.dev_scores import BATCH_ROWS, Predictor, metrics_of
+from pipelines.evaluating.dev_scores import Predictor, forward_rows, metrics_of
 from pipelines.methods.method import MethodStage, Rows
 from pipelines.run_folder.stage_folder import TOKENS
 from pipelines.tasks.label_counts import label_report
@@ -122,7 +122,8 @@ class TaskJob(Job):
         if not self.data.dev_parts:
             return None
         place, columns = write_part(storage, self.data, self.data.dev_parts[0]), task_columns(self.data.task, True)
-        stream = open_stream(place, columns, self.tokenizer, self.max_length, BATCH_ROWS)
+        rows = forward_rows(self.request.machine.device)
+        stream = open_stream(place, columns, self.tokenizer, self.max_length, rows)
         return Dev(stream, metrics_of(self.data.task))
 
     def judge(self, model: PreTrainedModel, storage: Storage, reporter: Reporter) -> Scores:

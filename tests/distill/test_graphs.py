@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from distill import training
+from distill.graphs import CudaRecorder
 from distill.general import GeneralStage, MaskedLmLoss
 from distill.losses import LossSettings
 from distill.masking import MaskSettings
@@ -134,3 +136,19 @@ def test_general_distillation_with_masked_tokens(tmp_path, recorder):
     run(tmp_path / "plain")
     assert state.graph_steps > 0.5 * state.step
     assert (tmp_path / "graphs" / "losses.csv").read_bytes() == (tmp_path / "plain" / "losses.csv").read_bytes()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("waits", [lambda ones: ones.sum().item(), lambda _: torch.cuda.synchronize()])
+def test_a_card_goes_on_where_a_capture_was_broken_off(waits):
+    recorder, ones = CudaRecorder(), torch.ones(1000, device="cuda")
+    current = torch.cuda.current_stream()
+    with pytest.raises(RuntimeError):
+        recorder.record(lambda: torch.dropout(ones, 0.5, True) + waits(ones))
+    assert torch.cuda.current_stream() == current
+    torch.manual_seed(3)
+    expected = torch.dropout(ones, 0.5, True)  # of whose numbers a broken capture leaves none to be drawn
+    torch.cuda.empty_cache()
+    replay = recorder.record(lambda: torch.dropout(ones, 0.5, True))
+    torch.manual_seed(3)
+    assert torch.equal(replay(), expected)
