@@ -117,9 +117,9 @@ class _Loop:
         self.model, self.optimiser = self.accelerator.prepare(self.stage, optimiser)
         if found:
             restore_states(self.accelerator, self.optimiser, found[2], graphs=recorder is not None)
-        clip, precision = self.settings.clip, self.settings.precision
+        clip, precision, data = self.settings.clip, self.settings.precision, self.stream.settings
         self.step = StudentStep(self.stage, self.model, self.accelerator, self.optimiser, clip, precision)
-        self.graphs = GraphSteps(self.step, recorder, self.stream.settings.batch_rows)
+        self.graphs = GraphSteps(self.step, recorder, data.batch_rows, data.max_length)
         self.feed = self._feed(recorder is not None)
         if self.cache:
             with self.accelerator.main_process_first():

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from distill import training
-from distill.graphs import CudaRecorder
+from distill import graphs, training
 from distill.general import GeneralStage, MaskedLmLoss
+from distill.graphs import CudaRecorder
 from distill.losses import LossSettings
 from distill.masking import MaskSettings
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
+from tests.devices import HAS_GPU
 from tests.distill.runs import BrokenOff, losses, tiny_run, tiny_targets
 from tests.distill.test_general import pair
 from tests.distill.test_packing import stream_of, write_ids
@@ -112,6 +113,32 @@ def test_a_step_that_cannot_be_recorded_is_told_once(data, tmp_path, recorder, c
     assert (state.step, state.graph_steps) == (26, 0)
 
 
+def test_graphs_of_all_widths_read_the_same_memory(data, tmp_path, recorder, monkeypatch):
+    """As much as the widest batch takes, whose outputs are recorded last here or first; wider ones are not recorded."""
+    made, real = [], graphs.laid_out
+    monkeypatch.setattr(graphs, "laid_out", lambda given, memory: made.append(memory) or real(given, memory))
+    replaying = recorder(Replaying())
+    tiny_run(data, tmp_path / "all", graphs=True, **WHOLE)
+    assert len(made) == 2
+    assert made[0] is made[1]
+    monkeypatch.setattr(graphs, "TARGETS_BYTES", len(made[0]) // 2)
+    _, state = tiny_run(data, tmp_path / "narrow", graphs=True, **WHOLE)
+    assert (replaying.recorded, len(made)) == (3, 3)
+    assert 0 < state.graph_steps < 50
+    assert losses(tmp_path / "narrow") == losses(tmp_path / "all")
+
+
+def test_without_memory_for_the_teacher_s_outputs_training_goes_on(data, tmp_path, recorder, monkeypatch, caplog):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    recorder(Replaying())
+    monkeypatch.setattr(graphs, "targets_bytes", full)
+    _, state = tiny_run(data, tmp_path, graphs=True)
+    assert "a step could not be recorded (CUDA out of memory)" in caplog.text
+    assert (state.step, state.graph_steps) == (26, 0)
+
+
 def test_a_step_of_several_parts_goes_the_ordinary_way(data, tmp_path, recorder):
     replaying = recorder(Replaying())
     _, state = tiny_run(data, tmp_path, graphs=True, max_steps=6, accumulation=2)
@@ -139,6 +166,7 @@ def test_general_distillation_with_masked_tokens(tmp_path, recorder):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not HAS_GPU, reason="needs a CUDA device")
 @pytest.mark.parametrize("waits", [lambda ones: ones.sum().item(), lambda _: torch.cuda.synchronize()])
 def test_a_card_goes_on_where_a_capture_was_broken_off(waits):
     recorder, ones = CudaRecorder(), torch.ones(1000, device="cuda")
