@@ -113,6 +113,13 @@ class Teacher:
         """Of its matrix products, decided: what a cache of its outputs is known by."""
         return resolve_precision(self._precision, self.model.device)
 
+    @property
+    def in_half(self) -> bool:
+        """Whether a copy of its weights in bf16 runs in its place, whose outputs are near autocast's, not the same."""
+        usual = self.model.device.type == "cuda" if self.half_weights is None else self.half_weights
+        known = hasattr(self.model, "classifier") or not self.predicts
+        return usual and known and self.precision is Precision.BF16
+
     def note_fingerprint(self) -> str:
         """The digest of its weights as they were at the first call; see weights_fingerprint."""
         self._fingerprint = self._fingerprint or weights_fingerprint(self.model)
@@ -165,12 +172,9 @@ class Teacher:
         The task's head stays that of the model itself, in fp32; fp16, in which sums over layers may overflow, and
         families whose head is unknown run under autocast.
         """
-        device = self.model.device
-        usual = device.type == "cuda" if self.half_weights is None else self.half_weights
-        if not (
-            usual and self.precision is Precision.BF16 and (hasattr(self.model, "classifier") or not self.predicts)
-        ):
+        if not self.in_half:
             return None
+        device = self.model.device
         if self._half is None or self._half.device != device:
             self._half = copy.deepcopy(self.model).to(torch.bfloat16)
         return self._half

@@ -23,7 +23,6 @@ from distill.errors import StoppedError
 from distill.feed import Feed
 from distill.folder_lock import folder_lock
 from distill.graphs import GraphSteps, make_recorder
-from distill.groups import group_batches
 from distill.keeper import Keeper
 from distill.optimiser import learning_rate_factor, make_optimiser, restore_states, set_rate, training_states
 from distill.pending import STEP_FIELDS, PendingSteps
@@ -73,6 +72,10 @@ def train(
     """
     device = own_device(settings)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
+    if settings.teacher_group is None:  # resolved here, for it decides the rounding of targets
+        ahead = targets if device.type == "cuda" else None
+        group = ahead.group_batches(stage.wanted, stream.settings) if ahead else 1
+        settings = replace(settings, teacher_group=group)
     accelerator = own_accelerator(stage, settings)
     lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
     own = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default those of all GPUs
@@ -140,11 +143,10 @@ class _Loop:
     def _feed(self, graphs: bool) -> Feed:
         device, own = self.stage.model.device, self.settings.accumulation
         parts, first = self.accelerator.num_processes * own, self.accelerator.process_index * own
-        group, gpu = self.settings.teacher_group, device.type == "cuda"
-        if group is None and gpu and self.targets is not None:
-            group = group_batches(self.targets.teacher, self.stage.wanted, self.stream.settings)
-        numbers = (range(first, first + own), parts)
-        return Feed(self.stream, self.targets, self.stage.wanted, device, numbers, group or 1, graphs or gpu)
+        numbers, group = (range(first, first + own), parts), self.settings.teacher_group or 1
+        return Feed(
+            self.stream, self.targets, self.stage.wanted, device, numbers, group, graphs or device.type == "cuda"
+        )
 
     def run(self) -> RunState:
         """Epoch after epoch, from wherever the folder stands."""
