@@ -13,7 +13,15 @@ import torch
 from distill.errors import DistillError
 from distill.groups import cut, forward_passes, joined
 from distill.inputs import batch_tensors
-from distill.outputs import embedding_output, encoder_outputs, model_logits, record_scores, recorded_layers, task_logits
+from distill.outputs import (
+    embedding_output,
+    encoder_outputs,
+    last_states,
+    model_logits,
+    record_scores,
+    recorded_layers,
+    task_logits,
+)
 from distill.precision import Precision, autocast, gpu_kernels, resolve_precision
 
 if TYPE_CHECKING:
@@ -138,9 +146,9 @@ class Teacher:
         kernels = gpu_kernels if half else autocast
         with torch.no_grad(), kernels(self.precision, model.device):
             record(model, self.layer_map if wanted.scores else ())
-            if not (wanted.hidden or wanted.scores or wanted.cls or (half and wanted.logits)):
+            if not (wanted.hidden or wanted.scores or wanted.cls):
                 return TeacherTargets(
-                    logits=model_logits(model, inputs) if wanted.logits else None,
+                    logits=self._logits(half, inputs) if wanted.logits else None,
                     embedding=embedding_output(model, inputs) if wanted.embedding else None,
                 )
             found = encoder_outputs(model, inputs, head=wanted.logits and not half)
@@ -155,6 +163,12 @@ class Teacher:
                 embedding=found.hidden[0] if wanted.embedding else None,
                 cls=tuple(state[:, 0] for state in states) if wanted.cls else (),
             )
+
+    def _logits(self, half: PreTrainedModel | None, inputs: dict[str, Tensor]) -> Tensor:
+        """The logits (B, C) alone."""
+        if half is None:
+            return model_logits(self.model, inputs)
+        return task_logits(self.model, last_states(half, inputs).float())
 
     def targets_of_group(self, batches: Sequence[Batch], wanted: Wanted) -> list[TeacherTargets]:
         """Runs the teacher on several batches, on those of about one length together; one result a batch."""

@@ -147,6 +147,15 @@ def test_a_run_goes_on_with_groups_of_the_same_size_alone(data, tmp_path):
         tiny_run(data, tmp_path, max_steps=4, teacher_group=3)
 
 
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_logits_of_weights_in_bf16_keep_no_states(data, family, monkeypatch):
+    teacher, batch = Teacher(tiny_encoder(family), LAYERS, Precision.BF16), next(open_stream(data).batches(Position()))
+    teacher.half_weights = True
+    expected = teacher.targets(batch, Wanted(logits=True, hidden=True)).logits
+    monkeypatch.setattr("distill.teacher.encoder_outputs", None)
+    assert torch.equal(teacher.targets(batch, Wanted(logits=True)).logits, expected)
+
+
 def test_a_cache_is_known_by_the_kind_of_weights(data):
     stream, teacher = open_stream(data), Teacher(tiny_encoder(), LAYERS, Precision.BF16)
     assert cache_key(teacher, stream, "logits").precision == "bf16"
