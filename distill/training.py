@@ -74,8 +74,7 @@ def train(
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
     if settings.teacher_group is None:  # resolved here, for it decides the rounding of targets
         ahead = targets if device.type == "cuda" else None
-        group = ahead.group_batches(stage.wanted, stream.settings) if ahead else 1
-        settings = replace(settings, teacher_group=group)
+        settings = replace(settings, teacher_group=ahead.group_batches(stage.wanted, stream.settings) if ahead else 1)
     accelerator = own_accelerator(stage, settings)
     lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
     own = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default those of all GPUs
@@ -143,10 +142,9 @@ class _Loop:
     def _feed(self, graphs: bool) -> Feed:
         device, own = self.stage.model.device, self.settings.accumulation
         parts, first = self.accelerator.num_processes * own, self.accelerator.process_index * own
-        numbers, group = (range(first, first + own), parts), self.settings.teacher_group or 1
-        return Feed(
-            self.stream, self.targets, self.stage.wanted, device, numbers, group, graphs or device.type == "cuda"
-        )
+        numbers, buckets = (range(first, first + own), parts), graphs or device.type == "cuda"
+        group = self.settings.teacher_group or 1
+        return Feed(self.stream, self.targets, self.stage.wanted, device, numbers, group, buckets)
 
     def run(self) -> RunState:
         """Epoch after epoch, from wherever the folder stands."""
