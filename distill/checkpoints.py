@@ -73,8 +73,10 @@ def run_identity(
         processes: how many share a step; dropout is drawn for each part of a step, wherever it runs.
     """
     loop, data = asdict(settings), asdict(stream.settings)
-    for name in ("log_every", "checkpoint_every", "cpu", "graphs", "teacher_group"):
+    for name in ("log_every", "checkpoint_every", "cpu", "graphs"):
         loop.pop(name)
+    if loop["teacher_group"] in (None, 1):  # a teacher in each step, as on any CPU
+        loop.pop("teacher_group")
     loop["parts"] = loop.pop("accumulation") * processes
     data.pop("workers")
     # Content decides the row groups, too.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from distill.step import empty_like, flat_targets
+from distill.step import flat_targets, laid_out, targets_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ORDINARY_STEPS = 2  # of each shape before it is recorded: they make the optimiser's moments and warm up libraries
 MOST_GRAPHS = 128
+TARGETS_BYTES = 2 << 30  # of the teacher's outputs that graphs read; wider batches go the ordinary way
 log = logging.getLogger(__name__)
 
 
@@ -98,10 +99,12 @@ class GraphSteps:
         step: the step.
         recorder: of graphs; None runs none.
         rows: of a full batch; shorter ones are too rare to be recorded.
+        longest: width of a batch at most, in tokens; None where all are of one width.
     """
 
-    def __init__(self, step: StudentStep, recorder: Recorder | None, rows: int) -> None:
-        self._step, self._recorder, self._rows = step, recorder, rows
+    def __init__(self, step: StudentStep, recorder: Recorder | None, rows: int, longest: int | None = None) -> None:
+        self._step, self._recorder, self._rows, self._longest = step, recorder, rows, longest
+        self._memory: Tensor | None = None  # of the teacher's outputs; one for all graphs, of which one runs at a time
         self._graphs: dict[Hashable, _Recorded] = {}
         self._seen: Counter[Hashable] = Counter()
 
@@ -134,15 +137,24 @@ class GraphSteps:
         return graph.replay()
 
     def _record(self, recorder: Recorder, part: Part, given: TeacherTargets) -> _Recorded | None:
-        step, layout = self._step, part.packed.layout
-        packed = part.packed.array.to(step.stage.model.device, copy=True)
-        static, share = empty_like(given), 1.0 / self._rows
+        step, layout, share = self._step, part.packed.layout, 1.0 / self._rows
         try:
+            memory = self._targets_memory(given, layout.width)
+            if targets_bytes(given, layout.width, layout.width) > len(memory):
+                return None
+            packed, static = part.packed.array.to(memory.device, copy=True), laid_out(given, memory)
             replay = recorder.record(lambda: step(layout.split(packed), static, share))
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             log.warning("training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)", reason)
-            self._recorder, self._graphs = None, {}
+            self._recorder, self._graphs, self._memory = None, {}, None
             step.optimiser.zero_grad(set_to_none=True)
             return None
         return _Recorded(packed, static, replay)
+
+    def _targets_memory(self, given: TeacherTargets, width: int) -> Tensor:
+        """Room for the outputs of the widest batch (bytes,); it stays, for recorded graphs read it."""
+        if self._memory is None:
+            size = min(TARGETS_BYTES, targets_bytes(given, width, self._longest or width))
+            self._memory = torch.empty(size, dtype=torch.uint8, device=self._step.stage.model.device)
+        return self._memory

@@ -26,20 +26,21 @@ GROUP_BYTES = 2 << 30  # of the states of a group, were all its examples as long
 FORWARD_TOKENS = 32_768  # of a forward pass
 
 
-def group_batches(teacher: Teacher, wanted: Wanted, settings: StreamSettings) -> int:
-    """How many batches a group has, by the room that their states take in half precision.
+def group_batches(teacher: Teacher, wanted: Wanted, settings: StreamSettings, number_bytes: int) -> int:
+    """How many batches a group has, by the room that their states take.
 
     Args:
         teacher: the teacher.
         wanted: of its outputs.
-        settings: of the stream; they alone decide, so that a resumed run has groups of the same size.
+        settings: of the stream; no batch decides, so that a resumed run has groups of the same size.
+        number_bytes: of a number of the states.
     """
     config, width = teacher.model.config, 0
     if wanted.hidden:
         width += config.hidden_size
     if wanted.scores:
         width += config.num_attention_heads * settings.max_length
-    bytes_of_batch = settings.batch_rows * settings.max_length * 2 * (len(teacher.layer_map) * width + 1)
+    bytes_of_batch = settings.batch_rows * settings.max_length * number_bytes * (len(teacher.layer_map) * width + 1)
     return int(max(1, min(GROUP_BATCHES, GROUP_BYTES // bytes_of_batch)))
 
 

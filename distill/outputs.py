@@ -204,6 +204,11 @@ def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor
     return cast("Tensor", _run_with_head(model, _with_added_mask(model, inputs))[1])
 
 
+def last_states(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
+    """The encoder's last hidden states (B, T, d) alone; no other layer's are kept."""
+    return cast("Tensor", model.base_model(**_with_added_mask(model, inputs)).last_hidden_state)
+
+
 def _with_added_mask(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Turns the mask into numbers (B, 1, T, T) that attention adds to its scores: 0 at own columns, else the least.
 

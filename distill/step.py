@@ -111,11 +111,30 @@ def flat_targets(given: TeacherTargets) -> list[Tensor]:
     return [*single, *given.hidden, *given.scores, *given.cls]
 
 
-def empty_like(given: TeacherTargets) -> TeacherTargets:
-    """Memory for outputs of the same shapes, laid out in rows."""
+def targets_bytes(given: TeacherTargets, width: int, longest: int) -> int:
+    """The memory that `laid_out` takes for outputs like these, of batches of another width.
+
+    Args:
+        given: of a batch.
+        width: of that batch, in tokens.
+        longest: the other width.
+    """
+    of_rows, of_tokens = (given.logits, *given.cls), (given.embedding, *given.hidden)
+    size = 0
+    for power, some in enumerate((of_rows, of_tokens, given.scores)):
+        size += sum(_aligned(one.nbytes * longest**power // width**power) for one in some if one is not None)
+    return size
+
+
+def laid_out(given: TeacherTargets, memory: Tensor) -> TeacherTargets:
+    """Tensors of the same shapes, one after the other in `memory` (bytes,), uint8."""
+    start = 0
 
     def own(value: Tensor) -> Tensor:
-        return torch.empty_like(value, memory_format=torch.contiguous_format)
+        nonlocal start
+        found = memory[start : start + value.nbytes].view(value.dtype).view(value.shape)
+        start += _aligned(value.nbytes)
+        return found
 
     return TeacherTargets(
         logits=None if given.logits is None else own(given.logits),
@@ -124,3 +143,7 @@ def empty_like(given: TeacherTargets) -> TeacherTargets:
         embedding=None if given.embedding is None else own(given.embedding),
         cls=tuple(map(own, given.cls)),
     )
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 512) * 512  # where torch's own tensors begin on a GPU

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from distill.shards import Batch, ShardStream
+    from distill.shards import Batch, ShardStream, StreamSettings
     from distill.teacher_cache import TeacherCache
 
 Stored = dict[str, torch.Tensor]  # logits and states of a batch, in the cache's dtype; pinned for a GPU
@@ -51,7 +51,7 @@ def cache_key(teacher: Teacher, stream: ShardStream, content: str, dtype: str = 
         tokenizer=f"{fingerprint}, {masking}, seed {stream.settings.seed}" if masking else fingerprint,
         layers=tuple(sorted(set(teacher.layer_map))) if kept.of_layers else (),
         texts=stream.columns.texts,
-        precision=str(teacher.precision),
+        precision=f"{teacher.precision} weights" if teacher.in_half else str(teacher.precision),
         dtype=dtype,
         max_length=stream.settings.max_length,
         content=str(kept),
@@ -151,6 +151,17 @@ class Targets:
             for place, batch in enumerate(batches)
         ]
 
+    def group_batches(self, wanted: Wanted, settings: StreamSettings) -> int:
+        """How many batches a group has: beside a cache the teacher gives what is kept, too, and numbers are float32.
+
+        Args:
+            wanted: the targets.
+            settings: of the stream.
+        """
+        kept = kept_outputs(self.cache.key) if self.cache else Wanted()
+        half = self.teacher.in_half and self.cache is None
+        return group_batches(self.teacher, wanted | kept, settings, 2 if half else 4)
+
     def _missing(self, batch: Batch) -> list[int]:
         """Places of the examples that the cache lacks."""
         return [] if self.cache is None else np.flatnonzero(~self.cache.readable[batch.shard]).tolist()
@@ -207,8 +218,8 @@ def fill_cache(
     Args:
         targets: the teacher and its cache.
         stream: the rows.
-        stop: asked after every batch; True ends it.
-        progress: told the rows of every batch, once they are kept.
+        stop: asked after every group of batches, which on a CPU is one; True ends it.
+        progress: told the rows of every group, once they are kept.
 
     Raises:
         DistillError: there is no cache to fill, or the teacher's outputs do not fit it.
@@ -219,12 +230,12 @@ def fill_cache(
         raise DistillError("expected a cache to fill; found none. Open one and give it to Targets.")
     cache.take_up()
     flushed = time.monotonic()
-    wanted, ahead = kept_outputs(cache.key), targets.teacher.model.device.type == "cuda"
-    size = group_batches(targets.teacher, wanted, stream.settings) if ahead else 1
+    ahead, logits = targets.teacher.model.device.type == "cuda", Wanted(logits=True)
+    size = targets.group_batches(logits, stream.settings) if ahead else 1
     for group in in_groups(stream.batches(Position()), size, lambda batch: batch.after):
         places = [place for batch in group for place in zip(batch.shard.tolist(), batch.row.tolist(), strict=True)]
         if not all(cache.holds(shard, row) for shard, row in places):
-            targets.of_group(group, Wanted(logits=True), [True] * len(group))
+            targets.of_group(group, logits, [True] * len(group))
         if progress is not None:
             progress(len(places))
         if stop is not None and stop():

@@ -13,7 +13,15 @@ import torch
 from distill.errors import DistillError
 from distill.groups import cut, forward_passes, joined
 from distill.inputs import batch_tensors
-from distill.outputs import embedding_output, encoder_outputs, model_logits, record_scores, recorded_layers, task_logits
+from distill.outputs import (
+    embedding_output,
+    encoder_outputs,
+    last_states,
+    model_logits,
+    record_scores,
+    recorded_layers,
+    task_logits,
+)
 from distill.precision import Precision, autocast, gpu_kernels, resolve_precision
 
 if TYPE_CHECKING:
@@ -113,6 +121,13 @@ class Teacher:
         """Of its matrix products, decided: what a cache of its outputs is known by."""
         return resolve_precision(self._precision, self.model.device)
 
+    @property
+    def in_half(self) -> bool:
+        """Whether a copy of its weights in bf16 runs in its place, whose outputs are near autocast's, not the same."""
+        usual = self.model.device.type == "cuda" if self.half_weights is None else self.half_weights
+        known = hasattr(self.model, "classifier") or not self.predicts
+        return usual and known and self.precision is Precision.BF16
+
     def note_fingerprint(self) -> str:
         """The digest of its weights as they were at the first call; see weights_fingerprint."""
         self._fingerprint = self._fingerprint or weights_fingerprint(self.model)
@@ -131,9 +146,9 @@ class Teacher:
         kernels = gpu_kernels if half else autocast
         with torch.no_grad(), kernels(self.precision, model.device):
             record(model, self.layer_map if wanted.scores else ())
-            if not (wanted.hidden or wanted.scores or wanted.cls or (half and wanted.logits)):
+            if not (wanted.hidden or wanted.scores or wanted.cls):
                 return TeacherTargets(
-                    logits=model_logits(model, inputs) if wanted.logits else None,
+                    logits=self._logits(half, inputs) if wanted.logits else None,
                     embedding=embedding_output(model, inputs) if wanted.embedding else None,
                 )
             found = encoder_outputs(model, inputs, head=wanted.logits and not half)
@@ -148,6 +163,12 @@ class Teacher:
                 embedding=found.hidden[0] if wanted.embedding else None,
                 cls=tuple(state[:, 0] for state in states) if wanted.cls else (),
             )
+
+    def _logits(self, half: PreTrainedModel | None, inputs: dict[str, Tensor]) -> Tensor:
+        """The logits (B, C) alone."""
+        if half is None:
+            return model_logits(self.model, inputs)
+        return task_logits(self.model, last_states(half, inputs).float())
 
     def targets_of_group(self, batches: Sequence[Batch], wanted: Wanted) -> list[TeacherTargets]:
         """Runs the teacher on several batches, on those of about one length together; one result a batch."""
@@ -165,12 +186,9 @@ class Teacher:
         The task's head stays that of the model itself, in fp32; fp16, in which sums over layers may overflow, and
         families whose head is unknown run under autocast.
         """
-        device = self.model.device
-        usual = device.type == "cuda" if self.half_weights is None else self.half_weights
-        if not (
-            usual and self.precision is Precision.BF16 and (hasattr(self.model, "classifier") or not self.predicts)
-        ):
+        if not self.in_half:
             return None
+        device = self.model.device
         if self._half is None or self._half.device != device:
             self._half = copy.deepcopy(self.model).to(torch.bfloat16)
         return self._half

@@ -122,7 +122,7 @@ def teacher_cost(teacher: Teacher, wanted: Wanted, batches: Sequence[Batch], gro
 
 def own_group(teacher: Teacher, wanted: Wanted, stream: ShardStream) -> int:
     """Batches on which a teacher runs together: several on a GPU, one on a CPU."""
-    return group_batches(teacher, wanted, stream.settings) if teacher.model.device.type == "cuda" else 1
+    return group_batches(teacher, wanted, stream.settings, 4) if teacher.model.device.type == "cuda" else 1
 
 
 def loop_cost(stage: Stage, teacher: Teacher | None, stream: ShardStream, settings: TrainSettings) -> Cost:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 IDS, TYPES = "input_ids", "token_type_ids"
 SHORT = 2**16  # ids below it take two bytes
+SPARE_BYTES = 1 << 30  # left free for checkpoints, which share the disk
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class TokenStore:
         return replace(columns, texts=(IDS, TYPES), tokenised=True)
 
     def read(self, piece: Chunk, files: ShardFiles, columns: Columns, tokenizer: Tokenizer) -> pa.Table:
-        """The rows of a chunk or of a piece of one, tokenised; a chunk that is not there yet is made and kept.
+        """The rows of a chunk or of a piece of one, tokenised; a chunk that is not there, or damaged, is made and kept.
 
         Args:
             piece: what to read.
@@ -76,10 +80,10 @@ class TokenStore:
         start = piece.skip // self.chunk_rows * self.chunk_rows
         before = piece.skip - start
         path = self.folder / f"{piece.shard:05d}-{piece.row_group:05d}-{start:09d}.arrow"
-        if path.exists():
-            with pa.memory_map(str(path)) as source:
-                table = pa.ipc.open_file(source).read_all()
-        else:
+        table = None
+        with suppress(OSError, pa.ArrowInvalid), pa.memory_map(str(path)) as source:  # not there, or damaged
+            table = pa.ipc.open_file(source).read_all()
+        if table is None:
             rows = min(self.chunk_rows, files.row_groups[piece.shard][piece.row_group] - start)
             whole = replace(piece, skip=start, row=piece.row - before, rows=rows)
             table = _tokenised(read_table(files, whole, columns), columns, tokenizer)
@@ -99,12 +103,17 @@ def _tokenised(table: pa.Table, columns: Columns, tokenizer: Tokenizer) -> pa.Ta
 
 
 def _keep(table: pa.Table, path: Path) -> None:
-    """Writes a chunk under a name of this process, then renames it: another process may write the same one."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    """Writes a chunk under a name of its own, then renames it: a process of any host may write the same one."""
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pa.ipc.new_file(temporary, table.schema) as file:
-            file.write_table(table.combine_chunks())
+        if shutil.disk_usage(path.parent).free < table.nbytes + SPARE_BYTES:
+            return
+        with temporary.open("wb") as sink:
+            with pa.ipc.new_file(sink, table.schema) as file:
+                file.write_table(table.combine_chunks())
+            sink.flush()
+            os.fsync(sink.fileno())
         temporary.replace(path)
     except OSError:  # no room: the store only saves time, and rows can be tokenised anew
         temporary.unlink(missing_ok=True)

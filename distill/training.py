@@ -23,7 +23,6 @@ from distill.errors import StoppedError
 from distill.feed import Feed
 from distill.folder_lock import folder_lock
 from distill.graphs import GraphSteps, make_recorder
-from distill.groups import group_batches
 from distill.keeper import Keeper
 from distill.optimiser import learning_rate_factor, make_optimiser, restore_states, set_rate, training_states
 from distill.pending import STEP_FIELDS, PendingSteps
@@ -73,6 +72,9 @@ def train(
     """
     device = own_device(settings)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
+    if settings.teacher_group is None:  # resolved here, for it decides the rounding of targets
+        ahead = targets if device.type == "cuda" else None
+        settings = replace(settings, teacher_group=ahead.group_batches(stage.wanted, stream.settings) if ahead else 1)
     accelerator = own_accelerator(stage, settings)
     lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
     own = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default those of all GPUs
@@ -117,9 +119,9 @@ class _Loop:
         self.model, self.optimiser = self.accelerator.prepare(self.stage, optimiser)
         if found:
             restore_states(self.accelerator, self.optimiser, found[2], graphs=recorder is not None)
-        clip, precision = self.settings.clip, self.settings.precision
+        clip, precision, data = self.settings.clip, self.settings.precision, self.stream.settings
         self.step = StudentStep(self.stage, self.model, self.accelerator, self.optimiser, clip, precision)
-        self.graphs = GraphSteps(self.step, recorder, self.stream.settings.batch_rows)
+        self.graphs = GraphSteps(self.step, recorder, data.batch_rows, data.max_length)
         self.feed = self._feed(recorder is not None)
         if self.cache:
             with self.accelerator.main_process_first():
@@ -140,11 +142,9 @@ class _Loop:
     def _feed(self, graphs: bool) -> Feed:
         device, own = self.stage.model.device, self.settings.accumulation
         parts, first = self.accelerator.num_processes * own, self.accelerator.process_index * own
-        group, gpu = self.settings.teacher_group, device.type == "cuda"
-        if group is None and gpu and self.targets is not None:
-            group = group_batches(self.targets.teacher, self.stage.wanted, self.stream.settings)
-        numbers = (range(first, first + own), parts)
-        return Feed(self.stream, self.targets, self.stage.wanted, device, numbers, group or 1, graphs or gpu)
+        numbers, buckets = (range(first, first + own), parts), graphs or device.type == "cuda"
+        group = self.settings.teacher_group or 1
+        return Feed(self.stream, self.targets, self.stage.wanted, device, numbers, group, buckets)
 
     def run(self) -> RunState:
         """Epoch after epoch, from wherever the folder stands."""

@@ -9,12 +9,13 @@ import time
 import pytest
 import torch
 
+from distill.errors import DistillError
 from distill.feed import Feed, ahead
 from distill.groups import GROUP_BATCHES, forward_passes, group_batches, joined
 from distill.inputs import bucket_width
 from distill.precision import Precision
 from distill.shards import Position, StreamSettings
-from distill.targets import Targets
+from distill.targets import Targets, cache_key
 from distill.teacher import Teacher, Wanted
 from tests.distill.data import open_stream
 from tests.distill.models import FAMILIES, tiny_encoder
@@ -121,10 +122,45 @@ def test_batches_widen_to_a_bucket_within_the_longest(data):
 def test_groups_are_as_large_as_their_states_allow():
     teacher = Teacher(tiny_encoder(), LAYERS)
     few = StreamSettings(max_length=64, batch_rows=32)
-    assert group_batches(teacher, Wanted(logits=True), few) == GROUP_BATCHES
-    sizes = [group_batches(teacher, ALL, StreamSettings(512, rows)) for rows in (8, 32, 128, 2048)]
+    assert group_batches(teacher, Wanted(logits=True), few, 2) == GROUP_BATCHES
+    sizes = [group_batches(teacher, ALL, StreamSettings(512, rows), 2) for rows in (8, 32, 128, 2048)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] == 1 < sizes[1]
+
+
+def test_groups_count_what_a_cache_keeps_and_the_type_of_numbers(data, tmp_path):
+    wide, stream = StreamSettings(512, 32), open_stream(data)
+    teacher = Teacher(tiny_encoder(), LAYERS, Precision.BF16)
+    cached = tiny_targets(teacher, stream, tmp_path)  # keeps hidden states and scores
+    assert Targets(teacher).group_batches(ALL, wide) == group_batches(teacher, ALL, wide, 4)  # under autocast
+    teacher.half_weights = True
+    assert Targets(teacher).group_batches(ALL, wide) == group_batches(teacher, ALL, wide, 2)
+    assert cached.group_batches(Wanted(logits=True), wide) == group_batches(teacher, ALL, wide, 4)
+    assert group_batches(teacher, ALL, wide, 4) < group_batches(teacher, ALL, wide, 2) < GROUP_BATCHES
+
+
+def test_a_run_goes_on_with_groups_of_the_same_size_alone(data, tmp_path):
+    tiny_run(data, tmp_path, max_steps=4)
+    assert "teacher_group" not in next(tmp_path.glob("step-*/state.json")).read_text()
+    tiny_run(data, tmp_path, max_steps=4, teacher_group=1)
+    with pytest.raises(DistillError, match="expected teacher_group 3"):
+        tiny_run(data, tmp_path, max_steps=4, teacher_group=3)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_logits_of_weights_in_bf16_keep_no_states(data, family, monkeypatch):
+    teacher, batch = Teacher(tiny_encoder(family), LAYERS, Precision.BF16), next(open_stream(data).batches(Position()))
+    teacher.half_weights = True
+    expected = teacher.targets(batch, Wanted(logits=True, hidden=True)).logits
+    monkeypatch.setattr("distill.teacher.encoder_outputs", None)
+    assert torch.equal(teacher.targets(batch, Wanted(logits=True)).logits, expected)
+
+
+def test_a_cache_is_known_by_the_kind_of_weights(data):
+    stream, teacher = open_stream(data), Teacher(tiny_encoder(), LAYERS, Precision.BF16)
+    assert cache_key(teacher, stream, "logits").precision == "bf16"
+    teacher.half_weights = True
+    assert cache_key(teacher, stream, "logits").precision == "bf16 weights"
 
 
 def test_weights_in_bf16_are_near_those_under_autocast(data):

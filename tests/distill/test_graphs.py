@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from distill import training
+from distill import graphs, training
 from distill.general import GeneralStage, MaskedLmLoss
 from distill.graphs import CudaRecorder
 from distill.losses import LossSettings
@@ -110,6 +110,32 @@ def test_a_step_that_cannot_be_recorded_is_told_once(data, tmp_path, recorder, c
         "training goes on without CUDA graphs, more slowly: a step could not be recorded (operation not permitted when "
         "stream is capturing)"
     ]
+    assert (state.step, state.graph_steps) == (26, 0)
+
+
+def test_graphs_of_all_widths_read_the_same_memory(data, tmp_path, recorder, monkeypatch):
+    """As much as the widest batch takes, whose outputs are recorded last here or first; wider ones are not recorded."""
+    made, real = [], graphs.laid_out
+    monkeypatch.setattr(graphs, "laid_out", lambda given, memory: made.append(memory) or real(given, memory))
+    replaying = recorder(Replaying())
+    tiny_run(data, tmp_path / "all", graphs=True, **WHOLE)
+    assert len(made) == 2
+    assert made[0] is made[1]
+    monkeypatch.setattr(graphs, "TARGETS_BYTES", len(made[0]) // 2)
+    _, state = tiny_run(data, tmp_path / "narrow", graphs=True, **WHOLE)
+    assert (replaying.recorded, len(made)) == (3, 3)
+    assert 0 < state.graph_steps < 50
+    assert losses(tmp_path / "narrow") == losses(tmp_path / "all")
+
+
+def test_without_memory_for_the_teacher_s_outputs_training_goes_on(data, tmp_path, recorder, monkeypatch, caplog):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    recorder(Replaying())
+    monkeypatch.setattr(graphs, "targets_bytes", full)
+    _, state = tiny_run(data, tmp_path, graphs=True)
+    assert "a step could not be recorded (CUDA out of memory)" in caplog.text
     assert (state.step, state.graph_steps) == (26, 0)
 
 

@@ -85,14 +85,33 @@ def test_a_file_that_a_kill_left_unfinished_is_not_read(tmp_path: Path) -> None:
 
 
 def test_without_room_rows_are_tokenised_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, schema: pa.Schema) -> None:
-        raise OSError(28, "No space left on device", str(path))
+    def full(_: object, schema: pa.Schema) -> None:
+        raise OSError(28, "No space left on device")
 
     shards = write_shards(tmp_path / "data")
     monkeypatch.setattr(token_store.pa.ipc, "new_file", full)
     stream = replace(open_stream(shards), kept=tmp_path / "tokens")
     assert_same(epoch(stream), epoch(open_stream(shards)))
     assert not list((tmp_path / "tokens").rglob("*.*"))
+
+
+def test_room_is_left_for_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_store, "SPARE_BYTES", 2**62)
+    epoch(replace(open_stream(write_shards(tmp_path / "data")), kept=tmp_path / "tokens"))
+    assert not list((tmp_path / "tokens").rglob("*.*"))
+
+
+def test_a_damaged_file_is_written_again(tmp_path: Path) -> None:
+    """Cut off, empty, or all zeros, as a crash of the machine may leave it."""
+    shards, tokens = write_shards(tmp_path / "data"), tmp_path / "tokens"
+    stream = replace(open_stream(shards), kept=tokens)
+    epoch(stream)
+    files = sorted(tokens.rglob("*.arrow"))[:3]
+    whole = [path.read_bytes() for path in files]
+    for path, left in zip(files, (whole[0][:100], b"", bytes(len(whole[2]))), strict=True):
+        path.write_bytes(left)
+    assert_same(epoch(stream), epoch(open_stream(shards)))
+    assert [path.read_bytes() for path in files] == whole
 
 
 def test_a_bad_row_is_named_as_without_a_store(tmp_path: Path) -> None:
