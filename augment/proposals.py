@@ -99,7 +99,7 @@ class Proposals:
         self.split_batches += failure.of_memory
         middle = (cut.start + cut.stop) // 2
         for start, stop in ((cut.start, middle), (middle, cut.stop)):
-            half = made.cutter.cut(start, stop)
+            half = made.cutter.cut(start, stop, fill=False)
             answers = _attempted(self._start, made, half)
             if isinstance(answers, _Failure):
                 self._after(made, half, answers)

@@ -10,7 +10,7 @@ import torch
 
 from augment import Augmenter, masked_lm
 from augment.errors import DeviceLostError, FailedExamplesError, ModelFailedError
-from augment.layouts import Layout
+from augment.layouts import Cutter, Layout
 from augment.masked_lm import MaskedLM
 from augment.presets import DrawSettings
 from augment.running import RunningDrawer
@@ -97,6 +97,29 @@ def test_a_batch_that_does_not_fit_is_halved(options):
     assert {name: value for name, value in found.counts.items() if name not in ignored} == {
         name: value for name, value in expected.counts.items() if name not in ignored
     }
+
+
+@pytest.mark.parametrize("layout", [Layout.PACKED, Layout.EQUAL, Layout.EIGHTS])
+def test_halves_are_not_filled_up_again(layout):
+    texts, tokens = ["a good film", "a red fish and a cat"] * 3, []
+    finder = tiny_finder(0, k=3, batch_tokens=64)
+    finder.model.layout = layout
+    cut = Cutter.cut
+
+    def kept(cutter, *given, **named):
+        tokens.append((cut(cutter, *given, **named), named))
+        return tokens[-1][0]
+
+    failing(finder, memory_for(24))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cutter, "cut", kept)
+        assert finder.find(texts).errors == {}
+    halves = [made for made, named in tokens if named]
+    assert halves
+    if layout is not Layout.PACKED:
+        assert all(half.rows == half.stop - half.start for half in halves)
+    else:
+        assert any(half.width & (half.width - 1) for half in halves)  # 64, 32, 16 … are widths filled up
 
 
 def test_a_single_copy_that_does_not_fit_stops_the_job():
