@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import OutOfMemoryError, Tensor
 
-from augment.precision import multiply_in
+from augment.precision import MULTIPLYING, multiply_in
 
 __all__ = ["DeviceScores", "OutOfMemoryError", "VectorsOnDevice", "full_precision"]
 
@@ -66,9 +66,10 @@ class VectorsOnDevice:
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Products of float32 without TF32, whose error would be larger than survivors allow for."""
-    before = torch.get_float32_matmul_precision()
-    multiply_in("highest")
-    try:
-        yield
-    finally:
-        multiply_in(before)
+    with MULTIPLYING:
+        before = torch.get_float32_matmul_precision()
+        multiply_in("highest")
+        try:
+            yield
+        finally:
+            multiply_in(before)

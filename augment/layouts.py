@@ -70,18 +70,20 @@ class Cutter:
         """All batches, in order; one less than half full goes on with shorter copies where the layout pads."""
         return self._end_to_end() if self.layout is Layout.PACKED else self._rectangles()
 
-    def cut(self, start: int, stop: int) -> Cut:
+    def cut(self, start: int, stop: int, fill: bool = True) -> Cut:
         """The batch of some copies.
 
         Args:
             start: first of them.
             stop: after the last of them.
+            fill: whether it may be filled up; not where memory is short.
         """
         if self.layout is Layout.PACKED:
-            return Cut(start, stop, 1, _filled(int(self.lengths[start:stop].sum()), self.batch_tokens))
+            tokens = int(self.lengths[start:stop].sum())
+            return Cut(start, stop, 1, _filled(tokens, self.batch_tokens) if fill else tokens)
         width = int(self._widths(self.lengths[start]))
         rows = stop - start
-        if self.layout is not Layout.NEAR:
+        if fill and self.layout is not Layout.NEAR:
             rows = _filled(rows, _rows_of_batch(width, self.batch_tokens))
         return Cut(start, stop, rows, width)
 

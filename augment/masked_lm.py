@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,22 +17,22 @@ from augment.errors import AugmentError, is_of_machine
 from augment.files.checks import check_embeddings
 from augment.head import Head
 from augment.last_layer import EncoderAtPositions
+from augment.layouts import Layout
+from augment.masked_copies import MaskedCopies, Masks, SpecialIds
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
 from augment.precision import default_batch_tokens, default_layout, dtype_of, gpu_kernels, resolve_precision
 from augment.tokenizer import check_tokenizer, token_id
 from augment.vocabulary import Vocabulary, read_vocabulary
-from augment.words import WordSplitter
+from augment.words import TokenRows, WordSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from transformers import PreTrainedTokenizerFast
 
     from augment.batch import Batch
     from augment.files.find import ModelFiles
     from augment.head import Answers
-    from augment.masked_copies import MaskedCopies
 
 IMPORTED_BY = os.getpid()  # a process forked later has another id
 
@@ -89,6 +90,11 @@ class MaskedLM:
         self._head = Head(self._encoder.logits, self.vocabulary, self.device, self._kernels)
         self._varlen = varlen_kernel(self.device, dtype_of(precision))
         self.layout = default_layout(self.device, self._encoder.by_layers, self._varlen is not None)
+        if self.layout is Layout.PACKED:
+            try:
+                self.probe()
+            except RuntimeError:  # torch may offer a kernel that it was not built with
+                self._varlen, self.layout = None, Layout.EIGHTS
 
     def __reduce__(self) -> tuple[Callable[..., MaskedLM], tuple[Any, ...]]:
         return self._again
@@ -110,6 +116,15 @@ class MaskedLM:
                 but CJK characters; -1 where there are fewer.
         """
         return DeviceCopies(copies, self.device, exclude, self.segments > 1, self._varlen)
+
+    def probe(self) -> None:
+        """Runs [CLS] [MASK] [SEP], laid out as texts are."""
+        rows = TokenRows(np.array([self.mask_id]), np.array([0, 1]))
+        zero = np.zeros(1, dtype=np.int64)
+        special = SpecialIds(self.cls_id, self.sep_id, self.mask_id, self.window)
+        copies = MaskedCopies(rows, None, Masks(zero, zero, zero, zero), special)
+        cut = copies.cutter(self.layout, batch_tokens=3).cut(0, 1)
+        self.start(self.on_device(copies).batch(cut, self.layout), 1).taken(1)
 
     @torch.inference_mode()
     def start(self, batch: Batch, k: int) -> Answers:

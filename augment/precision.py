@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import ExitStack, contextmanager
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from augment.errors import AugmentError
@@ -21,6 +22,7 @@ AUTO = "auto"
 PRECISIONS = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}  # name -> bytes of a number
 CPU_BATCH_TOKENS, MOST_BATCH_TOKENS = 2048, 65_536  # larger passes are no faster on any card that was measured
 MEMORY_SHARE = 1 / 8  # of a card for one pass: torch keeps blocks of other shapes, and workers may share the card
+MULTIPLYING = RLock()  # held while torch's precision of products, the process's, is another than before
 HEAD_BYTES = 16 * 256  # for an entry of the vocabulary: the logits of 256 positions in fp32, and copies of them
 
 
@@ -133,6 +135,7 @@ def gpu_kernels(precision: str, device: torch.device) -> Iterator[None]:
         back.callback(torch.backends.cuda.enable_cudnn_sdp, torch.backends.cuda.cudnn_sdp_enabled())
         torch.backends.cuda.enable_cudnn_sdp(False)
         if precision == "tf32":
+            back.enter_context(MULTIPLYING)
             back.callback(multiply_in, torch.get_float32_matmul_precision())
             multiply_in("high")
         yield

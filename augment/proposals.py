@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
-import torch
 
-from augment.batch import Rows
 from augment.errors import DeviceLostError, ModelFailedError
 
 if TYPE_CHECKING:
@@ -101,7 +99,7 @@ class Proposals:
         self.split_batches += failure.of_memory
         middle = (cut.start + cut.stop) // 2
         for start, stop in ((cut.start, middle), (middle, cut.stop)):
-            half = made.cutter.cut(start, stop)
+            half = made.cutter.cut(start, stop, fill=False)
             answers = _attempted(self._start, made, half)
             if isinstance(answers, _Failure):
                 self._after(made, half, answers)
@@ -110,11 +108,8 @@ class Proposals:
 
     def _probe(self, reason: str) -> None:
         """Runs [CLS] [MASK] [SEP]: a model or device that fails on that, too, must not be blamed on a text."""
-        model = self._model
-        ids = torch.tensor([[model.cls_id, model.mask_id, model.sep_id]], device=model.device)
-        place = torch.ones((1, 1), dtype=torch.int64, device=model.device)
         try:
-            model.start(Rows(ids, None, None, place, None), 1).taken(1)
+            self._model.probe()
         except FAILURES as error:
             lost = _is_cuda(error) and not _out_of_memory(error)
             raise (DeviceLostError if lost else ModelFailedError)(

@@ -106,10 +106,10 @@ class SimilarWords:
             words: different words.
 
         Returns:
-            A row of SCHEMA for each word that has neighbours, in order.
+            A row of SCHEMA for each word, in order, those without neighbours included: nobody looks for these again.
         """
         found = self._search(self._vectors, words) if self._vectors is not None else {}
-        rows = [(word, found[word]) for word in words if found.get(word)]
+        rows = [(word, found.get(word, [])) for word in words]
         lists = ([[entry[place] for entry in entries] for _, entries in rows] for place in (0, 1))
         return pa.table([[word for word, _ in rows], *lists], schema=SCHEMA)
 

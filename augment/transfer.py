@@ -19,7 +19,10 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
         device: where to.
     """
     tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    if device.type != "cuda":
+        return tensor.to(device)
+    with torch.cuda.device(device):  # pinning takes the thread's current card, which is another one in a new thread
+        return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class Fetched:
@@ -33,10 +36,11 @@ class Fetched:
         self._event: torch.cuda.Event | None = None
         self._host = tensor
         if tensor.device.type == "cuda":
-            self._host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-            self._host.copy_(tensor, non_blocking=True)
-            self._event = torch.cuda.Event()
-            self._event.record(torch.cuda.current_stream(tensor.device))
+            with torch.cuda.device(tensor.device):
+                self._host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+                self._host.copy_(tensor, non_blocking=True)
+                self._event = torch.cuda.Event()
+                self._event.record(torch.cuda.current_stream())
 
     def array(self) -> np.ndarray:
         """Its numbers, once they are here."""

@@ -76,5 +76,6 @@ class NeighbourWorker:
         several = whole[~split.single_piece[split.offsets[whole]]].tolist()
         asked = [words[number] for number in several if self._eligible(words[number])]
         table = self._similar.table(asked)
-        tally.counts.update(words=len(words), multi_piece_words=len(asked), words_with_neighbours=table.num_rows)
+        found = np.count_nonzero(table.column("neighbours").combine_chunks().value_lengths())
+        tally.counts.update(words=len(words), multi_piece_words=len(asked), words_with_neighbours=int(found))
         yield table

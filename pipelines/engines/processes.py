@@ -26,6 +26,8 @@ from pipelines.engines.engine import (
 from pipelines.errors import UserError
 from pipelines.machine.devices import gpu_count, take_gpu, visible_gpus
 from pipelines.run_folder.lease import ALARM
+from pipelines.run_folder.records import read_record
+from pipelines.run_folder.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +72,11 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
             text = f"a worker died (was it killed, or short of memory?) while parts {numbers} were at work\n"
             write_log(stage, "workers", max(breaks[part] for part in in_flight) + 1, text)
         for part in in_flight:
+            # A worker answers for a group at once: what it had finished of one when it died is known by its record.
+            if (record := read_record(Storage(stage.job.root), stage.names, part, stage.settings_hash)) is not None:
+                left.remove(part)
+                on_done(record)
+                continue
             breaks[part] += 1
             if breaks[part] == ATTEMPTS:
                 left.remove(part)

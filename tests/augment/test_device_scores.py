@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
 
-from augment import device_scores, similar
+from augment import device_scores, precision, similar
 from augment.device_scores import OutOfMemoryError, VectorsOnDevice, full_precision
 from augment.similar import SimilarWords
 from glove import nearest_neighbours, vectors_from_arrays
@@ -61,6 +63,24 @@ def test_products_are_in_full_precision_and_the_setting_is_put_back():
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_another_thread_that_wants_tf32_waits(monkeypatch):
+    # Without a card: what gpu_kernels does on one, as far as the precision goes.
+    monkeypatch.setattr(precision, "_is_gpu", lambda _: True)
+    inside = threading.Event()
+
+    def in_tf32():
+        with precision.gpu_kernels("tf32", torch.device("cuda")):
+            inside.set()
+
+    other = threading.Thread(target=in_tf32)
+    with full_precision():
+        other.start()
+        assert not inside.wait(0.2)
+        assert torch.get_float32_matmul_precision() == "highest"
+    other.join()
+    assert inside.is_set()
 
 
 def lookup(device):

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from augment import Augmenter
+from augment import Augmenter, masked_lm
 from augment.errors import DeviceLostError, FailedExamplesError, ModelFailedError
+from augment.layouts import Cutter, Layout
+from augment.masked_lm import MaskedLM
 from augment.presets import DrawSettings
 from augment.running import RunningDrawer
 from augment.sites import find_sites
@@ -97,6 +99,29 @@ def test_a_batch_that_does_not_fit_is_halved(options):
     }
 
 
+@pytest.mark.parametrize("layout", [Layout.PACKED, Layout.EQUAL, Layout.EIGHTS])
+def test_halves_are_not_filled_up_again(layout):
+    texts, tokens = ["a good film", "a red fish and a cat"] * 3, []
+    finder = tiny_finder(0, k=3, batch_tokens=64)
+    finder.model.layout = layout
+    cut = Cutter.cut
+
+    def kept(cutter, *given, **named):
+        tokens.append((cut(cutter, *given, **named), named))
+        return tokens[-1][0]
+
+    failing(finder, memory_for(24))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cutter, "cut", kept)
+        assert finder.find(texts).errors == {}
+    halves = [made for made, named in tokens if named]
+    assert halves
+    if layout is not Layout.PACKED:
+        assert all(half.rows == half.stop - half.start for half in halves)
+    else:
+        assert any(half.width & (half.width - 1) for half in halves)  # 64, 32, 16 … are widths filled up
+
+
 def test_a_single_copy_that_does_not_fit_stops_the_job():
     finder = tiny_finder(0)
     failing(finder, memory_for(5))
@@ -148,6 +173,26 @@ def test_a_model_that_fails_on_everything_blames_no_text(context, error, kind):
         augmenter.augment(TEXTS[:4], n=2, p=0.9)
     assert type(failed.value) is kind
     assert str(error) in str(failed.value)
+
+
+def no_kernel(*_):
+    raise RuntimeError("Torch was not compiled with flash attention.")
+
+
+def test_an_attention_kernel_that_fails_blames_no_text():
+    finder = tiny_finder(0, k=2)
+    finder.model.layout, finder.model._varlen = Layout.PACKED, no_kernel
+    with pytest.raises(ModelFailedError, match="flash attention"):
+        finder.find(TEXTS)
+
+
+def test_a_model_is_loaded_without_an_attention_kernel_that_fails(monkeypatch):
+    given = tiny_finder(0, k=2).model._again[1]
+    monkeypatch.setattr(masked_lm, "default_layout", lambda *_: Layout.PACKED)
+    assert MaskedLM(*given).layout is Layout.PACKED
+    monkeypatch.setattr(masked_lm, "varlen_kernel", lambda *_: no_kernel)
+    model = MaskedLM(*given)
+    assert (model.layout, model._varlen) == (Layout.EIGHTS, None)
 
 
 def test_a_device_that_fails_half_way_blames_no_text_either():

@@ -10,7 +10,7 @@ import pytest
 from augment import similar
 from augment.candidates import CandidateFinder
 from augment.presets import CandidateSettings, DrawSettings
-from augment.similar import SimilarWords
+from augment.similar import KnownNeighbours, SimilarWords
 from augment.sites import find_sites
 from augment.variants import draw_variants
 from glove import similar_words, vectors_from_arrays
@@ -90,6 +90,16 @@ def test_each_word_is_looked_up_once(monkeypatch):
     assert sorted(asked) == ["cinema", "films", "movies"]
     monkeypatch.setattr(similar, "REMEMBERED", 0)
     assert lookup.of(["movies"]) == first[:1]
+
+
+def test_words_known_to_have_no_neighbours_are_not_looked_for_again(monkeypatch):
+    lookup = SimilarWords(vectors(), tiny_lm().splitter, 2, False)
+    table = lookup.table(["movies", "zzz"])
+    expected = lookup.of(["movies", "zzz"])
+    again = SimilarWords(vectors(), tiny_lm().splitter, 2, False)
+    again.known = KnownNeighbours(table)
+    monkeypatch.setattr(similar, "similar_words", lambda *_: pytest.fail("looked for again"))
+    assert again.of(["movies", "zzz"]) == expected
 
 
 def test_what_is_remembered_takes_little_memory():

@@ -6,15 +6,17 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
 from pipelines.engines import EngineSettings, Failure, run_parts, worker_count
 from pipelines.engines.on_ray import RayWorker
+from pipelines.engines.processes import run_in_processes
 from pipelines.errors import JobError, UserError
 from pipelines.run_folder.records import Record, ShardNames
+from pipelines.run_folder.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Work:
     orders: tuple[str, ...]
     mistake: str = ""
     name: str = "candidates"
+    settings_hash: str = ""
 
     @property
     def job(self) -> Work:
@@ -205,6 +208,32 @@ def test_a_group_with_a_part_that_kills_its_worker_loses_that_part_alone(tmp_pat
     run_parts(work, list(range(6)), EngineSettings("local", 2, overlaps=True), found.append)
     assert {one.part for one in found if isinstance(one, Failure)} == {1}
     assert sorted(one.part for one in found) == list(range(6))
+
+
+@dataclass(frozen=True)
+class Recorded(Work):
+    """A stage that publishes its parts; the last one kills its worker when all others are there."""
+
+    def work(self, part: int) -> Record:
+        record, storage = super().work(part), Storage(self.folder)
+        if part == len(self.orders) - 1:
+            deadline = time.monotonic() + 90
+            while any(storage.read_json(self.names.record(other)) is None for other in range(part)):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGKILL)
+        storage.write_bytes(self.names.data(part), b"x")
+        storage.write_json(self.names.record(part), asdict(record))
+        return record
+
+
+@pytest.mark.integration
+def test_a_kill_loses_no_finished_part_of_a_group(tmp_path):
+    work = Recorded(str(tmp_path), ("",) * 4)
+    found: list[Record | Failure] = []
+    run_in_processes(work, list(range(4)), EngineSettings("local", 1, overlaps=True), found.append)
+    assert {one.part for one in found if isinstance(one, Record)} == {0, 1, 2}
+    assert [work.tries(part) for part in range(4)] == [1, 1, 1, 3]
 
 
 def test_no_parts_start_nothing(tmp_path):
