@@ -45,7 +45,7 @@ class CudaRecorder:
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
         # Of its own, for torch's may be another card's. A graph keeps the priority of its stream: small kernels of the
-        # student shall not queue behind the large ones of a teacher that runs ahead.
+        # student must not queue behind the large ones of a teacher that runs ahead.
         self._stream = torch.cuda.Stream(priority=-1)
 
     def record(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
