@@ -57,7 +57,7 @@ def _ran(name: str, arguments: argparse.Namespace) -> bool:
             own = {"tests": run_tests, "command": run_command}
             measure = own.get(name) or importlib.import_module(f"benchmarks.gpu_{name}").measure
             measure(arguments, results, Path(folder))
-    except (Exception, SystemExit) as error:  # the other sections shall run: a card is not always at hand
+    except (Exception, SystemExit) as error:  # the other sections must run: a card is not always at hand
         results.put("error", found=f"{type(error).__name__}: {error}")
         return False
     results.put("seconds", found=time.perf_counter() - began)
