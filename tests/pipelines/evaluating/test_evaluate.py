@@ -149,7 +149,7 @@ def test_what_cannot_be_evaluated(parts, tmp_path):
         (("--model", parts.encoder), "found no task head"),
         (("--predictions", "dev.xlsx"), "expected a name that ends in .csv"),
         (("--batch-size", 0), "--batch-size: expected a number of at least 1"),
-        (("--max-length", 3), "--max-length: expected at least 8"),
+        (("--max-length", 3), "--max-length: expected a number of at least 8"),
         (("--task", "rte"), "sentence1"),
     ):
         ran = tinyaug(*evaluate(parts, parts.teacher, *more))

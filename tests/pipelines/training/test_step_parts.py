@@ -9,6 +9,7 @@ import pytest
 from pipelines.found import Found
 from pipelines.general.general_job import GeneralJob
 from pipelines.general.request import GeneralRequest
+from pipelines.methods.general import GENERAL
 from pipelines.options.data import CorpusChoice, DataChoice
 from pipelines.options.running import GeneralMachine, Machine
 from pipelines.options.teacher_cache import GeneralCacheChoice
@@ -24,11 +25,11 @@ from tests.ranks import two_ranks
 def asked(kind=GeneralRequest, **machine):
     machine = {"device": "cpu", **machine}
     if kind is FinetuneRequest:
-        recipe, machine, data = GeneralRequest.recipe, Machine(**machine), DataChoice("sst2")
+        recipe, machine, data = GENERAL.recipe, Machine(**machine), DataChoice("sst2")
         return kind(out="out", data=data, model="model", recipe=recipe, reading=Reading(), machine=machine)
     learnt = {"masked_lm": MaskedLmChoice(), "losses": LossChoice(), "cache": GeneralCacheChoice()}
     read = {"corpus": CorpusChoice("corpus.txt"), "reading": PackedReading(), "machine": GeneralMachine(**machine)}
-    return kind(out="out", teacher="teacher", **read, **learnt)
+    return kind(out="out", teacher="teacher", recipe=GENERAL.recipe, **read, **learnt)
 
 
 def parts(kind=GeneralRequest, earlier=None, **machine) -> int:
@@ -46,7 +47,7 @@ def test_the_number_of_an_earlier_start_is_kept(monkeypatch, processes, each):
 
 
 def test_the_number_of_a_first_start(monkeypatch):
-    assert (parts(), parts(device="cuda"), parts(FinetuneRequest)) == (8, 2, 1)
+    assert (parts(), parts(device="cuda"), parts(FinetuneRequest)) == (8, 1, 1)
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert parts(earlier=8) == 3  # 8 cannot be shared by three
 
