@@ -6,14 +6,13 @@ The words are those of --data. MRPC and WNLI, which have 4,303 rows together, ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.gpu_parts import about, make_model, read_texts
+from benchmarks.gpu_parts import about, make_model, planned_by, read_texts
 
 if TYPE_CHECKING:
     import argparse
@@ -101,24 +100,10 @@ def measure(arguments: argparse.Namespace, results: Results, folder: Path) -> No
 
 def planned(arguments: argparse.Namespace, table: Path, mlm: Path, columns: int) -> Estimate:
     """What `tinyaug augment --dry-run` says of a table."""
-    from pipelines.cli import plans
-    from pipelines.cli.app import app
-
-    found: list[Any] = []
-
-    def kept(*given: Any) -> Any:
-        found.append(estimate(*given))
-        return found[-1]
-
     named = [part for column in COLUMNS[:columns] for part in ("--text", column)]
     command = [
         "augment", "--dry-run", "--task", "custom", "--data", table, *named, "--label", "label", "--mlm", mlm,
         "--glove", arguments.glove, "--device", arguments.device, "--engine", "local", "--out", table / "run",
     ]  # fmt: skip
-    estimate = plans.estimate
-    with patch("pipelines.cli.plans.estimate", kept):
-        code = app([str(part) for part in command], standalone_mode=False)
-    if code or not found:
-        raise RuntimeError(f"expected a plan, the dry run ended with {code}")
-    plan: Estimate = found[0]
+    plan: Estimate = planned_by("pipelines.cli.plans.estimate", command)
     return plan

@@ -8,7 +8,9 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass
 from itertools import chain, cycle
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -24,6 +26,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LISTED = 15  # rows of a profile
+
+
+def planned_by(place: str, command: Sequence[object]) -> Any:
+    """What a function gives while a dry run of `tinyaug` calls it.
+
+    Args:
+        place: its module and name.
+        command: words after `tinyaug`.
+    """
+    from pipelines.cli.app import app
+
+    function, found = resolve_name(place), []
+
+    def kept(*given: Any) -> Any:
+        found.append(function(*given))
+        return found[-1]
+
+    with patch(place, kept):
+        code = app([str(part) for part in command], standalone_mode=False)
+    if code or not found:
+        raise RuntimeError(f"expected a plan, the dry run ended with {code}")
+    return found[0]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from typing import TYPE_CHECKING
 
 from benchmarks.gpu_loop import Loops
-from benchmarks.gpu_parts import about, make_model
+from benchmarks.gpu_parts import about, make_model, planned_by
 
 if TYPE_CHECKING:
     import argparse
@@ -45,25 +44,11 @@ def measure(arguments: argparse.Namespace, results: Results, folder: Path) -> No
 
 def planned(arguments: argparse.Namespace, folder: Path) -> tuple[StageEstimate, ...]:
     """The stages of `tinyaug run --dry-run`: the teacher's, the intermediate and the prediction stage."""
-    from pipelines.cli.app import app
-    from pipelines.run import checks
-
-    plans: list[Any] = []
-
-    def kept(*given: Any) -> Any:
-        plans.append(plan_run(*given))
-        return plans[-1]
-
     mlm = make_model(arguments.shape, arguments.mlm, folder / "mlm")
     command = [
         "run", "--dry-run", "--task", arguments.task, "--data", arguments.data, "--mlm", mlm, "--teacher-model", mlm,
         "--student-init", "random", "--glove", arguments.glove, "--device", arguments.device, "--out", folder / "run",
         "--engine", "local", "--cache", "logits",
     ]  # fmt: skip
-    plan_run = checks.plan_run
-    with patch("pipelines.run.checks.plan_run", kept):
-        code = app([str(part) for part in command], standalone_mode=False)
-    if code or not plans:
-        raise RuntimeError(f"expected a plan, the dry run ended with {code}")
-    found: tuple[StageEstimate, ...] = plans[0].training.stages
-    return found
+    stages: tuple[StageEstimate, ...] = planned_by("pipelines.run.checks.plan_run", command).training.stages
+    return stages

@@ -19,7 +19,7 @@ from pipelines.run_folder.lock import only_writer, refuse_if_held
 from pipelines.run_folder.process_mark import lives_here, mark_of_this_process
 from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import PATIENCE, again_and_again, done, tinyaug
-from tests.pipelines.run_folder.leases import THEIRS, fail_with, held, place_without_locks, stopped_clock, until
+from tests.pipelines.run_folder.leases import THEIRS, fail_with, held, until
 
 MARK = "import json, pipelines.run_folder.process_mark as mark; print(json.dumps(mark.mark_of_this_process()))"
 
@@ -28,16 +28,6 @@ MARK = "import json, pipelines.run_folder.process_mark as mark; print(json.dumps
 def no_kernel_locks(request, monkeypatch):
     monkeypatch.setattr(lease, "SETTLE", 0)
     fail_with(request.param, monkeypatch)
-
-
-@pytest.fixture
-def storage(tmp_path, monkeypatch):
-    return place_without_locks(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return stopped_clock(monkeypatch)
 
 
 @pytest.fixture

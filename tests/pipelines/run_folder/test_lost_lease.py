@@ -14,17 +14,7 @@ from pipelines.errors import JobError
 from pipelines.run_folder import lease
 from pipelines.run_folder.lock import only_writer
 from tests.pipelines.jobs import PATIENCE, tinyaug
-from tests.pipelines.run_folder.leases import THEIRS, held, place_without_locks, stopped_clock, until
-
-
-@pytest.fixture
-def storage(tmp_path, monkeypatch):
-    return place_without_locks(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return stopped_clock(monkeypatch)
+from tests.pipelines.run_folder.leases import THEIRS, held, until
 
 
 @pytest.mark.parametrize("theirs", [THEIRS, None])
