@@ -92,7 +92,7 @@ class DeviceCopies:
         copy = self._to(cut.start, cut.rows).clamp(max=cut.stop - 1)[:, None]  # (B, 1), the last one again at the end
         ids = self._tokens(copy, column)
         row, position = self._mask_copies[masks] - cut.start, self._positions[masks]
-        ids[row, position] = self._special.mask
+        ids.view(-1).index_fill_(0, row * cut.width + position, self._special.mask)  # by index it would wait
         if most == 1 and len(masks) == cut.rows:
             queries, picked = position[:, None], None
         else:
@@ -111,7 +111,7 @@ class DeviceCopies:
         copy, column = cut.start + row, token - starts[row]
         ids = self._tokens(copy, column)
         masked = starts[self._mask_copies[masks] - cut.start] + self._positions[masks]
-        ids[masked] = self._special.mask
+        ids.index_fill_(0, masked, self._special.mask)  # ids[masked] = … would wait for the device
         segments = self._segments(copy, column)
         return EndToEnd(
             ids[None],

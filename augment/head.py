@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from augment.precision import default_head_rows
 from augment.top_k import first_of_each, top_of_all, top_probabilities
 from augment.transfer import Fetched
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from augment.batch import Excluded
     from augment.vocabulary import Vocabulary
 
-HEAD_ROWS = 256  # masked positions whose logits exist at once: 256 x 30,522 x 4 bytes = 31 MB
 TIED, NOT_FINITE = 1, 2  # what is wrong with a row of answers
 
 
@@ -30,6 +30,9 @@ class Head:
         vocabulary: says which words may be proposed.
         device: of the hidden states.
         kernels: makes the context that it computes in.
+
+    Attributes:
+        rows: masked positions whose logits exist at once.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Head:
         kernels: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._logits, self._forms, self._kernels = logits, vocabulary.most_forms, kernels
+        self.rows = default_head_rows(device, len(vocabulary.proposable))
         # added to the logits before the top is taken: 0 for words, -inf for all that is never proposed
         self._barred = torch.where(torch.from_numpy(vocabulary.proposable), 0.0, -torch.inf).to(device)
         self._barred_but_cjk = torch.where(torch.from_numpy(vocabulary.cjk), 0.0, -torch.inf).to(device)
@@ -136,7 +140,8 @@ class Answers:
         return ids, scores.view(np.float32)
 
     def _chunks(self) -> list[slice]:
-        return [slice(start, start + HEAD_ROWS) for start in range(0, len(self._hidden), HEAD_ROWS)]
+        rows = self._head.rows
+        return [slice(start, start + rows) for start in range(0, len(self._hidden), rows)]
 
     def _of(self, rows: slice) -> Excluded | None:
         return None if self._excluded is None else self._excluded.of(rows)

@@ -23,7 +23,9 @@ PRECISIONS = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}  # name -> bytes of a 
 CPU_BATCH_TOKENS, MOST_BATCH_TOKENS = 2048, 65_536  # larger passes are no faster on any card that was measured
 MEMORY_SHARE = 1 / 8  # of a card for one pass: torch keeps blocks of other shapes, and workers may share the card
 MULTIPLYING = RLock()  # held while torch's precision of products, the process's, is another than before
-HEAD_BYTES = 16 * 256  # for an entry of the vocabulary: the logits of 256 positions in fp32, and copies of them
+HEAD_BYTES = 16  # for an entry of the vocabulary at a position: its logit in fp32, and copies of it
+HEAD_SHARE = 1 / 32  # of a card for the head's logits
+HEAD_ROWS, MOST_HEAD_ROWS = 256, 4096  # positions whose logits exist at once; on a card few launch too little
 
 
 def resolve_precision(precision: str, device: torch.device | str) -> str:
@@ -94,9 +96,35 @@ def gpu_batch_tokens(memory: int, config: Mapping[str, object], precision: str) 
     """
     hidden = _size(config, 768, "hidden_size", "dim")
     feed_forward = _size(config, 3072, "intermediate_size", "hidden_dim")
-    free = memory * MEMORY_SHARE - HEAD_BYTES * _size(config, 30_522, "vocab_size")
+    vocabulary = _size(config, 30_522, "vocab_size")
+    free = memory * MEMORY_SHARE - HEAD_BYTES * vocabulary * gpu_head_rows(memory, vocabulary)
     tokens = int(free / ((6 * hidden + 2 * feed_forward) * PRECISIONS[precision]))
     return min(MOST_BATCH_TOKENS, max(CPU_BATCH_TOKENS, 1 << max(0, tokens.bit_length() - 1)))
+
+
+def default_head_rows(device: torch.device | str, vocabulary: int) -> int:
+    """Masked positions whose logits exist at once: 256 on a CPU, by the memory of a GPU.
+
+    Args:
+        device: where the model runs.
+        vocabulary: entries that have a logit.
+    """
+    if not _is_gpu(device):
+        return HEAD_ROWS
+    import torch
+
+    return gpu_head_rows(torch.cuda.get_device_properties(torch.device(device)).total_memory, vocabulary)
+
+
+def gpu_head_rows(memory: int, vocabulary: int) -> int:
+    """The same by the memory of a GPU, a power of two between 256 and 4,096: each 256 are some 40 launches.
+
+    Args:
+        memory: bytes of the card, used or not.
+        vocabulary: entries that have a logit.
+    """
+    rows = int(memory * HEAD_SHARE / (HEAD_BYTES * vocabulary))
+    return min(MOST_HEAD_ROWS, max(HEAD_ROWS, 1 << max(0, rows.bit_length() - 1)))
 
 
 def default_layout(device: torch.device, by_layers: bool, end_to_end: bool) -> Layout:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +18,8 @@ import torch
 from distill.step import flat_targets, laid_out, targets_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 ORDINARY_STEPS = 2  # of each shape before it is recorded: they make the optimiser's moments and warm up libraries
 MOST_GRAPHS = 128
+ATTEMPTS = 3  # to record; what breaks a recording off may have been another thread's
 TARGETS_BYTES = 2 << 30  # of the teacher's outputs that graphs read; wider batches go the ordinary way
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,9 @@ class Recorder(Protocol):
 
     def record(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Records without computing; what comes back computes, and returns the function's result."""
+
+    def ordinary(self) -> AbstractContextManager[None]:
+        """Runs inside what is not recorded, where it does not disturb what will be."""
 
 
 class CudaRecorder:
@@ -65,15 +70,29 @@ class CudaRecorder:
 
         return replay
 
+    @contextmanager
+    def ordinary(self) -> Iterator[None]:
+        """Runs on the stream that records, after and before what the current one does.
+
+        Autograd's nodes that add up gradients keep the stream on which they were made. A thread of autograd's may hold
+        some of the last step's while the next one is recorded, and those of another stream would break that off.
+        """
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            yield
+        current.wait_stream(self._stream)
+
     def _leave(self, current: torch.cuda.Stream) -> None:
         """Puts back what torch leaves as it was within a capture that CUDA has broken off.
 
         That is its stream, its memory pool (without which no memory can be freed), and the random numbers, of which
-        none could be drawn any more.
+        none could be drawn any more. Pinned memory goes on recording to that pool, which is therefore left for good.
         """
         torch.cuda.set_stream(current)
         with suppress(RuntimeError):  # ended already, where an error of Python's own ended the capture
             torch._C._cuda_endAllocateToPool(current.device.index, self._pool)
+        self._pool = torch.cuda.graph_pool_handle()
         random = torch.cuda.default_generators[current.device.index]
         random.graphsafe_set_state(random.clone_state())
 
@@ -107,6 +126,11 @@ class GraphSteps:
         self._memory: Tensor | None = None  # of the teacher's outputs; one for all graphs, of which one runs at a time
         self._graphs: dict[Hashable, _Recorded] = {}
         self._seen: Counter[Hashable] = Counter()
+        self._failed = 0
+
+    def ordinary(self) -> AbstractContextManager[None]:
+        """Runs inside the steps for which `run` has none."""
+        return nullcontext() if self._recorder is None else self._recorder.ordinary()
 
     def run(self, part: Part, given: TeacherTargets) -> Tensor | None:
         """The step of a batch in one part; None where it has to go the ordinary way.
@@ -145,10 +169,14 @@ class GraphSteps:
             packed, static = part.packed.array.to(memory.device, copy=True), laid_out(given, memory)
             replay = recorder.record(lambda: step(layout.split(packed), static, share))
         except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            log.warning("training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)", reason)
-            self._recorder, self._graphs, self._memory = None, {}, None
             step.optimiser.zero_grad(set_to_none=True)
+            self._failed += 1
+            self._seen.clear()
+            if self._failed == ATTEMPTS:
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                text = "training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)"
+                log.warning(text, reason)
+                self._recorder, self._graphs, self._memory = None, {}, None
             return None
         return _Recorded(packed, static, replay)
 

@@ -97,8 +97,7 @@ class _Loop:
     accelerator: Accelerator
 
     def __post_init__(self) -> None:
-        processes = self.accelerator.num_processes
-        self.cache = self.targets.cache if self.targets else None
+        processes, self.cache = self.accelerator.num_processes, self.targets.cache if self.targets else None
         self.state, self.stopping = RunState(), False
         self.look_every = self.settings.log_every if processes == 1 else 1
         self.pending = PendingSteps(self.stream)
@@ -189,8 +188,9 @@ class _Loop:
             found = numbers
         else:
             shares = [part.counts / len(batch) for part in lesson.parts]
-            tensors = [part.packed.to(self.accelerator.device) for part in lesson.parts]
-            found = self.step.in_parts([*zip(tensors, lesson.given, shares, strict=True)], seeds)
+            with self.graphs.ordinary():
+                tensors = [part.packed.to(self.accelerator.device) for part in lesson.parts]
+                found = self.step.in_parts([*zip(tensors, lesson.given, shares, strict=True)], seeds)
         row = {"step": state.step + 1, "epoch": state.position.epoch, "examples": len(batch), "learning_rate": rate}
         self.pending.add(row, self.step.kinds, found, lesson)
         self.state = replace(

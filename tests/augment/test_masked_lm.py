@@ -163,7 +163,7 @@ def test_more_masks_than_the_head_takes_at_once(monkeypatch):
     copies = make_copies(lm, [20] * 9, 4)
     exclude = np.arange(42).reshape(21, 2)
     expected = propose(lm, copies, 6, exclude)
-    monkeypatch.setattr("augment.head.HEAD_ROWS", 4)
+    monkeypatch.setattr("augment.precision.HEAD_ROWS", 4)
     ids, scores = propose(lm, copies, 6, exclude)
     assert len(ids) == 21 + 3
     np.testing.assert_allclose(scores, expected[1], rtol=0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from distill import graphs, training
 from distill.general import GeneralStage, MaskedLmLoss
-from distill.graphs import CudaRecorder
+from distill.graphs import ATTEMPTS, CudaRecorder
 from distill.losses import LossSettings
 from distill.masking import MaskSettings
 from distill.training import train
@@ -38,12 +39,22 @@ class Replaying:
 
         return replay
 
+    def ordinary(self):
+        return nullcontext()
 
-class Refusing:
-    """Records nothing, as where a kernel cannot be captured."""
 
-    def record(self, _):
-        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+class Refusing(Replaying):
+    """Records nothing, as where a kernel cannot be captured, but `after` some attempts."""
+
+    def __init__(self, after: int | None = None) -> None:
+        super().__init__()
+        self.attempts, self._after = 0, after
+
+    def record(self, function):
+        self.attempts += 1
+        if self._after is None or self.attempts <= self._after:
+            raise RuntimeError("operation not permitted when stream is capturing\nand more")
+        return super().record(function)
 
 
 @pytest.fixture
@@ -103,14 +114,24 @@ def test_a_run_goes_on_where_rates_are_kept_otherwise(data, tmp_path, recorder, 
 
 
 def test_a_step_that_cannot_be_recorded_is_told_once(data, tmp_path, recorder, caplog):
-    recorder(Refusing())
+    refusing = recorder(Refusing())
     _, state = tiny_run(data, tmp_path, graphs=True)
     told = [one.message for one in caplog.records if "CUDA graphs" in one.message]
     assert told == [
         "training goes on without CUDA graphs, more slowly: a step could not be recorded (operation not permitted when "
         "stream is capturing)"
     ]
-    assert (state.step, state.graph_steps) == (26, 0)
+    assert (state.step, state.graph_steps, refusing.attempts) == (26, 0, ATTEMPTS)
+
+
+def test_what_broke_off_one_recording_does_not_end_all(data, tmp_path, recorder, caplog):
+    recorder(Refusing(after=ATTEMPTS - 1))
+    _, state = tiny_run(data, tmp_path / "late", graphs=True, **WHOLE)
+    assert 0 < state.graph_steps < 50
+    assert not caplog.records
+    recorder(Refusing())
+    tiny_run(data, tmp_path / "ordinary", graphs=True, **WHOLE)
+    assert losses(tmp_path / "late") == losses(tmp_path / "ordinary")
 
 
 def test_graphs_of_all_widths_read_the_same_memory(data, tmp_path, recorder, monkeypatch):

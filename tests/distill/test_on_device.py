@@ -15,13 +15,13 @@ from distill.losses import LossSettings
 from distill.objectives import IntermediateStage, LabelStage, PredictionStage
 from distill.precision import Precision, resolve_precision
 from distill.shards import Position
-from distill.teacher import Wanted
+from distill.teacher import Teacher, Wanted
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
 from tests.devices import DEVICES, expected_precision
 from tests.distill.data import open_stream, write_shards
 from tests.distill.models import tiny_encoder
-from tests.distill.runs import losses, tiny_pair, tiny_targets
+from tests.distill.runs import LAYERS, losses, tiny_pair, tiny_targets
 
 on_devices = pytest.mark.parametrize("device", DEVICES)
 
@@ -35,7 +35,7 @@ def run(data, folder, device, kind=IntermediateStage, cache=None, stop=None, **c
     if device not in ("cpu", "cuda"):
         torch.cuda.set_device(device)  # as the training verbs do
     student, teacher = tiny_pair(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    teacher.model.to(device)
+    teacher = Teacher(teacher.model.to(device), LAYERS, changes.get("precision", Precision.AUTO))
     stage, stream = kind(student, teacher, LossSettings()), open_stream(data)
 
     def progress(now) -> None:
@@ -103,7 +103,7 @@ def test_graphs_and_a_teacher_ahead_change_no_loss(data, tmp_path, device, kind,
 def test_nearly_all_steps_run_as_graphs(tmp_path, device, kind):
     """But two of each width; with the dropout of a training student."""
     data = write_shards(tmp_path / "data", sizes=(96,))
-    torch.cuda.set_device(device)
+    torch.cuda.set_device(torch.device(device).index or 0)
     student, teacher = tiny_pair(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     teacher.model.to(device)
     stage = LabelStage(student.model) if kind is LabelStage else kind(student, teacher, LossSettings())
