@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from distill.groups import in_groups
+from distill.groups import ONE, GroupLimits, in_groups
 from distill.inputs import bucket_width, pack_batch
 from distill.teacher import TeacherTargets
 
@@ -68,7 +68,7 @@ class Feed:
         wanted: which of them.
         device: of student and teacher.
         parts: this process's parts of a batch, of how many (the numbers of `Batch.part`).
-        group: batches on which the teacher runs together; with 1 it runs when a batch's step comes.
+        group: batches on which the teacher runs together; of one batch it runs when that batch's step comes.
         buckets: widths are multiples of 8, and every batch has a mask, so that few shapes come up.
     """
 
@@ -77,7 +77,7 @@ class Feed:
     wanted: Wanted
     device: torch.device
     parts: tuple[range, int] = (range(1), 1)
-    group: int = 1
+    group: GroupLimits = ONE
     buckets: bool = False
 
     def lessons(self, start: Position) -> Generator[Lesson]:
@@ -86,11 +86,11 @@ class Feed:
         Raises:
             DistillError: data that cannot be read, or a teacher whose numbers do not fit a cache.
         """
-        passed = start.batch % self.group  # of the first group: trained before, and only taught again
+        passed = start.batch if self.group.batches > 1 else 0  # trained before; groups are cut from the pool's first
         coming = (self._packed(batch) for batch in self.stream.batches(replace(start, batch=start.batch - passed)))
         if self.device.type == "cuda":
-            coming = ahead(coming, self.group + 2)
-        with closing(coming), closing(self._taught(coming)) as taught:
+            coming = ahead(coming, self.group.batches + 2)
+        with closing(coming), closing(self._taught(coming, passed)) as taught:
             for number, lesson in enumerate(taught):
                 if number >= passed:
                     yield lesson
@@ -109,22 +109,26 @@ class Feed:
             parts.append(Part(part, pack_batch(part, self.device, self.buckets), counts, stored))
         return Lesson(batch, tuple(parts))
 
-    def _taught(self, lessons: Iterator[Lesson]) -> Generator[Lesson]:
+    def _taught(self, lessons: Iterator[Lesson], passed: int) -> Generator[Lesson]:
         if self.targets is None:
             yield from (replace(one, given=(TeacherTargets(),) * len(one.parts)) for one in lessons)
-        elif self.group == 1:
+        elif self.group.batches == 1:
             for one in lessons:
                 given = [self.targets(part.batch, self.wanted, part.counts, part.stored) for part in one.parts]
                 yield replace(one, given=tuple(given))
         else:
-            yield from self._taught_ahead(self.targets, lessons)
+            yield from self._taught_ahead(self.targets, lessons, passed)
 
-    def _taught_ahead(self, targets: Targets, lessons: Iterator[Lesson]) -> Generator[Lesson]:
-        """While the student learns from a group, the teacher runs on the next one."""
+    def _taught_ahead(self, targets: Targets, lessons: Iterator[Lesson], passed: int) -> Generator[Lesson]:
+        """While the student learns from a group, the teacher runs on the next one; none on groups that are passed."""
         side = SideStream(self.device)
         waiting: list[Lesson] = []
         ready: Callable[[], None] = side.mark()
-        for group in in_groups(lessons, self.group, lambda one: one.batch.after):
+        for group in in_groups(lessons, self.group, lambda one: one.batch):
+            passed -= len(group)
+            if passed >= 0:
+                yield from group
+                continue
             parts = [part for one in group for part in one.parts]
             with side.running():
                 batches, counts = [p.batch for p in parts], [p.counts for p in parts]

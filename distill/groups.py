@@ -1,12 +1,12 @@
 """Groups of consecutive batches, on which the teacher runs together: one forward pass over those of about one length.
 
 The teacher learns nothing from step to step, so it may run ahead, in larger batches than the student's: these alone
-leave a GPU idle. Groups are cut by the number of a batch in its pool, so that a resumed run makes the same ones.
+leave a GPU idle. Groups are cut from the beginning of a pool on, so that a resumed run makes the same ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -17,47 +17,73 @@ from distill.shards import Batch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from distill.shards import Position, StreamSettings
     from distill.teacher import Teacher, TeacherTargets, Wanted
 
 T = TypeVar("T")
-GROUP_BATCHES = 64  # at most: past them a GPU gains nothing
-GROUP_BYTES = 2 << 30  # of the states of a group, were all its examples as long as may be; two groups are there at once
+GROUP_BATCHES = 256  # at most: a forward pass costs the host milliseconds, which so many steps share
+GROUP_BYTES = 2 << 30  # of the states of a group; two groups are there at once
 FORWARD_TOKENS = 32_768  # of a forward pass
 
 
-def group_batches(teacher: Teacher, wanted: Wanted, settings: StreamSettings, number_bytes: int) -> int:
-    """How many batches a group has, by the room that their states take.
+@dataclass(frozen=True)
+class GroupLimits:
+    """What a group may hold.
+
+    Args:
+        batches: at most.
+        token_bytes: of the states of a token, padding included.
+        pair_bytes: of the scores of two tokens.
+    """
+
+    batches: int = 1
+    token_bytes: int = 0
+    pair_bytes: int = 0
+
+    def bytes_of(self, batch: Batch) -> int:
+        """The room that the states of a batch take."""
+        rows, width = batch.ids.shape
+        width += -width % BUCKET
+        return int(rows * width * (self.token_bytes + self.pair_bytes * width))
+
+
+ONE = GroupLimits()  # a teacher that runs when the step of its batch comes
+
+
+def group_limits(teacher: Teacher, wanted: Wanted, number_bytes: int, batches: int = GROUP_BATCHES) -> GroupLimits:
+    """The limits by the states that a teacher gives.
 
     Args:
         teacher: the teacher.
         wanted: of its outputs.
-        settings: of the stream; no batch decides, so that a resumed run has groups of the same size.
         number_bytes: of a number of the states.
+        batches: of a group at most.
     """
-    config, width = teacher.model.config, 0
-    if wanted.hidden:
-        width += config.hidden_size
-    if wanted.scores:
-        width += config.num_attention_heads * settings.max_length
-    bytes_of_batch = settings.batch_rows * settings.max_length * number_bytes * (len(teacher.layer_map) * width + 1)
-    return int(max(1, min(GROUP_BATCHES, GROUP_BYTES // bytes_of_batch)))
+    config, of_layers = teacher.model.config, len(teacher.layer_map) * number_bytes
+    hidden = config.hidden_size * wanted.hidden
+    return GroupLimits(batches, of_layers * hidden, of_layers * config.num_attention_heads * wanted.scores)
 
 
-def in_groups(items: Iterable[T], size: int, after: Callable[[T], Position]) -> Iterator[list[T]]:
-    """Runs of `size` items in their order; none goes over a pool's end.
+def in_groups(items: Iterable[T], limits: GroupLimits, batch_of: Callable[[T], Batch]) -> Iterator[list[T]]:
+    """Runs of items in their order, as long as the limits allow; none goes over a pool's end.
 
     Args:
-        items: batches, or what is made of them.
-        size: of a group.
-        after: the position that follows an item.
+        items: batches, from the beginning of a pool on, or what is made of them.
+        limits: of a group; a single batch may exceed the room.
+        batch_of: the batch of an item.
     """
     group: list[T] = []
+    room = 0
     for item in items:
-        group.append(item)
-        if len(group) == size or after(item).batch == 0:
+        batch = batch_of(item)
+        needed = limits.bytes_of(batch)
+        if group and room + needed > GROUP_BYTES:
             yield group
-            group = []
+            group, room = [], 0
+        group.append(item)
+        room += needed
+        if len(group) == limits.batches or batch.after.batch == 0:
+            yield group
+            group, room = [], 0
     if group:
         yield group
 

@@ -16,7 +16,7 @@ import torch
 from distill.cache_format import CacheContent, CacheKey
 from distill.cache_rows import STATES, cached_arrays, packed, padded, records
 from distill.errors import DistillError, StoppedError
-from distill.groups import group_batches, in_groups
+from distill.groups import GROUP_BATCHES, ONE, GroupLimits, group_limits, in_groups
 from distill.inputs import pinned
 from distill.reading import read_rows
 from distill.shards import Position
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from distill.shards import Batch, ShardStream, StreamSettings
+    from distill.shards import Batch, ShardStream
     from distill.teacher_cache import TeacherCache
 
 Stored = dict[str, torch.Tensor]  # logits and states of a batch, in the cache's dtype; pinned for a GPU
@@ -151,16 +151,16 @@ class Targets:
             for place, batch in enumerate(batches)
         ]
 
-    def group_batches(self, wanted: Wanted, settings: StreamSettings) -> int:
-        """How many batches a group has: beside a cache the teacher gives what is kept, too, and numbers are float32.
+    def group_limits(self, wanted: Wanted, batches: int = GROUP_BATCHES) -> GroupLimits:
+        """What a group may hold: beside a cache the teacher gives what is kept, too, and numbers are float32.
 
         Args:
             wanted: the targets.
-            settings: of the stream.
+            batches: of a group at most.
         """
         kept = kept_outputs(self.cache.key) if self.cache else Wanted()
         half = self.teacher.in_half and self.cache is None
-        return group_batches(self.teacher, wanted | kept, settings, 2 if half else 4)
+        return group_limits(self.teacher, wanted | kept, 2 if half else 4, batches)
 
     def _missing(self, batch: Batch) -> list[int]:
         """Places of the examples that the cache lacks."""
@@ -231,8 +231,8 @@ def fill_cache(
     cache.take_up()
     flushed = time.monotonic()
     ahead, logits = targets.teacher.model.device.type == "cuda", Wanted(logits=True)
-    size = targets.group_batches(logits, stream.settings) if ahead else 1
-    for group in in_groups(stream.batches(Position()), size, lambda batch: batch.after):
+    limits = targets.group_limits(logits) if ahead else ONE
+    for group in in_groups(stream.batches(Position()), limits, lambda batch: batch):
         places = [place for batch in group for place in zip(batch.shard.tolist(), batch.row.tolist(), strict=True)]
         if not all(cache.holds(shard, row) for shard, row in places):
             targets.of_group(group, logits, [True] * len(group))

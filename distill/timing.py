@@ -15,7 +15,7 @@ import torch
 
 from distill.cache_rows import packed, padded
 from distill.errors import StoppedError
-from distill.groups import group_batches
+from distill.groups import ONE, GroupLimits, group_limits, in_groups
 from distill.inputs import batch_tensors, pinned
 from distill.losses import total_loss
 from distill.optimiser import make_optimiser
@@ -101,14 +101,14 @@ def stage_cost(stage: Stage, teacher: Teacher | None, batches: Sequence[Batch], 
         return _mean_cost(lambda group: step(group[0]), [[batch] for batch in batches], device)
 
 
-def teacher_cost(teacher: Teacher, wanted: Wanted, batches: Sequence[Batch], group: int = 1) -> Cost:
+def teacher_cost(teacher: Teacher, wanted: Wanted, batches: Sequence[Batch], group: GroupLimits | None = None) -> Cost:
     """Times the teacher alone, as it fills a cache.
 
     Args:
         teacher: the teacher.
         wanted: which of its outputs are kept.
         batches: of its data, at least one.
-        group: batches on which it runs together, `own_group`.
+        group: batches on which it runs together; None for `own_group`.
     """
     device = teacher.model.device
 
@@ -117,12 +117,13 @@ def teacher_cost(teacher: Teacher, wanted: Wanted, batches: Sequence[Batch], gro
         teacher.targets_of_group(batches, wanted)
         return _now(device) - start, 0.0
 
-    return _mean_cost(step, [batches[i : i + group] for i in range(0, len(batches), group)], device)
+    groups = in_groups(batches, own_group(teacher, wanted) if group is None else group, lambda batch: batch)
+    return _mean_cost(step, list(groups), device)
 
 
-def own_group(teacher: Teacher, wanted: Wanted, stream: ShardStream) -> int:
+def own_group(teacher: Teacher, wanted: Wanted) -> GroupLimits:
     """Batches on which a teacher runs together: several on a GPU, one on a CPU."""
-    return group_batches(teacher, wanted, stream.settings, 4) if teacher.model.device.type == "cuda" else 1
+    return group_limits(teacher, wanted, 4) if teacher.model.device.type == "cuda" else ONE
 
 
 def loop_cost(stage: Stage, teacher: Teacher | None, stream: ShardStream, settings: TrainSettings) -> Cost:
@@ -137,7 +138,7 @@ def loop_cost(stage: Stage, teacher: Teacher | None, stream: ShardStream, settin
     teaching = 0.0
     if teacher is not None:
         batches = sample_batches(stream, teacher.model.device)
-        teaching = teacher_cost(teacher, stage.wanted, batches, own_group(teacher, stage.wanted, stream)).teacher
+        teaching = teacher_cost(teacher, stage.wanted, batches).teacher
     seen: list[tuple[float, int]] = []
     began = time.perf_counter()
 

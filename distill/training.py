@@ -23,6 +23,7 @@ from distill.errors import StoppedError
 from distill.feed import Feed
 from distill.folder_lock import folder_lock
 from distill.graphs import GraphSteps, make_recorder
+from distill.groups import GROUP_BATCHES, ONE
 from distill.keeper import Keeper
 from distill.optimiser import learning_rate_factor, make_optimiser, restore_states, set_rate, training_states
 from distill.pending import STEP_FIELDS, PendingSteps
@@ -73,12 +74,11 @@ def train(
     device = own_device(settings)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
     if settings.teacher_group is None:  # resolved here, for it decides the rounding of targets
-        ahead = targets if device.type == "cuda" else None
-        settings = replace(settings, teacher_group=ahead.group_batches(stage.wanted, stream.settings) if ahead else 1)
+        settings = replace(settings, teacher_group=GROUP_BATCHES if targets and device.type == "cuda" else 1)
     accelerator = own_accelerator(stage, settings)
     lock = folder_lock(folder) if accelerator.is_main_process else nullcontext()
-    own = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default those of all GPUs
-    with lock, torch.random.fork_rng(own), gpu_kernels(settings.precision, device):
+    cards = [torch.cuda.current_device()] if device.type == "cuda" else []  # by default all
+    with lock, torch.random.fork_rng(cards), gpu_kernels(settings.precision, device):
         loop = _Loop(stage, stream, targets, folder, settings, hooks or Hooks(), accelerator)
         with closing(loop):
             return loop.run()
@@ -102,8 +102,7 @@ class _Loop:
         self.look_every = self.settings.log_every if processes == 1 else 1
         self.pending = PendingSteps(self.stream)
         self.identity = run_identity(self.stage, self.stream, self.targets, self.settings, processes)
-        self.keeper = Keeper(self.folder, self.identity, self.settings.checkpoint_every)
-        began = time.perf_counter()
+        self.keeper, began = Keeper(self.folder, self.identity, self.settings.checkpoint_every), time.perf_counter()
         self.stage.to(self.accelerator.device).train()
         recorder = self._recorder()
         optimiser = make_optimiser(self.stage, self.settings, graphs=recorder is not None)
@@ -111,16 +110,16 @@ class _Loop:
         if found:
             self.state, weights, _ = found
             self.stage.load_state_dict(weights)
-        every = self.stream.steps() * self.settings.epochs
+        stream, every = self.stream.settings, self.stream.steps() * self.settings.epochs
         self.state = replace(self.state, steps=min(every, self.settings.max_steps or every))
         self.began = began - self.state.seconds
         self.looked = time.perf_counter(), self.state.examples
         self.model, self.optimiser = self.accelerator.prepare(self.stage, optimiser)
         if found:
             restore_states(self.accelerator, self.optimiser, found[2], graphs=recorder is not None)
-        clip, precision, data = self.settings.clip, self.settings.precision, self.stream.settings
+        clip, precision = self.settings.clip, self.settings.precision
         self.step = StudentStep(self.stage, self.model, self.accelerator, self.optimiser, clip, precision)
-        self.graphs = GraphSteps(self.step, recorder, data.batch_rows, data.max_length)
+        self.graphs = GraphSteps(self.step, recorder, stream.batch_rows, stream.max_length)
         self.feed = self._feed(recorder is not None)
         if self.cache:
             with self.accelerator.main_process_first():
@@ -142,7 +141,8 @@ class _Loop:
         device, own = self.stage.model.device, self.settings.accumulation
         parts, first = self.accelerator.num_processes * own, self.accelerator.process_index * own
         numbers, buckets = (range(first, first + own), parts), graphs or device.type == "cuda"
-        group = self.settings.teacher_group or 1
+        most = self.settings.teacher_group or 1
+        group = self.targets.group_limits(self.stage.wanted, most) if self.targets else ONE
         return Feed(self.stream, self.targets, self.stage.wanted, device, numbers, group, buckets)
 
     def run(self) -> RunState:

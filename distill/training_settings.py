@@ -35,8 +35,8 @@ class TrainSettings:
             too.
         cpu: leave an accelerator alone.
         graphs: run full batches as CUDA graphs; None does on a GPU, in one process, without accumulation and fp16.
-        teacher_group: batches on which the teacher runs together, ahead of the student; None decides by their room on
-            a GPU, and is 1 on a CPU.
+        teacher_group: batches on which the teacher runs together at most, ahead of the student; None is
+            `distill.groups.GROUP_BATCHES` on a GPU and 1 on a CPU.
     """
 
     epochs: int

@@ -110,7 +110,7 @@ def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
     """
     from distill.cache_format import CacheContent, default_budget
     from distill.targets import cache_key, kept_outputs
-    from distill.timing import NOTHING, own_group, sample_batches, teacher_cost
+    from distill.timing import NOTHING, sample_batches, teacher_cost
 
     storage, scratch = stage_storage(job.request.out, "a teacher cache"), Storage(folder)
     started, root = started_run(storage, job.kind, overwrite=False), storage.local_folder()
@@ -128,7 +128,7 @@ def plan_filling(job: CacheJob, folder: str) -> TrainingEstimate:
     key = cache_key(teacher, stream, kept)
     done = started is not None and cache_room(job.request.cache, root, key, stream).filled
     wanted, batches = kept_outputs(key), sample_batches(stream, teacher.model.device)
-    cost = NOTHING if done else teacher_cost(teacher, wanted, batches, own_group(teacher, wanted, stream))
+    cost = NOTHING if done else teacher_cost(teacher, wanted, batches)
     recipe = replace(job.first.recipe, epochs=1, max_steps=None)
     stage = StageEstimate("teacher", recipe, len(stream), cost, len(stream), job.request.reading.seed, done)
     needed = 0 if done else max(0, decision.bytes - bytes_of(root / kept))

@@ -46,12 +46,12 @@ def cache_speed(teacher: Teacher, stream: ShardStream, key: CacheKey) -> CacheSp
         key: of the cache.
     """
     from distill.targets import kept_outputs
-    from distill.timing import own_group, reading_cost, sample_batches, teacher_cost
+    from distill.timing import reading_cost, sample_batches, teacher_cost
 
     if not (key.kept.of_layers and is_fast(teacher)):
         return NOT_MEASURED
     batches, wanted = sample_batches(stream, teacher.model.device), kept_outputs(key)
-    made = teacher_cost(teacher, wanted, batches, own_group(teacher, wanted, stream)).teacher
+    made = teacher_cost(teacher, wanted, batches).teacher
     return CacheSpeed(reading_cost(teacher, key, batches), made)
 
 

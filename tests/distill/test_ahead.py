@@ -11,10 +11,10 @@ import torch
 
 from distill.errors import DistillError
 from distill.feed import Feed, ahead
-from distill.groups import GROUP_BATCHES, forward_passes, group_batches, joined
+from distill.groups import GROUP_BATCHES, GroupLimits, forward_passes, group_limits, in_groups, joined
 from distill.inputs import bucket_width
 from distill.precision import Precision
-from distill.shards import Position, StreamSettings
+from distill.shards import Position
 from distill.targets import Targets, cache_key
 from distill.teacher import Teacher, Wanted
 from tests.distill.data import open_stream
@@ -52,7 +52,7 @@ def test_several_parts_of_a_step_are_taught_together(data, tmp_path):
     assert losses(tmp_path / "3") == pytest.approx(losses(tmp_path / "1"), rel=1e-4)
 
 
-def lessons(data, group: int, start: Position) -> list:
+def lessons(data, group: GroupLimits, start: Position) -> list:
     _, teacher = tiny_pair()
     stream = open_stream(data)
     return list(Feed(stream, tiny_targets(teacher, stream, None), ALL, CPU, group=group).lessons(start))
@@ -64,11 +64,11 @@ def test_groups_end_with_their_pool_and_begin_at_fixed_batches(data, monkeypatch
     monkeypatch.setattr(
         Targets, "of_group", lambda self, batches, *more: seen.append(batches) or real(self, batches, *more)
     )
-    whole = lessons(data, 3, Position())
+    whole = lessons(data, GroupLimits(3), Position())
     assert [len(group) for group in seen] == [3, 2, 3, 2, 3]  # pools of five batches, and one of three
     first = [batch.row.tolist() for group in seen for batch in group]
     seen.clear()
-    later = lessons(data, 3, Position(0, 1, 1))
+    later = lessons(data, GroupLimits(3), Position(0, 1, 1))
     assert [len(group) for group in seen] == [3, 2, 3]
     assert [batch.row.tolist() for group in seen for batch in group] == first[5:]
     assert [one.batch.row.tolist() for one in later] == first[6:]
@@ -119,24 +119,42 @@ def test_batches_widen_to_a_bucket_within_the_longest(data):
         assert (wide.ids[:, :width] == batch.ids).all()
 
 
-def test_groups_are_as_large_as_their_states_allow():
-    teacher = Teacher(tiny_encoder(), LAYERS)
-    few = StreamSettings(max_length=64, batch_rows=32)
-    assert group_batches(teacher, Wanted(logits=True), few, 2) == GROUP_BATCHES
-    sizes = [group_batches(teacher, ALL, StreamSettings(512, rows), 2) for rows in (8, 32, 128, 2048)]
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] == 1 < sizes[1]
+def test_a_group_of_a_pool_is_made_again_without_those_before_it(data, monkeypatch):
+    seen, real = [], Targets.of_group
+    monkeypatch.setattr(
+        Targets, "of_group", lambda self, batches, *more: seen.append(len(batches)) or real(self, batches, *more)
+    )
+    later = lessons(data, GroupLimits(3), Position(0, 0, 4))
+    assert seen == [2, 3, 2, 3]
+    assert [(one.batch.after.pool, one.batch.after.batch) for one in later[:2]] == [(1, 0), (1, 1)]
+
+
+def test_groups_end_where_their_states_take_the_room(data, monkeypatch):
+    """A token of width 8 takes 8 x 10 bytes and 8 x 8 x 2; each batch has eight rows."""
+    batches = list(open_stream(data).batches(Position()))[:5]
+    widths = [-(-batch.ids.shape[1] // 8) * 8 for batch in batches]
+    rooms = [8 * width * (10 + 2 * width) for width in widths]
+    monkeypatch.setattr("distill.groups.GROUP_BYTES", rooms[0] + rooms[1])
+    groups = list(in_groups(batches, GroupLimits(256, 10, 2), lambda batch: batch))
+    assert len(groups[0]) == 2
+    for group in groups:
+        places = [next(place for place, batch in enumerate(batches) if batch is one) for one in group]
+        assert len(group) == 1 or sum(rooms[place] for place in places) <= rooms[0] + rooms[1]
+        end = places[-1] + 1
+        assert end == 5 or sum(rooms[places[0] : end + 1]) > rooms[0] + rooms[1]
+    assert [len(group) for group in in_groups(batches[:2], GroupLimits(256, 10**9), lambda batch: batch)] == [1, 1]
 
 
 def test_groups_count_what_a_cache_keeps_and_the_type_of_numbers(data, tmp_path):
-    wide, stream = StreamSettings(512, 32), open_stream(data)
-    teacher = Teacher(tiny_encoder(), LAYERS, Precision.BF16)
+    stream, teacher = open_stream(data), Teacher(tiny_encoder(), LAYERS, Precision.BF16)
     cached = tiny_targets(teacher, stream, tmp_path)  # keeps hidden states and scores
-    assert Targets(teacher).group_batches(ALL, wide) == group_batches(teacher, ALL, wide, 4)  # under autocast
+    width, heads = teacher.model.config.hidden_size, teacher.model.config.num_attention_heads
+    whole = GroupLimits(GROUP_BATCHES, 2 * width * 4, 2 * heads * 4)
+    assert Targets(teacher).group_limits(ALL) == group_limits(teacher, ALL, 4) == whole  # under autocast
     teacher.half_weights = True
-    assert Targets(teacher).group_batches(ALL, wide) == group_batches(teacher, ALL, wide, 2)
-    assert cached.group_batches(Wanted(logits=True), wide) == group_batches(teacher, ALL, wide, 4)
-    assert group_batches(teacher, ALL, wide, 4) < group_batches(teacher, ALL, wide, 2) < GROUP_BATCHES
+    assert Targets(teacher).group_limits(ALL, 7) == GroupLimits(7, 2 * width * 2, 2 * heads * 2)
+    assert cached.group_limits(Wanted(logits=True)) == whole
+    assert Targets(teacher).group_limits(Wanted(logits=True)) == GroupLimits(GROUP_BATCHES)
 
 
 def test_a_run_goes_on_with_groups_of_the_same_size_alone(data, tmp_path):
