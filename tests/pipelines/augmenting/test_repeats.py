@@ -9,6 +9,8 @@ import os
 import random
 import shutil
 from collections import namedtuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +23,7 @@ from pipelines.augmenting.snapshot import Snapshot
 from pipelines.augmenting.stages import CANDIDATES
 from pipelines.run_folder.parquet import RowReader
 from pipelines.run_folder.storage import Storage
-from tests.pipelines.jobs import contents, done, sentences
+from tests.pipelines.jobs import contents, done, records, sentences, tinyaug
 
 PAIRS, SHARDS = 120, 12
 
@@ -155,3 +157,25 @@ def test_workers_that_start_together_decode_each_part_once(tmp_path):
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert len(notes.read_text().splitlines()) == 20
+
+
+@pytest.mark.parametrize("what", ["lock", "folder"])
+def test_a_disk_that_is_full_is_said_to_be(command, tmp_path, monkeypatch, what):
+    """Neither damage of the candidates, nor a defect; what was made is kept."""
+    opened, made = Path.open, Path.mkdir
+
+    def full(self: Path, *given: Any, **named: Any) -> Any:
+        if (self.suffix == ".lock" and self.name != ".lock") or self.name.startswith("flat-"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return (opened if what == "lock" else made)(self, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open" if what == "lock" else "mkdir", full)
+        ran = tinyaug(*command)
+    assert ran.code == 1
+    assert "no space left; what was finished is kept: free some space" in ran.err
+    assert "damaged" not in ran.err
+    finished = set(records(tmp_path / "run"))
+    assert len(finished) == 5
+    done(*command)
+    assert not (tmp_path / "run" / "logs").exists()
