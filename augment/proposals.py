@@ -110,8 +110,8 @@ class Proposals:
             return
         if failure.of_memory:
             self.split_batches += 1
-            half = cut.rows * cut.width // 2
-            self._model.fits = min(self._model.fits or half, half)
+            tokens = cut.rows * cut.width // 2
+            self._model.fits = min(self._model.fits or tokens, tokens)
         middle = (cut.start + cut.stop) // 2
         for start, stop in ((cut.start, middle), (middle, cut.stop)):
             half = made.cutter.cut(start, stop, fill=False)

@@ -68,7 +68,7 @@ class FlatParts:
             if not place.exists():
                 table = decoded().combine_chunks()  # one piece: rows taken of several would be copied with all others
                 if not _written(place, table):
-                    return FlatPart(table)
+                    return FlatPart(table, table.nbytes)
         with pa.memory_map(str(place)) as source:
             return FlatPart(pa.ipc.open_file(source).read_all())
 
@@ -78,10 +78,11 @@ class FlatPart:
 
     Args:
         table: its rows; most often memory-mapped.
+        memory: bytes of this process that they take.
     """
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
+    def __init__(self, table: pa.Table, memory: int = 0) -> None:
+        self._table, self.memory = table, memory
 
     def take(self, rows: np.ndarray, columns: list[str]) -> pa.Table:
         """Rows by number.

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.augmenting import flat_parts
+from pipelines.augmenting import flat_parts, sources
 from pipelines.augmenting import plan as parts
 from pipelines.augmenting.flat_parts import FlatParts
 from pipelines.augmenting.snapshot import Snapshot
@@ -128,6 +128,27 @@ def test_a_machine_without_room_reads_on(tmp_path, monkeypatch):
         patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         assert taken(full.part(0, lambda: TABLE)) == [[1], []]
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["00000.lock"]
+
+
+def test_without_room_a_worker_keeps_decoded_parts_within_its_budget(command, tmp_path, decoded, monkeypatch):
+    """They would be all five, whatever their size."""
+    done(*command)
+    [flat, once], held = [contents(tmp_path / "run"), len(decoded)], []
+    shutil.rmtree(tmp_path / "run")
+    reader = sources.StoredCandidates._reader
+
+    def looked_at(self, part):
+        found = reader(self, part)
+        held.append(len(self._open))
+        return found
+
+    monkeypatch.setattr(sources.StoredCandidates, "_reader", looked_at)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("usage", "free")(flat_parts.SPARE_BYTES))
+    monkeypatch.setattr(sources, "DECODED_BYTES", 1)
+    done(*command)
+    assert max(held) == 1
+    assert len(decoded) > 2 * once
+    assert contents(tmp_path / "run") == flat
 
 
 def test_without_locks_it_works_all_the_same(tmp_path, monkeypatch):
