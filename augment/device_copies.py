@@ -51,8 +51,8 @@ class DeviceCopies:
         self._second_ids = None
         if copies.seconds is not None:
             self._second_ids = self._ids if copies.seconds is copies.rows else to_device(copies.seconds.ids, device)
-        each = np.stack([copies.lengths, copies.begins, copies.visible, copies.first_masks[:-1]])  # (4, N)
-        self._lengths, self._begins, self._visible, _ = to_device(each, device)
+        each = np.stack([copies.lengths, copies.begins, copies.visible])  # (3, N)
+        self._lengths, self._begins, self._visible = to_device(each, device)
         if copies.second_begins is not None:
             self._second_begins = to_device(copies.second_begins, device)
         self._ends = to_device(np.append(0, np.cumsum(copies.lengths)), device)

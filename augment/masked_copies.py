@@ -56,7 +56,7 @@ class MaskedCopies:
         texts: int64 (N,) text that each is a copy of.
         begins: int64 (N,) place in `rows.ids` of the first token that it shows.
         visible: int64 (N,) tokens of the text that it shows.
-        second_begins, kept: the same of the second segment; None, and zeros, without one.
+        second_begins: the same as `begins` of the second segment; None without one.
         first_masks: int64 (N + 1,) its first mask.
         positions: int64 (M,) token of the copy that each mask stands on, copy by copy.
         slots: int64 (M,) where the candidates of each mask go.
@@ -79,7 +79,7 @@ class MaskedCopies:
         self.first_masks = np.append(first, len(order))
         self.positions = (masks.tokens - start + 1)[order]
         self.slots = masks.slots[order]
-        self.lengths, self.visible, self.kept = length[self.texts], visible[self.texts], kept[self.texts]
+        self.lengths, self.visible = length[self.texts], visible[self.texts]
         self.begins = rows.offsets[self.texts] + starts
         self.second_begins = None
         if seconds is not None:

@@ -53,6 +53,7 @@ class MaskedLM:
     Attributes:
         batch_tokens: tokens of a forward pass that suit the device.
         layout: how batches are laid out; may be set to another one.
+        fits: tokens of a batch that does not have to be cut up, once a larger one did not fit into memory.
 
     Raises:
         AugmentError: a tokenizer without mask token or Rust half, or of another kind than WordPiece.
@@ -77,6 +78,7 @@ class MaskedLM:
         config: Any = model.config
         check_embeddings(len(tokenizer), config.vocab_size, "tokenizer")
         self.precision = precision
+        self.fits: int | None = None
         self.batch_tokens = default_batch_tokens(self.device, config.to_dict(), precision)
         self.window = min(_positions(config), 512)
         self.mask_id = token_id(tokenizer, "mask_token")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from augment.errors import DeviceLostError, ModelFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from augment.device_copies import DeviceCopies
     from augment.head import Answers
@@ -38,7 +39,7 @@ class Proposals:
         ids: int32 (slots, k), -1 where nothing was proposed.
         scores: float32 (slots, k).
         errors: text number -> what went wrong with it.
-        split_batches: batches that did not fit into memory and were halved.
+        split_batches: batches that did not fit into memory and were halved; the model's later ones are no larger.
     """
 
     def __init__(self, model: MaskedLM, slots: int, k: int, exclude: np.ndarray | None = None) -> None:
@@ -62,7 +63,7 @@ class Proposals:
         cutter = copies.cutter(self._model.layout, batch_tokens)
         made = _Made(copies, self._model.on_device(copies, self._exclude), cutter)
         waiting: deque[tuple[Cut, Answers]] = deque()
-        for cut in cutter.cuts():
+        for cut in self._that_fit(cutter):
             answers = _attempted(self._start, made, cut)
             if isinstance(answers, _Failure):
                 while waiting:  # what they hold of the device's memory may be what is wanting
@@ -74,6 +75,17 @@ class Proposals:
                 self._take(made, *waiting.popleft())
         while waiting:
             self._take(made, *waiting.popleft())
+
+    def _that_fit(self, cutter: Cutter) -> Iterator[Cut]:
+        """Batches, cut up where larger ones than `MaskedLM.fits` did not fit; a failure counts from the next one on."""
+        for cut in cutter.cuts():
+            tokens, copies = cut.rows * cut.width, cut.stop - cut.start
+            pieces = min(-(-tokens // (self._model.fits or tokens)), copies)
+            if pieces == 1:
+                yield cut
+                continue
+            bounds = [cut.start + copies * piece // pieces for piece in range(pieces + 1)]
+            yield from (cutter.cut(start, stop, fill=False) for start, stop in pairwise(bounds))
 
     def _start(self, made: _Made, cut: Cut) -> Answers:
         return self._model.start(made.there.batch(cut, made.cutter.layout), self._k)
@@ -96,7 +108,10 @@ class Proposals:
             self._probe(failure.reason)
             self.errors[int(made.copies.texts[cut.start])] = failure.reason
             return
-        self.split_batches += failure.of_memory
+        if failure.of_memory:
+            self.split_batches += 1
+            tokens = cut.rows * cut.width // 2
+            self._model.fits = min(self._model.fits or tokens, tokens)
         middle = (cut.start + cut.stop) // 2
         for start, stop in ((cut.start, middle), (middle, cut.stop)):
             half = made.cutter.cut(start, stop, fill=False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from glove import WordVectors
 
 REMEMBERED = 50_000  # words of about 500 bytes each; keeps a worker's memory bounded whatever the data
-DEVICE_WORDS = 1024  # words from which on copying the vectors to a GPU, 0.5 GB of them, takes less time than it saves
+DEVICE_WORDS = 1024  # words with a vector, from which on copying all 0.5 GB to a GPU takes less time than it saves
 DEVICE_THREADS = 4  # blocks at once there, each of 0.4 GB with 400,000 words; they are scored again by as many cores
 SCHEMA = pa.schema([("word", pa.string()), ("neighbours", pa.list_(pa.string())), ("scores", pa.list_(pa.float32()))])
 
@@ -124,7 +124,7 @@ class SimilarWords:
         return found
 
     def _similar(self, vectors: WordVectors, words: list[str], accept: Callable[[str], bool]) -> list[Neighbours]:
-        if self._device != "cpu" and len(words) >= DEVICE_WORDS:
+        if self._device != "cpu" and len(words) >= DEVICE_WORDS <= sum(_has_vector(vectors, word) for word in words):
             # Here, since only this needs torch.
             from augment.device_scores import OutOfMemoryError, VectorsOnDevice, full_precision
 
@@ -141,3 +141,7 @@ class SimilarWords:
 
     def _accept(self, word: str) -> bool:
         return is_proposable(word, self._splitter, self._punctuation)
+
+
+def _has_vector(vectors: WordVectors, word: str) -> bool:
+    return vectors.row(word) is not None or vectors.row(word.lower()) is not None  # as `glove.similar_words` looks

@@ -73,6 +73,8 @@ def run_identity(
         processes: how many share a step; dropout is drawn for each part of a step, wherever it runs.
     """
     loop, data = asdict(settings), asdict(stream.settings)
+    # Graphs run the same operations: on a GPU losses agree within the precision, as they do from card to card, so a run
+    # may go on without them where they fail, or with them where they did.
     for name in ("log_every", "checkpoint_every", "cpu", "graphs"):
         loop.pop(name)
     if loop["teacher_group"] in (None, 1):  # a teacher in each step, as on any CPU

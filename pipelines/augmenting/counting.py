@@ -6,16 +6,21 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipelines.augmenting.distinct_words import DistinctWords
 from pipelines.augmenting.snapshot import UniqueTexts
 from pipelines.tasks.label_counts import LabelCounter
 from pipelines.tasks.readers.source import sampling
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from augment.candidates import CandidateFinder
     from pipelines.augmenting.stages import Job
     from pipelines.tasks import BadRow, OpenTask
 
 SAMPLED_TEXTS = 192
+SAMPLED_FOR_DEVICE = 8192  # short texts: about 2 M tokens, thirty batches of a GPU
+GROWTH = 0.6  # words of n texts are about n^0.6 different ones (Heaps' law, for English)
 
 
 class Counted(NamedTuple):
@@ -28,6 +33,8 @@ class Counted(NamedTuple):
         counts: words, masked words, masked copies and their tokens, over unique texts.
         labels: what a `LabelCounter` found in the rows that were read.
         sample: some texts and partners, spread over the input.
+        words: distinct words of the rows that were read, as `DistinctWords` has them; none without vectors.
+        words_about: how many all rows have.
         exact: whether all rows were read; otherwise the numbers have three digits.
     """
 
@@ -37,6 +44,8 @@ class Counted(NamedTuple):
     counts: dict[str, int]
     labels: list[float]
     sample: list[tuple[str, str]]
+    words: pa.Table
+    words_about: int
     exact: bool
 
 
@@ -58,6 +67,8 @@ def count_work(opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: li
     unique = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
     labels, counts, step = LabelCounter(job.task.label), Counter[str](), 1
     sample: list[tuple[str, str]] = []
+    wanted = SAMPLED_FOR_DEVICE if settings.compute.device.startswith("cuda") else SAMPLED_TEXTS
+    words = DistinctWords()
     known = [(0, 0)]  # rows and their unique texts as they grow
     for batch in split.batches(limit=settings.limit if every == 1 else None):
         labels.add(batch)
@@ -66,11 +77,14 @@ def count_work(opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: li
         partners = new.column("partner").to_pylist() if job.with_partner else texts
         counts.update(finder.count(texts, partners))
         sample += [pair for place, pair in enumerate(zip(texts, partners, strict=True), seen) if place % step == 0]
-        while len(sample) > 2 * SAMPLED_TEXTS:  # how many there will be is not known yet
+        if job.glove is not None:
+            words.add(texts)
+        while len(sample) > 2 * wanted:  # how many there will be is not known yet
             sample, step = sample[::2], 2 * step
         known.append((known[-1][0] + batch.num_rows, unique.count))
-    sample = sample[:: max(1, -(-len(sample) // SAMPLED_TEXTS))]
-    found = Counted(known[-1][0], len(bad_rows), unique.count, counts, labels.found(), sample, every == 1)
+    sample, distinct = sample[:: max(1, -(-len(sample) // wanted))], words.found()
+    of_words = (distinct, distinct.num_rows)
+    found = Counted(known[-1][0], len(bad_rows), unique.count, counts, labels.found(), sample, *of_words, every == 1)
     return found if found.exact else _of_all(found, split.rows_about, settings.limit, known)
 
 
@@ -85,6 +99,7 @@ def _of_all(found: Counted, about: int, limit: int | None, known: list[tuple[int
         rejected=_rounded(found.rejected * share),
         texts=_rounded(found.texts * more),
         counts={name: _rounded(count * more) for name, count in found.counts.items()},
+        words_about=_rounded(found.words_about * share**GROWTH),
     )
 
 

@@ -15,10 +15,12 @@ from augment.sites import find_sites
 from augment.text_numbers import text_id
 from augment.variants import draw_from_table, draw_variants
 from pipelines.augmenting.counting import count_work
+from pipelines.augmenting.distinct_words import word_bounds
 from pipelines.augmenting.models import load_finder
+from pipelines.augmenting.neighbours import NeighbourWorker
 from pipelines.augmenting.plan import MOST_PARTS, rows_of_example, usual_part_tokens
 from pipelines.augmenting.request import AugmentRequest, check_inputs, identity_of
-from pipelines.augmenting.stages import Job
+from pipelines.augmenting.stages import Job, Tally
 from pipelines.engines import worker_count
 from pipelines.run_folder.parquet import open_writer
 from pipelines.tasks.custom_files import custom_files
@@ -26,11 +28,14 @@ from pipelines.tasks.label_counts import label_words
 from pipelines.tasks.readers.source import sampling
 
 if TYPE_CHECKING:
-    from augment.candidates import CandidateFinder
+    from augment.candidates import Asked, CandidateFinder
+    from pipelines.augmenting.counting import Counted
+    from pipelines.engines import EngineSettings
     from pipelines.found import Found
     from pipelines.reporting import Reporter
 
 MEASURED_SECONDS = 6.0
+SAMPLED_WORDS = 2048
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,9 @@ class Estimate:
         candidate_bytes: of the stored candidates.
         workers: that would run at once here.
         seconds: of the whole job with that many workers.
-        tokens_per_second: measured, of one worker.
+        tokens_per_second: measured, of one worker: of the slower one of host and device, where the two overlap.
+        words: distinct words whose neighbours are looked for, those of one piece included.
+        neighbour_seconds: what looking for them takes of `seconds`.
         labels: the classes with their rows, in words, and what looks wrong about them.
         exact: whether all rows were counted, not a sample of them.
     """
@@ -62,6 +69,8 @@ class Estimate:
     workers: int
     seconds: float
     tokens_per_second: float
+    words: int
+    neighbour_seconds: float
     labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     exact: bool = True
 
@@ -89,6 +98,7 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
     counted = count_work(checked.opened, job, finder, checked.bad_rows)
     rows, texts, counts = counted.rows, counted.texts, counted.counts
     reporter.message("measuring on a few texts")
+    looking_up = _neighbour_seconds(job, counted, request.engine)
     measured = _measure(finder, job, counted.sample)
     draw, label, width = identity.settings.draw, job.task.label, len(job.task.text_columns)
     output_rows = rows * rows_of_example(draw, width)
@@ -105,8 +115,10 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
         output_rows * width * measured.bytes_per_row,
         0.0 if job.running else texts * measured.bytes_per_text,
         workers,
-        (finding + output_rows * width * measured.seconds_per_row) / workers,
+        looking_up + (finding + output_rows * width * measured.seconds_per_row) / workers,
         measured.tokens_per_second,
+        counted.words_about,
+        looking_up,
         label_words(label, {"train": counted.labels}) if counted.exact else label_words(label, {}),
         counted.exact,
     )
@@ -128,24 +140,82 @@ class _Measured(NamedTuple):
 
 
 def _measure(finder: CandidateFinder, job: Job, sample: list[tuple[str, str]]) -> _Measured:
-    draw, size, seconds = job.identity.settings.draw, 4, 0.0
-    while size == 4 or (seconds < MEASURED_SECONDS / 3 and size // 2 < len(sample)):  # more texts till the time tells
+    """Times the steps of a job on more and more texts, till the time tells and two batches are full."""
+    draw, size, least = job.identity.settings.draw, 4, 2 * finder.batch_tokens
+    spent, tokens = _Spent(0.0, 0.0, 0.0), 0.0
+    while size == 4 or ((spent.finding < MEASURED_SECONDS / 3 or tokens < least) and size // 2 < len(sample)):
         texts, partners = ([pair[place] for pair in sample[:size]] for place in (0, 1))
-        start = time.perf_counter()
-        candidates = finder.find(texts, partners)
+        tokens = _tokens(finder.count(texts, partners)["mlm_tokens"], job)
+        if size == 4:
+            finder.find(texts, partners)  # allocates, loads kernels
+        clock = [time.perf_counter()]
+        asked = finder.prepare(texts, partners)
+        finder.similar.of(_several_pieces(asked))  # found once a job, and timed apart
+        clock.append(time.perf_counter())
+        asked = finder.prepare(texts, partners)
+        clock.append(time.perf_counter())
+        proposals = finder.propose(asked)
+        clock.append(time.perf_counter())
+        candidates = finder.assemble(asked, proposals)
+        stored = _bytes(to_arrow(candidates, [text_id(text) for text in texts]))
+        clock.append(time.perf_counter())
         sites, numbers = find_sites(candidates, job.running), np.arange(len(texts))
-        drawing = time.perf_counter()
         drawer = RunningDrawer(finder, candidates, partners) if job.running else draw_from_table
         batch = draw_variants(sites, numbers, numbers[:, None], ["text"], draw, drawer=drawer)
-        seconds = (time.perf_counter() if job.running else drawing) - start
         written = pa.table({"text": batch.texts[0], "edits": batch.edits})
         output = _bytes(written)
-        drawing = time.perf_counter() - drawing
+        clock.append(time.perf_counter())
+        _, preparing, proposing, assembling, drawing = np.diff(clock).tolist()
+        spent = _Spent(preparing + assembling, proposing, drawing, finder.model.device.type != "cpu", job.running)
         size *= 2
-    tokens = _tokens(finder.count(texts, partners)["mlm_tokens"], job)
-    stored = _bytes(to_arrow(candidates, [text_id(text) for text in texts]))
     rows = max(written.num_rows, 1)
-    return _Measured(max(tokens, 1) / max(seconds, 1e-6), drawing / rows, output / rows, stored / len(texts))
+    return _Measured(
+        max(tokens, 1) / max(spent.finding, 1e-6), 0.0 if job.running else spent.drawing / rows, output / rows,
+        stored / len(texts),
+    )  # fmt: skip
+
+
+class _Spent(NamedTuple):
+    """Seconds of one round.
+
+    Attributes:
+        host: splitting, looking up, assembling and packing.
+        device: proposing.
+        drawing: and writing.
+        overlaps: whether device and host work at the same time.
+        running: whether the masked LM runs while variants are drawn.
+    """
+
+    host: float
+    device: float
+    drawing: float
+    overlaps: bool = False
+    running: bool = False
+
+    @property
+    def finding(self) -> float:
+        """Seconds that the tokens of the masked LM take."""
+        if self.running:
+            return self.host + self.device + self.drawing
+        return max(self.host, self.device) if self.overlaps else self.host + self.device
+
+
+def _several_pieces(asked: Asked) -> list[str]:
+    return asked.words.spellings(asked.free[~asked.words.single_piece[asked.free]])
+
+
+def _neighbour_seconds(job: Job, counted: Counted, engine: EngineSettings) -> float:
+    """What the neighbours of all words take, as the stage that finds them, or else each worker, would do it."""
+    words = counted.words
+    if not words.num_rows:
+        return 0.0
+    parts = max(len(word_bounds(counted.words_about)) - 1, 0)
+    worker, tally = NeighbourWorker(parts == 1, job, words.schema), Tally()
+    sample = words.take(np.arange(0, words.num_rows, max(1, words.num_rows // SAMPLED_WORDS)))
+    start = time.perf_counter()
+    list(worker.tables(iter([sample]), tally))
+    seconds = (time.perf_counter() - start) * counted.words_about / sample.num_rows
+    return seconds / worker_count(engine, max(parts, 1))
 
 
 def _tokens(of_table: int, job: Job) -> float:

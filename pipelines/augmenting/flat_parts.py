@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipelines.run_folder.storage import PARTIAL
+from pipelines.run_folder.storage import PARTIAL, unwritten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,8 @@ class FlatParts:
     def __init__(self, storage: Storage, settings: str) -> None:
         if storage.is_local:
             self._folder = storage.local_folder() / PARTIAL / f"flat-{settings[:16]}"
-            self._folder.mkdir(parents=True, exist_ok=True)
+            with _told(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
         else:
             self._own = tempfile.TemporaryDirectory(prefix="tinyaug-")
             self._folder = Path(self._own.name)
@@ -58,13 +59,16 @@ class FlatParts:
 
         Returns:
             The part, out of memory if the disk has no room for it.
+
+        Raises:
+            DiskFullError: not even its lock has room.
         """
         place = self._folder / f"{part:05d}.arrow"
         with _alone(place.with_suffix(".lock")):
             if not place.exists():
                 table = decoded().combine_chunks()  # one piece: rows taken of several would be copied with all others
                 if not _written(place, table):
-                    return FlatPart(table)
+                    return FlatPart(table, table.nbytes)
         with pa.memory_map(str(place)) as source:
             return FlatPart(pa.ipc.open_file(source).read_all())
 
@@ -74,10 +78,11 @@ class FlatPart:
 
     Args:
         table: its rows; most often memory-mapped.
+        memory: bytes of this process that they take.
     """
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
+    def __init__(self, table: pa.Table, memory: int = 0) -> None:
+        self._table, self.memory = table, memory
 
     def take(self, rows: np.ndarray, columns: list[str]) -> pa.Table:
         """Rows by number.
@@ -96,10 +101,21 @@ class FlatPart:
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
     """Waits until no other worker makes the part; where the file system has no locks two may, which does no harm."""
-    with place.open("w") as stream:
+    with _told(place):
+        stream = place.open("w")
+    with stream:
         with suppress(OSError):
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    """Tells what cannot be written here from candidates that cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritten(str(place), error) from error
 
 
 def _written(place: Path, table: pa.Table) -> bool:

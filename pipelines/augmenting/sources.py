@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 GLOVE = SOURCES.index("glove")
 OPEN_FILES = 16
+DECODED_BYTES = 512 << 20  # of parts that a worker keeps in memory where no flat file has room; the last one stays
 COLUMNS = ["text", "words", "error"]
 
 
@@ -105,8 +106,13 @@ class StoredCandidates:
             if len(self._open) >= OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
             self._open[part] = self._flat.part(part, partial(self._decoded, part)) if self._flat else self._file(part)
+            while len(self._open) > 1 and self._decoded_bytes() > DECODED_BYTES:
+                self._open.popitem(last=False)[1].close()
         self._open.move_to_end(part)
         return self._open[part]
+
+    def _decoded_bytes(self) -> int:
+        return sum(part.memory for part in self._open.values() if isinstance(part, FlatPart))
 
     def _decoded(self, part: int) -> pa.Table:
         """All of a part, each row group read once."""

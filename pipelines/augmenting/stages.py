@@ -207,3 +207,7 @@ class ShardMaker:
         self._storage.write_json(stage.names.record(part), asdict(record))
         return_free_memory()
         return record
+
+    def leave(self) -> None:
+        """Publishes nothing more, whatever threads are still at work on."""
+        self._storage.gate.close()

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -86,15 +87,26 @@ def main() -> None:
         code = app(standalone_mode=False)
     except Stopped as stop:
         _say_how_to_go_on()
-        sys.exit(stop.code)
+        _leave(stop.code)
     except ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        _leave(error.exit_code)
     except BrokenPipeError:
-        sys.exit(1)
+        _leave(1)
     except Exception as error:
-        sys.exit(_explain(error))
+        _leave(_explain(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exits after a failure: at once where threads are still at work on parts, which would be waited for."""
+    from pipelines.engines.engine import PART_THREAD
+
+    if any(thread.name.startswith(PART_THREAD) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

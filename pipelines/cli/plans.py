@@ -38,6 +38,7 @@ def show_plan(request: AugmentRequest) -> int:
         f"({plan.tokens_per_second:,.0f} tokens/s each, from a short measurement)"
     )
     counts, (facts, warnings), about = plan.counts, plan.labels, "" if plan.exact else "about "
+    neighbours = f"of {about}{plan.words:,} different words, {duration(plan.neighbour_seconds)} of the time"
     rows = [
         ("rows", f"{about}{plan.rows:,}" + (f", {plan.rejected:,} rejected" if plan.rejected else "")),
         ("unique texts", f"{about}{plan.texts:,}"),
@@ -46,6 +47,7 @@ def show_plan(request: AugmentRequest) -> int:
         ("masked-LM tokens", f"{about}{counts['mlm_tokens']:,}"),
         ("output rows", f"{about}{plan.output_rows:,} with the originals"),
         ("output", f"{shown_bytes(plan.output_bytes)}, candidates {shown_bytes(plan.candidate_bytes)}"),
+        *([("neighbours", neighbours)] if plan.words else []),
         ("time here", "done already" if done else took),
     ]
     with planned(done) as console:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempts, grouped, worker_count
+from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempts, worker_count
 
 if TYPE_CHECKING:
     from pipelines.augmenting.stages import Stage
@@ -35,7 +36,6 @@ def run_parts(stage: Stage, parts: list[int], settings: EngineSettings, on_done:
 
         run_in_processes(stage, parts, settings, on_done)
     else:
-        worker = stage.make_worker()
-        for group in [parts] if settings.overlaps else grouped(parts, settings, 1):
-            for done in attempts(worker, stage, group):
+        with closing(attempts(stage.make_worker(), stage, parts, settings.at_once)) as made:
+            for done in made:
                 on_done(done)

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from augment.errors import DeviceLostError
@@ -17,7 +18,7 @@ from pipelines.errors import DiskFullError, JobError, UserError
 from pipelines.machine.limits import usable_cores, usable_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from pipelines.augmenting.stages import ShardMaker, Stage
     from pipelines.run_folder.records import Record
@@ -26,7 +27,7 @@ ATTEMPTS = 3
 WORKER_BYTES = 1_500_000_000  # what a worker with a BERT-base takes: sets how many start on a small machine
 GPU_CORES = 4  # CPU cores that a worker with a GPU keeps busy: tokenising, copying, writing
 AT_ONCE = 3  # parts a worker has in hand where a device computes: one is read, one on the device, one written
-GROUP = 8  # parts that such a worker is given together at most
+PART_THREAD = "part"  # what the names of threads that make parts begin with
 FEW = 8  # workers at most where the free memory cannot be told
 
 
@@ -51,6 +52,11 @@ class EngineSettings:
     address: str | None = None
     mixed_hardware: bool = False
     overlaps: bool = False
+
+    @property
+    def at_once(self) -> int:
+        """Parts that a worker has in hand."""
+        return AT_ONCE if self.overlaps else 1
 
     @property
     def joins_cluster(self) -> bool:
@@ -108,43 +114,34 @@ def attempt(worker: ShardMaker, stage: Stage, part: int, expendable: bool = Fals
     return Failure(part, reason)
 
 
-def attempts(
-    worker: ShardMaker, stage: Stage, parts: Sequence[int], expendable: bool = False
-) -> Iterator[Record | Failure]:
-    """Makes parts, AT_ONCE of them at a time in threads.
+def attempts(worker: ShardMaker, stage: Stage, parts: Sequence[int], at_once: int) -> Generator[Record | Failure]:
+    """Makes parts in this process, in threads where several are in hand.
+
+    Where the caller stops, or is stopped, the parts in hand are left as they are: nothing more of them is published,
+    and nobody waits for their threads (`pipelines.cli.app` ends the process).
 
     Args:
-        worker: as for `attempt`, like all that follow; it sees to it that its threads do not get in each other's way.
+        worker: as for `attempt`; it sees to it that its threads do not get in each other's way.
         stage: the stage.
         parts: their numbers.
-        expendable: whether this process may be ended.
+        at_once: how many are in hand.
 
     Yields:
         What came of each, in order of completion.
     """
-    if len(parts) == 1:
-        yield attempt(worker, stage, parts[0], expendable)
+    if at_once == 1 or len(parts) == 1:
+        for part in parts:
+            yield attempt(worker, stage, part)
         return
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        making = [pool.submit(attempt, worker, stage, part, expendable) for part in parts]
-        try:
-            for made in as_completed(making):
-                yield made.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def grouped(parts: Sequence[int], settings: EngineSettings, workers: int) -> list[list[int]]:
-    """Parts by the portions in which workers are given them: singly, unless a worker overlaps them.
-
-    Args:
-        parts: their numbers.
-        settings: `overlaps` is read.
-        workers: that share them.
-    """
-    size = max(1, min(GROUP, len(parts) // workers)) if settings.overlaps else 1
-    return [list(parts[start : start + size]) for start in range(0, len(parts), size)]
+    pool = ThreadPoolExecutor(at_once, PART_THREAD)
+    making = [pool.submit(attempt, worker, stage, part) for part in parts]
+    try:
+        for made in as_completed(making):
+            yield made.result()
+    except BaseException:
+        worker.leave()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 class RemoteWorker:
@@ -155,29 +152,51 @@ class RemoteWorker:
     """
 
     def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+        self.stage = stage
         self._worker: ShardMaker | None = None
+        self._building = Lock()
 
-    def work(self, parts: Sequence[int]) -> list[Record | Failure | UserError]:
-        """Makes some parts.
+    def work(self, part: int) -> Record | Failure | UserError:
+        """Makes a part; several threads may ask for one each.
 
         Args:
-            parts: their numbers.
+            part: its number.
 
         Returns:
-            For each its record or why there is none; or the user's mistake that keeps the worker from being built.
+            Its record or why there is none; or the user's mistake that keeps the worker from being built.
         """
         try:
-            if self._worker is None:
-                self._worker = self._stage.make_worker()
-                gc.collect()
-                gc.freeze()  # models, vocabulary and libraries: hundreds of thousands of objects that stay
+            with self._building:
+                worker = self._worker = self._worker or self._built()
         except (UserError, ValueError) as error:
-            return [UserError(str(error))]
+            return UserError(str(error))
+        except DiskFullError as error:
+            return Failure(part, str(error), disk_full=True)
         except Exception as error:
-            write_log(self._stage, f"{parts[0]:05d}", 0, traceback.format_exc())
-            return [Failure(part, f"{type(error).__name__}: {error}") for part in parts]
-        return list(attempts(self._worker, self._stage, parts, expendable=True))
+            write_log(self.stage, f"{part:05d}", 0, traceback.format_exc())
+            return Failure(part, f"{type(error).__name__}: {error}")
+        return attempt(worker, self.stage, part, expendable=True)
+
+    def _built(self) -> ShardMaker:
+        worker = self.stage.make_worker()
+        gc.collect()
+        gc.freeze()  # models, vocabulary and libraries: hundreds of thousands of objects that stay
+        return worker
+
+
+def published(stage: Stage, part: int) -> Record | None:
+    """The record of a part whose worker died after it was made, or made another one meanwhile.
+
+    Its hash is compared, for one that is to be made again has a record, too.
+
+    Args:
+        stage: the stage.
+        part: the part's number.
+    """
+    from pipelines.run_folder.records import read_record  # here, like Storage below
+    from pipelines.run_folder.storage import Storage
+
+    return read_record(Storage(stage.job.root), stage.names, part, stage.settings_hash, verify=True)
 
 
 def write_log(stage: Stage, of: str, number: int, text: str) -> None:

@@ -1,8 +1,7 @@
 """The Ray engine: Ray Data over part numbers, with actors that write their own shards.
 
-Only numbers go in and only records come out, so Ray's own durability and output naming are not needed; what a worker
-is given together, a part where nothing overlaps, is a block, Ray's unit of retry. What is missing at the end is
-reported as failed.
+Only numbers go in and only records come out, so Ray's own durability and output naming are not needed; a part is a
+block, Ray's unit of retry. What is missing at the end is reported as failed.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone, RemoteWorker, grouped, write_log
+from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone, RemoteWorker, published, write_log
 from pipelines.engines.ray_start import ended_with, start_ray
 from pipelines.errors import UserError
 
@@ -55,9 +54,11 @@ class RayWorker(RemoteWorker):
     """The actor; it builds its worker at its first part: Ray would restart for ever an actor that dies at its start."""
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
-        """Makes the parts of a batch; gives what came of each, pickled as text."""
-        made = self.work([int(part) for part in batch["part"]])
-        return {"result": [pickle.dumps(one, 0).decode("latin-1") for one in made]}
+        """Makes the part of a batch; gives what came of it, pickled as text."""
+        (part,) = batch["part"].tolist()
+        # Where another part in hand killed the actor, this one may have been published before.
+        made = published(self.stage, part) or self.work(part)
+        return {"result": [pickle.dumps(made, 0).decode("latin-1")]}
 
 
 def run_on_ray(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
@@ -113,25 +114,28 @@ def _dataset(ray: Any, stage: Stage, parts: list[int], settings: EngineSettings)
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     pool = actor_pool(nodes, settings, len(parts))
-    groups = len(grouped(parts, settings, pool.initial))
-    blocks = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=groups)
+    blocks = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
+    # Threads of an actor, and by default of Ray one of them at a time.
+    threads = {"max_concurrency": settings.at_once} if settings.overlaps else {}
     with warnings.catch_warnings():
         # 2.60 has no other way to bound retries than these two arguments, which 2.64 will take away.
         warnings.simplefilter("ignore", DeprecationWarning)
         return blocks.map_batches(
             RayWorker,
             fn_constructor_args=[stage],
-            batch_size=None,  # the block, which is all that a worker is given together
+            batch_size=None,  # the block
             num_cpus=pool.cores,
             num_gpus=pool.gpus,
             compute=ray.data.ActorPoolStrategy(
                 min_size=pool.initial,  # none is ended, and its models lost, while it waits for its next part
                 max_size=pool.most,
                 # A part that waits at a worker would die with it, though another part is to blame.
-                max_tasks_in_flight_per_actor=1,
+                max_tasks_in_flight_per_actor=settings.at_once,
+                enable_true_multi_threading=settings.overlaps,
             ),
             max_restarts=-1,
             max_task_retries=TASK_RETRIES,
+            **threads,
         )
 
 

@@ -20,6 +20,7 @@ import pyarrow.fs as pafs
 
 from pipelines.errors import DiskFullError, JobError, UserError
 from pipelines.run_folder.address import open_store, shown_address
+from pipelines.run_folder.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,9 @@ class Storage:
     Args:
         root: a local path, or a URI such as `s3://bucket/run` that pyarrow can open.
 
+    Attributes:
+        gate: what is written passes it.
+
     Raises:
         UserError: an empty name, a URI that cannot be opened, or a store that cannot be reached.
     """
@@ -50,6 +54,7 @@ class Storage:
         else:
             self._fs, self._prefix = open_store(root)
         self.root = root
+        self.gate = Gate()
 
     def local_folder(self) -> Path:
         """The directory on this machine; only for a local run."""
@@ -146,17 +151,21 @@ class Storage:
         try:
             if self.is_local:
                 partial = self.local_folder() / PARTIAL / f"{name.replace('/', '-')}.{uuid.uuid4().hex}"
-                partial.parent.mkdir(parents=True, exist_ok=True)
                 try:
-                    with partial.open("wb") as stream:
+                    with self.gate.passed():
+                        partial.parent.mkdir(parents=True, exist_ok=True)
+                        opened = partial.open("wb")
+                    with opened as stream:
                         yield stream
-                    move_into_place(partial, self.local_folder() / name)
+                    with self.gate.passed():
+                        move_into_place(partial, self.local_folder() / name)
                 finally:
                     partial.unlink(missing_ok=True)  # its folder stays: another writer may be about to open a file
             else:
                 # An exception inside a pyarrow upload still publishes what was written, so it begins at the end.
                 buffer = pa.BufferOutputStream()
                 yield buffer
+                self.gate.check()  # an upload may hang, and nobody is to wait for it
                 with self._fs.open_output_stream(self._key(name)) as upload:
                     upload.write(buffer.getvalue())
         except OSError as error:

@@ -100,6 +100,9 @@ def test_many_words_are_looked_up_on_the_device_and_few_are_not(monkeypatch):
     assert lookup("cpu:0").of(GLOVE_WORDS) == expected  # torch's name for the processor that is not our own
     assert multiplied == []
     monkeypatch.setattr(similar, "DEVICE_WORDS", 4)
+    unknown = ["qqqqa", "qqqqb", "qqqqc"]
+    assert lookup("cpu:0").of([*GLOVE_WORDS[:3], *unknown]) == lookup("cpu").of([*GLOVE_WORDS[:3], *unknown])
+    assert multiplied == []  # six words, three of which ask for nothing
     assert lookup("cpu:0").of(GLOVE_WORDS) == expected
     assert multiplied == ["highest"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,21 @@ import psutil
 import pytest
 
 from tests.faults.test_kills import ON_RAY, TWO_WORKERS
-from tests.pipelines.jobs import contents, done, finish, identities, intact, kill, records, start, wait_for
+from tests.pipelines.jobs import (
+    contents,
+    done,
+    everything,
+    finish,
+    identities,
+    intact,
+    kill,
+    later_wins,
+    records,
+    start,
+    wait_for,
+)
+from tests.pipelines.run_folder.leases import THEIRS
+from tests.ready import start_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,3 +101,30 @@ def test_signals_while_ray_starts_and_is_at_work_and_a_killed_driver(command, ru
     done(*command())
     assert identities(set(finished)) == finished
     assert contents(run) == contents(reference)
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "lost lease"])
+def test_parts_in_hand_are_left(command, run, reference, how):
+    """Three parts are in hand, each of which would take seconds; what becomes of them is seen by nobody."""
+    variables = {**os.environ, "LEASED": "1" if how == "lost lease" else ""}
+    process = start_ready("tests.faults.overlapped", later_wins(*command()), variables)
+    wait_for(lambda: records(run, "candidates"), process)
+    before = time.monotonic()
+    if how == "lost lease":
+        (run / ".lock").write_text(json.dumps(THEIRS))
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+    ran = finish(process)
+    assert time.monotonic() - before < 3
+    assert (ran.code, "Traceback" in ran.err) == (1 if how == "lost lease" else 130, False), ran.err
+    assert ("found that of process 7" if how == "lost lease" else "To go on: ") in ran.err
+    left = everything(run)
+    assert not [name for name in left if name.startswith(".partial") and how != "lost lease"]
+    assert len(intact(run)) == len(records(run))
+    time.sleep(0.5)
+    assert everything(run) == left
+    if how == "lost lease":
+        (run / ".lock").unlink()
+    else:
+        done(*command())
+        assert contents(run) == contents(reference)

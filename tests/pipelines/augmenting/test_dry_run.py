@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from augment.proposals import Proposals
+from augment.similar import SimilarWords
+from pipelines.augmenting.estimate import _Spent
 from tests.pipelines.jobs import done, everything, manifest, refused, write_sst2
 
 
@@ -86,3 +90,32 @@ def test_a_large_input_is_sampled(inputs, tmp_path, monkeypatch, suffix):
 
 def number_in(words: str) -> int:
     return int(words.removeprefix("about ").split()[0].replace(",", ""))
+
+
+def test_on_a_device_the_slower_one_of_host_and_device_counts():
+    assert _Spent(host=2.0, device=5.0, drawing=1.0).finding == 7.0
+    assert _Spent(host=2.0, device=5.0, drawing=1.0, overlaps=True).finding == 5.0
+    assert _Spent(host=6.0, device=5.0, drawing=1.0, overlaps=True).finding == 6.0
+    assert _Spent(host=2.0, device=5.0, drawing=1.0, running=True).finding == 8.0
+
+
+def test_neighbours_are_timed_apart_and_two_batches_are_filled(inputs, tmp_path, monkeypatch):
+    """A word is looked up once a job, not in each text of the measurement."""
+    looked_up, tokens, of, run = [], [], SimilarWords._search, Proposals.run
+
+    def seen(self, vectors, words):
+        looked_up.extend(words)
+        return of(self, vectors, words)
+
+    def counted(self, copies, batch_tokens):
+        tokens.append(copies.counts["mlm_tokens"])
+        return run(self, copies, batch_tokens)
+
+    monkeypatch.setattr(SimilarWords, "_search", seen)
+    monkeypatch.setattr(Proposals, "run", counted)
+    monkeypatch.setattr("pipelines.augmenting.estimate.MEASURED_SECONDS", 0.0)
+    found = plan(done(*inputs.augment(tmp_path / "run", "--batch-tokens", 500, "--dry-run")).out)
+    assert found["neighbours"].strip().startswith("of ")
+    assert tokens[-1] >= 1000
+    assert max(Counter(looked_up).values()) <= 2  # once by the stage's worker, once remembered
+    assert "neighbours" not in plan(done(*inputs.augment(tmp_path / "run", "--glove", "none", "--dry-run")).out)

@@ -9,19 +9,21 @@ import os
 import random
 import shutil
 from collections import namedtuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.augmenting import flat_parts
+from pipelines.augmenting import flat_parts, sources
 from pipelines.augmenting import plan as parts
 from pipelines.augmenting.flat_parts import FlatParts
 from pipelines.augmenting.snapshot import Snapshot
 from pipelines.augmenting.stages import CANDIDATES
 from pipelines.run_folder.parquet import RowReader
 from pipelines.run_folder.storage import Storage
-from tests.pipelines.jobs import contents, done, sentences
+from tests.pipelines.jobs import contents, done, records, sentences, tinyaug
 
 PAIRS, SHARDS = 120, 12
 
@@ -128,6 +130,27 @@ def test_a_machine_without_room_reads_on(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["00000.lock"]
 
 
+def test_without_room_a_worker_keeps_decoded_parts_within_its_budget(command, tmp_path, decoded, monkeypatch):
+    """They would be all five, whatever their size."""
+    done(*command)
+    [flat, once], held = [contents(tmp_path / "run"), len(decoded)], []
+    shutil.rmtree(tmp_path / "run")
+    reader = sources.StoredCandidates._reader
+
+    def looked_at(self, part):
+        found = reader(self, part)
+        held.append(len(self._open))
+        return found
+
+    monkeypatch.setattr(sources.StoredCandidates, "_reader", looked_at)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("usage", "free")(flat_parts.SPARE_BYTES))
+    monkeypatch.setattr(sources, "DECODED_BYTES", 1)
+    done(*command)
+    assert max(held) == 1
+    assert len(decoded) > 2 * once
+    assert contents(tmp_path / "run") == flat
+
+
 def test_without_locks_it_works_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "no locks here")))
     assert taken(FlatParts(Storage(str(tmp_path)), "f" * 64).part(0, lambda: TABLE)) == [[1], []]
@@ -155,3 +178,25 @@ def test_workers_that_start_together_decode_each_part_once(tmp_path):
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert len(notes.read_text().splitlines()) == 20
+
+
+@pytest.mark.parametrize("what", ["lock", "folder"])
+def test_a_disk_that_is_full_is_said_to_be(command, tmp_path, monkeypatch, what):
+    """Neither damage of the candidates, nor a defect; what was made is kept."""
+    opened, made = Path.open, Path.mkdir
+
+    def full(self: Path, *given: Any, **named: Any) -> Any:
+        if (self.suffix == ".lock" and self.name != ".lock") or self.name.startswith("flat-"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return (opened if what == "lock" else made)(self, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open" if what == "lock" else "mkdir", full)
+        ran = tinyaug(*command)
+    assert ran.code == 1
+    assert "no space left; what was finished is kept: free some space" in ran.err
+    assert "damaged" not in ran.err
+    finished = set(records(tmp_path / "run"))
+    assert len(finished) == 5
+    done(*command)
+    assert not (tmp_path / "run" / "logs").exists()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.engines import EngineSettings, Failure, run_parts, worker_count
-from pipelines.engines.on_ray import RayWorker
+from pipelines.engines.on_ray import RayWorker, run_on_ray
 from pipelines.engines.processes import run_in_processes
 from pipelines.errors import JobError, UserError
 from pipelines.run_folder.records import Record, ShardNames
@@ -60,6 +62,9 @@ class Work:
         if order == "fail" or (order == "fail once" and self.tries(part) == 1):
             raise ValueError("failed as told")
         return Record("candidates", part, len(self.orders), 0, 1, 1, 1, "", "", {})
+
+    def leave(self) -> None:
+        """Parts that are in hand write nothing that counts."""
 
     def tries(self, part: int) -> int:
         return len((Path(self.folder) / f"tries-{part}").read_text())
@@ -114,7 +119,7 @@ def test_a_mistake_that_workers_find_stops_the_job(tmp_path):
 def test_a_ray_worker_that_cannot_be_built_says_so_and_lives(tmp_path, mistake):
     """An actor that dies while it is built is built again for ever."""
     worker = RayWorker(Work(str(tmp_path), ("",), mistake))
-    (result,) = worker({"part": [0]})["result"]
+    (result,) = worker({"part": np.array([0])})["result"]
     assert ("no such model" if mistake == "user" else mistake) in result
 
 
@@ -177,12 +182,12 @@ def test_on_ray_a_killed_raylet_is_named(tmp_path):
 
 @dataclass(frozen=True)
 class Overlapping(Work):
-    """A stage whose parts end only once another one is at work, in the same process, too."""
+    """A stage whose parts end only once another one is at work in the same process, too, or none is left to come."""
 
     def work(self, part: int) -> Record:
         record, folder, deadline = super().work(part), Path(self.folder), time.monotonic() + 90
         (folder / f"process-{os.getpid()}-{part}").touch()
-        while len(list(folder.glob(f"process-{os.getpid()}-*"))) < 2:
+        while len(list(folder.glob(f"process-{os.getpid()}-*"))) < 2 and len([*folder.glob("tries-*")]) < 7:
             if time.monotonic() > deadline:
                 raise TimeoutError("no other part came")
             time.sleep(0.01)
@@ -223,17 +228,44 @@ class Recorded(Work):
                 time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
         storage.write_bytes(self.names.data(part), b"x")
+        record = replace(record, sha256=hashlib.sha256(b"x").hexdigest())
         storage.write_json(self.names.record(part), asdict(record))
         return record
 
 
 @pytest.mark.integration
-def test_a_kill_loses_no_finished_part_of_a_group(tmp_path):
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.parametrize("run_with", [run_in_processes, run_on_ray])
+def test_a_kill_loses_no_finished_part(tmp_path, run_with):
     work = Recorded(str(tmp_path), ("",) * 4)
     found: list[Record | Failure] = []
-    run_in_processes(work, list(range(4)), EngineSettings("local", 1, overlaps=True), found.append)
+    run_with(work, list(range(4)), EngineSettings("local", 1, overlaps=True), found.append)
     assert {one.part for one in found if isinstance(one, Record)} == {0, 1, 2}
     assert [work.tries(part) for part in range(4)] == [1, 1, 1, 3]
+
+
+@dataclass(frozen=True)
+class Flowing(Work):
+    """A stage whose parts end only once the second one after them has begun."""
+
+    def work(self, part: int) -> Record:
+        record, deadline = super().work(part), time.monotonic() + 30
+        while part + 2 < len(self.orders) and not (Path(self.folder) / f"tries-{part + 2}").exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"part {part + 2} was not begun before {part} ended")
+            time.sleep(0.01)
+        return record
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.parametrize("run_with", [run_in_processes, run_on_ray])
+def test_a_device_never_waits_for_the_last_parts_to_end(tmp_path, run_with):
+    work = Flowing(str(tmp_path), ("",) * 20)
+    found: list[Record | Failure] = []
+    run_with(work, list(range(20)), EngineSettings("local", 1, overlaps=True), found.append)
+    assert [one for one in found if isinstance(one, Failure)] == []
+    assert sorted(one.part for one in found) == list(range(20))
 
 
 def test_no_parts_start_nothing(tmp_path):
