@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
@@ -17,7 +16,7 @@ from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
 from distill.outputs import check_family
 from distill.projections import Projections, load_projections
-from distill.weights import read_model
+from distill.weights import random_model, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,7 +140,7 @@ def build_student(
     if encoder is not None:
         model = _load(encoder, start_config(encoder, config, first_layers=True), seed, head)
     elif start == StudentStart.RANDOM:
-        model = _random_model(config, seed, head)
+        model = random_model(config, seed, head)
     elif start == StudentStart.TEACHER_LAYERS:
         model = _from_teacher_layers(config, teacher, layer_map, seed, head)
     else:
@@ -194,20 +193,12 @@ def _no_shape(shape: str, error: Exception) -> str:
     )
 
 
-def _random_model(config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
-    """Drawn weights; the caller's random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: PreTrainedModel = head.from_config(config)
-    return model.float()
-
-
 def _from_teacher_layers(
     config: PreTrainedConfig, teacher: PreTrainedModel, layer_map: Sequence[int], seed: int, head: Any
 ) -> PreTrainedModel:
     """Embeddings, head and the layers g(m) of the teacher."""
     check_equal_widths(config, teacher.config)
-    model = _random_model(config, seed, head)
+    model = random_model(config, seed, head)
     source = teacher.state_dict()
     chosen: dict[str, Tensor] = {}
     for name in model.state_dict():

@@ -11,9 +11,10 @@ from pipelines.augmenting.request import AugmentRequest, ResampleRequest
 from pipelines.augmenting.settings import Compute, JobSettings
 from pipelines.engines import EngineSettings
 from pipelines.evaluating.output_files import check_place
-from pipelines.general.request import GeneralRequest
+from pipelines.general.request import GeneralRequest, PretrainRequest
 from pipelines.machine.devices import local_device, named_device
 from pipelines.machine.precision import training_precision
+from pipelines.methods import bert_small
 from pipelines.methods.finetune import RECIPE
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options.data import OnBadRow
@@ -129,6 +130,11 @@ def general_request(options: verbs.GeneralOptions) -> GeneralRequest:
         masked_lm=options.chosen_masked_lm,
         recipe=method.recipe.changed(options.recipe),
     )
+
+
+def pretrain_request(options: verbs.PretrainOptions) -> PretrainRequest:
+    """The request behind the options of `pretrain`."""
+    return _decided(PretrainRequest, options, recipe=bert_small.RECIPE.changed(options.recipe))
 
 
 def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateOptions:

@@ -102,7 +102,7 @@ class InputRows(Rejects):
 
 @dataclass(frozen=True)
 class CorpusChoice(Options):
-    """The text that general distillation learns from.
+    """The text that general distillation and pre-training learn from.
 
     Args:
         place: a file, a folder, or a name on the hub.
@@ -132,3 +132,10 @@ class CorpusChoice(Options):
     pairs: float | None = option(
         "Share of packed sequences that become pairs of segments [0.5; 0 where a model has one].", bounds=Bounds(0, 1)
     )
+
+
+@dataclass(frozen=True)
+class PairedCorpus(CorpusChoice):
+    """The text that pre-training learns from, all of it in pairs."""
+
+    pairs: float | None = None

@@ -11,6 +11,7 @@ VERBS: dict[str, tuple[type[Options], ...]] = {  # kind of run.json -> options o
     "distill": (verbs.DistillOptions, verbs.DistillInRun),
     "cache-teacher": (verbs.CacheTeacherOptions,),
     "distill-general": (verbs.GeneralOptions,),
+    "pretrain": (verbs.PretrainOptions,),
 }
 MODELS = {  # kind and role in run.json -> option of a model, where it is not called by its role
     "distill encoder": "--encoder (in `run`: --teacher-model)",

@@ -78,6 +78,13 @@ class GeneralRecipe(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PretrainRecipe(Recipe):
+    """How pre-training trains."""
+
+    words = {**Recipe.words, "epochs": "40", "batch": "256", "rate": "1e-4"}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reading(Options):
     """How texts become examples.
 

@@ -10,7 +10,7 @@ from augment.presets import PRESETS
 from pipelines.demo import demo_defaults, demo_run_defaults
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import drawing, running, teacher_cache, training
-from pipelines.options.data import CorpusChoice, DataChoice, InputRows, Rejects
+from pipelines.options.data import CorpusChoice, DataChoice, InputRows, PairedCorpus, Rejects
 from pipelines.options.models import GeneralStudent, MaskedLm, Student
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder, RunDirectory, ShardsAsBefore
@@ -183,6 +183,31 @@ class GeneralOptions(GeneralDistillation):
     """Options of `tinyaug distill-general`."""
 
     recipe: training.GeneralRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining(Folder):
+    """Options of `tinyaug pretrain` that its job reads as they are."""
+
+    corpus: PairedCorpus
+    tokenizer: str = option(
+        f"BERT whose tokenizer, positions and dropout the model takes, no weights: {A_MODEL}", ..., panel=Panel.MODELS
+    )
+    tokenizer_revision: str | None = option("Revision of that BERT on the hub.", panel=Panel.MODELS)
+    student: str = option(
+        "tinybert4 (4 x 312), tinybert6 (6 x 768), half, layers:N (of that BERT's shape), or a config.json.",
+        "tinybert4",
+        panel=Panel.MODELS,
+    )
+    reading: training.PackedReading
+    machine: running.GeneralMachine
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainOptions(Pretraining):
+    """Options of `tinyaug pretrain`."""
+
+    recipe: training.PretrainRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
