@@ -86,7 +86,7 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
         raise DistillError(f"expected a student layers:N with N of 1 or more; found {shape!r}. Give their number.")
     named = shape in NAMED_SHAPES or chosen is not None
     config = _like(teacher) if named else _read_config(shape, partial(_no_shape, shape))
-    _take_labels(config, teacher)
+    take_labels(config, teacher)
     if preset:
         config.num_hidden_layers = preset.layers
         config.hidden_size = preset.width
@@ -240,7 +240,7 @@ def start_config(source: str, config: PreTrainedConfig, first_layers: bool = Fal
         DistillError: it cannot be read, or is of another shape than the chosen student.
     """
     found = _read_config(source, partial(_cannot_load, source))
-    _take_labels(found, config)
+    take_labels(found, config)
     if first_layers:
         found.num_hidden_layers = min(found.num_hidden_layers, config.num_hidden_layers)
     theirs = _sizes(found)
@@ -267,7 +267,8 @@ def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTra
     return model
 
 
-def _take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
+def take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
+    """Gives a configuration the labels of another one."""
     for name in ("num_labels", "id2label", "label2id", "problem_type"):
         setattr(config, name, getattr(source, name))
 

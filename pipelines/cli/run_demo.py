@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EXAMPLES, VARIANTS = 2, 2
 STAGES = {
+    "general": "taught a student from text",
+    "pretraining": "pre-trained a student",
     "finetune": "fine-tuned a teacher",
     "intermediate": "taught a student its layers",
     "prediction": "taught it its predictions",

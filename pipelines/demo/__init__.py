@@ -31,6 +31,10 @@ DEMO_RECIPE = {
 """Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
 
 
+DEMO_CORPUS = {"epochs_corpus": 10, "batch_size_corpus": 32, "lr_corpus": 1e-3}
+"""The same for a method that cannot do without a corpus: each train sentence is a document."""
+
+
 def demo_defaults(options: AugmentOptions) -> dict[str, Path | str | float]:
     """The embedded pack, by the options of `augment` that it stands in for.
 
@@ -73,4 +77,7 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
     recipe = {} if distill.has("profile") else DEMO_RECIPE
     if not method.augmented:  # it reads a quarter of the rows
         recipe = {name: value for name, value in recipe.items() if name != "epochs_prediction"}
-    return {**demo_defaults(options.augment), "student_init": start, **shape, **recipe}
+    corpus: dict[str, Path | str | float] = {}
+    if not method.start and not distill.has("start"):
+        corpus = {"corpus": str(DATA / "train.tsv"), "corpus_text": "sentence", **DEMO_CORPUS}
+    return {**demo_defaults(options.augment), "student_init": start, **shape, **corpus, **recipe}

@@ -91,7 +91,7 @@ class CorpusJob(Job):
     def corpus_settings(self) -> dict[str, str | float | None]:
         """What run.json says of how the corpus is read."""
         corpus = self.request.corpus
-        return {"column": corpus.column, "limit": corpus.limit, "rows": corpus.rows, "pairs": self.shape.pairs}
+        return {"column": corpus.column, "limit": corpus.limit, "rows": corpus.rows}
 
     def refuse_other(self, storage: Storage, started: Any, asked: Any, finished: bool) -> None:
         """As for every job; before anything is resolved only what the corpus is packed by has to be the same.

@@ -67,7 +67,7 @@ class GeneralJob(StudentJob, CorpusJob):
         inputs = {"corpus": [*self.corpus.inputs()]}
         found = self.identity_with({"name": "general"}, inputs, {"corpus": self.request.corpus.place})
         found.settings["student"]["embeddings"] = self.request.embeddings
-        found.settings["corpus"] = self.corpus_settings()
+        found.settings["corpus"] = {**self.corpus_settings(), "pairs": self.shape.pairs}
         return found
 
     def load(self) -> Models:

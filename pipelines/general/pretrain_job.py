@@ -52,7 +52,7 @@ class PretrainJob(CorpusJob):
 
         from distill.checks import check_length, check_vocabulary_size
         from distill.pretraining import check_pretraining
-        from distill.student import student_config
+        from distill.student import student_config, take_labels
 
         request, shape = self.request, self.request.student
         self.find_corpus(started)
@@ -63,6 +63,7 @@ class PretrainJob(CorpusJob):
         with naming(f"--student {shape}"):
             self.config = student_config(shape, self.files.config)
             check_pretraining(self.config)
+        take_labels(self.config, type(self.config)())  # those of no task
         check_vocabulary(Path(shape), self.files)
         check_vocabulary_size(self.config, self.tokenizer, "student")
         check_length(self.config, request.reading.max_length, "student")
