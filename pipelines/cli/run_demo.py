@@ -98,9 +98,8 @@ def _verdicts(verdicts: list[Verdict]) -> Table:
 
 def _places(outcome: RunOutcome) -> Table:
     folders, run = outcome.metrics.folders, _run(outcome)
-    models = [(model, folders[model]) for model in ("teacher", "student")]
     data = [("augmented data", f"{run}/augmented")] if outcome.augmented is not None else []
-    table = rows_table([*data, *models, ("all numbers", f"{run}/metrics.json")])
+    table = rows_table([*data, *folders.items(), ("all numbers", f"{run}/metrics.json")])
     table.columns[-1].overflow = "fold"
     return table
 

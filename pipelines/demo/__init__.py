@@ -31,7 +31,7 @@ DEMO_RECIPE = {
 """Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
 
 
-DEMO_CORPUS = {"epochs_corpus": 10, "batch_size_corpus": 32, "lr_corpus": 1e-3}
+DEMO_CORPUS = {"epochs_corpus": 6, "batch_size_corpus": 32, "lr_corpus": 1e-3}
 """The same for a method that cannot do without a corpus: each train sentence is a document."""
 
 

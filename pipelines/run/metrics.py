@@ -122,6 +122,7 @@ def run_metrics(
     made = student.fresh or (teacher is not None and teacher.fresh)
     if measured is None or made or (request.demo and measured.verdicts is None):
         measured = _measure(request, data, found)
+    made_of = {} if request.general is None else {"general": request.general.out}
     rows = {"rows": 0, "examples": 0}
     if augmented is not None:
         rows = {"rows": augmented.rows, "examples": augmented.augmented.get("source_rows", 0)}
@@ -135,7 +136,7 @@ def run_metrics(
         layer_map=told["layer_map"],
         truncated_share=told.get("truncated_share"),
         stages=stages,
-        folders={"teacher": request.distill.teacher, "student": request.distill.out},
+        folders={**made_of, "teacher": request.distill.teacher, "student": request.distill.out},
         profile=request.profile,
     )
 

@@ -134,7 +134,5 @@ def test_rows_that_are_sentences_fill_the_sequences(parts, tmp_path):
     assert (tmp_path / "together" / shard).read_bytes() == (tmp_path / "lines" / shard).read_bytes()
     other = refused(general(parts, rows, tmp_path / "together", *few))
     assert '--rows (in `run`: --corpus-rows): "sentences" there, "documents" now' in other
-        general(parts, rows, tmp_path / "together", *few)
-    )
     said = refused(general(parts, tmp_path / "lines.txt", tmp_path / "none", *few, "--rows", "sentences"))
     assert "--rows sentences: expected JSON lines" in said
