@@ -82,3 +82,10 @@ def test_what_follows_from_another_difference_is_not_told():
     assert differences(*tasks, "augment") == ['--task: "sst2" there, "cola" now']
     students = [{"settings": {"student": {"config": {"layers": n}, "layer_map": [4] * n}}} for n in (2, 3)]
     assert differences(*students, "distill") == ["--student (layers): 2 there, 3 now"]
+
+
+def test_tinybert_is_called_by_its_name_though_run_json_leaves_it_out():
+    there, now = {"settings": {"losses": {}}}, {"settings": {"method": "distilbert"}}
+    for kind in ("distill", "cache-teacher", "distill-general"):
+        assert differences(there, now, kind) == ['--method: "tinybert" there, "distilbert" now']
+        assert differences(now, there, kind) == ['--method: "distilbert" there, "tinybert" now']
