@@ -290,17 +290,3 @@ def test_settings_of_the_hub_with_a_file_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(UserError, match="belong to the hub"):
         open_corpus(CorpusChoice(str(tmp_path / "a.txt"), revision="main"))
-
-
-def test_a_column_of_a_file_with_separators(tmp_path):
-    """It is named itself; of a folder such files are left out as before."""
-    (tmp_path / "a.tsv").write_text('sentence\tlabel\nA "dull film.\t0\nA good one.\t1\n')
-    (tmp_path / "b.csv").write_text('label,body\n1,"One.\nTwo, three."\n0,Four.\n')
-    found = [piece.text for piece in open_files(tmp_path / "a.tsv", "sentence").pieces()]
-    assert found == ['A "dull film.', None, "A good one.", None, None]
-    found = [piece.text for piece in open_files(tmp_path / "b.csv", "body").pieces()]
-    assert found == ["One.", "Two, three.", None, "Four.", None, None]
-    with pytest.raises(UserError, match="expected text in column 'text', found the columns sentence, label; name"):
-        open_files(tmp_path / "a.tsv", "text")
-    (tmp_path / "c.txt").write_text("Five.\n")
-    assert [path.name for path in open_files(tmp_path, "text").files] == ["c.txt"]
