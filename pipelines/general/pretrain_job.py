@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from distill.masking import CountedMasking, MaskSettings
 from pipelines.corpus.packed import PackedShape
-from pipelines.distilling.checks import TeacherFiles, check_vocabulary, find_files, naming
+from pipelines.distilling.checks import TeacherFiles, check_vocabulary, naming
 from pipelines.distilling.student_job import UNTELLING
 from pipelines.general.checks import check_special_tokens
 from pipelines.general.corpus_job import CorpusJob
 from pipelines.general.request import PretrainRequest, default_accumulation
 from pipelines.methods.bert_small import pretraining
-from pipelines.models.load import move, refuse_unfinished
+from pipelines.models.load import load_config, load_tokenizer, move, refuse_unfinished
 from pipelines.run_folder.run_file import Identity
 from pipelines.training.job import Models
 from pipelines.training.model_card import pretrained_card
@@ -56,7 +56,8 @@ class PretrainJob(CorpusJob):
 
         request, shape = self.request, self.request.student
         self.find_corpus(started)
-        self.files = find_files(request.tokenizer, request.tokenizer_revision, "tokenizer", self.found)
+        found = self.found.tokenizer(request.tokenizer, request.tokenizer_revision, "tokenizer")
+        self.files = TeacherFiles(found, load_config(found), load_tokenizer(found))
         self.tokenizer = self.files.tokenizer
         check_special_tokens(self.files, "mask_token")
         refuse_unfinished(Path(shape), f"student {shape}")

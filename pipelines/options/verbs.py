@@ -191,7 +191,9 @@ class Pretraining(Folder):
 
     corpus: PairedCorpus
     tokenizer: str = option(
-        f"BERT whose tokenizer, positions and dropout the model takes, no weights: {A_MODEL}", ..., panel=Panel.MODELS
+        f"BERT whose tokenizer, positions and dropout the model takes, without weights: {A_MODEL}",
+        ...,
+        panel=Panel.MODELS,
     )
     tokenizer_revision: str | None = option("Revision of that BERT on the hub.", panel=Panel.MODELS)
     student: str = option(

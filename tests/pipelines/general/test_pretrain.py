@@ -101,6 +101,9 @@ def test_other_settings_are_refused_by_their_options(parts, corpus, small, tmp_p
     ):
         assert said in refused(pretrain(parts, corpus, small, *more))
     done(*pretrain(parts, corpus, small, "--tokenizer", parts.teacher))  # the same tokenizer of another model
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((parts.encoder / name).read_bytes())
+    done(*pretrain(parts, corpus, small, "--tokenizer", tmp_path))  # and of none
 
 
 def test_what_cannot_be_is_refused(parts, corpus, tmp_path):
