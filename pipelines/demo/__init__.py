@@ -31,7 +31,12 @@ DEMO_RECIPE = {
 """Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
 
 
-DEMO_CORPUS: dict[str, Path | str | float] = {"epochs_corpus": 6, "batch_size_corpus": 32, "lr_corpus": 1e-3}
+DEMO_CORPUS: dict[str, Path | str | float] = {
+    "epochs_corpus": 6,
+    "batch_size_corpus": 32,
+    "lr_corpus": 1e-3,
+    "max_length": 64,
+}
 """The same where there is a corpus. A method that cannot do without gets the train sentences, each a document."""
 
 
