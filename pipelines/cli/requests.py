@@ -120,6 +120,8 @@ def distill_request(options: verbs.DistillOptions) -> DistillRequest:
 
 def cache_request(options: verbs.CacheTeacherOptions) -> DistillRequest:
     """The request behind the options of `cache-teacher`: of its student only the layers count, no weights are read."""
+    if not METHODS[options.method].taught:
+        raise UserError(f"--method {options.method}: expected a method that learns from its teacher")
     shape = "" if options.start in STARTS else options.start
     return distill_request(_changed(options, student=options.student or shape, start=RANDOM))
 

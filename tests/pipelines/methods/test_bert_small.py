@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from tests.pipelines.jobs import done, everything, kill, refused, start, wait_for
 from tests.pipelines.methods.test_bert_pkd import OF_DISTILL, without
-from tests.pipelines.training.verbs import distill, evaluate, metrics, pretrain, run, run_json
+from tests.pipelines.training.verbs import ahead, distill, evaluate, metrics, pretrain, run, run_json
 
 METHOD = ("--method", "bert-small")
 
@@ -82,6 +82,14 @@ def test_distill_gives_the_same_student(parts, corpus, finished, tmp_path):
         torch.testing.assert_close(before[one], after[one], atol=1e-6, rtol=0)
 
 
+def test_a_run_takes_what_was_pre_trained_before(parts, finished, tmp_path):
+    command = without(run(parts, tmp_path / "run"), "--student", "--student-init", "--n", "--glove", "--engine")
+    command = [*without(command, "--workers", *OF_DISTILL), *METHOD, "--student-init", str(finished / "general")]
+    done(*command, "--max-steps", 1)
+    assert list(metrics(tmp_path / "run")["stages"]) == ["finetune", "labels"]
+    assert not (tmp_path / "run/general").exists()
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("stage", ["general/pretraining", "student/labels"])
 def test_killed_and_resumed_gives_the_same_bytes(parts, corpus, finished, tmp_path, stage):
@@ -114,5 +122,6 @@ def test_what_is_refused(parts, corpus, finished, tmp_path):
     command = without(whole(parts, corpus, out), "--corpus")
     assert "expected --corpus beside" in refused([*command, "--student-init", str(small)])
     assert "expected a file, a folder or a name on the hub" in refused([*command, "--corpus", str(tmp_path / "no.txt")])
+    assert "expected a method that learns from its teacher" in refused(ahead(parts, out, *METHOD))
     assert not out.exists() or not [path for path in out.iterdir() if path.name != ".lock"]
     assert "--corpus-limit): null there, 9 now" in refused(whole(parts, corpus, finished, "--corpus-limit", 9))

@@ -68,9 +68,7 @@ def test_a_given_teacher_of_other_words_is_refused_before_anything_is_done(parts
     tokenizer = encoder / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text().replace('"gripping"', '"grapping"').replace('"film"', '"fulm"'))
     out = tmp_path / "run"
-    command = [*over(parts, corpus, out), "--teacher", str(parts.teacher), "--teacher-model", str(encoder)]
-    command = without(command, "--epochs-finetune")
-    place = command.index("--teacher-model")
-    del command[place : place + 2]
+    command = without(over(parts, corpus, out), "--teacher-model", "--epochs-finetune")
+    command += ["--teacher", str(parts.teacher), "--teacher-model", str(encoder)]
     assert "expected one vocabulary for teacher and student" in refused(command)
     assert not (out / "augmented").exists()
