@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from distill.general import GeneralStage, MaskedLmLoss
     from distill.layer_maps import patient_layers, resolve_layer_map
     from distill.losses import HeadReduction, LossSettings
-    from distill.masking import MaskSettings
+    from distill.masking import CountedMasking, MaskSettings
+    from distill.next_sentence import pack_pairs
     from distill.objectives import IntermediateStage, LabelStage, PredictionStage
     from distill.packing import Packing, pack, tokenised
     from distill.pkd import PkdSettings, PkdStage
+    from distill.pretraining import PretrainingStage, new_bert
     from distill.reading import Columns, open_shards
     from distill.saving import save_model
     from distill.shards import ShardStream, StreamSettings
@@ -41,10 +43,12 @@ HOMES = {  # by module
     "general": ("GeneralStage", "MaskedLmLoss"),
     "layer_maps": ("patient_layers", "resolve_layer_map"),
     "losses": ("HeadReduction", "LossSettings"),
-    "masking": ("MaskSettings",),
+    "masking": ("CountedMasking", "MaskSettings"),
+    "next_sentence": ("pack_pairs",),
     "objectives": ("IntermediateStage", "LabelStage", "PredictionStage"),
     "packing": ("Packing", "pack", "tokenised"),
     "pkd": ("PkdSettings", "PkdStage"),
+    "pretraining": ("PretrainingStage", "new_bert"),
     "reading": ("Columns", "open_shards"),
     "saving": ("save_model",),
     "tokens": ("tokenizer_json",),
@@ -59,6 +63,7 @@ HOMES = {  # by module
 __all__ = [
     "CacheMode",
     "Columns",
+    "CountedMasking",
     "DistilbertSettings",
     "DistilbertStage",
     "DistillError",
@@ -75,6 +80,7 @@ __all__ = [
     "PkdStage",
     "Precision",
     "PredictionStage",
+    "PretrainingStage",
     "Progress",
     "ShardStream",
     "StoppedError",
@@ -88,8 +94,10 @@ __all__ = [
     "cache_key",
     "evaluate",
     "fill_cache",
+    "new_bert",
     "open_shards",
     "pack",
+    "pack_pairs",
     "patient_layers",
     "project_embeddings",
     "resolve_layer_map",

@@ -159,8 +159,13 @@ def head_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
     Rows of zeros round P up: on a CPU oneDNN keeps a kernel, with working memory of the size of the vocabulary's
     embeddings, for each number of rows it has seen, which came to gigabytes.
     """
+    return token_logits(cast("nn.Module", model.cls), states)
+
+
+def token_logits(head: nn.Module, states: Tensor) -> Tensor:
+    """The same of a masked-LM head that stands beside another one."""
     padded = nn.functional.pad(states, (0, 0, 0, -len(states) % PLACES))
-    return cast("Tensor", cast("nn.Module", model.cls)(padded))[: len(states)]
+    return cast("Tensor", head(padded))[: len(states)]
 
 
 def example_means(values: Tensor, rows: Tensor, own: Tensor, examples: int) -> Tensor:

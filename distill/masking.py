@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 UNMASKED = -100  # the label of a position that is not guessed
 CONTINUES = "##"  # how WordPiece marks a piece that goes on with a word
 PLACES = 64  # masked positions of a batch are filled up to a multiple of these
+MOST_PREDICTIONS = 20  # of a sequence, in BERT's pre-training
 _ROW, _CHOICE, _ACTION, _TOKEN = 11, 12, 13, 14  # purposes of the draws
 
 
@@ -54,6 +55,27 @@ class MaskSettings:
     def __str__(self) -> str:
         words, when = "words" if self.whole_word else "pieces", "once" if self.static else "each epoch"
         return f"{self.rate} of {words} masked {when} by {self.mask_token}"
+
+
+@dataclass(frozen=True)
+class CountedMasking(MaskSettings):
+    """Masks a number of tokens, as BERT's pre-training does, where other settings draw for each token by itself.
+
+    The number is that of the sequence's tokens, special ones counted, times the rate; at least 1, at most `most`.
+
+    Attributes:
+        most: tokens of a sequence that are masked at most.
+    """
+
+    most: int = MOST_PREDICTIONS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.whole_word or self.most < 1:
+            raise DistillError(
+                f"expected a number of pieces of at least 1 to mask; found {self.most}, whole_word {self.whole_word}. "
+                f"BERT's is {MOST_PREDICTIONS}."
+            )
 
 
 class Masker:
@@ -93,7 +115,10 @@ class Masker:
             )
 
     def __call__(self, batch: Batch, epoch: int) -> Batch:
-        """The batch with masked ids, and as labels (B, T) the ids that stood there, −100 elsewhere."""
+        """The batch with masked ids, and as labels (B, T) the ids that stood there, −100 elsewhere.
+
+        Labels that the batch has stand at its first tokens ([CLS]), which are never masked.
+        """
         ids = batch.ids
         places = np.broadcast_to(np.arange(ids.shape[1], dtype=np.uint64), ids.shape)
         units = places
@@ -104,11 +129,23 @@ class Masker:
         own = batch.mask.astype(bool) & ~self.special[ids]
         with np.errstate(over="ignore"):
             first, here = rows + units, rows + places  # modulo 2^64
-        chosen = own & (shares(first, _CHOICE) < self.settings.rate)
+        chosen = self._chosen(shares(first, _CHOICE), own, batch.mask)
         action = shares(here, _ACTION)
         drawn = self.drawable[(draws(here, _TOKEN) % np.uint64(len(self.drawable))).astype(np.int64)]
         shown = np.where(action < 0.8, self.mask_id, np.where(action < 0.9, drawn, ids))
-        return replace(batch, ids=np.where(chosen, shown, ids), labels=np.where(chosen, ids, UNMASKED))
+        labels = np.where(chosen, ids, UNMASKED)
+        if batch.labels is not None:
+            labels[:, 0] = batch.labels
+        return replace(batch, ids=np.where(chosen, shown, ids), labels=labels)
+
+    def _chosen(self, drawn: NDArray[np.float64], own: NDArray[np.bool_], mask: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which positions (B, T) are guessed: those of a low draw or, of a number to be guessed, of the lowest ones."""
+        settings = self.settings
+        if not isinstance(settings, CountedMasking):
+            return own & (drawn < settings.rate)
+        wanted = np.clip(np.rint(mask.sum(-1) * settings.rate), 1, settings.most)  # (B,)
+        ranks = np.argsort(np.argsort(np.where(own, drawn, 1.0), axis=1, kind="stable"), axis=1, kind="stable")
+        return own & (ranks < wanted[:, None])
 
     def _rows(self, batch: Batch, epoch: int) -> NDArray[np.uint64]:
         """A number for each example (B, 1): its row, counted from the first 64 bits of its shard's digest."""

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
@@ -17,7 +16,7 @@ from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
 from distill.outputs import check_family
 from distill.projections import Projections, load_projections
-from distill.weights import read_model
+from distill.weights import random_model, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +86,7 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
         raise DistillError(f"expected a student layers:N with N of 1 or more; found {shape!r}. Give their number.")
     named = shape in NAMED_SHAPES or chosen is not None
     config = _like(teacher) if named else _read_config(shape, partial(_no_shape, shape))
-    _take_labels(config, teacher)
+    take_labels(config, teacher)
     if preset:
         config.num_hidden_layers = preset.layers
         config.hidden_size = preset.width
@@ -141,7 +140,7 @@ def build_student(
     if encoder is not None:
         model = _load(encoder, start_config(encoder, config, first_layers=True), seed, head)
     elif start == StudentStart.RANDOM:
-        model = _random_model(config, seed, head)
+        model = random_model(config, seed, head)
     elif start == StudentStart.TEACHER_LAYERS:
         model = _from_teacher_layers(config, teacher, layer_map, seed, head)
     else:
@@ -194,20 +193,12 @@ def _no_shape(shape: str, error: Exception) -> str:
     )
 
 
-def _random_model(config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
-    """Drawn weights; the caller's random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: PreTrainedModel = head.from_config(config)
-    return model.float()
-
-
 def _from_teacher_layers(
     config: PreTrainedConfig, teacher: PreTrainedModel, layer_map: Sequence[int], seed: int, head: Any
 ) -> PreTrainedModel:
     """Embeddings, head and the layers g(m) of the teacher."""
     check_equal_widths(config, teacher.config)
-    model = _random_model(config, seed, head)
+    model = random_model(config, seed, head)
     source = teacher.state_dict()
     chosen: dict[str, Tensor] = {}
     for name in model.state_dict():
@@ -249,7 +240,7 @@ def start_config(source: str, config: PreTrainedConfig, first_layers: bool = Fal
         DistillError: it cannot be read, or is of another shape than the chosen student.
     """
     found = _read_config(source, partial(_cannot_load, source))
-    _take_labels(found, config)
+    take_labels(found, config)
     if first_layers:
         found.num_hidden_layers = min(found.num_hidden_layers, config.num_hidden_layers)
     theirs = _sizes(found)
@@ -276,7 +267,8 @@ def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTra
     return model
 
 
-def _take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
+def take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
+    """Gives a configuration the labels of another one."""
     for name in ("num_labels", "id2label", "label2id", "problem_type"):
         setattr(config, name, getattr(source, name))
 

@@ -1,4 +1,4 @@
-"""Reads a model from a checkpoint: a missing head is drawn from a seed, other missing tensors are named."""
+"""Weights from a checkpoint, of which a missing head is drawn and other missing tensors are named; or all drawn."""
 
 from __future__ import annotations
 
@@ -50,3 +50,17 @@ def read_model(
     drawn = sorted([*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])])
     lacking = [name for name in drawn if not any(part in HEADS for part in name.split("."))]
     return model, drawn, lacking
+
+
+def random_model(config: PreTrainedConfig, seed: int, head: Any) -> PreTrainedModel:
+    """A model with drawn weights, in float32; the caller's random state is left as it was.
+
+    Args:
+        config: of the model.
+        seed: of the weights.
+        head: a class of transformers for automatic models.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = head.from_config(config)
+    return model.float()

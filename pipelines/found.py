@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from augment.files.checks import check_masked_lm
 from augment.files.find import MASKED_LM, ModelFiles, folder_fingerprint, locate_model
 from glove import WordVectors, load_vectors
-from pipelines.models.load import check_model
+from pipelines.models.load import check_model, refuse_unfinished
 from pipelines.tasks import BadRow, CustomOptions, OpenTask, open_task, stop_at_bad_row
 
 if TYPE_CHECKING:
@@ -71,6 +71,14 @@ class Found:
             AugmentError, UserError: it cannot be had, or nothing can be loaded from its folder.
         """
         return self._model(name, revision, what, check_model)
+
+    def tokenizer(self, name: str, revision: str | None, what: str) -> ModelFiles:
+        """The files of a model whose weights are of no use; arguments as of `model`.
+
+        Raises:
+            AugmentError, UserError: it cannot be had.
+        """
+        return self._model(name, revision, what, refuse_unfinished)
 
     def _model(self, name: str, revision: str | None, what: str, check: Callable[[Path, str], None]) -> ModelFiles:
         def make() -> ModelFiles:

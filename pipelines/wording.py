@@ -22,6 +22,11 @@ def sequences_words(sequences: int, pairs: int) -> str:
     return counted(sequences, "sequence") + (f" ({counted(pairs, 'pair')})" if pairs else "")
 
 
+def pairs_words(pairs: int, continuing: int) -> str:
+    """Pairs for next-sentence prediction, and how many are of one document: 9,000 pairs (4,100 of one document)."""
+    return f"{counted(pairs, 'pair')} ({continuing:,} of one document)"
+
+
 def rejected_rows(number: int) -> str:
     """How many rows were rejected, as a clause: 1 row was rejected."""
     return f"{counted(number, 'row')} {'was' if number == 1 else 'were'} rejected"

@@ -95,6 +95,20 @@ def test_another_method_starts_as_it_says(monkeypatch):
     assert "the demo: a teacher, and a student" in ran.err
 
 
+def test_a_method_that_pre_trains_does_so_over_the_train_sentences():
+    def corpus(*words):
+        return handed(RunOptions, "--task", "sst2", "--demo", *words).general
+
+    found = corpus("--method", "bert-small")
+    assert (found.corpus.place, found.corpus.column) == (str(DATA / "train.tsv"), "sentence")
+    assert (found.recipe.epochs, found.recipe.batch_rows, found.recipe.learning_rate) == (6, 32, 1e-3)
+    assert corpus("--method", "bert-small", "--student-init", "folder").corpus.place is None
+    assert corpus("--method", "distilbert").corpus.place is None
+    mine = corpus("--method", "distilbert", "--corpus", "mine.txt", "--epochs-corpus", 2)
+    assert (mine.corpus.place, mine.corpus.column) == ("mine.txt", "text")
+    assert (mine.recipe.epochs, mine.recipe.batch_rows) == (2, 32)
+
+
 def test_a_profile_brings_its_own_epochs():
     options = typed("--profile", "paper")
     assert options["epochs_finetune"] is options["lr_prediction"] is None

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from pipelines.cli.augment import augment, resample
-from pipelines.cli.distill import cache_teacher, distill, distill_general
+from pipelines.cli.distill import cache_teacher, distill, distill_general, pretrain
 from pipelines.cli.doctor import doctor
 from pipelines.cli.evaluate import evaluate
 from pipelines.cli.finetune import finetune
@@ -57,7 +57,7 @@ class OncePerOption(TyperCommand):
 
 
 VERBS: tuple[Callable[[Any], int], ...] = (
-    run, augment, resample, finetune, distill, distill_general, cache_teacher, evaluate, doctor,
+    run, augment, resample, pretrain, finetune, distill, distill_general, cache_teacher, evaluate, doctor,
 )  # fmt: skip
 for command in (*map(flat, VERBS), status, verify, inspect):
     app.command(cls=OncePerOption)(command)

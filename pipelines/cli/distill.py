@@ -1,8 +1,8 @@
-"""`tinyaug distill`, `distill-general` and `cache-teacher`."""
+"""`tinyaug distill`, `distill-general`, `pretrain` and `cache-teacher`."""
 
 from __future__ import annotations
 
-from pipelines.options.verbs import CacheTeacherOptions, DistillOptions, GeneralOptions
+from pipelines.options.verbs import CacheTeacherOptions, DistillOptions, GeneralOptions, PretrainOptions
 
 
 def distill(options: DistillOptions) -> int:
@@ -34,6 +34,22 @@ def distill_general(options: GeneralOptions) -> int:
     from pipelines.general.general_job import GeneralJob
 
     return carry_out(GeneralJob(general_request(options), Found()), options.dry_run)
+
+
+def pretrain(options: PretrainOptions) -> int:
+    """Pre-train a small BERT over a text corpus from random weights: masked LM and next-sentence prediction.
+
+    The start of `--method bert-small`, and of any other method. Run the same command again to go on after a stop. Try
+    it first with --dry-run for what it costs.
+
+    [bold]tinyaug pretrain --corpus wiki/ --tokenizer bert-base-uncased --student tinybert4 --out small[/]
+    """
+    from pipelines.cli.requests import pretrain_request
+    from pipelines.cli.training_summary import carry_out
+    from pipelines.found import Found
+    from pipelines.general.pretrain_job import PretrainJob
+
+    return carry_out(PretrainJob(pretrain_request(options), Found()), options.dry_run)
 
 
 def cache_teacher(options: CacheTeacherOptions) -> int:

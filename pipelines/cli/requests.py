@@ -10,18 +10,21 @@ from augment.presets import preset
 from pipelines.augmenting.request import AugmentRequest, ResampleRequest
 from pipelines.augmenting.settings import Compute, JobSettings
 from pipelines.engines import EngineSettings
+from pipelines.errors import UserError
 from pipelines.evaluating.output_files import check_place
-from pipelines.general.request import GeneralRequest
+from pipelines.general.request import GeneralRequest, PretrainRequest
 from pipelines.machine.devices import local_device, named_device
 from pipelines.machine.precision import training_precision
+from pipelines.methods import bert_small
 from pipelines.methods.finetune import RECIPE
 from pipelines.methods.names import GENERAL_METHODS, METHODS
-from pipelines.options.data import OnBadRow
+from pipelines.options import verbs
+from pipelines.options.data import CorpusChoice, OnBadRow, PairedCorpus
 from pipelines.options.models import RANDOM, STARTS
 from pipelines.options.option import Options, flag
-from pipelines.options.running import Device, Machine
-from pipelines.options.teacher_cache import Keep
-from pipelines.options.training import Profile, Recipe
+from pipelines.options.running import Device, GeneralMachine, Machine
+from pipelines.options.teacher_cache import GeneralCacheChoice, Keep
+from pipelines.options.training import GeneralRecipe, LossChoice, MaskedLmChoice, PackedReading, Profile, Recipe
 from pipelines.options.verbs import EvaluateOptions
 from pipelines.tasks.glue import GLUE, plain_name
 from pipelines.tasks.task import Task
@@ -29,7 +32,6 @@ from pipelines.training.recipe import LEFT_OUT, QUICK_ROWS, QUICK_SOURCES, Stage
 from pipelines.training.request import DistillRequest, FinetuneRequest
 
 if TYPE_CHECKING:
-    from pipelines.options import verbs
     from pipelines.options.output import Answers
     from pipelines.run.run_job import RunRequest
 
@@ -97,6 +99,11 @@ def finetune_request(options: verbs.FinetuneOptions) -> FinetuneRequest:
 def distill_request(options: verbs.DistillOptions) -> DistillRequest:
     """The request behind the options of `distill`."""
     start = options.chosen_start
+    if METHODS[options.method].corpus == "pretrain" and start in ("", *STARTS):
+        raise UserError(
+            f"--method {options.method}: expected --student-init with a folder that `tinyaug pretrain` made (in `run`: "
+            f"or --corpus, to make one), found {start or 'none'}"
+        )
     method, decided = METHODS[options.method], {"intermediate": LEFT_OUT, "prediction": LEFT_OUT}
     for name, recipe in method.recipes(plain_name(options.data.task)).items():
         decided[name] = _recipe(recipe, name, options.profile, getattr(options, name))
@@ -113,6 +120,8 @@ def distill_request(options: verbs.DistillOptions) -> DistillRequest:
 
 def cache_request(options: verbs.CacheTeacherOptions) -> DistillRequest:
     """The request behind the options of `cache-teacher`: of its student only the layers count, no weights are read."""
+    if not METHODS[options.method].taught:
+        raise UserError(f"--method {options.method}: expected a method that learns from its teacher")
     shape = "" if options.start in STARTS else options.start
     return distill_request(_changed(options, student=options.student or shape, start=RANDOM))
 
@@ -129,6 +138,11 @@ def general_request(options: verbs.GeneralOptions) -> GeneralRequest:
         masked_lm=options.chosen_masked_lm,
         recipe=method.recipe.changed(options.recipe),
     )
+
+
+def pretrain_request(options: verbs.PretrainOptions) -> PretrainRequest:
+    """The request behind the options of `pretrain`."""
+    return _decided(PretrainRequest, options, recipe=bert_small.RECIPE.changed(options.recipe))
 
 
 def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateOptions:
@@ -155,6 +169,9 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
         finetune = finetune_request(
             _changed(options.finetune, data=data, model=encoder, revision=revision, out=f"{root}/teacher")
         )
+    general, start = _over_corpus(options, encoder or augment.mlm, revision, root), {}
+    if general is not None:
+        start = {"start": general.out}
     cache = options.distill.cache
     if cache.mode != Keep.off and cache.folder is None:
         cache = _changed(cache, folder=Path(root) / "teacher_cache")
@@ -169,10 +186,48 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
             teacher=options.teacher or f"{root}/teacher",
             teacher_revision=options.teacher_revision if options.teacher else None,
             cache=cache,
+            **start,
         )
     )
     stated = "demo" if rows.demo and not options.distill.has("profile") else profile
-    return RunRequest(augment, finetune, distill, _answers(options.answers, distill), stated, rows.demo)
+    return RunRequest(augment, finetune, distill, _answers(options.answers, distill), stated, rows.demo, general)
+
+
+def _over_corpus(
+    options: verbs.RunOptions, encoder: str, revision: str | None, root: str
+) -> GeneralRequest | PretrainRequest | None:
+    """The stage of a run that reads its corpus; of its losses only how heads are compared is the task's, too."""
+    given, distill, quick = options.general, options.distill, options.distill.profile == Profile.quick
+    if given.corpus.place is None:
+        return None
+    limit = given.corpus.limit or (QUICK_ROWS if quick else None)
+    shared: dict[str, Any] = {
+        "out": f"{root}/general",
+        "overwrite": distill.overwrite,
+        "reading": PackedReading(max_length=distill.reading.max_length, seed=distill.reading.seed),
+        "machine": GeneralMachine(**{one.name: getattr(distill.machine, one.name) for one in fields(GeneralMachine)}),
+    }
+    corpus = {one.name: getattr(given.corpus, one.name) for one in fields(PairedCorpus)} | {"limit": limit}
+    if METHODS[distill.method].corpus == "pretrain":
+        made = verbs.Pretraining(
+            corpus=PairedCorpus(**corpus),
+            tokenizer=encoder,
+            tokenizer_revision=revision,
+            student=distill.student or verbs.Pretraining.student,
+            **shared,
+        )
+        return _decided(
+            PretrainRequest, made, recipe=_recipe(bert_small.RECIPE, "pretraining", distill.profile, given.recipe)
+        )
+    method, losses = GENERAL_METHODS[distill.method], LossChoice(heads=distill.losses.heads)
+    general = verbs.GeneralOptions(
+        corpus=CorpusChoice(**corpus), teacher=encoder, teacher_revision=revision, method=distill.method,
+        student=distill.student, layer_map=distill.chosen_map, masked_lm=MaskedLmChoice(), losses=losses,
+        cache=GeneralCacheChoice(mode=Keep.off if distill.cache.mode == Keep.off else Keep.auto),
+        recipe=GeneralRecipe(**asdict(given.recipe)), **shared,
+    )  # fmt: skip
+    request = general_request(general)
+    return replace(request, recipe=_recipe(method.recipe, "general", distill.profile, given.recipe))
 
 
 def _answers(answers: Answers, distill: DistillRequest) -> EvaluateOptions | None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EXAMPLES, VARIANTS = 2, 2
 STAGES = {
+    "general": "taught a student from text",
+    "pretraining": "pre-trained a student",
     "finetune": "fine-tuned a teacher",
     "intermediate": "taught a student its layers",
     "prediction": "taught it its predictions",
@@ -96,9 +98,8 @@ def _verdicts(verdicts: list[Verdict]) -> Table:
 
 def _places(outcome: RunOutcome) -> Table:
     folders, run = outcome.metrics.folders, _run(outcome)
-    models = [(model, folders[model]) for model in ("teacher", "student")]
     data = [("augmented data", f"{run}/augmented")] if outcome.augmented is not None else []
-    table = rows_table([*data, *models, ("all numbers", f"{run}/metrics.json")])
+    table = rows_table([*data, *folders.items(), ("all numbers", f"{run}/metrics.json")])
     table.columns[-1].overflow = "fold"
     return table
 

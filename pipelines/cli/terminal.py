@@ -27,6 +27,7 @@ TITLES = {
     "intermediate": "intermediate distillation",
     "prediction": "prediction distillation",
     "general": "general distillation",
+    "pretraining": "pre-training",
     "teacher": "running the teacher",
 }
 NOTES = ("note: ", "warning: ")  # how lines begin that a check of the inputs says each time

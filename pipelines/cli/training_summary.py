@@ -13,7 +13,7 @@ from distill.wording import shown_bytes
 from pipelines.cli.terminal import output_console, planned, told_of, training_reporter, warn
 from pipelines.evaluating.output_files import write_whole
 from pipelines.training import driver
-from pipelines.wording import counted, duration, sequences_words
+from pipelines.wording import counted, duration, pairs_words, sequences_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,16 +104,18 @@ def show_filled(filled: Filled) -> int:
     return 0
 
 
-def show_general(trained: Trained) -> int:
-    """Prints what came of `distill-general`; gives the exit code.
+def show_general(trained: Trained, verb: str) -> int:
+    """Prints what came of `distill-general` or `pretrain`; gives the exit code.
 
     Args:
         trained: what came of it.
+        verb: which of them.
     """
-    metrics = trained.metrics
+    metrics, pretrained = trained.metrics, verb == "pretrain"
     losses = ", ".join(f"{kind} {value:.4f}" for kind, value in metrics["losses"].items())
-    steps, sequences = counted(metrics["steps"], "step"), sequences_words(metrics["sequences"], metrics["pairs"])
-    said = f"next:  tinyaug distill --task … --teacher … --student-init {trained.storage.display()} --out …"
+    words, method = (pairs_words, "--method bert-small ") if pretrained else (sequences_words, "")
+    steps, sequences = counted(metrics["steps"], "step"), words(metrics["sequences"], metrics["pairs"])
+    said = f"next:  tinyaug distill {method}--task … --teacher … --student-init {trained.storage.display()} --out …"
     return _show_model(trained, f"{steps} over {sequences}; last losses: {losses}", said)
 
 
@@ -129,7 +131,8 @@ def carry_out(job: Job, dry_run: bool, profile: str = "paper") -> int:
         return show_plan(job, profile)
     with training_reporter() as reporter:
         trained = driver.run(job, reporter, profile)
-    return show_general(trained) if job.kind == "distill-general" else show_trained(trained, job.kind)
+    show = show_general if job.kind in ("distill-general", "pretrain") else show_trained
+    return show(trained, job.kind)
 
 
 def show_plan(

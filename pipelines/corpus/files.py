@@ -1,4 +1,4 @@
-"""A text corpus of any size as a stream of sentences: text, JSON lines or Parquet, one file after another.
+"""A text corpus of any size as a stream of sentences: text, JSON lines, Parquet or CSV, one file after another.
 
 A line is a sentence; a blank line ends a document, as do the end of a file and of a row, unless rows are sentences.
 Nothing but a line, or a piece of a long one, is held in memory.
@@ -19,6 +19,7 @@ from pipelines.errors import UserError
 from pipelines.options.data import TEXT_COLUMN
 from pipelines.run_folder.run_file import InputDigest
 from pipelines.tasks.readers.columnar import is_text, read
+from pipelines.tasks.readers.delimited import delimited_source
 from pipelines.tasks.readers.jsonl import text_source
 from pipelines.tasks.readers.lines import PACKED, split_name
 from pipelines.tasks.readers.parquet_reader import parquet_source
@@ -28,9 +29,11 @@ from pipelines.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipelines.tasks.readers.source import Source
     from pipelines.tasks.task import BadRow
 
 JSON_SUFFIXES, PARQUET_SUFFIX = (".jsonl", ".ndjson", ".json"), ".parquet"
+DELIMITERS = {".csv": ",", ".tsv": "\t"}  # of files that are named: of a folder they are left out
 TEXT_SUFFIXES = (".txt", ".text")
 KNOWN_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, PARQUET_SUFFIX)
 ROWS_AT_ONCE = 1024  # whole documents, perhaps
@@ -125,7 +128,7 @@ def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
     if empty:
         raise UserError(f"--corpus {place}: expected text, found an empty file; give one sentence a line")
     for path in found:
-        if _kind(path) == PARQUET_SUFFIX:
+        if _kind(path) == PARQUET_SUFFIX or _kind(path) in DELIMITERS:
             _check_column(path, column)
     if not any(map(has_rows, found)):
         expected = f"expected JSON lines, Parquet or a data set on the hub, found text in --corpus {place}"
@@ -138,7 +141,7 @@ def open_files(place: Path, column: str, sentences: bool = False) -> FileCorpus:
 
 def has_rows(path: Path) -> bool:
     """Whether a file has rows: it is no plain text."""
-    return _kind(path) in (*JSON_SUFFIXES, PARQUET_SUFFIX)
+    return _kind(path) in (*JSON_SUFFIXES, PARQUET_SUFFIX, *DELIMITERS)
 
 
 def _left_out(place: Path, others: list[Path], unread: list[Path]) -> str:
@@ -183,11 +186,11 @@ def _file_pieces(path: Path, corpus: FileCorpus) -> Iterator[tuple[str | None, f
 
 def _row_texts(path: Path, column: str) -> Iterator[tuple[str, float]]:
     """The text of each row with the share of the file that was read for it."""
-    if _kind(path) == PARQUET_SUFFIX:
-        source = parquet_source(path, path.name)
-    else:
+    if _kind(path) in JSON_SUFFIXES:
         refuse_binary(path)
         source = text_source(path, path.name, column)
+    else:
+        source = _columns_of(path)
     plan, before = Plan((Column(column, pa.string(), Role.TEXT),), None), 0.0
     for chunk, batch in read(source, plan, _refuse_row, rows=ROWS_AT_ONCE):
         step = (chunk.done - before) / max(1, batch.num_rows)
@@ -200,8 +203,16 @@ def _refuse_row(bad: BadRow) -> None:
     raise UserError(f"{bad.place}: {bad.error}; leave such rows out, or name the column of the text with --text")
 
 
+def _columns_of(path: Path) -> Source:
+    """A file that says which columns it has; tabs set fields apart as in GLUE, without quoting."""
+    delimiter = DELIMITERS.get(_kind(path))
+    if delimiter is None:
+        return parquet_source(path, path.name)
+    return delimited_source(path, path.name, delimiter, quoted=delimiter == ",")
+
+
 def _check_column(path: Path, column: str) -> None:
-    schema = parquet_source(path, path.name).schema
+    schema = _columns_of(path).schema
     if column in schema.names and is_text(schema.field(column).type):
         return
     found = str(schema.field(column).type) if column in schema.names else f"the columns {', '.join(schema.names)}"

@@ -31,6 +31,15 @@ DEMO_RECIPE = {
 """Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
 
 
+DEMO_CORPUS: dict[str, Path | str | float] = {
+    "epochs_corpus": 6,
+    "batch_size_corpus": 32,
+    "lr_corpus": 1e-3,
+    "max_length": 64,
+}
+"""The same where there is a corpus. A method that cannot do without gets the train sentences, each a document."""
+
+
 def demo_defaults(options: AugmentOptions) -> dict[str, Path | str | float]:
     """The embedded pack, by the options of `augment` that it stands in for.
 
@@ -73,4 +82,7 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
     recipe = {} if distill.has("profile") else DEMO_RECIPE
     if not method.augmented:  # it reads a quarter of the rows
         recipe = {name: value for name, value in recipe.items() if name != "epochs_prediction"}
-    return {**demo_defaults(options.augment), "student_init": start, **shape, **recipe}
+    corpus: dict[str, Path | str | float] = DEMO_CORPUS if options.general.corpus.place is not None else {}
+    if not method.start and not distill.has("start") and not corpus:
+        corpus = {"corpus": str(DATA / "train.tsv"), "corpus_text": "sentence", **DEMO_CORPUS}
+    return {**demo_defaults(options.augment), "student_init": start, **shape, **corpus, **recipe}

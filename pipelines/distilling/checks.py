@@ -144,20 +144,20 @@ def plan_student(
 
     shape = request.student or (DEFAULT_STUDENT if request.start in STARTS else request.start)
     refuse_unfinished(Path(shape), f"student {shape}")
-    with _naming(f"--student {shape}"):
+    with naming(f"--student {shape}"):
         config = student_config(shape, teacher.config)
     if config.model_type != teacher.config.model_type and request.start == TEACHER_LAYERS:
         raise UserError(f"--student-init {TEACHER_LAYERS}: expected a student of the teacher's family, found {shape}")
     if not maps and (layers := config.num_hidden_layers) > (most := teacher.config.num_hidden_layers):
         raise UserError(f"--student {shape}: expected at most the layers of the teacher, found {layers}: it has {most}")
-    with _naming(f"--layer-map {request.layer_map}"):
+    with naming(f"--layer-map {request.layer_map}"):
         layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
-    with _naming("--layer-weights"):
+    with naming("--layer-weights"):
         loss_settings(request.losses).weights(config.num_hidden_layers)
     if compares_scores:
         _check_heads(config, teacher.config, request.losses)
     if request.start == TEACHER_LAYERS:
-        with _naming(f"--student-init {TEACHER_LAYERS}"):
+        with naming(f"--student-init {TEACHER_LAYERS}"):
             check_equal_widths(config, teacher.config)
     start = None if request.start in (TEACHER_LAYERS, RANDOM) else find_start(request, shape, found)
     who = f"student {shape}"
@@ -167,14 +167,14 @@ def plan_student(
     check_vocabulary_size(config, teacher.tokenizer, who)
     check_length(config, request.reading.max_length, who)
     for folder in (Path(shape), *((start.folder,) if start else ())):
-        _check_vocabulary(folder, teacher)
+        check_vocabulary(folder, teacher)
     place = request.start if start is None or request.start == FIRST_LAYERS else str(start.folder)
     return StudentPlan(shape, place, config, layer_map, start)
 
 
 @contextmanager
-def _naming(option: str) -> Iterator[None]:
-    """Names the option beside what the library says of its value."""
+def naming(option: str) -> Iterator[None]:
+    """Names the option beside what the library says of its value, as a mistake of the user's."""
     from distill.errors import DistillError
 
     try:
@@ -221,8 +221,16 @@ def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: L
         )
 
 
-def _check_vocabulary(folder: Path, teacher: TeacherFiles) -> None:
-    """A student's own tokenizer, where it has one, must number tokens as its teacher's does."""
+def check_vocabulary(folder: Path, teacher: TeacherFiles) -> None:
+    """A student's own tokenizer, where it has one, must number tokens as its teacher's does.
+
+    Args:
+        folder: of the student; need not be there.
+        teacher: files of the model whose tokenizer it takes over.
+
+    Raises:
+        DistillError: it does not.
+    """
     if has_vocabulary(folder):
         own = load_tokenizer(ModelFiles("student", str(folder), folder, None, ""))
         check_vocabularies(teacher.tokenizer, own)

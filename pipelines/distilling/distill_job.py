@@ -13,7 +13,7 @@ from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move, name_labels, pack_teacher
-from pipelines.options.models import FIRST_LAYERS
+from pipelines.options.models import FIRST_LAYERS, RANDOM
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
 from pipelines.run_folder.run_file import Identity, InputDigest
@@ -46,10 +46,12 @@ class StandIns:
     Args:
         teacher: the encoder that the teacher will be made from; its head is drawn. None where the teacher is there.
         rows: of the shards; the task's train part stands in for them. None where they are there.
+        shape: of the student that will be made from a corpus; drawn weights stand in for it. Empty where it is there.
     """
 
     teacher: TeacherFiles | None = None
     rows: int | None = None
+    shape: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,10 @@ class DistillJob(StudentJob, TaskJob):
     def __init__(
         self, request: DistillRequest, found: Found, judged: Scores | None = None, stand_ins: StandIns | None = None
     ) -> None:
-        super().__init__(request, METHODS[request.method].build(request), found, request.cache)
         self.judged, self.stand_ins = judged or {}, stand_ins or StandIns()
+        if self.stand_ins.shape:
+            request = replace(request, start=RANDOM, student=self.stand_ins.shape)
+        super().__init__(request, METHODS[request.method].build(request), found, request.cache)
         self.provisional = self.stand_ins != StandIns()
 
     def check(self, started: Any = None) -> None:  # noqa: ARG002

@@ -21,12 +21,25 @@ def check_general_teacher(request: GeneralRequest, teacher: TeacherFiles) -> Non
     """
     check_vocabulary_size(teacher.config, teacher.tokenizer, "teacher")
     check_length(teacher.config, request.reading.max_length, "teacher")
-    if teacher.tokenizer.cls_token_id is None or teacher.tokenizer.sep_token_id is None:
-        raise UserError(
-            f"teacher {request.teacher}: expected a tokenizer with [CLS] and [SEP] or their like, found none"
-        )
+    check_special_tokens(teacher)
     if request.masked_lm.whole_word:
         _check_pieces(teacher)
+
+
+def check_special_tokens(files: TeacherFiles, *more: str) -> None:
+    """Refuses a tokenizer without the tokens that a packed sequence has.
+
+    Args:
+        files: of the model that it is of.
+        more: attributes of tokens that are needed beside [CLS] and [SEP].
+
+    Raises:
+        UserError: naming them.
+    """
+    needed = {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    names = [needed[name] for name in ("cls_token", "sep_token", *more)]
+    if any(getattr(files.tokenizer, name) is None for name in ("cls_token", "sep_token", *more)):
+        raise UserError(f"{files.found.who}: expected a tokenizer with {' and '.join(names)} or their like, found none")
 
 
 def share_of_pairs(asked: float | None, teacher: TeacherFiles, student: StudentPlan) -> float:

@@ -1,11 +1,11 @@
-"""What a user asks of general distillation, with recipe, device and precision decided; nothing heavy is imported."""
+"""What a user asks of general distillation and pre-training, decided as far as it can be; nothing heavy is imported."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from pipelines.options.verbs import GeneralDistillation
+from pipelines.options.verbs import GeneralDistillation, Pretraining
 from pipelines.training.recipe import StageRecipe
 
 PAIRS = 0.5  # share of pairs where the models know two segments: a student meets both forms of a task's rows
@@ -29,6 +29,24 @@ class GeneralRequest(GeneralDistillation):
         super().__post_init__()
         if not self.losses.of_layers and not self.masked_lm.on:
             self.losses.refuse_nothing("general", "give --mlm-weight or --mlm-soft")
+        self.machine.check_parts(self.recipe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainRequest(Pretraining):
+    """A small BERT to be made.
+
+    Args:
+        recipe: how it trains.
+
+    Raises:
+        UserError: more parts of a step than it has sequences.
+    """
+
+    recipe: StageRecipe
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.machine.check_parts(self.recipe)
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pipelines.corpus.packed import GROUP_SEQUENCES, Packed, PackedShape, pack_corpus
 from pipelines.options.data import SENTENCES
 from pipelines.reporting import Silent
-from pipelines.wording import counted, sequences_words
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipelines.corpus.files import FileCorpus
     from pipelines.corpus.hub import HubCorpus
     from pipelines.run_folder.storage import Storage
@@ -44,9 +46,14 @@ class Sequences:
         there = sum(int(file["bytes"]) for file in self.packed.files.values())
         return 0 if self.whole else there * self.count // self.packed.sequences
 
-    def __str__(self) -> str:
+    def described(self, words: Callable[[int, int], str]) -> str:
+        """How large the corpus is.
+
+        Args:
+            words: for a number of sequences and of pairs among them.
+        """
         pairs, tokens = (n * self.count // self.packed.sequences for n in (self.packed.pairs, self.packed.tokens))
-        return f"{sequences_words(self.count, pairs)}, {counted(tokens, 'token')}{KNOWN[self.known]}"
+        return f"{words(self.count, pairs)}, {counted(tokens, 'token')}{KNOWN[self.known]}"
 
     def notes(self, corpus: FileCorpus | HubCorpus, shape: PackedShape, rows: str) -> tuple[str, ...]:
         """What the user may not have meant: sequences that stay nearly empty, pairs of which none can be made.
@@ -66,12 +73,19 @@ class Sequences:
                 line = "row" if rows == SENTENCES else "line"
                 why = f"a document ends at each blank {line}: if sentences of one document are set apart by them, "
                 why += "take them out"
+            unit = "segment" if shape.next_sentence else "sequence"
             found.append(
                 f"the corpus's sequences have {mean:.0f} tokens on average where {shape.length} would fit, for no "
-                f"sequence spans two documents, and {why}; if the documents are so short, a lower --max-length costs "
+                f"{unit} spans two documents, and {why}; if the documents are so short, a lower --max-length costs "
                 "nothing"
             )
-        if shape.pairs and not packed.pairs:
+        if shape.next_sentence and not packed.pairs:
+            found.append(
+                "no second segment of the corpus continues the first, because that takes documents of two sentences "
+                "or more; from the next-sentence loss nothing is learnt; give one sentence a line, and a blank line "
+                "between documents alone"
+            )
+        elif shape.pairs and not packed.pairs:
             found.append(
                 "none of the corpus's sequences is a pair, because a pair takes two sentences or more; the student's "
                 "embedding of the second segment learns nothing; give one sentence a line, or --pairs 0"

@@ -67,6 +67,7 @@ DISTILBERT = TaskMethod(
     layer_map=LAYERS,
     augmented=False,
     shards=True,
+    corpus="distill-general",
 )
 
 

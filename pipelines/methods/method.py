@@ -135,6 +135,7 @@ class TaskMethod:
         shards: whether --train may name rows for it, in place of the task's own.
         taught: whether its student learns from a teacher's outputs.
         own: groups of options that no other method has.
+        corpus: the verb by which its student may be made from a corpus first; empty for none.
     """
 
     build: Callable[[DistillRequest], Method]
@@ -147,6 +148,7 @@ class TaskMethod:
     shards: bool = True
     taught: bool = True
     own: tuple[str, ...] = ()
+    corpus: str = ""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def recipes(task: str) -> dict[str, StageRecipe]:
     return {"intermediate": intermediate, "prediction": StageRecipe(3, 32, 3e-5)}
 
 
-TINYBERT = TaskMethod(tinybert, recipes)
+TINYBERT = TaskMethod(tinybert, recipes, corpus="distill-general")
 
 
 def decided(choice: LossChoice) -> LossChoice:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipelines.tasks import Task
 
 SAVE_ONE = "save the model's there with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
-TRAINING = ("finetune", "distill", "distill-general")  # verbs that leave a model in their folder
+TRAINING = ("finetune", "distill", "distill-general", "pretrain")  # verbs that leave a model in their folder
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 
 

@@ -102,11 +102,11 @@ class InputRows(Rejects):
 
 @dataclass(frozen=True)
 class CorpusChoice(Options):
-    """The text that general distillation learns from.
+    """The text that general distillation and pre-training learn from.
 
     Args:
         place: a file, a folder, or a name on the hub.
-        column: text column of JSON lines, Parquet and the hub.
+        column: text column of JSON lines, Parquet, CSV, TSV and the hub.
         config: configuration of a data set on the hub.
         revision: of it.
         limit: sequences at most; None for all.
@@ -124,7 +124,7 @@ class CorpusChoice(Options):
         ...,
         "--corpus",
     )
-    column: str = option("Text column of jsonl, parquet, hub.", TEXT_COLUMN, "--text")
+    column: str = option("Text column of jsonl, parquet, csv, tsv, hub.", TEXT_COLUMN, "--text")
     config: str | None = option("Configuration of the data set on the hub.", None, "--corpus-config")
     revision: str | None = option("Revision of the data set on the hub.", None, "--corpus-revision")
     limit: int | None = option("Read only the first N packed sequences.", bounds=COUNT)
@@ -132,3 +132,25 @@ class CorpusChoice(Options):
     pairs: float | None = option(
         "Share of packed sequences that become pairs of segments [0.5; 0 where a model has one].", bounds=Bounds(0, 1)
     )
+
+
+@dataclass(frozen=True)
+class PairedCorpus(CorpusChoice):
+    """The text that pre-training learns from, all of it in pairs."""
+
+    pairs: float | None = None
+
+
+@dataclass(frozen=True)
+class CorpusInRun(PairedCorpus):
+    """The text that the student of a run learns from before it learns the task; without a place there is none."""
+
+    place: str | None = option(  # type: ignore[assignment]
+        "Text that the student learns from first, as by distill-general (tinybert, distilbert) or pretrain "
+        "(bert-small).",
+        None,
+        "--corpus",
+    )
+    column: str = option("Text column of jsonl, parquet, csv, tsv, hub.", TEXT_COLUMN, "--corpus-text")
+    limit: int | None = option("Read only the first N packed sequences.", None, "--corpus-limit", bounds=COUNT)
+    rows: RowsAre = option("What a row of --corpus is.", RowsAre.documents, "--corpus-rows")

@@ -62,6 +62,10 @@ def _keeps_layers(options: GeneralOptions) -> bool:
     return options.losses.of_layers and options.losses.kept_of_layers(soft).of_layers
 
 
+def _reads_corpus(options: RunOptions) -> bool:
+    return options.general.corpus.place is not None
+
+
 def _learns_layers(options: GeneralOptions) -> bool:
     return "losses" in GENERAL_METHODS[options.method].own
 
@@ -73,6 +77,10 @@ OF_ENCODER = ("encoder", "encoder_revision")
 OF_CACHE = ("budget", "folder", "rebuild")
 OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
 AUGMENTED = "a method that learns from augmented rows"
+OF_CORPUS = (
+    *(f"general.corpus.{name}" for name in ("column", "config", "revision", "limit", "rows")),
+    *(f"general.recipe.{name}" for name in ("epochs", "batch_rows", "learning_rate")),
+)
 INTERMEDIATE = "a method with an intermediate stage"
 STAGE = "--epochs-intermediate above 0"
 # By training, too:
@@ -136,10 +144,17 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
     ),
     RunOptions: (
         Effect(AUGMENTED, lambda it: METHODS[it.distill.method].augmented, _of_augmenting(AugmentInRun, "augment")),
+        Effect(
+            f"--method {', '.join(name for name, one in METHODS.items() if one.corpus)}",
+            lambda it: bool(METHODS[it.distill.method].corpus),
+            ("general.corpus.place",),
+        ),
+        Effect("--corpus", _reads_corpus, OF_CORPUS),
+        Effect("no --corpus, from which its start is made,", lambda it: not _reads_corpus(it), ("distill.start",)),
         Effect("no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, OF_TEACHER),
         Effect(
             "no --teacher, which is not fine-tuned, or --student-init first-layers",
-            lambda it: it.teacher is None or it.distill.chosen_start == FIRST_LAYERS,
+            lambda it: it.teacher is None or it.distill.chosen_start == FIRST_LAYERS or _reads_corpus(it),
             ("teacher_model",),
         ),
         Effect(

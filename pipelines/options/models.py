@@ -32,12 +32,12 @@ class Student(Options):
     teacher_revision: str | None = option("Revision of the teacher on the hub.")
     student: str = option(
         "tinybert4 (4 x 312), tinybert6 (6 x 768), half (the teacher's shape, half its layers), layers:N (N of "
-        "them), or a config.json [tinybert4, or the folder of --student-init].",
+        "them), or a config.json [the method's; tinybert tinybert4; that of a folder of --student-init].",
         "",
     )
     start: str = option(
         "general (published TinyBERT), teacher-layers (equal widths), first-layers (of an encoder), random, or a "
-        "folder [general; bert-pkd first-layers, distilbert teacher-layers].",
+        "folder [the method's; tinybert general].",
         "general",
         "--student-init",
     )

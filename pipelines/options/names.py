@@ -10,13 +10,16 @@ VERBS: dict[str, tuple[type[Options], ...]] = {  # kind of run.json -> options o
     "finetune": (verbs.FinetuneOptions, verbs.FinetuneInRun),
     "distill": (verbs.DistillOptions, verbs.DistillInRun),
     "cache-teacher": (verbs.CacheTeacherOptions,),
-    "distill-general": (verbs.GeneralOptions,),
+    "distill-general": (verbs.GeneralOptions, verbs.CorpusStageInRun),
+    "pretrain": (verbs.PretrainOptions, verbs.CorpusStageInRun),
 }
 MODELS = {  # kind and role in run.json -> option of a model, where it is not called by its role
     "distill encoder": "--encoder (in `run`: --teacher-model)",
     "distill student": "--student-init",
     "distill-general student": "--student-init",
+    "distill-general teacher": "--teacher (in `run`: --teacher-model)",
     "finetune encoder": "--model (in `run`: --teacher-model)",
+    "pretrain tokenizer": "--tokenizer (in `run`: --teacher-model)",
 }
 ELSEWHERE = {  # what run.json calls otherwise than the field of the option
     "parts": "accumulation",
@@ -62,7 +65,7 @@ def _name(verb: type[Options], place: str) -> str:
         (groups.get(first, {}), second),
         (own, second),
         (own, first),
-        *((group, second) for group in groups.values()),
+        *((group, second) for group in groups.values() if len(parts) < 3),  # else it is within a value
     ]
     for options, name in places:
         if name in options:

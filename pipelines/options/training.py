@@ -40,11 +40,14 @@ class TeacherRecipe(Recipe):
     words = {**Recipe.words, "stage": "-finetune", "of": " of fine-tuning the teacher"}
 
 
+METHODS_OWN = {"epochs": "the method's; tinybert 3", "rate": "the method's; tinybert 3e-5"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prediction(Recipe):
     """How the second stage of a distillation trains."""
 
-    words = {**Recipe.words, "stage": "-prediction", "of": " of the prediction stage", "rate": "3e-5"}
+    words = {**Recipe.words, "stage": "-prediction", "of": " of the prediction stage", **METHODS_OWN}
     epochs: int | None = option("Epochs{of}; 0 leaves it out [{epochs}].", None, "--epochs{stage}", bounds=ZERO)
 
 
@@ -75,6 +78,26 @@ class GeneralRecipe(Recipe):
     """How general distillation trains."""
 
     words = {**Recipe.words, "batch": "256", "rate": "1e-4; distilbert 5e-4"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainRecipe(Recipe):
+    """How pre-training trains."""
+
+    words = {**Recipe.words, "epochs": "40", "batch": "256", "rate": "1e-4"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusRecipe(Recipe):
+    """How the stage of a run trains that reads a corpus."""
+
+    words = {
+        "stage": "-corpus",
+        "of": " of the stage over --corpus",
+        "epochs": "3; bert-small 40",
+        "batch": "256",
+        "rate": "1e-4; distilbert 5e-4",
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

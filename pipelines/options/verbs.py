@@ -10,7 +10,7 @@ from augment.presets import PRESETS
 from pipelines.demo import demo_defaults, demo_run_defaults
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import drawing, running, teacher_cache, training
-from pipelines.options.data import CorpusChoice, DataChoice, InputRows, Rejects
+from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, InputRows, PairedCorpus, Rejects
 from pipelines.options.models import GeneralStudent, MaskedLm, Student
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder, RunDirectory, ShardsAsBefore
@@ -186,6 +186,33 @@ class GeneralOptions(GeneralDistillation):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pretraining(Folder):
+    """Options of `tinyaug pretrain` that its job reads as they are."""
+
+    corpus: PairedCorpus
+    tokenizer: str = option(
+        f"BERT whose tokenizer, positions and dropout the model takes, without weights: {A_MODEL}",
+        ...,
+        panel=Panel.MODELS,
+    )
+    tokenizer_revision: str | None = option("Revision of that BERT on the hub.", panel=Panel.MODELS)
+    student: str = option(
+        "tinybert4 (4 x 312), tinybert6 (6 x 768), half, layers:N (of that BERT's shape), or a config.json.",
+        "tinybert4",
+        panel=Panel.MODELS,
+    )
+    reading: training.PackedReading
+    machine: running.GeneralMachine
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainOptions(Pretraining):
+    """Options of `tinyaug pretrain`."""
+
+    recipe: training.PretrainRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(Answers):
     """Options of `tinyaug evaluate`."""
 
@@ -240,10 +267,19 @@ class DistillInRun(DistillOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CorpusStageInRun(Options):
+    """Options of the stage of a run that reads a corpus; what else it takes other stages have."""
+
+    corpus: CorpusInRun
+    recipe: training.CorpusRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions(Options):
     """Options of `tinyaug run`: those of its stages; what several of them have is typed once."""
 
     augment: AugmentInRun
+    general: CorpusStageInRun
     finetune: FinetuneInRun
     distill: DistillInRun
     teacher: str | None = option("Fine-tuned teacher, in place of fine-tuning one.", panel=Panel.MODELS)

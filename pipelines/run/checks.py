@@ -12,13 +12,14 @@ from distill.errors import DistillError
 from pipelines.augmenting.augment_job import is_augmented
 from pipelines.augmenting.estimate import Estimate, estimate
 from pipelines.augmenting.request import check_inputs
-from pipelines.distilling.checks import TeacherFiles, find_files
+from pipelines.distilling.checks import DEFAULT_STUDENT, TeacherFiles, find_files
 from pipelines.distilling.distill_job import DistillJob, StandIns
 from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.models.load import check_classes, move
+from pipelines.run.over_corpus import check_corpus, corpus_job
 from pipelines.run_folder.run_file import AUGMENT, RUN, started_run
 from pipelines.run_folder.stage_folder import stage_storage
 from pipelines.teacher_cache.room import refuse_early
@@ -76,7 +77,11 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         teacher = replace(finetune.files, found=replace(finetune.files.found, what="teacher model"))
     else:
         teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher", found)
-    job = DistillJob(request.distill, found, stand_ins=StandIns(teacher, rows=0))
+    shape = ""
+    if request.general is not None:
+        check_corpus(request.general, teacher, found)
+        shape = request.general.student or DEFAULT_STUDENT
+    job = DistillJob(request.distill, found, stand_ins=StandIns(teacher, rows=0, shape=shape))
     job.check()
     if request.augments:
         check_inputs(request.augment, reporter, found)
@@ -257,22 +262,24 @@ def _with_training(
     augmented: bool = False,
 ) -> RunPlan:
     reporter.message("measuring training steps")
+    before, shape, is_made = [], "", True
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
-        finetune = None
+        if request.general is not None:
+            before.append(plan(corpus_job(request.general, found), f"{folder}/general").estimate)
+            shape = "" if before[-1].done else request.general.student or DEFAULT_STUDENT
         if request.finetune is not None:
-            finetune = plan(FinetuneJob(request.finetune, found), f"{folder}/teacher").estimate
-        is_made = finetune is None or finetune.done
-        stand_ins = StandIns(
-            None if is_made else teacher, None if augmented or augment is None else augment.output_rows
-        )
+            before.append(plan(FinetuneJob(request.finetune, found), f"{folder}/teacher").estimate)
+            is_made = before[-1].done
+        rows = None if augmented or augment is None else augment.output_rows
+        stand_ins = StandIns(None if is_made else teacher, rows, shape)
         distill = plan(DistillJob(request.distill, found, stand_ins=stand_ins), f"{folder}/student").estimate
-    if finetune is None:
-        return RunPlan(augment, distill, augmented)
+    every = (*before, distill)
     training = replace(
         distill,
-        stages=(*finetune.stages, *distill.stages),
-        disk_bytes=distill.disk_bytes + finetune.disk_bytes,
-        notes=tuple(dict.fromkeys((*finetune.notes, *distill.notes))),
-        facts=tuple(dict.fromkeys((*finetune.facts, *distill.facts))),
+        stages=tuple(stage for one in every for stage in one.stages),
+        cache_bytes=sum(one.cache_bytes for one in every),
+        disk_bytes=sum(one.disk_bytes for one in every),
+        notes=tuple(dict.fromkeys(note for one in every for note in one.notes)),
+        facts=tuple(dict.fromkeys(fact for one in every for fact in one.facts)),
     )
     return RunPlan(augment, training, augmented)

@@ -11,6 +11,7 @@ from pipelines.distilling.shards import shards_of
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.models.load import load_config, load_tokenizer
 from pipelines.run.checks import run_storage
+from pipelines.run.over_corpus import corpus_stage
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
 from pipelines.training.parts import TaskData, open_data, task_columns, write_part
 from pipelines.training.results import StageResult
@@ -92,7 +93,7 @@ def read_measured(storage: Storage) -> Measured | None:
 def run_metrics(
     request: RunRequest,
     augmented: Outcome | None,
-    teacher: Trained | None,
+    before: tuple[Trained | None, Trained | None],
     student: Trained,
     began: float,
     augmenting: float,
@@ -103,23 +104,25 @@ def run_metrics(
     Args:
         request: what the user asked for.
         augmented: the first stage; None for a method that reads no augmented rows.
-        teacher: the second; None where a teacher was given.
-        student: the third.
+        before: the stage over the corpus, and the teacher; None where there is no corpus, or a teacher was given.
+        student: the last.
         began: when the command did, by `time.monotonic`.
         augmenting: seconds of the augmentation.
         found: what the command has found already.
     """
-    told, data = student.metrics, open_data(request.distill.data, found)
+    told, data, (general, teacher) = student.metrics, open_data(request.distill.data, found), before
     stages = {name: StageResult(**stage) for name, stage in told["stages"].items()}
     if teacher is not None:
         known = {one.name: teacher.metrics[one.name] for one in fields(StageResult) if one.name in teacher.metrics}
         stages = {"finetune": StageResult(**known), **stages}
+    stages = {**corpus_stage(request.general, general), **stages}
     measured = read_measured(run_storage(request))
     is_fresh = augmented is not None and bool(augmented.fresh)
     seconds = None if measured is None or is_fresh or student.fresh else measured.seconds
     made = student.fresh or (teacher is not None and teacher.fresh)
     if measured is None or made or (request.demo and measured.verdicts is None):
         measured = _measure(request, data, found)
+    made_of = {} if request.general is None else {"general": request.general.out}
     rows = {"rows": 0, "examples": 0}
     if augmented is not None:
         rows = {"rows": augmented.rows, "examples": augmented.augmented.get("source_rows", 0)}
@@ -133,7 +136,7 @@ def run_metrics(
         layer_map=told["layer_map"],
         truncated_share=told.get("truncated_share"),
         stages=stages,
-        folders={"teacher": request.distill.teacher, "student": request.distill.out},
+        folders={**made_of, "teacher": request.distill.teacher, "student": request.distill.out},
         profile=request.profile,
     )
 

@@ -1,4 +1,4 @@
-"""`tinyaug run`: check everything, augment, fine-tune a teacher, distil a student, sum up; done stages are skipped."""
+"""`tinyaug run`: check, augment, read a corpus, make a teacher, distil a student, sum up; skips what is done."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipelines.evaluating.evaluate_job import run_evaluate
 from pipelines.methods.names import METHODS
 from pipelines.run.checks import announcement, check_run, judge_early, own_threads, run_storage
 from pipelines.run.metrics import RunMetrics, run_metrics
+from pipelines.run.over_corpus import CorpusRequest, corpus_job
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.run_file import AUGMENT, RUN, Identity, run_content, started_run
 from pipelines.run_folder.stage_folder import METRICS
@@ -40,6 +41,7 @@ class RunRequest:
         evaluate: the student's answers for the server and its predictions; None for neither.
         profile: paper, quick or demo.
         demo: on the embedded pack: some verdicts are kept to be shown.
+        general: what the student learns from a corpus first; None for nothing.
     """
 
     augment: AugmentRequest
@@ -48,6 +50,7 @@ class RunRequest:
     evaluate: EvaluateOptions | None = None
     profile: str = "paper"
     demo: bool = False
+    general: CorpusRequest | None = None
 
     @property
     def kind(self) -> str:
@@ -106,13 +109,15 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
         with only_writer(storage, reporter.message):
             if started_run(storage, request.kind, request.augment.overwrite) is None:
                 storage.write_json(RUN, run_content(request.kind, Identity()))
-    teacher = None
+    general, teacher = None, None
+    if request.general is not None:
+        general = run(corpus_job(request.general, found), reporter, profile=None)
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
     student = run(DistillJob(request.distill, found, judged), reporter, request.profile if said is None else None)
     if request.evaluate is not None:
         run_evaluate(request.evaluate, reporter, found)
-    metrics = run_metrics(request, augmented, teacher, student, began, augmenting, found)
+    metrics = run_metrics(request, augmented, (general, teacher), student, began, augmenting, found)
     with only_writer(storage, reporter.message):
         storage.write_json(METRICS, metrics.to_json())
     return RunOutcome(storage, augmented, metrics, student.fresh or bool(augmented and augmented.fresh))

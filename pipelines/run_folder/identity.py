@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.augmenting.settings import Compute
 
 DECISIVE = ("config", "kept", "method", "name")  # where one of them differs, what stands beside it follows from it
+UNSAID = {"method": "tinybert"}  # what run.json leaves out
 VERSIONED = ("tinyaug", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 Versions = dict[str, str]  # software -> version
 
@@ -37,7 +38,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", 
         if isinstance(before, dict) and isinstance(after, dict):
             found += differences(before, after, kind, f"{prefix}{name}.")
         elif before != after:
-            found.append(f"{option_of(kind, prefix + name)}: {_short(before)} there, {_short(after)} now")
+            there, now = (_short(UNSAID.get(name) if one is None else one) for one in (before, after))
+            found.append(f"{option_of(kind, prefix + name)}: {there} there, {now} now")
     return found
 
 

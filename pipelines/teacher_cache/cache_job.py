@@ -12,7 +12,6 @@ from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError, UserError
 from pipelines.evaluating.label_order import order_note
 from pipelines.evaluating.teacher_check import judge_teacher
-from pipelines.methods.names import METHODS
 from pipelines.models.load import pack_teacher
 from pipelines.run_folder.lock import remove_unused
 from pipelines.run_folder.run_file import RUN, Identity, run_content, started_run, undone_if_refused
@@ -68,8 +67,6 @@ class CacheJob(DistillJob):
     def __init__(self, request: DistillRequest, found: Found) -> None:
         if request.cache.mode == OFF:
             raise UserError("--cache: expected auto, full or logits, found off: there would be nothing to do")
-        if not METHODS[request.method].taught:
-            raise UserError(f"--method {request.method}: expected a method that learns from its teacher")
         super().__init__(request, found)
         self.first = self.method.trained[0]
 

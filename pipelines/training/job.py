@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from distill.shards import ShardStream
     from distill.student import Student
     from pipelines.found import Found
-    from pipelines.general.request import GeneralRequest
+    from pipelines.general.request import GeneralRequest, PretrainRequest
     from pipelines.methods.method import Method, MethodStage, Rows
     from pipelines.reporting import Reporter
     from pipelines.training.estimates import Told
@@ -65,7 +65,7 @@ class Job(ABC):
     afresh: ClassVar[str] = "--overwrite"
     first_look: ClassVar[str] = ""
 
-    request: FinetuneRequest | DistillRequest | GeneralRequest
+    request: FinetuneRequest | DistillRequest | GeneralRequest | PretrainRequest
 
     def __init__(self, request: Any, method: Method, found: Found, cache: CacheChoice | None = None) -> None:
         for stage in method.stages:

@@ -128,3 +128,26 @@ def encoder_card(
     """
     usage = GENERAL + FILL_MASK if masked_lm else GENERAL
     return model_card(title, about, usage, facts, tags, "fill-mask" if masked_lm else "", GENERAL_FILES)
+
+
+PRETRAINED = """```console
+$ tinyaug distill --method bert-small --task sst2 --teacher teacher --student-init path/to/this/folder --out student
+```"""
+PRETRAINED_FILES = """\
+`run.json` has every setting and the digests of corpus and tokenizer, `metrics.json` the results,
+`pretraining/losses.csv` the loss of every step. The licence is that of the corpus."""
+
+
+def pretrained_card(facts: Mapping[str, str | float], tags: tuple[str, ...]) -> str:
+    """The card of a small BERT that `tinyaug pretrain` made.
+
+    Args:
+        facts: name -> value, listed in order.
+        tags: for the hub.
+    """
+    about = (
+        "A BERT for any task, pre-trained from random weights by `tinyaug pretrain` (masked LM and next-sentence "
+        "prediction): it is to be fine-tuned, or distilled, for one. transformers loads it as `BertForPreTraining`, or "
+        "with another head."
+    )
+    return model_card("Small BERT", about, PRETRAINED + FILL_MASK, facts, tags, "fill-mask", PRETRAINED_FILES)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 QUICK_ROWS = 16_000  # a random subset: SST-2 with a BERT-base teacher in an hour or two on two cores
 QUICK_SOURCES = 2_000  # first rows of the input that `run` augments
-QUICK_EPOCHS = {"finetune": 1, "intermediate": 3, "prediction": 2}
+QUICK_EPOCHS = {"general": 1, "pretraining": 1, "finetune": 1, "intermediate": 3, "prediction": 2}
 MAX_LENGTH = 128
 
 

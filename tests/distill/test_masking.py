@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from distill.errors import DistillError
-from distill.masking import UNMASKED, Masker, MaskSettings
+from distill.masking import UNMASKED, CountedMasking, Masker, MaskSettings
 from distill.shards import Batch, Position
 from tests.fixtures import SPECIAL, VOCABULARY, tiny_tokenizer
 
@@ -93,3 +93,30 @@ def test_what_cannot_be_masked_is_refused():
     without = JSON.replace('"##', '"@@')
     with pytest.raises(DistillError, match="WordPiece vocabulary"):
         masker_of(MaskSettings(whole_word=True), without)
+
+
+def test_a_number_of_tokens_is_masked():
+    """Of 60 tokens 9, of 10 (special ones counted) 2, of 3 one; at most `most`: those of the lowest draws."""
+    for length, most, wanted in ((60, 20, 9), (60, 5, 5), (10, 20, 2), (3, 20, 1), (200, 20, 20)):
+        batch = batch_of(50, length, padded=4)
+        found = masker_of(CountedMasking(most=most))(batch, 1)
+        chosen = found.labels != UNMASKED
+        assert (chosen.sum(-1) == wanted).all()
+        assert not chosen[:, [0, *range(length - 1, length + 4)]].any()
+        assert (found.labels[chosen] == batch.ids[chosen]).all()
+        if length == 60 and most == 20:  # where both mask as many they mask the same, by the same actions
+            some = masker_of(MaskSettings())(batch, 1)
+            same = ((some.labels != UNMASKED).sum(-1) == 9).nonzero()[0]
+            assert len(same) > 3
+            assert (some.ids[same] == found.ids[same]).all()
+    for wrong in ({"most": 0}, {"whole_word": True}):
+        with pytest.raises(DistillError, match="expected a number of pieces"):
+            CountedMasking(**wrong)
+
+
+def test_labels_of_rows_stand_at_their_first_tokens():
+    batch = replace(batch_of(6, padded=2), labels=np.array([0.0, 1, 1, 0, 1, 0]))
+    found = masker_of(CountedMasking())(batch, 0)
+    assert found.labels[:, 0].tolist() == [0, 1, 1, 0, 1, 0]
+    assert ((found.labels[:, 1:] != UNMASKED).sum(-1) == 9).all()
+    assert found.labels.dtype == np.int64

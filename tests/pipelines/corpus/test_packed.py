@@ -43,7 +43,7 @@ class Unmeasured:
 @pytest.fixture
 def unmeasured(corpus, monkeypatch):
     """Has the corpus opened as if it lay on the hub."""
-    monkeypatch.setattr("pipelines.general.general_job.open_corpus", lambda *_: Unmeasured(corpus))
+    monkeypatch.setattr("pipelines.general.corpus_job.open_corpus", lambda *_: Unmeasured(corpus))
 
 
 def packed(place: Path, folder: Path, length: int, limit: int | None = None) -> Packed:

@@ -44,7 +44,7 @@ def test_a_long_corpus_is_refused_by_its_beginning(parts, corpus, tmp_path, monk
     monkeypatch.setattr("pipelines.general.sequences.GROUP_SEQUENCES", 30)
     monkeypatch.setattr("distill.packing.BATCH_CHARACTERS", 200)
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.general.general_job.pack_corpus", lambda *_: 1 / 0)
+        patch.setattr("pipelines.general.corpus_job.pack_corpus", lambda *_: 1 / 0)
         assert "--cache full: expected a cache within 1.0 kB" in refused(general(parts, corpus, out, *SMALL))
     assert not out.exists() or [path.name for path in out.iterdir()] == [".lock"]
     done(*general(parts, corpus, out, "--cache", "full", "--max-steps", 1))
@@ -132,6 +132,7 @@ def test_rows_that_are_sentences_fill_the_sequences(parts, tmp_path):
     done(*general(parts, tmp_path / "lines.txt", tmp_path / "lines", *few))
     shard = "corpus/part-00000.parquet"
     assert (tmp_path / "together" / shard).read_bytes() == (tmp_path / "lines" / shard).read_bytes()
-    assert '--rows: "sentences" there, "documents" now' in refused(general(parts, rows, tmp_path / "together", *few))
+    other = refused(general(parts, rows, tmp_path / "together", *few))
+    assert '--rows (in `run`: --corpus-rows): "sentences" there, "documents" now' in other
     said = refused(general(parts, tmp_path / "lines.txt", tmp_path / "none", *few, "--rows", "sentences"))
     assert "--rows sentences: expected JSON lines" in said

@@ -12,7 +12,7 @@ from pipelines.cli.app import app
 from pipelines.options.names import VERBS, option_of
 from pipelines.run_folder.identity import differences
 from tests.pipelines.jobs import done
-from tests.pipelines.training.verbs import ahead, distill, finetune, general, run_json
+from tests.pipelines.training.verbs import ahead, distill, finetune, general, pretrain, run_json
 
 
 def options_of(verb: str) -> set[str]:
@@ -26,6 +26,9 @@ def leaves(content, prefix=""):
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
+
+
+WITH_LIMIT = ("distill-general", "pretrain")  # in place of --train-rows
 
 
 def named(kind: str, place: str) -> bool:
@@ -46,6 +49,7 @@ def test_all_of_training_have_one(parts, corpus, tmp_path):
         finetune(parts, out / "finetune", *few),
         distill(parts, out / "distill", *few),
         general(parts, corpus, out / "distill-general", *few),
+        pretrain(parts, corpus, out / "pretrain", *few),
         ahead(parts, out / "cache-teacher", "--train-rows", 8),
     ):
         done(*command)
@@ -53,7 +57,7 @@ def test_all_of_training_have_one(parts, corpus, tmp_path):
         found = run_json(out / kind)
         assert found["kind"] == kind
         for field in leaves({"settings": found["settings"]}):
-            if (kind, field) != ("distill-general", "settings.reading.train_rows"):  # it has --limit
+            if field != "settings.reading.train_rows" or kind not in WITH_LIMIT:
                 assert named(kind, field), field
 
 
@@ -78,3 +82,10 @@ def test_what_follows_from_another_difference_is_not_told():
     assert differences(*tasks, "augment") == ['--task: "sst2" there, "cola" now']
     students = [{"settings": {"student": {"config": {"layers": n}, "layer_map": [4] * n}}} for n in (2, 3)]
     assert differences(*students, "distill") == ["--student (layers): 2 there, 3 now"]
+
+
+def test_tinybert_is_called_by_its_name_though_run_json_leaves_it_out():
+    there, now = {"settings": {"losses": {}}}, {"settings": {"method": "distilbert"}}
+    for kind in ("distill", "cache-teacher", "distill-general"):
+        assert differences(there, now, kind) == ['--method: "tinybert" there, "distilbert" now']
+        assert differences(now, there, kind) == ['--method: "distilbert" there, "tinybert" now']

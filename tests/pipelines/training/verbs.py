@@ -58,6 +58,13 @@ def general(parts: Parts, corpus: Path, out: Path, *more: object) -> list[str]:
     )  # fmt: skip
 
 
+def pretrain(parts: Parts, corpus: Path, out: Path, *more: object) -> list[str]:
+    return later_wins(
+        "pretrain", "--corpus", corpus, "--tokenizer", parts.encoder, "--student", parts.student, "--out", out,
+        "--max-length", 32, "--batch-size", 16, "--epochs", 3, "--lr", 5e-3, "--device", "cpu", *more,
+    )  # fmt: skip
+
+
 def evaluate(parts: Parts, model: Path, *more: object) -> list[str]:
     return later_wins(
         "evaluate", "--task", "sst2", "--data", parts.data, "--model", model, "--device", "cpu", *more
