@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distill.stores import without_credentials
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
 from pipelines.distilling.student_job import StudentJob
+from pipelines.distilling.word_student import WordPlan, build_word_student, plan_word_student
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
@@ -105,10 +106,24 @@ class DistillJob(StudentJob, TaskJob):
             self.train = find_shards(request.train, self.data, labelled)
         self.check_rows()
         self.teacher = self.stand_ins.teacher or find_files(
-            request.teacher, request.teacher_revision, "teacher", self.found
+            request.teacher, request.teacher_revision, "teacher", self.found, self.method.of_logits
         )
         check_teacher(self.teacher, self.data, request.reading.max_length)
         self.plan_student()
+        if self.tokenizer is not self.teacher.tokenizer:
+            self.other_tokenizer = self.teacher.tokenizer
+
+    def plan_student(self) -> None:
+        """As of any student, or one of word vectors.
+
+        Raises:
+            UserError, DistillError, VectorsError: it cannot be had, or does not fit.
+        """
+        if METHODS[self.request.method].encoder:
+            super().plan_student()
+            return
+        self.student = plan_word_student(self.request, self.data, self.teacher, self.found)
+        self.tokenizer, self.layer_map = self.student.tokenizer, ()
 
     def identity(self) -> Identity:
         """Method, data, teacher and student."""
@@ -157,8 +172,11 @@ class DistillJob(StudentJob, TaskJob):
         from distill.student import build_student
 
         plan, seed = self.student, self.request.reading.seed
-        encoder = str(plan.found.folder) if start == FIRST_LAYERS and plan.found is not None else None
-        student = build_student(shape, start, teacher.model, plan.layer_map, seed, encoder=encoder)
+        if isinstance(plan, WordPlan):
+            student = build_word_student(plan, seed)
+        else:
+            encoder = str(plan.found.folder) if start == FIRST_LAYERS and plan.found is not None else None
+            student = build_student(shape, start, teacher.model, plan.layer_map, seed, encoder=encoder)
         name_labels(student.model.config, self.data.task)
         move(student.model, self.request.machine.device)
         return student
@@ -201,7 +219,9 @@ class DistillJob(StudentJob, TaskJob):
         }
         how = "distilled" if any(stage.kept is not None for stage in self.method.stages) else "fine-tuned on labels"
         about = f"A student of `{request.teacher}`, {how} by `tinyaug distill`." if result.taught else UNTAUGHT
-        return classifier_card(f"{task.name} student", about, facts, task, result.dev, self.method.tags)
+        registers = None if METHODS[request.method].encoder else "distill.bilstm"
+        title = f"{task.name} student"
+        return classifier_card(title, about, facts, task, result.dev, self.method.tags, registers)
 
     def metrics(self, result: Result) -> DistillMetrics:
         """Scores of student and teacher, and what came of each stage."""

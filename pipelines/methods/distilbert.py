@@ -47,7 +47,9 @@ def distilbert(request: DistillRequest) -> Method:
         weights = (*[1.0] * (config.num_hidden_layers + 1), weight)
         return PredictionStage(student, teacher, LossSettings(layer_weights=weights, temperature=temperature))
 
-    stage = MethodStage("prediction", predictions, request.prediction, selects=True, kept=CacheContent.LOGITS)
+    stage = MethodStage(
+        "prediction", predictions, request.prediction, selects=True, of_logits=True, kept=CacheContent.LOGITS
+    )
     return Method(
         (stage,),
         {"method": "distilbert", "prediction": asdict(request.prediction), "losses": {"temperature": temperature}},

@@ -103,6 +103,11 @@ class Distillation(Student, OnTask):
     )
     encoder_revision: str | None = option("Revision of the encoder on the hub.", panel=Panel.MODELS)
     method: str = option("What is learnt, and in which stages.", "tinybert", panel=Panel.TRAINING, choices=(*METHODS,))
+    glove: str = option(
+        "bilstm-soft: GloVe or word2vec file, gensim-downloader name or kumo-6b-50d.",
+        "glove-wiki-gigaword-300",
+        panel=Panel.MODELS,
+    )
     losses: training.LossChoice
     pkd: training.PkdChoice
     cache: teacher_cache.CacheChoice
@@ -236,6 +241,7 @@ class DistillInRun(DistillOptions):
     teacher_revision: str | None = None
     encoder: str | None = None
     encoder_revision: str | None = None
+    glove: str = ""
     machine: running.MachineInRun
 
 

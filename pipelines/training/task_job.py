@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, forward_rows, metrics_of
@@ -31,6 +31,7 @@ class TaskJob(Job):
     Attributes:
         data: the task; known once `check` has passed.
         train: location of shards to learn from; None for the task's own train part.
+        other_tokenizer: the teacher's, where it is not the student's.
         role: of the model, for messages; empty for a model that needs none.
         advice: what to do where it is no better than guessing.
     """
@@ -39,6 +40,7 @@ class TaskJob(Job):
     served = (Rows.AUGMENTED, Rows.ORIGINAL)
     data: TaskData
     train: str | None = None
+    other_tokenizer: Any = None
     role: ClassVar[str]
     advice: ClassVar[str]
 
@@ -96,8 +98,10 @@ class TaskJob(Job):
         """Batches of a stage's rows; without labels it reads the texts alone."""
         columns, reading = task_columns(self.data.task, stage.labelled), self.request.reading
         place, batch = self.place(stage, storage), stage.recipe.batch_rows
-        kept = storage.local_folder() / TOKENS
-        return open_stream(place, columns, self.tokenizer, reading.max_length, batch, reading.seed, kept=kept)
+        kept, other = storage.local_folder() / TOKENS, None if stage.kept is None else self.other_tokenizer
+        return open_stream(
+            place, columns, self.tokenizer, reading.max_length, batch, reading.seed, kept=kept, other=other
+        )
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""

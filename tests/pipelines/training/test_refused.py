@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from distill.metrics import AGREEMENTS, Metric
-from distill.student import NAMED_SHAPES
+from distill.shapes import NAMED_SHAPES
 from tests.fixtures import VOCABULARY, save_tiny_masked_lm
 from tests.pipelines import jobs
 from tests.pipelines.jobs import done, everything, tinyaug
