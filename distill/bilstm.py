@@ -51,6 +51,7 @@ class BiLstmConfig(PreTrainedConfig):
     relu_units: int = 400
     pairs: bool = False
     pad_token_id: int = 0
+    sep_token_id: int = 2  # of the end of a text, and all of a second one that is not there
     num_hidden_layers: int = 1
     type_vocab_size: int = 2  # the second text of a pair is told by its segment
 
@@ -73,7 +74,7 @@ class BiLstmForSequenceClassification(PreTrainedModel):
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size, config.pad_token_id)
         self.lstm = nn.LSTM(config.embedding_size, config.hidden_size, batch_first=True, bidirectional=True)
         self.pre_classifier = nn.Linear(parts * width, config.relu_units)
-        self.classifier = nn.Linear(config.relu_units, config.num_labels)
+        self.classifier = nn.Linear(config.relu_units, config.num_labels or 1)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -109,6 +110,7 @@ class BiLstmForSequenceClassification(PreTrainedModel):
         width = ids.shape[1]
         columns = torch.arange(width, device=ids.device)[None, :] + first[:, None]
         shifted = ids.gather(1, columns.clamp(max=width - 1))  # the second text from the first column on
+        shifted = shifted.masked_fill((whole <= first)[:, None], self.config.sep_token_id)
         a, b = self._state(torch.cat([ids, shifted]), torch.cat([first, whole - first])).chunk(2)
         return a, b
 

@@ -73,4 +73,6 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
     recipe = {} if distill.has("profile") else DEMO_RECIPE
     if not method.augmented:  # it reads a quarter of the rows
         recipe = {name: value for name, value in recipe.items() if name != "epochs_prediction"}
+    if not method.encoder:  # it starts from word vectors alone
+        recipe = {name: value for name, value in recipe.items() if not name.endswith("_prediction")}
     return {**demo_defaults(options.augment), "student_init": start, **shape, **recipe}

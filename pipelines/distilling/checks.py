@@ -60,7 +60,10 @@ def find_files(name: str, revision: str | None, what: str, found: Found, any_fam
         UserError: it cannot be had.
     """
     files = found.model(name, revision, what)
-    return TeacherFiles(files, load_config(files, any_family), load_tokenizer(files))
+    config, tokenizer = load_config(files, any_family), load_tokenizer(files)
+    if config.pad_token_id is None:  # GPT-2 and the like find the last token by it
+        config.pad_token_id = tokenizer.pad_token_id
+    return TeacherFiles(files, config, tokenizer)
 
 
 @dataclass(frozen=True)

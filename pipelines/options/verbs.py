@@ -97,6 +97,11 @@ class Distillation(Student, OnTask):
     train: str | None = option(
         "Parquet shards to learn from, such as runs/sst2/augmented [the task's own train part].", panel=Panel.DATA
     )
+    soft_labels: str | None = option(
+        "Column of --train with logits or probabilities to learn, in place of the teacher's; --teacher, then any "
+        "encoder, gives the student's shape and vocabulary.",
+        panel=Panel.DATA,
+    )
     teacher: str = option("Fine-tuned teacher: a folder of finetune, or any classifier.", ..., panel=Panel.MODELS)
     encoder: str | None = option(
         f"Pre-trained encoder whose first layers the student takes in first-layers: {A_MODEL}", panel=Panel.MODELS
@@ -141,6 +146,7 @@ class CacheTeacherOptions(DistillOptions):
     cache: teacher_cache.CacheAhead
     encoder: str | None = None
     encoder_revision: str | None = None
+    soft_labels: str | None = None
     machine: running.Device
     overwrite: bool = False
 
@@ -242,6 +248,7 @@ class DistillInRun(DistillOptions):
     encoder: str | None = None
     encoder_revision: str | None = None
     glove: str = ""
+    soft_labels: str | None = None
     machine: running.MachineInRun
 
 
