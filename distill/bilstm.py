@@ -1,8 +1,9 @@
 """BiLSTM_soft: a student of word vectors and one bidirectional LSTM layer, which learns its teacher's logits.
 
 Source: R. Tang, Y. Lu, L. Liu, L. Mou, O. Vechtomova and J. Lin, Distilling Task-Specific Knowledge from BERT into
-Simple Neural Networks (arXiv 1903.12136, 2019), section 3. Importing this module makes transformers' automatic classes
-load such a student, as they load any other.
+Simple Neural Networks (arXiv 1903.12136, 2019), and the authors' code (castorini/d-bert: BiRNNModel, SiameseRNNModel
+and the loss of distill_birnn.py). Importing this module makes transformers' automatic classes load such a student, as
+they load any other.
 """
 
 from __future__ import annotations
@@ -155,17 +156,15 @@ def build_bilstm(config: BiLstmConfig, vectors: NDArray[np.float32], seed: int =
 
 
 def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """The mean over classes of the squared difference of logits (B, C); (B,).
-
-    The paper's L_distill is the sum, which is C times as much.
-    """
+    """The mean over classes of the squared difference of logits (B, C), as the authors' code takes it; (B,)."""
     return (student.float() - teacher.float()).square().mean(-1)
 
 
 class BiLstmStage(Stage):
-    """Logits of the teacher, by their squared distance (equation 3 of the paper); trains the whole model.
+    """Logits of the teacher, by their squared distance; trains the whole model, its word vectors included.
 
-    The paper weighs labels and teacher by α and 1 - α; this is its α = 0, since augmented rows have no labels.
+    The authors' code can add the cross-entropy of the labels; here there is none, since what augmented rows say may no
+    longer be their label.
 
     Args:
         student: of `build_bilstm`.
