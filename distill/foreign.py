@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def foreign_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
-    """The logits of a sequence classifier of any family.
+    """The logits of a sequence classifier of any family, in float32 whatever autocast says.
+
+    Its head is not known, and one that computes in bf16 gives logits of 8 bits.
 
     Args:
         model: with its task head.
@@ -33,7 +35,8 @@ def foreign_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tens
     if model.config.model_type == XLNET:
         inputs = padded_left(inputs)
     try:
-        logits: Tensor = model(**inputs).logits
+        with torch.autocast(model.device.type, enabled=False):
+            logits: Tensor = model(**inputs).logits
     except (TypeError, AttributeError, ValueError) as error:
         raise DistillError(
             f"expected a classifier that takes {', '.join(inputs)} and gives logits; {type(model).__name__} failed "

@@ -16,6 +16,7 @@ from distill.bilstm import (
 )
 from distill.errors import DistillError
 from distill.evaluation import predict
+from distill.precision import Precision
 from distill.shards import OtherTokens, ShardStream
 from distill.targets import Targets
 from distill.teacher import Teacher, TeacherTargets
@@ -137,7 +138,8 @@ def test_another_number_of_labels():
         BiLstmStage(small()[0], Teacher(tiny_encoder(num_labels=3)))
 
 
-def test_it_learns_in_the_loop_of_all_stages(data, tmp_path):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_learns_in_the_loop_of_all_stages(data, tmp_path, precision):
     """Its logits come near those of a BERT of another vocabulary, on rows that are tokenised twice."""
     student, tokenizer = small()
     plain = open_stream(data)
@@ -151,7 +153,8 @@ def test_it_learns_in_the_loop_of_all_stages(data, tmp_path):
         return float(squared_distance(torch.from_numpy(predict(student.model, stream)[0]), expected).mean())
 
     before = distance()
-    state = train(stage, stream, Targets(teacher), tmp_path, TrainSettings(epochs=8, learning_rate=2e-2, cpu=True))
+    settings = TrainSettings(epochs=8, learning_rate=2e-2, cpu=True, precision=Precision(precision))
+    state = train(stage, stream, Targets(teacher), tmp_path, settings)
     assert (state.step, state.graph_steps) == (104, 0)
     assert distance() < before / 2
 

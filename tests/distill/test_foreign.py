@@ -133,3 +133,11 @@ def test_one_vocabulary_needs_no_second_reading(data):
     assert batch.theirs is None
     assert batch.taught is batch
     assert tiny_tokenizer().get_vocab() != foreign_tokenizer("albert").get_vocab()
+
+
+def test_bf16_does_not_round_their_logits():
+    model, ids = foreign_classifier("albert"), torch.tensor([[2, 5, 9, 3]])
+    with torch.no_grad():
+        expected = model(input_ids=ids).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(model_logits(model, {"input_ids": ids}), expected)
