@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from distill.reading import Columns, ShardFiles, open_shards
-from distill.shards import OtherTokens, ShardStream, StreamSettings
+from distill.shards import ShardStream, StreamSettings
 from pipelines.run_folder.parquet import ROW_GROUP_ROWS, open_writer
 from pipelines.run_folder.run_file import InputDigest
 from pipelines.tasks import Label, OpenTask, Task, pass_over
@@ -191,7 +191,6 @@ def open_stream(
     seed: int = 0,
     masking: MaskSettings | None = None,
     kept: Path | None = None,
-    other: Any = None,
 ) -> ShardStream:
     """A stream of batches; a worker process reads ahead where the data does not fit one pool.
 
@@ -204,7 +203,6 @@ def open_stream(
         seed: of the order.
         masking: of tokens, for a masked-LM loss; None without one.
         kept: folder for tokenised rows; None for rows that are read once.
-        other: the teacher's tokenizer, where it is another one.
     """
     from distill.tokens import tokenizer_json
 
@@ -216,5 +214,4 @@ def open_stream(
         workers=1 if files.rows > POOL_ROWS else 0,
         masking=masking,
     )
-    theirs = None if other is None else OtherTokens(tokenizer_json(other), other.pad_token_id)
-    return ShardStream(files, columns, tokenizer_json(tokenizer), tokenizer.pad_token_id, settings, kept, theirs)
+    return ShardStream(files, columns, tokenizer_json(tokenizer), tokenizer.pad_token_id, settings, kept)

@@ -96,12 +96,16 @@ class TaskJob(Job):
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:  # noqa: ARG002
         """Batches of a stage's rows; without labels it reads the texts alone."""
+        from distill.shards import OtherTokens
+        from distill.tokens import tokenizer_json
+
         columns, reading = task_columns(self.data.task, stage.labelled), self.request.reading
         place, batch = self.place(stage, storage), stage.recipe.batch_rows
-        kept, other = storage.local_folder() / TOKENS, None if stage.kept is None else self.other_tokenizer
-        return open_stream(
-            place, columns, self.tokenizer, reading.max_length, batch, reading.seed, kept=kept, other=other
-        )
+        kept = storage.local_folder() / TOKENS
+        stream = open_stream(place, columns, self.tokenizer, reading.max_length, batch, reading.seed, kept=kept)
+        if self.other_tokenizer is not None and stage.kept is not None:  # what is learnt of the teacher
+            stream.other = OtherTokens(tokenizer_json(self.other_tokenizer), self.other_tokenizer.pad_token_id)
+        return stream
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""
