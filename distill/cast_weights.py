@@ -42,6 +42,8 @@ class CastWeights:
 
     def __call__(self, *arguments: Any) -> Any:
         """The stage's losses."""
+        if not self._cast:  # bilstm-soft computes in float32
+            return self._stage(*arguments)
         cast: tuple[Tensor, ...] = _Cast.apply(self._dtype, *self._cast.values())
         return functional_call(self._stage, dict(zip(self._cast, cast, strict=True)), arguments, tie_weights=False)
 

@@ -87,6 +87,8 @@ def run_identity(
     cache = targets.cache.key.as_json() if targets and targets.cache else None
     tokenizer = tokenizer_fingerprint(stream.tokenizer_json)
     told = {"stage": stage.name, **stage.identity(), "teacher": teacher, "tokenizer": tokenizer, **loop}
+    if stream.other is not None:
+        told["teacher_tokenizer"] = tokenizer_fingerprint(stream.other.tokenizer_json)
     return {**told, "data": data, "columns": asdict(stream.columns), "shards": names, "cache": cache}
 
 

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
+COUNTED_BEHIND_PADDING = (
+    "roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "data2vec-text", "longformer",
+    "mpnet", "ibert",
+)  # fmt: skip  # families whose positions count from behind the padding id
+
+
 def check_vocabularies(teacher: PreTrainedTokenizerBase, student: PreTrainedTokenizerBase) -> None:
     """Refuses tokenizers that number tokens differently: the student would see other words than its teacher.
 
@@ -47,10 +53,10 @@ def check_vocabulary_size(config: PreTrainedConfig, tokenizer: PreTrainedTokeniz
     Raises:
         DistillError: it has.
     """
-    if (config.vocab_size or 0) < len(tokenizer):
+    if (getattr(config, "vocab_size", None) or 0) < len(tokenizer):
         raise DistillError(
-            f"expected at least {len(tokenizer)} embeddings in the {who}, one a token; found {config.vocab_size}. "
-            "Model and tokenizer do not belong together."
+            f"expected at least {len(tokenizer)} embeddings in the {who}, one a token; found "
+            f"{getattr(config, 'vocab_size', None)}. Model and tokenizer do not belong together."
         )
 
 
@@ -127,7 +133,7 @@ def check_length(config: PreTrainedConfig, max_length: int, who: str) -> None:
         DistillError: max_length is above them.
     """
     positions = usable_positions(config)
-    if max_length > positions:
+    if 0 < positions < max_length:
         raise DistillError(
             f"expected max_length of at most {positions}, the positions of the {who}; found {max_length}. Lower it."
         )
@@ -135,7 +141,7 @@ def check_length(config: PreTrainedConfig, max_length: int, who: str) -> None:
 
 def usable_positions(config: PreTrainedConfig) -> int:
     """Tokens of the longest text that a model has positions for; 0 where its configuration does not say."""
-    positions = int(config.max_position_embeddings or 0)
-    if config.model_type in ("roberta", "xlm-roberta"):
-        positions -= (config.pad_token_id or 0) + 1  # their positions count from behind the padding id
+    positions = int(getattr(config, "max_position_embeddings", None) or 0)
+    if config.model_type in COUNTED_BEHIND_PADDING:
+        positions -= (config.pad_token_id or 0) + 1
     return max(0, positions)

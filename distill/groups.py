@@ -7,7 +7,7 @@ leave a GPU idle. Groups are cut from the beginning of a pool on, so that a resu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -115,7 +115,7 @@ def joined(batches: Sequence[Batch], pad_id: int) -> Batch:
     width = max(batch.ids.shape[1] for batch in batches)
     wide = [replace(batch, labels=None).widened(width, pad_id) for batch in batches]
     names = ("ids", "types", "mask", "shard", "row")
-    arrays = {name: np.concatenate([getattr(batch, name) for batch in wide]) for name in names}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(batch, name) for batch in wide]) for name in names}
     return Batch(**arrays, labels=None, after=batches[-1].after)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from distill.shards import Batch
 
+XLNET = "xlnet"  # has segments without embeddings of them, and reads its last token
 BUCKET = 8  # widths on a GPU are multiples of it: few shapes, and aligned ones
 
 
@@ -44,7 +45,8 @@ class BatchTensors:
         found = {"input_ids": self.ids}
         if self.mask is not None:
             found["attention_mask"] = self.mask
-        if getattr(model.config, "type_vocab_size", 0) > 1:
+        segments = getattr(model.config, "type_vocab_size", None)
+        if (isinstance(segments, int) and segments > 1) or model.config.model_type == XLNET:
             found["token_type_ids"] = self.types
         return found
 

@@ -13,7 +13,7 @@ import torch
 
 from distill.outputs import model_logits
 from distill.reading import Columns, open_shards
-from distill.shards import Position, ShardStream, StreamSettings
+from distill.shards import OtherTokens, Position, ShardStream, StreamSettings
 from distill.teacher import model_inputs
 from distill.tokens import tokenizer_json
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
+TEACHER = "teacher"
 TEXTS = 128  # at most; a few seconds for small models
 SECONDS = 6.0  # after which no further text is begun
 PASSES = 3  # of a text through each model; the fastest counts, for others' work on the machine only slows
@@ -68,25 +69,33 @@ class Timed:
     latency: Latency
 
 
-def single_texts(location: str, columns: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int) -> ShardStream:
+def single_texts(
+    location: str,
+    columns: Columns,
+    tokenizer: PreTrainedTokenizerFast,
+    max_length: int,
+    other: PreTrainedTokenizerFast | None = None,
+) -> ShardStream:
     """A stream of batches of one text, in random order, that reads no more of a data set than is wanted.
 
     Args:
         location: folder or file of Parquet.
         columns: what to read.
-        tokenizer: of the models.
+        tokenizer: of the student.
         max_length: tokens.
+        other: of its teacher, where it is another one.
     """
     settings = StreamSettings(max_length, batch_rows=1, pool_rows=TEXTS, chunk_rows=CHUNK_ROWS, workers=0)
     pad = int(tokenizer.pad_token_id)
-    return ShardStream(open_shards(location, columns), columns, tokenizer_json(tokenizer), pad, settings)
+    theirs = None if other is None else OtherTokens(tokenizer_json(other), int(other.pad_token_id))
+    return ShardStream(open_shards(location, columns), columns, tokenizer_json(tokenizer), pad, settings, other=theirs)
 
 
 def time_models(models: Mapping[str, PreTrainedModel], stream: ShardStream) -> Timed:
     """Gives each text to every model in turn, so that what else the machine does slows all of them alike.
 
     Args:
-        models: by name, on the CPU, in eval mode.
+        models: by name, on the CPU, in eval mode; `teacher` is the one that reads the stream's other tokens.
         stream: of batches of one text; is closed.
     """
     rows: list[int] = []
@@ -97,10 +106,11 @@ def time_models(models: Mapping[str, PreTrainedModel], stream: ShardStream) -> T
     with closing(stream), torch.inference_mode():
         for batch in islice(stream.batches(Position()), TEXTS):
             found: dict[str, Tensor] = {}
+            taught = batch.taught
             seconds: dict[str, list[float]] = {name: [] for name in models}
             for name, model in [*models.items()] * PASSES:
                 began = time.perf_counter()
-                found[name] = model_logits(model, model_inputs(batch, model))
+                found[name] = model_logits(model, model_inputs(taught if name == TEACHER else batch, model))
                 seconds[name].append(time.perf_counter() - began)
             for name in models:
                 fastest[name].append(min(seconds[name]))
@@ -129,7 +139,7 @@ def model_size(model: PreTrainedModel, folder: Path) -> dict[str, int]:
     weights = [*folder.glob("model*.safetensors")] or [*folder.glob("pytorch_model*.bin")]
     total = sum(count for _, count in counts)
     return {
-        "layers": int(model.config.num_hidden_layers),
+        "layers": int(getattr(model.config, "num_hidden_layers", 0)),
         "parameters": total,
         "without_embeddings": total - embeddings,
         "bytes": sum(path.stat().st_size for path in weights),

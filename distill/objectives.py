@@ -60,12 +60,14 @@ class Stage(nn.Module):
     Attributes:
         name: for logs and checkpoints.
         wanted: the teacher's outputs it needs.
+        captured: whether its step may run as a CUDA graph, which must ask nothing of the device.
         reaches_all: whether its losses reach every trainable parameter (what DDP needs to know).
     """
 
     name = "stage"
     wanted = Wanted()
     reaches_all = True
+    captured = True
 
     def __init__(self, model: PreTrainedModel, scored: Iterable[int] = ()) -> None:
         super().__init__()

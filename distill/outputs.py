@@ -18,6 +18,7 @@ from transformers.masking_utils import sdpa_mask
 
 from distill.dropout import dropout as drop
 from distill.errors import DistillError
+from distill.foreign import foreign_logits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,6 +95,11 @@ class EncoderOutputs:
     logits: Tensor | None
 
 
+def has_known_layers(config: PreTrainedConfig) -> bool:
+    """Whether a model's layers can be learnt from; of any other family there are its logits alone."""
+    return config.model_type in FAMILIES
+
+
 def check_family(config: PreTrainedConfig, who: str = "model") -> None:
     """Refuses models whose outputs were never verified here.
 
@@ -144,13 +150,16 @@ def record_scores(model: PreTrainedModel, layers: Iterable[int]) -> None:
     """Makes `model` return raw scores at `layers` from now on, and use fused attention at all others.
 
     Args:
-        model: an encoder of FAMILIES, with or without a head; changed in place, weights untouched.
+        model: an encoder of FAMILIES, with or without a head; changed in place, weights untouched. A classifier of
+            another family stays as it is.
         layers: layer numbers from 1; an empty one means fused attention everywhere.
 
     Raises:
         DistillError: unsupported model, or a layer that it does not have.
     """
     wanted = set(layers)
+    if not wanted and not has_known_layers(model.config):  # known by its logits alone
+        return
     modules = attention_modules(model)
     outside = sorted(wanted - set(range(1, len(modules) + 1)))
     if outside:
@@ -165,6 +174,8 @@ def record_scores(model: PreTrainedModel, layers: Iterable[int]) -> None:
 
 def recorded_layers(model: PreTrainedModel) -> tuple[int, ...]:
     """The layer numbers (from 1) that record_scores chose, ascending."""
+    if not has_known_layers(model.config):
+        return ()
     if model not in _RECORDED:  # never prepared, or a copy
         modules = attention_modules(model)
         _RECORDED[model] = tuple(n for n, one in enumerate(modules, 1) if getattr(one, "record_raw_scores", False))
@@ -201,6 +212,8 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
 
 def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
     """The logits (B, C) alone, in fp32 under autocast, too; no hidden state or score is kept."""
+    if not has_known_layers(model.config):
+        return foreign_logits(model, inputs)
     return cast("Tensor", _run_with_head(model, _with_added_mask(model, inputs))[1])
 
 

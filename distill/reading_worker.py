@@ -11,6 +11,8 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from distill.reading import Columns, ShardFiles, TokenRows, read_rows
@@ -24,9 +26,48 @@ if TYPE_CHECKING:
     from distill.order import Chunk
     from distill.token_store import TokenStore
 
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads and tokenises the rows of a pool, by one tokenizer or by several.
+
+    Args:
+        files: the shards.
+        columns: what to read of them.
+        tokenizers: JSON of each fast tokenizer.
+        max_length: tokens of an example.
+        stores: for each tokenizer what keeps its tokens; None tokenises anew.
+    """
+
+    files: ShardFiles
+    columns: Columns
+    tokenizers: tuple[str, ...]
+    max_length: int
+    stores: tuple[TokenStore | None, ...]
+
+    @cached_property
+    def _cutting(self) -> list[Tokenizer]:
+        return [truncating(one, self.max_length) for one in self.tokenizers]
+
+    def read(self, pool: tuple[Chunk, ...]) -> tuple[TokenRows, ...]:
+        """The rows of a pool in their order, once for each tokenizer; labels come with the first.
+
+        Args:
+            pool: its chunks.
+
+        Raises:
+            DistillError: as `distill.reading.read_rows`.
+        """
+        texts = replace(self.columns, label=None)
+        return tuple(
+            read_rows(self.files, pool, texts if number else self.columns, tokenizer, store)
+            for number, (tokenizer, store) in enumerate(zip(self._cutting, self.stores, strict=True))
+        )
+
+
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
-_worker: tuple[ShardFiles, Columns, Tokenizer, TokenStore | None] | None = None  # of one worker process, set once
+_worker: Reader | None = None  # of one worker process, set once
 
 
 @contextmanager
@@ -39,17 +80,11 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def start_worker(
-    files: ShardFiles, columns: Columns, tokenizer_json: str, max_length: int, store: TokenStore | None
-) -> None:
+def start_worker(reader: Reader) -> None:
     """Makes this process a worker.
 
     Args:
-        files: the shards.
-        columns: what to read of them.
-        tokenizer_json: of the fast tokenizer.
-        max_length: tokens of an example.
-        store: keeps what was tokenised.
+        reader: of its pools.
     """
     global _worker
     os.setpgid(0, 0)
@@ -58,10 +93,10 @@ def start_worker(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which a broken pool ends its other workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = (files, columns, truncating(tokenizer_json, max_length), store)
+    _worker = reader
 
 
-def tokenise(pool: tuple[Chunk, ...]) -> TokenRows:
+def tokenise(pool: tuple[Chunk, ...]) -> tuple[TokenRows, ...]:
     """The rows of a pool, tokenised; in a worker.
 
     Args:
@@ -69,8 +104,7 @@ def tokenise(pool: tuple[Chunk, ...]) -> TokenRows:
     """
     if _worker is None:
         raise RuntimeError("a reading worker was used before it was started")
-    files, columns, tokenizer, store = _worker
-    return read_rows(files, pool, columns, tokenizer, store)
+    return _worker.read(pool)
 
 
 def _end_with_parent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distill.outputs import has_known_layers
 from distill.projections import Projections, save_projections
 
 if TYPE_CHECKING:
@@ -15,20 +16,22 @@ if TYPE_CHECKING:
 def save_model(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, projections: Projections | None = None
 ) -> None:
-    """Writes a model that transformers loads without our code.
+    """Writes a model that transformers loads without our code; of `distill.bilstm` with that module imported.
 
     Args:
         model: teacher or student, with its head; unchanged.
-        tokenizer: the teacher's.
+        tokenizer: of the model.
         folder: made if needed.
         projections: W_h and W_e, for a next stage; a file of their own, no part of the model.
     """
-    recording = model.config._attn_implementation
-    model.set_attn_implementation("sdpa")  # ours is registered here alone
+    recording, known = model.config._attn_implementation, has_known_layers(model.config)
+    if known:
+        model.set_attn_implementation("sdpa")  # ours is registered here alone
     try:
         model.save_pretrained(folder)
     finally:
-        model.set_attn_implementation(recording)
+        if known:
+            model.set_attn_implementation(recording)
     tokenizer.save_pretrained(folder)
     if projections is not None:
         save_projections(projections, folder)

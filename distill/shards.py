@@ -22,10 +22,8 @@ import numpy as np
 from distill.errors import DistillError
 from distill.masking import UNMASKED, Masker
 from distill.order import batch_bounds, batch_turns, cut_chunks, epoch_pools, rows_by_length, split_evenly, whole_pool
-from distill.reading import Columns, ShardFiles, TokenRows, read_rows
-from distill.reading_worker import signals_held, start_worker, tokenise
+from distill.reading_worker import Reader, signals_held, start_worker, tokenise
 from distill.token_store import TokenStore
-from distill.tokens import truncating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 
     from distill.masking import MaskSettings
     from distill.order import Chunk
+    from distill.reading import Columns, ShardFiles, TokenRows
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,7 @@ class Batch:
         row: each example's row in its shard (B,).
         labels: (B,) float64, or with masking (B, T) int64: the ids that stood at masked positions, −100 elsewhere.
         after: position of the batch that follows.
+        theirs: the same examples as a teacher of another tokenizer reads them; None where it reads these.
     """
 
     ids: NDArray[np.int64]
@@ -101,9 +101,15 @@ class Batch:
     row: NDArray[np.int64]
     labels: NDArray[np.float64] | NDArray[np.int64] | None
     after: Position
+    theirs: Batch | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def taught(self) -> Batch:
+        """The examples as the teacher reads them."""
+        return self if self.theirs is None else self.theirs
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -123,6 +129,7 @@ class Batch:
             self.row[start:stop],
             None if labels is None else labels[start:stop] if labels.ndim == 1 else labels[start:stop, :width],
             self.after,
+            None if self.theirs is None else self.theirs.part(index, parts),
         )
 
     def widened(self, width: int, pad_id: int) -> Batch:
@@ -140,6 +147,14 @@ class Batch:
         )
 
 
+@dataclass(frozen=True)
+class OtherTokens:
+    """The tokenizer of a teacher that does not share its student's; attributes as those of a stream."""
+
+    tokenizer_json: str
+    pad_id: int
+
+
 @dataclass(eq=False, repr=False)
 class ShardStream:
     """Batches of a data set, epoch after epoch, from any position.
@@ -151,6 +166,7 @@ class ShardStream:
         pad_id: id that fills up short examples.
         settings: how rows become batches.
         kept: folder for tokenised rows, on this machine; None tokenises in every epoch.
+        other: the teacher's tokenizer, where rows are tokenised twice; their order is by the student's tokens.
     """
 
     files: ShardFiles
@@ -159,6 +175,7 @@ class ShardStream:
     pad_id: int
     settings: StreamSettings
     kept: Path | None = None
+    other: OtherTokens | None = None
 
     def __post_init__(self) -> None:
         self.chunks = cut_chunks(self.files.row_groups, self.settings.chunk_rows)
@@ -167,8 +184,12 @@ class ShardStream:
         self._executor: ProcessPoolExecutor | None = None
 
     @cached_property
-    def _store(self) -> TokenStore | None:
-        return None if self.kept is None or self.columns.tokenised else TokenStore.of(self, self.kept)
+    def _reader(self) -> Reader:
+        tokenizers = (self.tokenizer_json, *((self.other.tokenizer_json,) if self.other else ()))
+        stores: tuple[TokenStore | None, ...] = (None,) * len(tokenizers)
+        if self.kept is not None and not self.columns.tokenised:
+            stores = tuple(TokenStore.of(self, self.kept, one) for one in tokenizers)
+        return Reader(self.files, self.columns, tokenizers, self.settings.max_length, stores)
 
     def __len__(self) -> int:
         """Examples of an epoch."""
@@ -190,13 +211,11 @@ class ShardStream:
             last = number == len(pools) - 1
             yield from self._pool_batches(rows, start.epoch, number, first, last)
 
-    def _token_pools(self, pools: list[tuple[Chunk, ...]]) -> Iterator[TokenRows]:
+    def _token_pools(self, pools: list[tuple[Chunk, ...]]) -> Iterator[tuple[TokenRows, ...]]:
         """Tokenised pools in order, a bounded number of them ahead of use."""
         workers = self.settings.workers
         if workers == 0:
-            tokenizer = truncating(self.tokenizer_json, self.settings.max_length)
-            for pool in pools:
-                yield read_rows(self.files, pool, self.columns, tokenizer, self._store)
+            yield from map(self._reader.read, pools)
             return
         executor = self._started()
         coming = iter(pools)
@@ -226,7 +245,7 @@ class ShardStream:
                 self.settings.workers,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=start_worker,
-                initargs=(self.files, self.columns, self.tokenizer_json, self.settings.max_length, self._store),
+                initargs=(self._reader,),
             )
         return self._executor
 
@@ -241,9 +260,11 @@ class ShardStream:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
 
-    def _pool_batches(self, rows: TokenRows, epoch: int, pool: int, first: int, last_pool: bool) -> Iterator[Batch]:
+    def _pool_batches(
+        self, found: tuple[TokenRows, ...], epoch: int, pool: int, first: int, last_pool: bool
+    ) -> Iterator[Batch]:
         """Rows by length, equal lengths in random order, cut into batches that come in random order."""
-        key = (self.settings.seed, epoch, pool)
+        key, rows = (self.settings.seed, epoch, pool), found[0]
         order = rows_by_length(rows.lengths, *key)
         bounds = batch_bounds(len(order), self.settings.batch_rows)
         turns = batch_turns(len(bounds), *key)
@@ -253,6 +274,8 @@ class ShardStream:
             if turn + 1 == len(turns):
                 after = Position(epoch + 1) if last_pool else Position(epoch, pool + 1)
             batch = replace(pad_rows(rows, order[start:stop], self.pad_id), after=after)
+            if self.other is not None:
+                batch = replace(batch, theirs=pad_rows(found[1], order[start:stop], self.other.pad_id))
             yield batch if self._masker is None else self._masker(batch, epoch)
 
 

@@ -9,17 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from distill.config_checks import UNREADABLE, check_buildable, reason
+from distill.config_checks import reason
 from distill.errors import DistillError
-from distill.outputs import check_family
+from distill.outputs import check_family, has_known_layers
 from distill.projections import Projections, load_projections
+from distill.shapes import SHAPES, feed_forward_name, read_config, student_config, take_labels
 from distill.weights import random_model, read_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -37,26 +37,6 @@ class StudentStart(StrEnum):
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A student of section 4.1: M layers, width d', feed-forward width d'_i, h heads, and its general start."""
-
-    layers: int
-    width: int
-    feed_forward: int
-    heads: int
-    general: str
-
-
-SHAPES = {
-    "tinybert4": Shape(4, 312, 1200, 12, "huawei-noah/TinyBERT_General_4L_312D"),
-    "tinybert6": Shape(6, 768, 3072, 12, "huawei-noah/TinyBERT_General_6L_768D"),
-}
-HALF = "half"  # the teacher's own shape with half its layers, rounded down
-LAYERS = re.compile(r"layers:([1-9]\d*)")  # the teacher's own shape with as many layers
-NAMED_SHAPES = (*SHAPES, HALF)
-
-
-@dataclass(frozen=True)
 class Student:
     """A student ready to be distilled into.
 
@@ -67,38 +47,6 @@ class Student:
 
     model: PreTrainedModel
     projections: Projections
-
-
-def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
-    """The configuration of a student of `shape` for this teacher.
-
-    Args:
-        shape: tinybert4, tinybert6, half (the teacher's widths and heads, half its layers), layers:N (N layers of the
-            teacher's widths and heads), or a config.json or folder with one.
-        teacher: the teacher's configuration: a named shape takes its family, vocabulary and positions from it, and
-            every student takes its labels.
-
-    Raises:
-        DistillError: unknown shape, a file that cannot be read or describes no encoder, half of a teacher of one layer.
-    """
-    chosen, preset = LAYERS.fullmatch(shape), SHAPES.get(shape)
-    if shape.startswith("layers:") and chosen is None:
-        raise DistillError(f"expected a student layers:N with N of 1 or more; found {shape!r}. Give their number.")
-    named = shape in NAMED_SHAPES or chosen is not None
-    config = _like(teacher) if named else _read_config(shape, partial(_no_shape, shape))
-    take_labels(config, teacher)
-    if preset:
-        config.num_hidden_layers = preset.layers
-        config.hidden_size = preset.width
-        config.num_attention_heads = preset.heads
-        setattr(config, _feed_forward_name(config), preset.feed_forward)
-        if hasattr(config, "embedding_size"):
-            config.embedding_size = preset.width
-    elif named:
-        config.num_hidden_layers = int(chosen[1]) if chosen else teacher.num_hidden_layers // 2
-    if config.num_hidden_layers < 1:
-        raise DistillError(f"expected a teacher of at least 2 layers for the student {HALF}; found 1. Name another.")
-    return config
 
 
 def build_student(
@@ -128,7 +76,8 @@ def build_student(
     Raises:
         DistillError: unsupported family, weights that cannot be had or do not fit.
     """
-    check_family(teacher.config, "teacher")
+    if has_known_layers(teacher.config):
+        check_family(teacher.config, "teacher")
     config = student_config(shape, teacher.config)
     head: Any = AutoModelForMaskedLM if masked_lm else AutoModelForSequenceClassification
     folder = None
@@ -147,7 +96,7 @@ def build_student(
         source = general_name(shape) if start == StudentStart.GENERAL else start
         model = _load(source, start_config(source, config), seed, head)
         folder = Path(source)
-    widths = model.config.hidden_size, teacher.config.hidden_size
+    widths = model.config.hidden_size, getattr(teacher.config, "hidden_size", model.config.hidden_size)
     projections = (load_projections(folder, *widths) if folder else None) or Projections(*widths, seed=seed)
     return Student(model.train(), projections)
 
@@ -164,33 +113,6 @@ def general_name(shape: str) -> str:
             f"{', '.join(SHAPES)}. Give the folder that general distillation made, or teacher-layers or random."
         )
     return SHAPES[shape].general
-
-
-def _like(teacher: PreTrainedConfig) -> PreTrainedConfig:
-    """A new configuration with the teacher's values, without what belongs to its files."""
-    settings = teacher.to_dict()
-    for name in ("architectures", "_name_or_path", "dtype", "torch_dtype"):
-        settings.pop(name, None)
-    return type(teacher)(**settings)
-
-
-def _read_config(source: str, refusal: Callable[[Exception], str]) -> PreTrainedConfig:
-    """Reads a configuration and checks that an encoder can be built of it; `refusal` words what cannot be read."""
-    try:
-        found: PreTrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except UNREADABLE as error:
-        wrong_type = isinstance(error, StrictDataclassError)  # it names the setting
-        said = f"student {source}: {reason(error)}. Correct its config.json." if wrong_type else refusal(error)
-        raise DistillError(said) from error
-    check_buildable(found, f"student {source}")
-    return found
-
-
-def _no_shape(shape: str, error: Exception) -> str:
-    return (
-        f"expected a student {', '.join(NAMED_SHAPES)}, layers:N or a config.json; found {shape!r} ({reason(error)}). "
-        "Give the path of a Hugging Face configuration with its model_type."
-    )
 
 
 def _from_teacher_layers(
@@ -219,7 +141,7 @@ def check_equal_widths(config: PreTrainedConfig, teacher: PreTrainedConfig) -> N
     Raises:
         DistillError: naming what differs.
     """
-    for name in ("hidden_size", "num_attention_heads", _feed_forward_name(config), "vocab_size"):
+    for name in ("hidden_size", "num_attention_heads", feed_forward_name(config), "vocab_size"):
         mine, theirs = getattr(config, name), getattr(teacher, name, None)
         if mine != theirs:
             raise DistillError(
@@ -239,7 +161,7 @@ def start_config(source: str, config: PreTrainedConfig, first_layers: bool = Fal
     Raises:
         DistillError: it cannot be read, or is of another shape than the chosen student.
     """
-    found = _read_config(source, partial(_cannot_load, source))
+    found = read_config(source, partial(_cannot_load, source))
     take_labels(found, config)
     if first_layers:
         found.num_hidden_layers = min(found.num_hidden_layers, config.num_hidden_layers)
@@ -267,12 +189,6 @@ def _load(source: str, config: PreTrainedConfig, seed: int, head: Any) -> PreTra
     return model
 
 
-def take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
-    """Gives a configuration the labels of another one."""
-    for name in ("num_labels", "id2label", "label2id", "problem_type"):
-        setattr(config, name, getattr(source, name))
-
-
 def _cannot_load(source: str, error: Exception) -> str:
     return (
         f"expected student weights at {source!r}; they cannot be had ({reason(error)}). With a network: "
@@ -285,8 +201,4 @@ def _sizes(config: PreTrainedConfig) -> dict[str, int]:
     """What makes a student's shape, by names that all families share."""
     names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
     sizes = {name: getattr(config, name) for name in names}
-    return {**sizes, "feed-forward size": getattr(config, _feed_forward_name(config))}
-
-
-def _feed_forward_name(config: PreTrainedConfig) -> str:
-    return "hidden_dim" if config.model_type == "distilbert" else "intermediate_size"
+    return {**sizes, "feed-forward size": getattr(config, feed_forward_name(config))}

@@ -45,7 +45,7 @@ def cache_key(teacher: Teacher, stream: ShardStream, content: str, dtype: str = 
         dtype: float16 or float32.
     """
     config, masking, kept = teacher.model.config, stream.settings.masking, CacheContent(content)
-    fingerprint = tokenizer_fingerprint(stream.tokenizer_json)
+    fingerprint = tokenizer_fingerprint((stream.other or stream).tokenizer_json)
     return CacheKey(
         teacher=teacher.note_fingerprint(),
         tokenizer=f"{fingerprint}, {masking}, seed {stream.settings.seed}" if masking else fingerprint,
@@ -95,6 +95,7 @@ class Targets:
         Raises:
             DistillError: the tokenizer changed under the cache.
         """
+        batch = batch.taught
         if self.cache is None or len(self._missing(batch)):
             return None
         device = self.teacher.model.device
@@ -114,6 +115,7 @@ class Targets:
             DistillError: numbers of the teacher that are not finite or do not fit the cache's dtype; without a cache
                 they are judged later, by `check_finite_logits`.
         """
+        batch = batch.taught
         asked = self._asked(batch, wanted)
         computed = self.teacher.targets(batch, asked) if asked != Wanted() else TeacherTargets()
         return self._given(batch, wanted, computed, keep, stored)
@@ -136,6 +138,7 @@ class Targets:
         Raises:
             DistillError: as for a single one.
         """
+        batches = [batch.taught for batch in batches]
         by_asked: dict[Wanted, list[int]] = defaultdict(list)
         for place, batch in enumerate(batches):
             by_asked[self._asked(batch, wanted)].append(place)

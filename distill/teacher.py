@@ -16,6 +16,7 @@ from distill.inputs import batch_tensors
 from distill.outputs import (
     embedding_output,
     encoder_outputs,
+    has_known_layers,
     last_states,
     model_logits,
     record_scores,
@@ -125,7 +126,7 @@ class Teacher:
     def in_half(self) -> bool:
         """Whether a copy of its weights in bf16 runs in its place, whose outputs are near autocast's, not the same."""
         usual = self.model.device.type == "cuda" if self.half_weights is None else self.half_weights
-        known = hasattr(self.model, "classifier") or not self.predicts
+        known = has_known_layers(self.model.config) and (hasattr(self.model, "classifier") or not self.predicts)
         return usual and known and self.precision is Precision.BF16
 
     def note_fingerprint(self) -> str:
@@ -142,7 +143,7 @@ class Teacher:
             self.model.eval()
         half = self._half_model()
         model = half or self.model
-        inputs = model_inputs(batch, model)
+        inputs = model_inputs(batch.taught, model)
         kernels = gpu_kernels if half else autocast
         with torch.no_grad(), kernels(self.precision, model.device):
             record(model, self.layer_map if wanted.scores else ())
@@ -172,6 +173,7 @@ class Teacher:
 
     def targets_of_group(self, batches: Sequence[Batch], wanted: Wanted) -> list[TeacherTargets]:
         """Runs the teacher on several batches, on those of about one length together; one result a batch."""
+        batches = [batch.taught for batch in batches]
         found = [TeacherTargets()] * len(batches)
         for places in forward_passes(batches):
             some = [batches[place] for place in places]

@@ -68,7 +68,8 @@ def sample_batches(stream: ShardStream, device: torch.device) -> list[Batch]:
     count = MOST_BATCHES[device.type == "cuda"] + 1
     wanted = rows * count
     small = replace(stream.settings, batch_rows=rows, pool_rows=wanted, chunk_rows=max(1, rows // 4), workers=0)
-    sample = ShardStream(stream.files, stream.columns, stream.tokenizer_json, stream.pad_id, small)
+    own = stream.tokenizer_json, stream.pad_id
+    sample = ShardStream(stream.files, stream.columns, *own, small, other=stream.other)
     return list(islice(sample.batches(Position()), count))
 
 

@@ -48,15 +48,16 @@ class TokenStore:
     chunk_rows: int
 
     @staticmethod
-    def of(stream: ShardStream, root: Path) -> TokenStore:
+    def of(stream: ShardStream, root: Path, tokenizer_json: str) -> TokenStore:
         """The store of a stream's rows under `root`; another tokenizer, length, column or file makes another one.
 
         Args:
             stream: whose shards are read for their digests, unless these are known.
             root: of all stores of a run.
+            tokenizer_json: the stream's tokenizer, or its teacher's.
         """
         shards = [stream.files.sha256(shard) for shard in range(len(stream.files.paths))]
-        tokenizer, settings = tokenizer_fingerprint(stream.tokenizer_json), stream.settings
+        tokenizer, settings = tokenizer_fingerprint(tokenizer_json), stream.settings
         told = [shards, asdict(stream.columns), tokenizer, settings.max_length, settings.chunk_rows]
         return TokenStore(root / hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16], settings.chunk_rows)
 

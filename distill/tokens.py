@@ -87,7 +87,7 @@ def stored(table: pa.Table, columns: tuple[str, ...], max_length: int) -> Flat:
     types = np.zeros(len(ids), np.uint8)
     for name in columns[1:]:
         found, sizes = _flat_lists(table, name)
-        if not np.array_equal(sizes, lengths) or not np.isin(found, (0, 1)).all():
+        if not np.array_equal(sizes, lengths) or not np.isin(found, (0, 1, 2)).all():  # XLNet's [CLS] has the 2
             raise DistillError(
                 f"expected a 0 or 1 in column {name} for each token id in column {column}; found other lengths or "
                 "values. Pack the corpus again."

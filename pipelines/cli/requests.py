@@ -185,6 +185,7 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
             encoder_revision=revision,
             teacher=options.teacher or f"{root}/teacher",
             teacher_revision=options.teacher_revision if options.teacher else None,
+            glove=options.augment.models.glove,
             cache=cache,
             **start,
         )

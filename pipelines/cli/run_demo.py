@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,8 +113,11 @@ def _run(outcome: RunOutcome) -> str:
 def _next(outcome: RunOutcome) -> list[str]:
     run, student = _run(outcome), outcome.metrics.folders["student"]
     more = [] if outcome.augmented is None else ["# more variants", f"tinyaug inspect {run} --examples 10", ""]
+    config = json.loads((Path(student) / "config.json").read_text(encoding="utf-8"))
+    own = ["import distill.bilstm"] if config["model_type"] == "bilstm-soft" else []  # transformers does not know it
     return [
         "# ask the student, in Python",
+        *own,
         "from transformers import pipeline",
         f'pipeline("text-classification", model="{student}")("a quietly wonderful little film")',
         "",

@@ -83,6 +83,8 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
     if not method.augmented:  # it reads a quarter of the rows
         recipe = {name: value for name, value in recipe.items() if name != "epochs_prediction"}
     corpus: dict[str, Path | str | float] = DEMO_CORPUS if options.general.corpus.place is not None else {}
-    if not method.start and not distill.has("start") and not corpus:
+    if method.encoder and not method.start and not distill.has("start") and not corpus:
         corpus = {"corpus": str(DATA / "train.tsv"), "corpus_text": "sentence", **DEMO_CORPUS}
+    if not method.encoder:  # it starts from word vectors alone
+        recipe = {name: value for name, value in recipe.items() if not name.endswith("_prediction")}
     return {**demo_defaults(options.augment), "student_init": start, **shape, **corpus, **recipe}

@@ -14,7 +14,7 @@ from pipelines.distilling.shards import check_shard_labels, shards_of
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
-from pipelines.models.load import has_vocabulary, load_config, load_tokenizer, refuse_unfinished
+from pipelines.models.load import SAVE_ONE, has_vocabulary, load_config, load_tokenizer, refuse_unfinished
 from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
 from pipelines.training.parts import TaskData, task_columns
 
@@ -38,7 +38,7 @@ class TeacherFiles:
     Args:
         found: its files.
         config: its configuration.
-        tokenizer: its tokenizer, which the student takes over.
+        tokenizer: its tokenizer, which the student takes over, unless it has its own.
     """
 
     found: ModelFiles
@@ -46,7 +46,7 @@ class TeacherFiles:
     tokenizer: Any
 
 
-def find_files(name: str, revision: str | None, what: str, found: Found) -> TeacherFiles:
+def find_files(name: str, revision: str | None, what: str, found: Found, any_family: bool = False) -> TeacherFiles:
     """Finds a model and its tokenizer, such as a fine-tuned or general teacher; its weights are not read.
 
     Args:
@@ -54,12 +54,16 @@ def find_files(name: str, revision: str | None, what: str, found: Found) -> Teac
         revision: on the hub.
         what: it is, for messages.
         found: what the command has found already.
+        any_family: takes a classifier of any family, of which the logits alone are used.
 
     Raises:
         UserError: it cannot be had.
     """
     files = found.model(name, revision, what)
-    return TeacherFiles(files, load_config(files), load_tokenizer(files))
+    config, tokenizer = load_config(files, any_family), load_tokenizer(files)
+    if config.pad_token_id is None:  # GPT-2 and the like find the last token by it
+        config.pad_token_id = tokenizer.pad_token_id
+    return TeacherFiles(files, config, tokenizer)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class StudentPlan:
         config: its configuration.
         layer_map: teacher layers g(1) … g(M).
         found: files of the folder it starts from; None for the two that need none.
+        tokenizer: its own, or its teacher's.
     """
 
     shape: str
@@ -79,6 +84,7 @@ class StudentPlan:
     config: PreTrainedConfig
     layer_map: tuple[int, ...]
     found: ModelFiles | None
+    tokenizer: Any = None
 
 
 def find_shards(place: str, data: TaskData, labelled: bool) -> str:
@@ -126,6 +132,7 @@ def plan_student(
     compares_scores: bool,
     found: Found,
     maps: bool = True,
+    of_logits: bool = False,
 ) -> StudentPlan:
     """The student's shape, start and layer map, checked against its teacher.
 
@@ -135,12 +142,13 @@ def plan_student(
         compares_scores: whether a stage compares attention scores, which takes as many heads.
         found: what the command has found already.
         maps: whether --layer-map says which layers it learns, which may name a layer twice.
+        of_logits: whether logits are all that it learns, so that its vocabulary may be another than its teacher's.
 
     Raises:
         UserError, DistillError: they do not fit.
     """
-    from distill.layer_maps import resolve_layer_map
-    from distill.student import check_equal_widths, start_config, student_config
+    from distill.shapes import student_config
+    from distill.student import check_equal_widths, start_config
 
     shape = request.student or (DEFAULT_STUDENT if request.start in STARTS else request.start)
     refuse_unfinished(Path(shape), f"student {shape}")
@@ -148,10 +156,7 @@ def plan_student(
         config = student_config(shape, teacher.config)
     if config.model_type != teacher.config.model_type and request.start == TEACHER_LAYERS:
         raise UserError(f"--student-init {TEACHER_LAYERS}: expected a student of the teacher's family, found {shape}")
-    if not maps and (layers := config.num_hidden_layers) > (most := teacher.config.num_hidden_layers):
-        raise UserError(f"--student {shape}: expected at most the layers of the teacher, found {layers}: it has {most}")
-    with naming(f"--layer-map {request.layer_map}"):
-        layer_map = resolve_layer_map(request.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
+    layer_map = _layer_map(request, shape, config, teacher.config, maps)
     with naming("--layer-weights"):
         loss_settings(request.losses).weights(config.num_hidden_layers)
     if compares_scores:
@@ -164,12 +169,31 @@ def plan_student(
     if start is not None:  # it is what will be built, and may know fewer tokens or positions
         config = start_config(str(start.folder), config, first_layers=request.start == FIRST_LAYERS)
         who = start.who
-    check_vocabulary_size(config, teacher.tokenizer, who)
+    tokenizer = _find_tokenizer((*((start.folder,) if start else ()), Path(shape)), shape, teacher, of_logits)
+    check_vocabulary_size(config, tokenizer, who)
     check_length(config, request.reading.max_length, who)
-    for folder in (Path(shape), *((start.folder,) if start else ())):
-        check_vocabulary(folder, teacher)
     place = request.start if start is None or request.start == FIRST_LAYERS else str(start.folder)
-    return StudentPlan(shape, place, config, layer_map, start)
+    return StudentPlan(shape, place, config, layer_map, start, tokenizer)
+
+
+def _layer_map(
+    request: DistillRequest | GeneralRequest,
+    shape: str,
+    student: PreTrainedConfig,
+    teacher: PreTrainedConfig,
+    maps: bool,
+) -> tuple[int, ...]:
+    """The layer map of a student; none beside a teacher whose layers are not known."""
+    from distill.layer_maps import resolve_layer_map
+    from distill.outputs import has_known_layers
+
+    if not has_known_layers(teacher):
+        return ()
+    layers, most = student.num_hidden_layers, teacher.num_hidden_layers
+    if not maps and layers > most:
+        raise UserError(f"--student {shape}: expected at most the layers of the teacher, found {layers}: it has {most}")
+    with naming(f"--layer-map {request.layer_map}"):
+        return resolve_layer_map(request.layer_map, layers, most)
 
 
 @contextmanager
@@ -234,3 +258,28 @@ def check_vocabulary(folder: Path, teacher: TeacherFiles) -> None:
     if has_vocabulary(folder):
         own = load_tokenizer(ModelFiles("student", str(folder), folder, None, ""))
         check_vocabularies(teacher.tokenizer, own)
+
+
+def _find_tokenizer(folders: tuple[Path, ...], shape: str, teacher: TeacherFiles, of_logits: bool) -> Any:
+    """A student's own tokenizer, in the first folder that has one; else its teacher's.
+
+    Raises:
+        DistillError: it numbers tokens otherwise than its teacher's, of which more than logits is learnt.
+        UserError: it has none, and its teacher is of a family whose tokens may mean nothing to it.
+    """
+    from distill.outputs import has_known_layers
+
+    known = has_known_layers(teacher.config)
+    for folder in folders:
+        if has_vocabulary(folder):
+            own = load_tokenizer(ModelFiles("student", str(folder), folder, None, ""))
+            if not of_logits:
+                check_vocabularies(teacher.tokenizer, own)
+            elif own.get_vocab() != teacher.tokenizer.get_vocab() or not known:
+                return own
+    if not known:
+        raise UserError(
+            f"student {shape}: expected a tokenizer of its own beside a teacher of the type "
+            f"{teacher.config.model_type}, found none in its folder; {SAVE_ONE}"
+        )
+    return teacher.tokenizer

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from distill.stores import without_credentials
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
+from pipelines.distilling.soft_labels import check_method, find_soft_labels
 from pipelines.distilling.student_job import StudentJob
+from pipelines.distilling.word_student import WordPlan, build_word_student, plan_word_student
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move, name_labels, pack_teacher
 from pipelines.options.models import FIRST_LAYERS, RANDOM
+from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
 from pipelines.run_folder.run_file import Identity, InputDigest
@@ -27,6 +30,7 @@ from pipelines.training.task_job import TaskJob
 if TYPE_CHECKING:
     from distill.metrics import Scores
     from distill.shards import ShardStream
+    from distill.soft_labels import SoftLabels
     from distill.student import Student
     from distill.teacher import Teacher
     from pipelines.found import Found
@@ -85,6 +89,7 @@ class DistillJob(StudentJob, TaskJob):
     """The job of `distill`."""
 
     request: DistillRequest
+    soft_labels: SoftLabels | None = None
     kind, role = "distill", "student: "
     advice = "try more epochs, other learning rates, more rows or another --student-init"
 
@@ -94,7 +99,8 @@ class DistillJob(StudentJob, TaskJob):
         self.judged, self.stand_ins = judged or {}, stand_ins or StandIns()
         if self.stand_ins.shape:
             request = replace(request, start=RANDOM, student=self.stand_ins.shape)
-        super().__init__(request, METHODS[request.method].build(request), found, request.cache)
+        cache = request.cache if request.soft_labels is None else CacheChoice(mode=Keep.off)
+        super().__init__(request, METHODS[request.method].build(request), found, cache)
         self.provisional = self.stand_ins != StandIns()
 
     def check(self, started: Any = None) -> None:  # noqa: ARG002
@@ -109,10 +115,29 @@ class DistillJob(StudentJob, TaskJob):
             self.train = find_shards(request.train, self.data, labelled)
         self.check_rows()
         self.teacher = self.stand_ins.teacher or find_files(
-            request.teacher, request.teacher_revision, "teacher", self.found
+            request.teacher, request.teacher_revision, "teacher", self.found, self.method.of_logits
         )
+        if request.soft_labels is not None:  # the teacher is any encoder
+            check_method(request, self.method)
+            name_labels(self.teacher.config, self.data.task)
         check_teacher(self.teacher, self.data, request.reading.max_length)
         self.plan_student()
+        if request.soft_labels is not None and self.train is not None:
+            self.soft_labels = find_soft_labels(self.train, request.soft_labels, self.data, self.teacher)
+        elif self.tokenizer is not self.teacher.tokenizer:
+            self.other_tokenizer = self.teacher.tokenizer
+
+    def plan_student(self) -> None:
+        """As of any student, or one of word vectors.
+
+        Raises:
+            UserError, DistillError, VectorsError: it cannot be had, or does not fit.
+        """
+        if METHODS[self.request.method].encoder:
+            super().plan_student()
+            return
+        self.student = plan_word_student(self.request, self.data, self.teacher, self.found)
+        self.tokenizer, self.layer_map = self.student.tokenizer, ()
 
     def identity(self) -> Identity:
         """Method, data, teacher and student."""
@@ -121,7 +146,10 @@ class DistillJob(StudentJob, TaskJob):
         if request.start == FIRST_LAYERS:
             sources["encoder"] = request.encoder
         inputs = {"train": self._train_inputs(), "dev": data.inputs(data.dev_parts)}
-        return self.identity_with(task_content(data.task), inputs, sources)
+        found = self.identity_with(task_content(data.task), inputs, sources)
+        if request.soft_labels is None:
+            return found
+        return replace(found, settings={**found.settings, "soft_labels": request.soft_labels})
 
     def _train_inputs(self) -> list[InputDigest]:
         """Name, bytes and sha256 of what the student learns from."""
@@ -146,11 +174,16 @@ class DistillJob(StudentJob, TaskJob):
 
     def load_teacher(self) -> Teacher:
         """The teacher in eval mode, its weights not packed yet."""
+        from distill.soft_labels import SoftTeacher
         from distill.teacher import Precision, Teacher
 
-        files, seed = self.teacher, self.request.reading.seed if self.stand_ins.teacher else None
-        model = load_in_order(files.found, files.config, self.data.task, seed)
+        files, is_drawn = self.teacher, self.stand_ins.teacher or self.soft_labels
+        model = load_in_order(
+            files.found, files.config, self.data.task, self.request.reading.seed if is_drawn else None
+        )
         move(model, self.request.machine.device)
+        if self.soft_labels is not None:
+            return SoftTeacher(model, self.soft_labels)
         return Teacher(model, self.layer_map, Precision(self.request.machine.precision))
 
     def load_student(self, models: Models, folder: str) -> Student:
@@ -161,8 +194,11 @@ class DistillJob(StudentJob, TaskJob):
         from distill.student import build_student
 
         plan, seed = self.student, self.request.reading.seed
-        encoder = str(plan.found.folder) if start == FIRST_LAYERS and plan.found is not None else None
-        student = build_student(shape, start, teacher.model, plan.layer_map, seed, encoder=encoder)
+        if isinstance(plan, WordPlan):
+            student = build_word_student(plan, seed)
+        else:
+            encoder = str(plan.found.folder) if start == FIRST_LAYERS and plan.found is not None else None
+            student = build_student(shape, start, teacher.model, plan.layer_map, seed, encoder=encoder)
         name_labels(student.model.config, self.data.task)
         move(student.model, self.request.machine.device)
         return student
@@ -185,9 +221,12 @@ class DistillJob(StudentJob, TaskJob):
 
     def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> Resolved:
         """Judges the teacher, unless this command has done so."""
-        judged = self.judged or judge_teacher(
-            models.teacher.model, self.teacher, self.data, self.request, reporter, storage
-        )
+        judged = self.judged
+        if self.soft_labels is not None:
+            kind = "probabilities" if self.soft_labels.probable else "logits"
+            reporter.message(f"soft labels: {kind} of column {self.soft_labels.column}; no teacher is run")
+        elif not judged:
+            judged = judge_teacher(models.teacher.model, self.teacher, self.data, self.request, reporter, storage)
         return Resolved(self.layer_map, self.student.start, judged)
 
     def card(self, result: Result) -> str:
@@ -197,6 +236,7 @@ class DistillJob(StudentJob, TaskJob):
             "teacher": f"`{request.teacher}`",
             "student": self.described,
             "layer map": ", ".join(map(str, self.layer_map)) or "none",
+            **({"soft labels": f"column {request.soft_labels}"} if request.soft_labels else {}),
             "learnt from": shown_address(request.train) if request.train else f"the train part of {task.name}",
             **self.method.facts,
             **{stage.name: str(stage.recipe) for stage in self.method.stages},
@@ -205,7 +245,9 @@ class DistillJob(StudentJob, TaskJob):
         }
         how = "distilled" if any(stage.kept is not None for stage in self.method.stages) else "fine-tuned on labels"
         about = f"A student of `{request.teacher}`, {how} by `tinyaug distill`." if result.taught else UNTAUGHT
-        return classifier_card(f"{task.name} student", about, facts, task, result.dev, self.method.tags)
+        registers = None if METHODS[request.method].encoder else "distill.bilstm"
+        title = f"{task.name} student"
+        return classifier_card(title, about, facts, task, result.dev, self.method.tags, registers)
 
     def metrics(self, result: Result) -> DistillMetrics:
         """Scores of student and teacher, and what came of each stage."""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipelines.distilling.checks import StudentPlan, TeacherFiles, plan_student
+from pipelines.distilling.word_student import WordPlan
 from pipelines.errors import UserError
 from pipelines.options.models import FIRST_LAYERS, TEACHER_LAYERS
 from pipelines.run_folder.run_file import Identity
@@ -39,8 +40,15 @@ class StudentJob(Job):
         """
         method = self.method
         compares_scores = any(stage.kept is not None and stage.kept.scores for stage in method.trained)
-        self.student = plan_student(self.request, self.teacher, compares_scores, self.found, maps=method.layers is None)
-        self.tokenizer, self.layer_map = self.teacher.tokenizer, self.student.layer_map
+        self.student = plan_student(
+            self.request,
+            self.teacher,
+            compares_scores,
+            self.found,
+            maps=method.layers is None,
+            of_logits=method.of_logits,
+        )
+        self.tokenizer, self.layer_map = self.student.tokenizer, self.student.layer_map
         mine, theirs = self.student.config, self.teacher.config
         if method.equal_widths and mine.hidden_size != theirs.hidden_size:
             raise UserError(
@@ -48,7 +56,7 @@ class StudentJob(Job):
                 f"found {mine.hidden_size} in {self.student.shape}; give --student layers:N"
             )
         if method.layers is not None:
-            self.layer_map = method.layers(mine.num_hidden_layers, theirs.num_hidden_layers)
+            self.layer_map = () if method.of_logits else method.layers(mine.num_hidden_layers, theirs.num_hidden_layers)
 
     def identity_with(self, task: Any, inputs: dict[str, list[Any]], sources: dict[str, str | None]) -> Identity:
         """All that decides what comes of it: method, teacher and student, and the data of the verb.
@@ -58,6 +66,8 @@ class StudentJob(Job):
             inputs: part -> what tells its files.
             sources: of the data.
         """
+        from distill.tokens import tokenizer_fingerprint, tokenizer_json
+
         request, plan, config = self.request, self.student, self.student.config.to_dict()
         role = "encoder" if request.start == FIRST_LAYERS else "student"
         found = {"teacher": self.teacher.found, **({role: plan.found} if plan.found is not None else {})}
@@ -66,6 +76,10 @@ class StudentJob(Job):
             "start": request.start if plan.found is None else None,
             "layer_map": plan.layer_map,
         }
+        if plan.tokenizer is not self.teacher.tokenizer:
+            student["tokenizer"] = tokenizer_fingerprint(tokenizer_json(plan.tokenizer))
+        if isinstance(plan, WordPlan):
+            student["vectors"], sources = plan.vectors.fingerprint, {**sources, "glove": plan.vectors.name}
         return Identity(
             settings={
                 "student": student,
@@ -90,6 +104,9 @@ class StudentJob(Job):
     def described(self) -> str:
         """The student's shape and start in words."""
         config = self.student.config
+        if isinstance(self.student, WordPlan):
+            name, words = self.student.vectors.name, f"{config.vocab_size:,} words"
+            return f"a bidirectional LSTM of {config.hidden_size} units a direction over {words} of {name}"
         shape = f"{config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_attention_heads} heads"
         copied = f" {', '.join(map(str, self.student.layer_map))}" if self.request.start == TEACHER_LAYERS else ""
         return f"{shape}, started from {self.request.start}{copied}"

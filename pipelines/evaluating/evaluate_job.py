@@ -69,7 +69,7 @@ def run_evaluate(request: EvaluateOptions, reporter: Reporter, found: Found) -> 
             f"{usual[0] if usual else 'dev.csv, dev.jsonl or the like'} as --data (a single file counts as train)"
             f"{', or ask for --submission alone' if usual else ', and the column of its labels as --label'}"
         )
-    files = find_files(request.model, request.revision, "model", found)
+    files = find_files(request.model, request.revision, "model", found, any_family=True)
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         return _Evaluation(request, data, files, folder, reporter).run(wanted)
 
@@ -114,8 +114,8 @@ class _Evaluation:
 
         self.request, self.data, self.folder, self.reporter = request, data, folder, reporter
         self.files = files
-        longest = usable_positions(files.config) or MAX_LENGTH
-        max_length = request.max_length or min(trained_length(files.found.folder) or MAX_LENGTH, longest)
+        trained = trained_length(files.found.folder) or MAX_LENGTH
+        max_length = request.max_length or min(trained, usable_positions(files.config) or trained)
         check_teacher(files, data, max_length)
         for note in order_note(files.found, files.config, data.task):
             reporter.message(note)

@@ -40,7 +40,14 @@ def bert_pkd(request: DistillRequest) -> Method:
 
     kept = CacheContent.CLS if choice.beta else CacheContent.LOGITS
     stage = MethodStage(
-        "prediction", patience, request.prediction, Rows.ORIGINAL, labelled=True, selects=True, kept=kept
+        "prediction",
+        patience,
+        request.prediction,
+        Rows.ORIGINAL,
+        labelled=True,
+        selects=True,
+        of_logits=not choice.beta,
+        kept=kept,
     )
     weights = {"alpha": choice.alpha, "temperature": temperature, "beta": choice.beta}
     return Method(

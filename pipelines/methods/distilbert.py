@@ -3,8 +3,8 @@
 The general stage, over a corpus (sections 2 and 3): L = 5 T² L_ce + 2 L_mlm + L_cos with T = 2, the weights that the
 authors' code is run with (huggingface/transformers, examples/research_projects/distillation). The student starts from
 layers of its teacher. Batch and rate are those of their code for one process: 3 epochs at 5e-4, 5 sequences in 50
-parts; the paper goes up to 4,000 a step. Their student has no embeddings of segments and no pooler, and they mask rare
-tokens more often; ours keeps BERT's embeddings and masking.
+parts; the paper goes up to 4,000 a step. Their student has no embeddings of segments and no pooler, keeps its position
+embeddings as they are, and they mask rare tokens more often; ours trains all of BERT's embeddings, by BERT's masking.
 
 The task stage: the soft cross-entropy with the predictions of a fine-tuned teacher alone, as TinyBERT's Table 1 has
 it, on the task's own rows. 3 epochs at 5e-5 and T = 2 are the defaults of the authors' second distillation, for SQuAD,
@@ -47,7 +47,9 @@ def distilbert(request: DistillRequest) -> Method:
         weights = (*[1.0] * (config.num_hidden_layers + 1), weight)
         return PredictionStage(student, teacher, LossSettings(layer_weights=weights, temperature=temperature))
 
-    stage = MethodStage("prediction", predictions, request.prediction, selects=True, kept=CacheContent.LOGITS)
+    stage = MethodStage(
+        "prediction", predictions, request.prediction, selects=True, of_logits=True, kept=CacheContent.LOGITS
+    )
     return Method(
         (stage,),
         {"method": "distilbert", "prediction": asdict(request.prediction), "losses": {"temperature": temperature}},

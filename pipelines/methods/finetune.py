@@ -33,7 +33,7 @@ def finetune(request: FinetuneRequest) -> Method:
 
 def finetuned_student(request: DistillRequest) -> Method:
     """The same of a student, on the rows of --train and their labels where it is given."""
-    stage = MethodStage("labels", _labels, request.prediction, labelled=True, selects=True)
+    stage = MethodStage("labels", _labels, request.prediction, labelled=True, selects=True, of_logits=True)
     return Method(
         (stage,),
         {"method": "finetune", "prediction": asdict(request.prediction)},

@@ -57,6 +57,7 @@ class MethodStage:
         rows: that it reads.
         labelled: whether it reads their labels.
         selects: whether the weights of the epoch that is best on dev are kept, else those of the last step.
+        of_logits: whether it learns at most the teacher's logits.
         kept: what a cache has to keep of the teacher so that this stage need not run it again; None without a teacher.
         uncached: why `--cache auto` keeps nothing for this stage; empty where it may.
         fixed: what a cache keeps from changing in a stage, which `--cache full` asks for; empty for nothing.
@@ -70,6 +71,7 @@ class MethodStage:
     rows: Rows = Rows.AUGMENTED
     labelled: bool = False
     selects: bool = False
+    of_logits: bool = False
     kept: CacheContent | None = None
     uncached: str = ""
     fixed: str = ""
@@ -119,6 +121,11 @@ class Method:
         """The stages that are not left out."""
         return tuple(stage for stage in self.stages if stage.recipe.epochs)
 
+    @property
+    def of_logits(self) -> bool:
+        """Whether at most its logits are learnt of the teacher, so that any classifier may teach."""
+        return all(stage.of_logits for stage in self.trained)
+
 
 @dataclass(frozen=True)
 class TaskMethod:
@@ -134,6 +141,7 @@ class TaskMethod:
         augmented: whether `run` augments for it.
         shards: whether --train may name rows for it, in place of the task's own.
         taught: whether its student learns from a teacher's outputs.
+        encoder: whether its student is one, else an LSTM over word vectors.
         own: groups of options that no other method has.
         corpus: the verb by which its student may be made from a corpus first; empty for none.
     """
@@ -147,6 +155,7 @@ class TaskMethod:
     augmented: bool = True
     shards: bool = True
     taught: bool = True
+    encoder: bool = True
     own: tuple[str, ...] = ()
     corpus: str = ""
 

@@ -39,7 +39,9 @@ def tinybert(request: DistillRequest) -> Method:
         return PredictionStage(student, teacher, loss_settings(losses))
 
     intermediate = MethodStage("intermediate", layers, request.intermediate, kept=losses.kept_of_layers())
-    prediction = MethodStage("prediction", predictions, request.prediction, selects=True, kept=CacheContent.LOGITS)
+    prediction = MethodStage(
+        "prediction", predictions, request.prediction, selects=True, of_logits=True, kept=CacheContent.LOGITS
+    )
     settings = {
         "intermediate": asdict(request.intermediate),
         "prediction": asdict(request.prediction),

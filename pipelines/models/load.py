@@ -22,19 +22,24 @@ if TYPE_CHECKING:
 
 SAVE_ONE = "save the model's there with AutoTokenizer.from_pretrained(…).save_pretrained(folder)"
 TRAINING = ("finetune", "distill", "distill-general", "pretrain")  # verbs that leave a model in their folder
-VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model")
 
 
-def load_config(files: ModelFiles) -> PreTrainedConfig:
+def load_config(files: ModelFiles, any_family: bool = False) -> PreTrainedConfig:
     """The configuration of an encoder that distillation supports.
+
+    Args:
+        files: of the model.
+        any_family: takes a classifier of any family of transformers, of which the logits alone are used.
 
     Raises:
         UserError, DistillError: it cannot be read, is of another family, or has sizes that no encoder has.
     """
     from transformers import AutoConfig
 
+    import distill.bilstm  # noqa: F401 - makes AutoConfig know it
     from distill.config_checks import UNREADABLE, check_sizes, reason
-    from distill.outputs import FAMILIES
+    from distill.outputs import FAMILIES, has_known_layers
 
     _be_quiet()
     try:
@@ -44,13 +49,23 @@ def load_config(files: ModelFiles) -> PreTrainedConfig:
             raise
         said = f"config.json cannot be read: {reason(error)}; correct it"
         raise UserError(f"{files.who}: {said}") from error
-    if config.model_type not in FAMILIES:
+    if not has_known_layers(config):
+        if any_family and _classifies(config):
+            return config
+        logits = "" if any_family else "; of others the logits can be learnt (docs/distillation.md, Any teacher)"
         raise UserError(
             f"{files.who}: expected an encoder of {', '.join(FAMILIES)}, found {config.model_type}; "
-            "use a model of one of these families"
+            f"use a model of one of these families{logits}"
         )
     check_sizes(config, files.who)
     return config
+
+
+def _classifies(config: PreTrainedConfig) -> bool:
+    """Whether transformers has a sequence classifier of that family."""
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    return type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
 
 def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
@@ -211,8 +226,11 @@ def pack_teacher(teacher: Teacher) -> bool:
         Whether it was done.
     """
     from augment.packed_linear import pack_linear_layers
+    from distill.outputs import has_known_layers
     from distill.teacher import Precision
 
+    if not has_known_layers(teacher.model.config):  # it may read its layers' weights by other ways than a call
+        return False
     if teacher.model.device.type != "cpu" or teacher.precision is not Precision.FP32:
         return False
     teacher.note_fingerprint()

@@ -117,6 +117,16 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
         Effect(AUGMENTED, lambda it: METHODS[it.method].shards, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
+        Effect("--train with Parquet shards", lambda it: it.train is not None, ("soft_labels",)),
+        Effect(
+            "no --soft-labels", lambda it: it.soft_labels is None, ("cache.mode", *(f"cache.{one}" for one in OF_CACHE))
+        ),
+        Effect("--method bilstm-soft", lambda it: "glove" in METHODS[it.method].own, ("glove",)),
+        Effect(
+            "a method whose student is an encoder",
+            lambda it: METHODS[it.method].encoder,
+            ("student", "start", "losses.temperature"),
+        ),
         Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
         Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, OF_ENCODER),
     ),

@@ -19,6 +19,7 @@ PkdLayers = StrEnum("PkdLayers", ["skip", "last"])
 LOSSES = ("embedding", "attention", "hidden")
 ALL = ",".join(LOSSES)
 ZERO = Bounds(0)
+TEMPERATURE = Bounds(0, 10**7, inside=True)  # its square is a weight, and far beyond it no number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ class LossChoice(Options):
         "Losses of the layers: some of embedding,attention,hidden.", LOSSES, "--losses", read=loss_kinds, shown=ALL
     )
     temperature: float | None = option(
-        "Temperature of losses on predictions [1; bert-pkd 10, distilbert 2].", bounds=Bounds(0, inside=True)
+        "Temperature of losses on predictions [1; bert-pkd 10, distilbert 2].", bounds=TEMPERATURE
     )
     layer_weights: tuple[float, ...] | None = option(
         "λ of embedding, each layer and prediction (distill-general has none), by commas [1 each].", read=numbers

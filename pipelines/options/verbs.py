@@ -97,12 +97,22 @@ class Distillation(Student, OnTask):
     train: str | None = option(
         "Parquet shards to learn from, such as runs/sst2/augmented [the task's own train part].", panel=Panel.DATA
     )
+    soft_labels: str | None = option(
+        "Column of --train with logits or probabilities to learn, in place of the teacher's; --teacher, then any "
+        "encoder, gives the student's shape and vocabulary.",
+        panel=Panel.DATA,
+    )
     teacher: str = option("Fine-tuned teacher: a folder of finetune, or any classifier.", ..., panel=Panel.MODELS)
     encoder: str | None = option(
         f"Pre-trained encoder whose first layers the student takes in first-layers: {A_MODEL}", panel=Panel.MODELS
     )
     encoder_revision: str | None = option("Revision of the encoder on the hub.", panel=Panel.MODELS)
     method: str = option("What is learnt, and in which stages.", "tinybert", panel=Panel.TRAINING, choices=(*METHODS,))
+    glove: str = option(
+        "bilstm-soft: GloVe or word2vec file, gensim-downloader name or kumo-6b-50d.",
+        "glove-wiki-gigaword-300",
+        panel=Panel.MODELS,
+    )
     losses: training.LossChoice
     pkd: training.PkdChoice
     cache: teacher_cache.CacheChoice
@@ -136,6 +146,7 @@ class CacheTeacherOptions(DistillOptions):
     cache: teacher_cache.CacheAhead
     encoder: str | None = None
     encoder_revision: str | None = None
+    soft_labels: str | None = None
     machine: running.Device
     overwrite: bool = False
 
@@ -263,6 +274,8 @@ class DistillInRun(DistillOptions):
     teacher_revision: str | None = None
     encoder: str | None = None
     encoder_revision: str | None = None
+    glove: str = ""
+    soft_labels: str | None = None
     machine: running.MachineInRun
 
 

@@ -18,6 +18,7 @@ from pipelines.errors import UserError
 from pipelines.evaluating.evaluate_job import check_outputs
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
+from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move
 from pipelines.run.over_corpus import check_corpus, corpus_job
 from pipelines.run_folder.run_file import AUGMENT, RUN, started_run
@@ -76,7 +77,9 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         finetune.check()
         teacher = replace(finetune.files, found=replace(finetune.files.found, what="teacher model"))
     else:
-        teacher = find_files(request.distill.teacher, request.distill.teacher_revision, "teacher", found)
+        distill = request.distill
+        logits = METHODS[distill.method].build(distill).of_logits
+        teacher = find_files(distill.teacher, distill.teacher_revision, "teacher", found, logits)
     shape = ""
     if request.general is not None:
         check_corpus(request.general, teacher, found)
@@ -92,8 +95,8 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         known = {  # fields of a cache's key that do not wait for a teacher's weights
             "max_length": request.distill.reading.max_length,
             "precision": request.distill.machine.precision,
-            "heads": teacher.config.num_attention_heads,
-            "width": teacher.config.hidden_size,
+            "heads": getattr(teacher.config, "num_attention_heads", 0),
+            "width": getattr(teacher.config, "hidden_size", 0),
         }
         refuse_early(job.cache, job.method.trained, known)
     return teacher

@@ -162,14 +162,15 @@ def _measure(request: RunRequest, data: TaskData, found: Found) -> Measured:
         "teacher": found.model(distill.teacher, distill.teacher_revision, "teacher"),
         "student": found.model(distill.out, None, "student"),
     }
-    models = {name: load_in_order(files, load_config(files), data.task) for name, files in files_of.items()}
+    models = {name: load_in_order(files, load_config(files, True), data.task) for name, files in files_of.items()}
+    student, teacher = (load_tokenizer(files_of[name]) for name in ("student", "teacher"))
     storage = stage_storage(distill.out, "a model")
     if data.dev_parts:
         place = write_part(storage, data, data.dev_parts[0])
     else:
         place = shards_of(distill.train) if distill.train else write_part(storage, data, "train")
     columns = task_columns(data.task, bool(data.dev_parts))
-    texts = single_texts(place, columns, load_tokenizer(files_of["student"]), distill.reading.max_length)
+    texts = single_texts(place, columns, student, distill.reading.max_length, teacher)
     timed = time_models(models, texts)
     return Measured(
         sizes={name: model_size(model, files_of[name].folder) for name, model in models.items()},

@@ -28,7 +28,7 @@ library_name: transformers
 {files}
 """
 CLASSIFY = """```python
-from transformers import pipeline
+{imported}from transformers import pipeline
 
 classify = pipeline("text-classification", model="path/to/this/folder")
 print(classify({example}))
@@ -80,6 +80,7 @@ def classifier_card(
     task: Task,
     metrics: Mapping[str, Mapping[str, float]],
     tags: tuple[str, ...],
+    registers: str | None = None,
 ) -> str:
     """The card of a model for a task, with its metrics.
 
@@ -90,10 +91,12 @@ def classifier_card(
         task: what it was trained for.
         metrics: dev part -> metric -> value.
         tags: for the hub.
+        registers: module of ours that makes transformers know its family; None for one that it knows.
     """
     rows = [f"| {part} | {name} | {value:.4f} |" for part, found in metrics.items() for name, value in found.items()]
     example = '"a text"' if len(task.text_columns) == 1 else '{"text": "one text", "text_pair": "the other"}'
-    usage = CLASSIFY.format(example=example, metrics="\n".join(rows) or "| | not judged | |")
+    imported = f"import {registers}  # of tinyaug: makes transformers know this model\n\n" if registers else ""
+    usage = CLASSIFY.format(imported=imported, example=example, metrics="\n".join(rows) or "| | not judged | |")
     return model_card(title, about, usage, facts, tags, "text-classification")
 
 

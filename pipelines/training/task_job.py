@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, forward_rows, metrics_of
@@ -31,6 +31,7 @@ class TaskJob(Job):
     Attributes:
         data: the task; known once `check` has passed.
         train: location of shards to learn from; None for the task's own train part.
+        other_tokenizer: the teacher's, where it is not the student's.
         role: of the model, for messages; empty for a model that needs none.
         advice: what to do where it is no better than guessing.
     """
@@ -39,6 +40,7 @@ class TaskJob(Job):
     served = (Rows.AUGMENTED, Rows.ORIGINAL)
     data: TaskData
     train: str | None = None
+    other_tokenizer: Any = None
     role: ClassVar[str]
     advice: ClassVar[str]
 
@@ -94,10 +96,16 @@ class TaskJob(Job):
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:  # noqa: ARG002
         """Batches of a stage's rows; without labels it reads the texts alone."""
+        from distill.shards import OtherTokens
+        from distill.tokens import tokenizer_json
+
         columns, reading = task_columns(self.data.task, stage.labelled), self.request.reading
         place, batch = self.place(stage, storage), stage.recipe.batch_rows
         kept = storage.local_folder() / TOKENS
-        return open_stream(place, columns, self.tokenizer, reading.max_length, batch, reading.seed, kept=kept)
+        stream = open_stream(place, columns, self.tokenizer, reading.max_length, batch, reading.seed, kept=kept)
+        if self.other_tokenizer is not None and stage.kept is not None:  # what is learnt of the teacher
+            stream.other = OtherTokens(tokenizer_json(self.other_tokenizer), self.other_tokenizer.pad_token_id)
+        return stream
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""

@@ -97,6 +97,7 @@ def test_what_is_refused(parts, corpus, tmp_path):
     out = tmp_path / "s"
     for typed, said in (
         (("--losses", "hidden"), "--losses: expected a method with an intermediate stage"),
+        (("--temperature", "1e300"), "--temperature: expected a number between 0 and 10000000, found 1e+300"),
         (("--alpha", 0.5), "--alpha: expected --method bert-pkd beside it"),
         (("--student-init", "random", "--layer-map", "top"), "expected a method with an intermediate stage, or"),
     ):

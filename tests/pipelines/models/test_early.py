@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from augment.files.find import ModelFiles
-from distill.student import NAMED_SHAPES
+from distill.shapes import NAMED_SHAPES
 from pipelines.errors import UserError
 from pipelines.models.load import VOCABULARY_FILES, load_tokenizer
 from tests.fixtures import SPECIAL, tiny_config, tiny_tokenizer

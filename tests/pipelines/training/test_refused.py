@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from distill.metrics import AGREEMENTS, Metric
-from distill.student import NAMED_SHAPES
+from distill.shapes import NAMED_SHAPES
 from tests.fixtures import VOCABULARY, save_tiny_masked_lm
 from tests.pipelines import jobs
 from tests.pipelines.jobs import done, everything, tinyaug
@@ -230,7 +230,7 @@ def test_cache_of_another_teacher(parts, tmp_path, teacher):
         (("--cache-budget", "lots"), "--cache-budget: expected bytes such as 20GB"),
         (("--losses", "hidden,logits"), "--losses: expected some of"),
         (("--layer-weights", "1,2"), "expected 4 layer weights"),
-        (("--temperature", "0"), "--temperature: expected a number above 0"),
+        (("--temperature", "0"), "--temperature: expected a number between 0 and 10000000"),
         (("--max-steps", "0"), "--max-steps: expected a number of at least 1"),
         (("--lr-prediction", "0"), "expected a number between 0 and 1"),
         (("--precision", "fp16"), "--precision fp16: expected a GPU"),

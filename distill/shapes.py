@@ -1,0 +1,116 @@
+"""The shapes of students: the paper's, a part of the teacher's own, or any config.json."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig, BertConfig
+
+from distill.config_checks import UNREADABLE, check_buildable, reason
+from distill.errors import DistillError
+from distill.outputs import has_known_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from transformers import PreTrainedConfig
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A student of section 4.1: M layers, width d', feed-forward width d'_i, h heads, and its general start."""
+
+    layers: int
+    width: int
+    feed_forward: int
+    heads: int
+    general: str
+
+
+SHAPES = {
+    "tinybert4": Shape(4, 312, 1200, 12, "huawei-noah/TinyBERT_General_4L_312D"),
+    "tinybert6": Shape(6, 768, 3072, 12, "huawei-noah/TinyBERT_General_6L_768D"),
+}
+HALF = "half"  # the teacher's own shape with half its layers, rounded down
+LAYERS = re.compile(r"layers:([1-9]\d*)")  # the teacher's own shape with as many layers
+NAMED_SHAPES = (*SHAPES, HALF)
+
+
+def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
+    """The configuration of a student of `shape` for this teacher.
+
+    Args:
+        shape: tinybert4, tinybert6, half (the teacher's widths and heads, half its layers), layers:N (N layers of the
+            teacher's widths and heads), or a config.json or folder with one.
+        teacher: the teacher's configuration: a named shape takes its family, vocabulary and positions from it, and
+            every student takes its labels. Beside a teacher of an unknown family the presets are BERTs.
+
+    Raises:
+        DistillError: unknown shape, a file that cannot be read or describes no encoder, half of a teacher of one layer.
+    """
+    chosen, preset = LAYERS.fullmatch(shape), SHAPES.get(shape)
+    if shape.startswith("layers:") and chosen is None:
+        raise DistillError(f"expected a student layers:N with N of 1 or more; found {shape!r}. Give their number.")
+    named = shape in NAMED_SHAPES or chosen is not None
+    if named and not preset and not has_known_layers(teacher):
+        raise DistillError(
+            f"expected a student with a shape of its own beside a teacher of the type {teacher.model_type!r}; found "
+            f"{shape}. Start from the folder of an encoder with its tokenizer."
+        )
+    like = teacher if has_known_layers(teacher) else BertConfig()  # general students are BERTs
+    config = _like(like) if named else read_config(shape, partial(_no_shape, shape))
+    take_labels(config, teacher)
+    if preset:
+        config.num_hidden_layers = preset.layers
+        config.hidden_size = preset.width
+        config.num_attention_heads = preset.heads
+        setattr(config, feed_forward_name(config), preset.feed_forward)
+        if hasattr(config, "embedding_size"):
+            config.embedding_size = preset.width
+    elif named:
+        config.num_hidden_layers = int(chosen[1]) if chosen else teacher.num_hidden_layers // 2
+    if config.num_hidden_layers < 1:
+        raise DistillError(f"expected a teacher of at least 2 layers for the student {HALF}; found 1. Name another.")
+    return config
+
+
+def _like(teacher: PreTrainedConfig) -> PreTrainedConfig:
+    """A new configuration with the teacher's values, without what belongs to its files."""
+    settings = teacher.to_dict()
+    for name in ("architectures", "_name_or_path", "dtype", "torch_dtype"):
+        settings.pop(name, None)
+    return type(teacher)(**settings)
+
+
+def read_config(source: str, refusal: Callable[[Exception], str]) -> PreTrainedConfig:
+    """Reads a configuration and checks that an encoder can be built of it; `refusal` words what cannot be read."""
+    try:
+        found: PreTrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except UNREADABLE as error:
+        wrong_type = isinstance(error, StrictDataclassError)  # it names the setting
+        said = f"student {source}: {reason(error)}. Correct its config.json." if wrong_type else refusal(error)
+        raise DistillError(said) from error
+    check_buildable(found, f"student {source}")
+    return found
+
+
+def _no_shape(shape: str, error: Exception) -> str:
+    return (
+        f"expected a student {', '.join(NAMED_SHAPES)}, layers:N or a config.json; found {shape!r} ({reason(error)}). "
+        "Give the path of a Hugging Face configuration with its model_type."
+    )
+
+
+def take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
+    """Gives a configuration the labels of another, in place."""
+    for name in ("num_labels", "id2label", "label2id", "problem_type"):
+        setattr(config, name, getattr(source, name))
+
+
+def feed_forward_name(config: PreTrainedConfig) -> str:
+    """What a family calls the width of its feed-forward layers."""
+    return "hidden_dim" if config.model_type == "distilbert" else "intermediate_size"
