@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
+from distill.families import first_position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +136,4 @@ def check_length(config: PreTrainedConfig, max_length: int, who: str) -> None:
 
 def usable_positions(config: PreTrainedConfig) -> int:
     """Tokens of the longest text that a model has positions for; 0 where its configuration does not say."""
-    positions = int(config.max_position_embeddings or 0)
-    if config.model_type in ("roberta", "xlm-roberta"):
-        positions -= (config.pad_token_id or 0) + 1  # their positions count from behind the padding id
-    return max(0, positions)
+    return max(0, int(config.max_position_embeddings or 0) - first_position(config))

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceC
 
 from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
-from distill.outputs import check_family
+from distill.families import check_family, feed_forward_name, set_layers, set_widths
 from distill.projections import Projections, load_projections
 from distill.weights import read_model
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedModel
 
-LAYER_NUMBER = re.compile(r"(?<=\.layer\.)\d+(?=\.)")  # of every family that distill.outputs supports
+LAYER_NUMBER = re.compile(r"(?<=\.layer\.)\d+(?=\.)|(?<=\.layers\.)\d+(?=\.)")  # of every family
 
 
 class StudentStart(StrEnum):
@@ -89,14 +89,10 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
     config = _like(teacher) if named else _read_config(shape, partial(_no_shape, shape))
     _take_labels(config, teacher)
     if preset:
-        config.num_hidden_layers = preset.layers
-        config.hidden_size = preset.width
-        config.num_attention_heads = preset.heads
-        setattr(config, _feed_forward_name(config), preset.feed_forward)
-        if hasattr(config, "embedding_size"):
-            config.embedding_size = preset.width
+        set_layers(config, preset.layers)
+        set_widths(config, preset.width, preset.feed_forward, preset.heads)
     elif named:
-        config.num_hidden_layers = int(chosen[1]) if chosen else teacher.num_hidden_layers // 2
+        set_layers(config, int(chosen[1]) if chosen else teacher.num_hidden_layers // 2)
     if config.num_hidden_layers < 1:
         raise DistillError(f"expected a teacher of at least 2 layers for the student {HALF}; found 1. Name another.")
     return config
@@ -207,6 +203,8 @@ def _from_teacher_layers(
 ) -> PreTrainedModel:
     """Embeddings, head and the layers g(m) of the teacher."""
     check_equal_widths(config, teacher.config)
+    if kinds := getattr(teacher.config, "layer_types", None):  # a layer that is taken over sees as far as it did
+        config.layer_types = [kinds[layer - 1] for layer in layer_map]
     model = _random_model(config, seed, head)
     source = teacher.state_dict()
     chosen: dict[str, Tensor] = {}
@@ -228,7 +226,7 @@ def check_equal_widths(config: PreTrainedConfig, teacher: PreTrainedConfig) -> N
     Raises:
         DistillError: naming what differs.
     """
-    for name in ("hidden_size", "num_attention_heads", _feed_forward_name(config), "vocab_size"):
+    for name in ("hidden_size", "num_attention_heads", feed_forward_name(config), "vocab_size"):
         mine, theirs = getattr(config, name), getattr(teacher, name, None)
         if mine != theirs:
             raise DistillError(
@@ -251,7 +249,7 @@ def start_config(source: str, config: PreTrainedConfig, first_layers: bool = Fal
     found = _read_config(source, partial(_cannot_load, source))
     _take_labels(found, config)
     if first_layers:
-        found.num_hidden_layers = min(found.num_hidden_layers, config.num_hidden_layers)
+        set_layers(found, min(found.num_hidden_layers, config.num_hidden_layers))
     theirs = _sizes(found)
     for name, mine in _sizes(config).items():
         if mine != theirs[name]:
@@ -293,8 +291,4 @@ def _sizes(config: PreTrainedConfig) -> dict[str, int]:
     """What makes a student's shape, by names that all families share."""
     names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
     sizes = {name: getattr(config, name) for name in names}
-    return {**sizes, "feed-forward size": getattr(config, _feed_forward_name(config))}
-
-
-def _feed_forward_name(config: PreTrainedConfig) -> str:
-    return "hidden_dim" if config.model_type == "distilbert" else "intermediate_size"
+    return {**sizes, "feed-forward size": getattr(config, feed_forward_name(config))}

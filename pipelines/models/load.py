@@ -34,7 +34,7 @@ def load_config(files: ModelFiles) -> PreTrainedConfig:
     from transformers import AutoConfig
 
     from distill.config_checks import UNREADABLE, check_sizes, reason
-    from distill.outputs import FAMILIES
+    from distill.families import FAMILIES
 
     _be_quiet()
     try:
