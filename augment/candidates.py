@@ -12,7 +12,7 @@ from augment.casing import is_cased
 from augment.characters import is_cjk
 from augment.device_copies import CJK_ONLY
 from augment.kept import NO_WORDS, Sorted, WordSorter, kept_counts
-from augment.masked_copies import MaskedCopies, Masks, SpecialIds
+from augment.masked_copies import MaskedCopies, Masks
 from augment.proposals import Proposals
 from augment.ragged import offsets_of
 from augment.similar import SimilarWords
@@ -73,7 +73,7 @@ class CandidateFinder:
         self.similar = SimilarWords(
             vectors, model.splitter, settings.k, settings.punctuation, threads, str(model.device)
         )
-        self.special = SpecialIds(model.cls_id, model.sep_id, model.mask_id, model.window)
+        self.special = model.special
         self._sorter = WordSorter(settings)
         cased = model.vocabulary.cased
         self._own_case = (cased, cased and vectors is not None and _has_case(vectors))

@@ -134,14 +134,14 @@ class DeviceCopies:
         visible, length = self._visible[copy], self._lengths[copy]
         ids = _taken(self._ids, self._begins[copy] + column - 1)
         if self._second_ids is not None:
-            second = _taken(self._second_ids, self._second_begins[copy] + column - visible - 2)
+            second = _taken(self._second_ids, self._second_begins[copy] + column - visible - 1 - self._special.between)
             ids = torch.where(column <= visible, ids, second)
-        sep = (column == visible + 1) | (column == length - 1)
+        sep = ((column > visible) & (column <= visible + self._special.between)) | (column == length - 1)
         ids = torch.where(sep, self._special.sep, ids)
         return torch.where(column < length, torch.where(column == 0, self._special.cls, ids), 0)
 
     def _segments(self, copy: Tensor, column: Tensor) -> Tensor | None:
-        return (column >= self._visible[copy] + 2).long() if self._two_segments else None
+        return (column > self._visible[copy] + self._special.between).long() if self._two_segments else None
 
     def _barred(self, exclude: np.ndarray) -> Excluded:
         cjk = (exclude == CJK_ONLY).any(axis=1)

@@ -20,7 +20,7 @@ class Masks(NamedTuple):
     Attributes:
         texts: int64 (M,) number of the text.
         words: int64 (M,) number of the word in its text, for the distance between masks.
-        tokens: int64 (M,) position of its WordPiece in the text's ids.
+        tokens: int64 (M,) position of its piece in the text's ids.
         slots: int64 (M,) where its candidates go.
     """
 
@@ -32,12 +32,19 @@ class Masks(NamedTuple):
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """Ids of the masked LM's special tokens and the number of tokens it can read at once."""
+    """Ids of the masked LM's special tokens and the number of tokens it can read at once.
+
+    Attributes:
+        cls, sep, mask: ids.
+        window: tokens.
+        between: how many sep stand between two segments: 1, RoBERTa and its kin have 2.
+    """
 
     cls: int
     sep: int
     mask: int
     window: int
+    between: int = 1
 
 
 class MaskedCopies:
@@ -67,9 +74,9 @@ class MaskedCopies:
     ) -> None:
         self.rows, self.seconds, self.special = rows, seconds, special
         sizes = np.diff(rows.offsets)
-        room, kept = _rooms(rows, seconds, special.window)
+        room, kept = _rooms(rows, seconds, special)
         visible = np.minimum(sizes, room)
-        length = visible + kept + (2 if seconds is None else 3)
+        length = visible + kept + (2 if seconds is None else 2 + special.between)
         start = _window_starts(masks.tokens, sizes[masks.texts], room[masks.texts], spacing)
         name = masks.words % spacing if spacing else np.arange(len(masks.words))
         order = np.lexsort((name, start, masks.texts, -length[masks.texts]))
@@ -104,12 +111,12 @@ class MaskedCopies:
         }
 
 
-def _rooms(rows: TokenRows, seconds: TokenRows | None, window: int) -> tuple[np.ndarray, np.ndarray]:
+def _rooms(rows: TokenRows, seconds: TokenRows | None, special: SpecialIds) -> tuple[np.ndarray, np.ndarray]:
     """Tokens that there is room for in the first segment, and tokens kept of the second, each (T,)."""
     sizes = np.diff(rows.offsets)
     if seconds is None:
-        return np.full_like(sizes, window - 2), np.zeros_like(sizes)
-    room = window - 3
+        return np.full_like(sizes, special.window - 2), np.zeros_like(sizes)
+    room = special.window - 2 - special.between
     if seconds is rows:
         return np.full_like(sizes, room // 2), np.minimum(sizes, room // 2)
     kept = np.minimum(np.diff(seconds.offsets), np.maximum(room // 2, room - sizes))

@@ -21,9 +21,9 @@ from augment.layouts import Layout
 from augment.masked_copies import MaskedCopies, Masks, SpecialIds
 from augment.packed_linear import ONEDNN, linear_kernel, pack_linear_layers
 from augment.precision import default_batch_tokens, default_layout, dtype_of, gpu_kernels, resolve_precision
-from augment.tokenizer import check_tokenizer, token_id
+from augment.tokenizer import splitter_of, token_id
 from augment.vocabulary import Vocabulary, read_vocabulary
-from augment.words import TokenRows, WordSplitter
+from augment.words import TokenRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from augment.files.find import ModelFiles
     from augment.head import Answers
 
+AFTER_PADDING = ("mpnet", "roberta", "xlm-roberta", "camembert", "data2vec-text", "roberta-prelayernorm")
 IMPORTED_BY = os.getpid()  # a process forked later has another id
 
 
 class MaskedLM:
-    """A WordPiece masked LM ready to propose words.
+    """A masked LM ready to propose words.
 
     Pickling one that `load_masked_lm` loaded stores the name of its folder, not its weights: another process loads it
     anew, laid out for its own device.
@@ -56,7 +57,7 @@ class MaskedLM:
         fits: tokens of a batch that does not have to be cut up, once a larger one did not fit into memory.
 
     Raises:
-        AugmentError: a tokenizer without mask token or Rust half, or of another kind than WordPiece.
+        AugmentError: a tokenizer without mask token or Rust half, or of a kind whose words are not known.
     """
 
     def __init__(
@@ -67,14 +68,13 @@ class MaskedLM:
         precision: str = "fp32",
         punctuation: bool = False,
     ) -> None:
-        check_tokenizer(tokenizer)
+        self.splitter = splitter_of(tokenizer)
         self._again: tuple[Callable[..., MaskedLM], tuple[Any, ...]] = (
             MaskedLM,
             (model, tokenizer, device, precision, punctuation),
         )
         self._process = os.getpid()
         self.device = torch.device(device)
-        self.splitter = WordSplitter(tokenizer.backend_tokenizer, token_id(tokenizer, "unk_token"))
         config: Any = model.config
         check_embeddings(len(tokenizer), config.vocab_size, "tokenizer")
         self.precision = precision
@@ -84,6 +84,8 @@ class MaskedLM:
         self.mask_id = token_id(tokenizer, "mask_token")
         self.cls_id = token_id(tokenizer, "cls_token")
         self.sep_id = token_id(tokenizer, "sep_token")
+        between = max(1, tokenizer.num_special_tokens_to_add(pair=True) - 2)
+        self.special = SpecialIds(self.cls_id, self.sep_id, self.mask_id, self.window, between)
         self.segments = int(getattr(config, "type_vocab_size", 0) or 0)
         model = model.to(device=self.device, dtype=dtype_of(precision)).eval().requires_grad_(False)
         self._encoder = EncoderAtPositions(model)
@@ -123,8 +125,7 @@ class MaskedLM:
         """Runs [CLS] [MASK] [SEP], laid out as texts are."""
         rows = TokenRows(np.array([self.mask_id]), np.array([0, 1]))
         zero = np.zeros(1, dtype=np.int64)
-        special = SpecialIds(self.cls_id, self.sep_id, self.mask_id, self.window)
-        copies = MaskedCopies(rows, None, Masks(zero, zero, zero, zero), special)
+        copies = MaskedCopies(rows, None, Masks(zero, zero, zero, zero), self.special)
         cut = copies.cutter(self.layout, batch_tokens=3).cut(0, 1)
         self.start(self.on_device(copies).batch(cut, self.layout), 1).taken(1)
 
@@ -241,6 +242,6 @@ def resolve_device(device: str) -> str:
 
 
 def _positions(config: Any) -> int:
-    """Tokens a model has positions for; MPNet's start after the padding's own."""
+    """Tokens a model has positions for; those of MPNet, RoBERTa and its kin start after the padding's own."""
     positions = int(config.max_position_embeddings)
-    return positions - int(config.pad_token_id) - 1 if config.model_type == "mpnet" else positions
+    return positions - int(config.pad_token_id) - 1 if config.model_type in AFTER_PADDING else positions

@@ -36,8 +36,8 @@ class _Variant:
 
     Args:
         left: numbers of the chosen words that are not replaced yet, the next one last.
-        ids: WordPieces of the text, with the replacements made so far.
-        shift: by how many WordPieces these made it longer.
+        ids: tokens of the text, with the replacements made so far.
+        shift: by how many tokens these made it longer.
     """
 
     left: list[int]
@@ -60,7 +60,7 @@ class RunningDrawer:
         self._seconds = finder.seconds(self._words, partners)
         texts = self._words.texts_of(np.arange(len(self._words.starts)))
         self._keys = _keys(texts, self._words.starts)
-        self._ids_of: dict[str, list[int]] = {}
+        self._ids_of: dict[tuple[str, int], list[int]] = {}
 
     def __call__(self, sites: Sites, jobs: Jobs, settings: DrawSettings) -> Draws:
         """Draws replacements for some variants.
@@ -118,10 +118,11 @@ class RunningDrawer:
         while variant.left and draws.ranks[variant.left[-1]] >= 0:
             draw = variant.left.pop()
             replacement = pool.strings[draws.strings[draw]]
-            if replacement not in self._ids_of:
-                self._ids_of[replacement] = self._finder.model.splitter.split([replacement]).rows.row(0)
-            new, pieces = self._ids_of[replacement], int(self._words.pieces[words[draw]])
             place = int(self._words.tokens[words[draw]]) + variant.shift
+            key = replacement, variant.ids[place]
+            if key not in self._ids_of:
+                self._ids_of[key] = self._finder.model.splitter.ids_of(*key)
+            new, pieces = self._ids_of[key], int(self._words.pieces[words[draw]])
             variant.ids[place : place + pieces] = new
             variant.shift += len(new) - pieces
         return bool(variant.left)

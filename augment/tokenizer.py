@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError, is_of_machine
+from augment.files.kinds import KINDS, WORD_PIECE, tokenizer_kind
+from augment.subwords import SubwordSplitter
 from augment.words import WordSplitter
 
 if TYPE_CHECKING:
@@ -31,15 +34,14 @@ def load_splitter(files: ModelFiles) -> WordSplitter:
             raise
         reason = str(error).strip().split("\n")[0]
         raise AugmentError(f"masked LM {files.name}: cannot be loaded: {type(error).__name__}: {reason}") from error
-    check_tokenizer(tokenizer)
-    return WordSplitter(tokenizer.backend_tokenizer, token_id(tokenizer, "unk_token"))
+    return splitter_of(tokenizer)
 
 
-def check_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Makes sure that a tokenizer splits words as the masked LM's do.
+def splitter_of(tokenizer: PreTrainedTokenizerFast) -> WordSplitter:
+    """What splits texts as a masked LM's tokenizer does.
 
     Raises:
-        AugmentError: it has no Rust half, or is of another kind than WordPiece.
+        AugmentError: it has no Rust half, lacks the unknown token, or is of a kind whose words are not known.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -47,11 +49,13 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
             f"tokenizer: expected a fast one (tokenizer.json), found {type(tokenizer).__name__}, which is slow; choose "
             "a model that has one, such as bert-base-uncased"
         )
-    kind = type(backend.model).__name__
-    if kind != "WordPiece":
-        raise AugmentError(
-            f"tokenizer: expected WordPiece (BERT and its kin), found {kind}; choose a model such as bert-base-uncased"
-        )
+    kind = tokenizer_kind(json.loads(backend.to_str()))
+    if kind not in KINDS:
+        raise AugmentError(f"tokenizer: expected {' or '.join(KINDS)}, found {kind}; choose a model that has one")
+    if kind == WORD_PIECE:
+        return WordSplitter(backend, token_id(tokenizer, "unk_token"))
+    unknown = token_id(tokenizer, "unk_token") if tokenizer.unk_token is not None else -1  # bytes need none
+    return SubwordSplitter(backend, unknown, kind)
 
 
 def token_id(tokenizer: Any, role: str) -> int:

@@ -1,4 +1,4 @@
-"""Which entries of a WordPiece vocabulary may be proposed as replacements (design section 3)."""
+"""Which entries of a vocabulary may be proposed as replacements (design section 3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Vocabulary:
     """The vocabulary of a masked LM.
 
     Args:
-        tokens: spelling of every id.
+        tokens: spelling of every id, without the space that stands before a word.
         proposable: bool (V,): whole, printable words that may stand for a word.
     """
 
@@ -36,7 +36,7 @@ class Vocabulary:
         """Proposable ids that would stand as the word itself, once they have taken its case.
 
         Args:
-            token: id of the word's one WordPiece.
+            token: id of the word's one piece.
             spelling: the word as its text spells it.
         """
         read, written = fold_case(self.tokens[token]), fold_case(spelling)
@@ -79,32 +79,41 @@ def read_vocabulary(
     """Reads a tokenizer's vocabulary and marks what may be proposed.
 
     Args:
-        tokenizer: a fast WordPiece tokenizer.
+        tokenizer: a fast tokenizer.
         splitter: says what is one word.
         size: rows of the masked LM's output (V); ids the tokenizer lacks are never proposed.
         punctuation: whether punctuation may be proposed.
 
     Returns:
-        The vocabulary. No `##` pieces, special or added tokens, `[unused]` entries, control characters, or
-        entries the tokenizer would split.
+        The vocabulary. No pieces that go on with a word, broken bytes, special or added tokens, `[unused]` entries,
+        control characters, or entries the tokenizer would split.
     """
-    tokens = [""] * size
+    pieces = [""] * size
     for token, index in tokenizer.get_vocab().items():
         if index < size:
-            tokens[index] = token
+            pieces[index] = token
     barred = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
-    proposable = np.zeros(size, dtype=bool)
-    for index, token in enumerate(tokens):
-        proposable[index] = (
-            bool(token)
-            and token not in barred
-            and not token.startswith("##")
-            and not _UNUSED.fullmatch(token)
-            and is_proposable(token, splitter, punctuation)
-        )
+    tokens = [piece if piece in barred else splitter.spelling(piece) for piece in pieces]
+    proposable = np.array(
+        [
+            bool(piece)
+            and piece not in barred
+            and splitter.begins_word(piece)
+            and not _UNUSED.fullmatch(piece)
+            and _may_stand(token, punctuation)
+            for piece, token in zip(pieces, tokens, strict=True)
+        ],
+        dtype=bool,
+    )
+    listed = np.flatnonzero(proposable)
+    proposable[listed] = splitter.are_one_word([tokens[index] for index in listed])
     return Vocabulary(tokens, proposable)
 
 
 def is_proposable(word: str, splitter: WordSplitter, punctuation: bool) -> bool:
     """Whether a spelling may replace a word: printable, one word, and not punctuation unless that is allowed."""
-    return word.isprintable() and (punctuation or has_letter_or_digit(word)) and splitter.is_one_word(word)
+    return _may_stand(word, punctuation) and splitter.is_one_word(word)
+
+
+def _may_stand(word: str, punctuation: bool) -> bool:
+    return word.isprintable() and (punctuation or has_letter_or_digit(word))

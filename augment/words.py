@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class TokenRows(NamedTuple):
-    """WordPiece ids of T texts without special tokens, laid end to end.
+    """Token ids of T texts without special tokens, laid end to end.
 
     Attributes:
         ids: int64 (N,).
@@ -59,8 +59,8 @@ class Words:
         starts: int32 (W,) first code point in the text.
         ends: int32 (W,) code point after the last one.
         tokens: int64 (W,) position of the first WordPiece in the text's ids.
-        pieces: int64 (W,) number of WordPieces.
-        single_piece: bool (W,) exactly one WordPiece and not the unknown token.
+        pieces: int64 (W,) number of pieces.
+        single_piece: bool (W,) exactly one piece and not the unknown token.
     """
 
     texts: list[str]
@@ -124,7 +124,7 @@ class WordSplitter:
                     pieces.append(1)
                     current, last_end = word, end
             if not text.isascii():
-                ends[offsets[-1] :] = [_with_accents(text, end) for end in ends[offsets[-1] :]]
+                ends[offsets[-1] :] = [with_accents(text, end) for end in ends[offsets[-1] :]]
             offsets.append(len(starts))
         first, number = np.array(tokens, dtype=np.int64), np.array(pieces, dtype=np.int64)
         known = rows.ids[first + np.repeat(rows.offsets[:-1], np.diff(offsets))] != self._unknown_id
@@ -138,8 +138,29 @@ class WordSplitter:
         # Chinese characters are normalised to ones with spaces around them.
         return len(pieces) == 1 and pieces[0][0] == normalised.strip() and text.strip() == text
 
+    def are_one_word(self, texts: Sequence[str]) -> list[bool]:
+        """`is_one_word` of many texts."""
+        return list(map(self.is_one_word, texts))
 
-def _with_accents(text: str, end: int) -> int:
+    def begins_word(self, piece: str) -> bool:
+        """Whether a piece of the vocabulary stands at the beginning of a word."""
+        return not piece.startswith("##")
+
+    def spelling(self, piece: str) -> str:
+        """How a piece of the vocabulary is spelt in a text."""
+        return piece
+
+    def ids_of(self, word: str, instead: int) -> list[int]:  # noqa: ARG002 - WordPiece knows no spaces
+        """The ids of a word inside a text.
+
+        Args:
+            word: one word.
+            instead: id of the first piece of the word whose place it takes.
+        """
+        return self.split([word]).rows.row(0)
+
+
+def with_accents(text: str, end: int) -> int:
     """The end of a word with the combining marks after it, which an uncased tokenizer strips with their offset."""
     while end < len(text) and category(text[end]) == "Mn":
         end += 1

@@ -26,8 +26,9 @@ from distill.losses import LossSettings, total_loss
 from distill.masking import UNMASKED
 from distill.objectives import IntermediateStage
 from distill.optimiser import make_optimiser
+from distill.shapes import student_config
 from distill.shards import Position, ShardStream, StreamSettings
-from distill.student import Student, build_student, student_config
+from distill.student import Student, build_student
 from distill.targets import Targets, cache_key
 from distill.teacher import Teacher, TeacherTargets, autocast
 from distill.teacher_cache import TeacherCache

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from distill.precision import Precision
 from distill.projections import Projections
-from distill.weights import HEADS
+from distill.weights import in_head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,9 @@ class CastWeights:
         self._cast: dict[str, nn.Parameter] = {}
         for name, module in stage.named_modules():
             # Task heads run in fp32; those of masked LMs share weights with the embeddings, which do.
-            if isinstance(module, (nn.Linear, Projections)) and not set(name.split(".")) & set(HEADS):
+            first, _, own_name = name.partition(".")
+            of_head = first == "model" and in_head(stage.model, own_name)  # type: ignore[arg-type]
+            if isinstance(module, (nn.Linear, Projections)) and not of_head:
                 for own, weight in module.named_parameters(recurse=False):
                     if weight.requires_grad:
                         self._cast[f"{name}.{own}"] = weight

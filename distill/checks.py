@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
+from distill.families import first_position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
-
-
-COUNTED_BEHIND_PADDING = (
-    "roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "data2vec-text", "longformer",
-    "mpnet", "ibert",
-)  # fmt: skip  # families whose positions count from behind the padding id
 
 
 def check_vocabularies(teacher: PreTrainedTokenizerBase, student: PreTrainedTokenizerBase) -> None:
@@ -141,7 +136,4 @@ def check_length(config: PreTrainedConfig, max_length: int, who: str) -> None:
 
 def usable_positions(config: PreTrainedConfig) -> int:
     """Tokens of the longest text that a model has positions for; 0 where its configuration does not say."""
-    positions = int(getattr(config, "max_position_embeddings", None) or 0)
-    if config.model_type in COUNTED_BEHIND_PADDING:
-        positions -= (config.pad_token_id or 0) + 1
-    return max(0, positions)
+    return max(0, int(getattr(config, "max_position_embeddings", None) or 0) - first_position(config))

@@ -66,7 +66,7 @@ def check_buildable(config: PreTrainedConfig, who: str) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from distill.outputs import check_family
+    from distill.families import check_family
 
     check_family(config, who)
     check_sizes(config, who)

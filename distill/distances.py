@@ -38,6 +38,21 @@ class Own:
         """(B, 1, T, T), true where row or column is padded; None where none is."""
         return None if self.padded is None else (self.padded | self.padded.mT)[:, None]
 
+    def unseen(self, window: int, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The pairs that do not count where tokens see `window` tokens to either side.
+
+        Args:
+            window: tokens.
+            scores: (B, h, T, T), for length and device.
+
+        Returns:
+            (B or 1, 1, T, T), true where padded or too far apart; and how many pairs count (B or 1,).
+        """
+        place = torch.arange(scores.shape[-1], device=scores.device)
+        far = ((place[:, None] - place).abs() > window)[None, None]
+        unseen = far if self.padded_pairs is None else far | self.padded_pairs
+        return unseen, (~unseen).sum((1, 2, 3), dtype=torch.float32)
+
 
 def squared_distance(student: Tensor, teacher: Tensor, padded: Tensor | None) -> Tensor:
     """Sums of squared differences of each example, (B,), float32 or more.

@@ -12,7 +12,7 @@ from distill.outputs import embedding_output
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from distill.projections import Projections
     from distill.student import Student
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SAMPLE = 32_768  # (token, position) pairs that W_e is fitted to
 FITTED_POSITIONS = 128
 RANK_TOLERANCE = 1e-9
+NOT_PROJECTED = ("electra", "mobilebert", "modernbert", "eurobert", "nomic_bert")  # narrow, or no positions
 
 
 def principal_components(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -50,9 +51,9 @@ def project_embeddings(student: Student, teacher: PreTrainedModel) -> None:
     Raises:
         DistillError: another family, a wider student, another number of tokens.
     """
+    check_projectable(student.model.config, teacher.config)
     theirs, mine = teacher.base_model.embeddings, student.model.base_model.embeddings
     width = student.model.config.hidden_size
-    _check(student.model, teacher)
     words = cast("Tensor", cast("Any", theirs).word_embeddings.weight)
     mean, components = principal_components(words, width)
     wanted = words.double().cpu().std(0).square().mean().sqrt()
@@ -69,12 +70,21 @@ def project_embeddings(student: Student, teacher: PreTrainedModel) -> None:
     _fit(student.projections, student.model, teacher)
 
 
-def _check(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
-    mine, theirs = student.config, teacher.config
-    if mine.model_type != theirs.model_type or mine.model_type == "electra":
+def check_projectable(mine: PreTrainedConfig, theirs: PreTrainedConfig) -> None:
+    """Refuses a student whose embeddings cannot be projected from its teacher's.
+
+    Args:
+        mine: the student's configuration.
+        theirs: the teacher's.
+
+    Raises:
+        DistillError: another family, one without embeddings of words and positions in its own width, a wider student,
+            another number of tokens.
+    """
+    if mine.model_type != theirs.model_type or mine.model_type in NOT_PROJECTED:
         raise DistillError(
-            "expected student and teacher of one family, and no ELECTRA, to project embeddings; "
-            f"found {mine.model_type} and {theirs.model_type}. Start with random embeddings."
+            f"expected student and teacher of one family, and none of {', '.join(NOT_PROJECTED)}, to project "
+            f"embeddings; found {mine.model_type} and {theirs.model_type}. Start with random embeddings."
         )
     if mine.hidden_size > theirs.hidden_size:
         raise DistillError(

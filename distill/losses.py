@@ -99,22 +99,28 @@ class LayerStates:
     scores: Sequence[Tensor]
 
 
-def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor | Own | None) -> Tensor:
+def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor | Own | None, window: int | None = None) -> Tensor:
     """Eq. 7: mean over heads of the MSE between raw scores.
 
     Args:
         student: raw scores (B, h, T, T), before softmax, after 1/√d_k.
         teacher: likewise.
         mask: (B, T), true (or 1) at an example's own positions; None where nothing is padded.
+        window: tokens to either side that a token sees, where layers have windows (ModernBERT): pairs further apart
+            are no part of the attention, and count as padded ones.
 
     Returns:
-        (B,): sum of squared differences over own rows and columns / (h · l²) for an example of l tokens.
+        (B,): sum of squared differences over own rows and columns / (h · l²) for an example of l tokens; with a
+        window over the pairs within it / (h · their number).
 
     Raises:
         DistillError: the shapes differ, as they do for other head counts.
     """
     _same_shape("attention scores", student, teacher)
     own = mask if isinstance(mask, Own) else Own(mask)
+    if window is not None and window < student.shape[2] - 1:
+        unseen, pairs = own.unseen(window, student)
+        return squared_distance(student, teacher, unseen) / (student.shape[1] * pairs)
     squares = squared_distance(student, teacher, own.padded_pairs)
     lengths = student.shape[2] if own.lengths is None else own.lengths
     return squares / (student.shape[1] * lengths**2)
@@ -222,7 +228,12 @@ def patience_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def intermediate_losses(
-    student: LayerStates, teacher: LayerStates, mask: Tensor | None, settings: LossSettings, layers: int
+    student: LayerStates,
+    teacher: LayerStates,
+    mask: Tensor | None,
+    settings: LossSettings,
+    layers: int,
+    windows: Sequence[int | None] | None = None,
 ) -> dict[str, Tensor]:
     """The sums over m = 0 … M of Eq. 6, by kind and already weighted with λ_m.
 
@@ -232,6 +243,7 @@ def intermediate_losses(
         mask: (B, T); None where nothing is padded.
         settings: which kinds count, and λ_m.
         layers: M; losses that are switched off leave their states out.
+        windows: how far tokens see in each of the M layers, student's and teacher's alike; None: everywhere.
 
     Returns:
         For each kind that is switched on ("embedding", "attention", "hidden") its loss (B,).
@@ -245,7 +257,8 @@ def intermediate_losses(
         losses["embedding"] = _weighted([hidden_loss(student.embedding, teacher.embedding, own)], weights)
     if settings.attention:
         reduced = [[_reduce_heads(scores, settings.heads) for scores in one.scores] for one in (student, teacher)]
-        terms = [attention_loss(s, t, own) for s, t in zip(*reduced, strict=True)]
+        each = zip(*reduced, windows or [None] * layers, strict=True)
+        terms = [attention_loss(s, t, own, window) for s, t, window in each]
         losses["attention"] = _weighted(terms, weights[1:])
     if settings.hidden:
         terms = [hidden_loss(s, t, own) for s, t in zip(student.hidden, teacher.hidden, strict=True)]

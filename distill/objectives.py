@@ -16,6 +16,7 @@ from torch import nn
 
 from distill.dropout import quicken_dropout
 from distill.errors import DistillError
+from distill.families import attention_window
 from distill.losses import (
     HeadReduction,
     LayerStates,
@@ -26,10 +27,10 @@ from distill.losses import (
 )
 from distill.outputs import encoder_outputs, model_logits, record_scores
 from distill.teacher import Wanted
-from distill.weights import HEADS
+from distill.weights import in_head
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -116,9 +117,15 @@ class IntermediateStage(Stage):
         self.projections = student.projections
         self.settings = settings
         self.wanted = Wanted(hidden=settings.hidden, scores=settings.attention, embedding=settings.embedding)
+        self.windows = [
+            _narrower(*both)
+            for both in zip(_windows(student, range(1, layers + 1)), _windows(teacher, self.layer_map), strict=True)
+        ]
         # Without the hidden loss nothing reaches the last layer's values and feed-forward.
         self.reaches_all = settings.hidden
-        _freeze(self.model, HEADS)
+        for name, parameter in self.model.named_parameters():
+            if in_head(self.model, name):
+                parameter.requires_grad_(False)
         self.projections.W_h.requires_grad_(settings.hidden)
         self.projections.W_e.requires_grad_(settings.embedding)
 
@@ -137,11 +144,12 @@ class IntermediateStage(Stage):
             tuple(found.scores.values()),
         )
         teacher = LayerStates(targets.embedding, targets.hidden, targets.scores)
-        return intermediate_losses(student, teacher, mask, settings, self.layers)
+        return intermediate_losses(student, teacher, mask, settings, self.layers, self.windows)
 
     def identity(self) -> dict[str, object]:
         """As every stage's, with its losses and the layer map."""
-        return {**super().identity(), "losses": asdict(self.settings), "layer_map": self.layer_map}
+        windows = {"windows": self.windows} if any(self.windows) else {}
+        return {**super().identity(), "losses": asdict(self.settings), "layer_map": self.layer_map, **windows}
 
 
 class PredictionStage(Stage):
@@ -225,10 +233,13 @@ def check_equal_labels(student: Student, teacher: Teacher) -> None:
         )
 
 
-def _freeze(model: PreTrainedModel, parts: Sequence[str]) -> None:
-    for name, parameter in model.named_parameters():
-        if any(part in parts for part in name.split(".")):
-            parameter.requires_grad_(False)
+def _windows(owner: Student | Teacher, layers: Iterable[int]) -> list[int | None]:
+    return [attention_window(owner.model.config, layer) for layer in layers]
+
+
+def _narrower(mine: int | None, theirs: int | None) -> int | None:
+    """The window of the pairs of tokens that both layers look at."""
+    return min(window for window in (mine, theirs) if window is not None) if mine or theirs else None
 
 
 def _check_fit(student: Student, teacher: Teacher, settings: LossSettings) -> None:

@@ -18,15 +18,17 @@ from transformers.masking_utils import sdpa_mask
 
 from distill.dropout import dropout as drop
 from distill.errors import DistillError
+from distill.families import SLIDING, check_family, has_known_layers, has_windows
 from distill.foreign import foreign_logits
+from distill.mpnet import MPNetSelfAttention, ScoredMPNetAttention
+from distill.task_heads import BY_MASK, task_logits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from transformers import PreTrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 RAW_SCORES = "tinyaug_raw_scores"
-FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "distilbert")  # each is tested against eager attention
 
 
 def raw_scores_attention(
@@ -44,24 +46,31 @@ def raw_scores_attention(
     Args:
         module: the attention module; its `record_raw_scores` says whether scores are wanted.
         query: (B, h, T, d_k).
-        key: (B, h, T, d_k).
-        value: (B, h, T, d_k).
+        key: (B, h, T, d_k), or fewer heads that are shared by groups (EuroBERT's `num_key_value_heads`).
+        value: as the keys.
         attention_mask: (B, 1, T, T), added to the scores, or bool, True where attention is allowed; None without
             padding.
         dropout: probability of dropping an attention weight.
         scaling: the factor on the scores; None means 1/√d_k.
-        kwargs: further arguments for sdpa.
+        kwargs: further arguments for sdpa; `position_bias` (B, h, T, T) or None is a part of the scores (MPNet).
 
     Returns:
         The attention output (B, T, h, d_k), and the raw scores (B, h, T, T) or None.
     """
     kwargs.pop("output_attentions", None)  # sdpa would warn that it cannot return any
+    position_bias: Tensor | None = kwargs.pop("position_bias", None)
     if not getattr(module, "record_raw_scores", False):
+        if position_bias is not None:
+            attention_mask = position_bias if attention_mask is None else position_bias + attention_mask
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if (groups := getattr(module, "num_key_value_groups", 1)) > 1:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scores = torch.matmul(query, key.transpose(2, 3)) * scaling  # (B, h, T, d_k) x (B, h, d_k, T) -> (B, h, T, T)
+    if position_bias is not None:
+        scores = scores + position_bias
     allowed = scores
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         allowed = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
@@ -95,38 +104,6 @@ class EncoderOutputs:
     logits: Tensor | None
 
 
-def has_known_layers(config: PreTrainedConfig) -> bool:
-    """Whether a model's layers can be learnt from; of any other family there are its logits alone."""
-    return config.model_type in FAMILIES
-
-
-def check_family(config: PreTrainedConfig, who: str = "model") -> None:
-    """Refuses models whose outputs were never verified here.
-
-    Args:
-        config: of the model.
-        who: the model, for the message.
-
-    Raises:
-        DistillError: the model is not an encoder of FAMILIES with absolute positions.
-    """
-    if config.model_type not in FAMILIES:
-        raise DistillError(
-            f"{who}: expected an encoder of the families {', '.join(FAMILIES)}; found the type {config.model_type!r}. "
-            "Use a model of one of these families."
-        )
-    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
-        raise DistillError(
-            f"{who}: expected an encoder; found a decoder (is_decoder or add_cross_attention). Use an encoder."
-        )
-    positions = getattr(config, "position_embedding_type", "absolute") or "absolute"
-    if positions != "absolute":
-        raise DistillError(
-            f"{who}: expected absolute position embeddings; found {positions!r}, whose extra term in the scores "
-            "transformers 5 does not compute. Use a model with absolute positions."
-        )
-
-
 def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
     """The self-attention modules of the encoder, in layer order; N of them for N layers.
 
@@ -135,8 +112,9 @@ def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
     """
     check_family(model.config, type(model).__name__)
     encoder = model.base_model
-    # The class that transformers itself hooks to collect attentions.
-    kind = cast("dict[str, type[nn.Module]]", encoder._can_record_outputs)["attentions"]
+    kind: type[nn.Module] = MPNetSelfAttention
+    if model.config.model_type != "mpnet":  # the class that transformers itself hooks to collect attentions
+        kind = cast("dict[str, type[nn.Module]]", encoder._can_record_outputs)["attentions"]
     modules = [module for module in encoder.modules() if isinstance(module, kind)]
     if len(modules) != model.config.num_hidden_layers:
         raise DistillError(
@@ -168,7 +146,10 @@ def record_scores(model: PreTrainedModel, layers: Iterable[int]) -> None:
         )
     for number, module in enumerate(modules, start=1):
         module.record_raw_scores = number in wanted  # type: ignore[assignment]
-    model.set_attn_implementation(RAW_SCORES)
+        if isinstance(module, MPNetSelfAttention):
+            module.__class__, module.attend = ScoredMPNetAttention, raw_scores_attention  # type: ignore[assignment]
+    if model.config.model_type != "mpnet":
+        model.set_attn_implementation(RAW_SCORES)
     _RECORDED[model] = tuple(sorted(wanted))
 
 
@@ -198,15 +179,18 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
         DistillError: the model was not prepared by record_scores.
     """
     layers = recorded_layers(model)
-    if model.config._attn_implementation != RAW_SCORES:
+    if model.config._attn_implementation != RAW_SCORES and model.config.model_type != "mpnet":
         raise DistillError(
             f"expected attention {RAW_SCORES!r}; found {model.config._attn_implementation!r}. "
             "Call record_scores(model, layers) first."
         )
-    inputs = _with_added_mask(model, inputs)
     wanted = {"output_hidden_states": True, "output_attentions": bool(layers)}
-    found, logits = _run_with_head(model, inputs, **wanted) if head else (model.base_model(**inputs, **wanted), None)
-    scores = dict(zip(layers, found.attentions or (), strict=True))
+    if head:
+        found, logits = _run_with_head(model, inputs, **wanted)
+    else:
+        found, logits = model.base_model(**_with_added_mask(model, inputs), **wanted), None
+    given = [scores for scores in found.attentions or () if scores is not None]
+    scores = dict(zip(layers, given, strict=True))
     return EncoderOutputs(tuple(found.hidden_states), scores, logits)
 
 
@@ -214,7 +198,7 @@ def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor
     """The logits (B, C) alone, in fp32 under autocast, too; no hidden state or score is kept."""
     if not has_known_layers(model.config):
         return foreign_logits(model, inputs)
-    return cast("Tensor", _run_with_head(model, _with_added_mask(model, inputs))[1])
+    return cast("Tensor", _run_with_head(model, inputs)[1])
 
 
 def last_states(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -222,18 +206,40 @@ def last_states(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
     return cast("Tensor", model.base_model(**_with_added_mask(model, inputs)).last_hidden_state)
 
 
-def _with_added_mask(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _with_added_mask(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
     """Turns the mask into numbers (B, 1, T, T) that attention adds to its scores: 0 at own columns, else the least.
 
     Of a mask (B, T) transformers asks the device whether anything is padded, and sdpa converts it in each layer.
+    ModernBERT gets a mask for each kind of layer.
     """
-    mask = inputs.get("attention_mask")
-    if mask is None or mask.ndim != 2:
+    mask, ids = inputs.get("attention_mask"), inputs["input_ids"]
+    if mask is not None and mask.ndim != 2:
         return dict(inputs)
-    device = mask.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else model.dtype
-    added = mask.to(dtype, copy=True).sub_(1).mul_(torch.finfo(dtype).max)[:, None, None, :]  # (B, 1, 1, T)
-    return {**inputs, "attention_mask": added.expand(-1, -1, mask.shape[1], -1)}
+    dtype = torch.get_autocast_dtype(ids.device.type) if torch.is_autocast_enabled(ids.device.type) else model.dtype
+    added = None
+    if mask is not None:
+        added = mask.to(dtype, copy=True).sub_(1).mul_(torch.finfo(dtype).max)[:, None, None, :]  # (B, 1, 1, T)
+        added = added.expand(-1, -1, mask.shape[1], -1)
+    if has_windows(model.config):
+        near = _window_mask(int(model.config.sliding_window), ids, dtype)
+        return {**inputs, "attention_mask": {"full_attention": added, SLIDING: _both(added, near)}}
+    return dict(inputs) if added is None else {**inputs, "attention_mask": added}
+
+
+def _window_mask(window: int, ids: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """(1, 1, T, T), 0 within a window and the least number outside; None where all is within."""
+    if ids.shape[1] <= window + 1:
+        return None
+    place = torch.arange(ids.shape[1], device=ids.device)
+    far = (place[:, None] - place).abs() > window
+    return (far.to(dtype) * torch.finfo(dtype).min)[None, None]
+
+
+def _both(added: Tensor | None, near: Tensor | None) -> Tensor | None:
+    """What either bars, once: a sum of both would be infinite."""
+    if added is None or near is None:
+        return near if added is None else added
+    return torch.minimum(added, near)
 
 
 def _run_with_head(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wanted: bool) -> tuple[Any, Any]:
@@ -241,23 +247,15 @@ def _run_with_head(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wante
 
     bf16 has 8 bits of mantissa: a score of 4.3 would be rounded to a multiple of 1/32.
     """
-    device = model.device.type
-    if not torch.is_autocast_enabled(device) or not hasattr(model, "classifier"):
-        found = model(**inputs, **wanted)
+    device, masked = model.device.type, _with_added_mask(model, inputs)
+    halved = torch.is_autocast_enabled(device)
+    if not hasattr(model, "classifier") or not (halved or model.config.model_type in BY_MASK):
+        found = model(**masked, **wanted)
         return found, getattr(found, "logits", None)
-    found = model.base_model(**inputs, **wanted)
+    found = model.base_model(**masked, **wanted)
+    states = found.last_hidden_state
     with torch.autocast(device, enabled=False):
-        return found, task_logits(model, found.last_hidden_state.float())
-
-
-def task_logits(model: Any, states: Tensor) -> Tensor:
-    """Logits (B, C) from last hidden states (B, T, d), as transformers' classifiers of FAMILIES compute them."""
-    if model.config.model_type == "bert":
-        return cast("Tensor", model.classifier(model.dropout(model.base_model.pooler(states))))
-    if model.config.model_type == "distilbert":
-        first = nn.functional.relu(model.pre_classifier(states[:, 0]))
-        return cast("Tensor", model.classifier(model.dropout(first)))
-    return cast("Tensor", model.classifier(states))
+        return found, task_logits(model, states.float() if halved else states, inputs.get("attention_mask"))
 
 
 def embedding_output(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -266,6 +264,8 @@ def embedding_output(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Te
     Cheap, so a teacher cache leaves it out and recomputes it.
     """
     encoder = cast("Any", model.base_model)
+    if model.config.model_type == "eurobert":
+        return cast("Tensor", encoder.embed_tokens(inputs["input_ids"]))
     accepted = {name: value for name, value in inputs.items() if name in ("input_ids", "token_type_ids")}
     output: Tensor = encoder.embeddings(**accepted)
     if hasattr(encoder, "embeddings_project"):  # ELECTRA with embeddings narrower than its layers

@@ -13,10 +13,11 @@ from torch import nn
 from transformers import AutoModelForPreTraining
 
 from distill.errors import DistillError
+from distill.families import check_family
 from distill.general import example_means, token_logits
 from distill.masking import UNMASKED
 from distill.objectives import Stage
-from distill.outputs import check_family, last_states
+from distill.outputs import last_states
 from distill.weights import random_model
 
 if TYPE_CHECKING:

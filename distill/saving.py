@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distill.outputs import has_known_layers
+from distill.outputs import RAW_SCORES
 from distill.projections import Projections, save_projections
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def save_model(
         folder: made if needed.
         projections: W_h and W_e, for a next stage; a file of their own, no part of the model.
     """
-    recording, known = model.config._attn_implementation, has_known_layers(model.config)
-    if known:
-        model.set_attn_implementation("sdpa")  # ours is registered here alone
+    recording = model.config._attn_implementation
+    if recording == RAW_SCORES:  # registered here alone
+        model.set_attn_implementation("sdpa")
     try:
         model.save_pretrained(folder)
     finally:
-        if known:
+        if recording == RAW_SCORES:
             model.set_attn_implementation(recording)
     tokenizer.save_pretrained(folder)
     if projections is not None:

@@ -12,7 +12,7 @@ from transformers import AutoConfig, BertConfig
 
 from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
-from distill.outputs import has_known_layers
+from distill.families import has_known_layers, set_layers, set_widths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,14 +65,10 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
     config = _like(like) if named else read_config(shape, partial(_no_shape, shape))
     take_labels(config, teacher)
     if preset:
-        config.num_hidden_layers = preset.layers
-        config.hidden_size = preset.width
-        config.num_attention_heads = preset.heads
-        setattr(config, feed_forward_name(config), preset.feed_forward)
-        if hasattr(config, "embedding_size"):
-            config.embedding_size = preset.width
+        set_layers(config, preset.layers)
+        set_widths(config, preset.width, preset.feed_forward, preset.heads)
     elif named:
-        config.num_hidden_layers = int(chosen[1]) if chosen else teacher.num_hidden_layers // 2
+        set_layers(config, int(chosen[1]) if chosen else teacher.num_hidden_layers // 2)
     if config.num_hidden_layers < 1:
         raise DistillError(f"expected a teacher of at least 2 layers for the student {HALF}; found 1. Name another.")
     return config
@@ -109,8 +105,3 @@ def take_labels(config: PreTrainedConfig, source: PreTrainedConfig) -> None:
     """Gives a configuration the labels of another, in place."""
     for name in ("num_labels", "id2label", "label2id", "problem_type"):
         setattr(config, name, getattr(source, name))
-
-
-def feed_forward_name(config: PreTrainedConfig) -> str:
-    """What a family calls the width of its feed-forward layers."""
-    return "hidden_dim" if config.model_type == "distilbert" else "intermediate_size"

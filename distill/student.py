@@ -13,9 +13,9 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 
 from distill.config_checks import reason
 from distill.errors import DistillError
-from distill.outputs import check_family, has_known_layers
+from distill.families import check_family, feed_forward_name, has_known_layers, set_layers
 from distill.projections import Projections, load_projections
-from distill.shapes import SHAPES, feed_forward_name, read_config, student_config, take_labels
+from distill.shapes import SHAPES, read_config, student_config, take_labels
 from distill.weights import random_model, read_model
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedModel
 
-LAYER_NUMBER = re.compile(r"(?<=\.layer\.)\d+(?=\.)")  # of every family that distill.outputs supports
+LAYER_NUMBER = re.compile(r"(?<=\.layer\.)\d+(?=\.)|(?<=\.layers\.)\d+(?=\.)")  # of every family
 
 
 class StudentStart(StrEnum):
@@ -120,6 +120,8 @@ def _from_teacher_layers(
 ) -> PreTrainedModel:
     """Embeddings, head and the layers g(m) of the teacher."""
     check_equal_widths(config, teacher.config)
+    if kinds := getattr(teacher.config, "layer_types", None):  # a layer that is taken over sees as far as it did
+        config.layer_types = [kinds[layer - 1] for layer in layer_map]
     model = random_model(config, seed, head)
     source = teacher.state_dict()
     chosen: dict[str, Tensor] = {}
@@ -164,7 +166,7 @@ def start_config(source: str, config: PreTrainedConfig, first_layers: bool = Fal
     found = read_config(source, partial(_cannot_load, source))
     take_labels(found, config)
     if first_layers:
-        found.num_hidden_layers = min(found.num_hidden_layers, config.num_hidden_layers)
+        set_layers(found, min(found.num_hidden_layers, config.num_hidden_layers))
     theirs = _sizes(found)
     for name, mine in _sizes(config).items():
         if mine != theirs[name]:

@@ -21,9 +21,9 @@ from distill.outputs import (
     model_logits,
     record_scores,
     recorded_layers,
-    task_logits,
 )
 from distill.precision import Precision, autocast, gpu_kernels, resolve_precision
+from distill.task_heads import task_logits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 TELLING = (
     "model_type", "num_attention_heads", "hidden_act", "activation", "layer_norm_eps", "pad_token_id", "is_decoder",
+    "norm_eps", "rms_norm_eps", "hidden_activation", "classifier_pooling", "classifier_activation", "local_attention",
+    "layer_types", "rope_parameters", "num_key_value_heads", "use_task_id", "normalization_type",
 )  # fmt: skip  # what decides a model's outputs beside its weights, in the families that are supported
 
 
@@ -155,7 +157,7 @@ class Teacher:
             found = encoder_outputs(model, inputs, head=wanted.logits and not half)
             logits = found.logits
             if half and wanted.logits:
-                logits = task_logits(self.model, found.hidden[-1].float())
+                logits = task_logits(self.model, found.hidden[-1].float(), inputs.get("attention_mask"))
             states = [found.hidden[layer] for layer in self.layer_map]
             return TeacherTargets(
                 logits=logits,
@@ -169,7 +171,7 @@ class Teacher:
         """The logits (B, C) alone."""
         if half is None:
             return model_logits(self.model, inputs)
-        return task_logits(self.model, last_states(half, inputs).float())
+        return task_logits(self.model, last_states(half, inputs).float(), inputs.get("attention_mask"))
 
     def targets_of_group(self, batches: Sequence[Batch], wanted: Wanted) -> list[TeacherTargets]:
         """Runs the teacher on several batches, on those of about one length together; one result a batch."""

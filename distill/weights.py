@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig, PreTrainedModel
 
-CLASSIFIERS = ("pooler", "pre_classifier", "classifier")
-MASKED_LM_HEADS = (
-    "cls", "lm_head", "generator_predictions", "generator_lm_head", "vocab_transform", "vocab_layer_norm",
-    "vocab_projector",
-)  # fmt: skip
-HEADS = CLASSIFIERS + MASKED_LM_HEADS  # what a general student has to learn anew
+
+def in_head(model: PreTrainedModel, name: str) -> bool:
+    """Whether a tensor or module belongs to a model's head or pooler, which a general student has to learn anew.
+
+    Args:
+        model: an encoder with a head.
+        name: as in the model's `state_dict()`.
+    """
+    first, *inside = name.split(".")
+    return first != model.base_model_prefix or "pooler" in inside
 
 
 def read_model(
@@ -48,7 +52,7 @@ def read_model(
             trust_remote_code=False,
         )
     drawn = sorted([*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])])
-    lacking = [name for name in drawn if not any(part in HEADS for part in name.split("."))]
+    lacking = [name for name in drawn if not in_head(model, name)]
     return model, drawn, lacking
 
 

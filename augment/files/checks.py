@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from augment.casing import is_cased
 from augment.errors import AugmentError
+from augment.files.kinds import KINDS, SENTENCE_PIECE, tokenizer_kind
 from augment.files.weights import check_weights
 
 if TYPE_CHECKING:
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
-NATIVE_TYPES = {"bert", "distilbert", "electra", "mobilebert", "mpnet"}  # transformers has their code
+NATIVE_TYPES = {  # transformers has their code
+    *("bert", "distilbert", "electra", "mobilebert", "mpnet", "ernie", "roberta", "xlm-roberta", "camembert"),
+    *("data2vec-text", "roberta-prelayernorm", "modernbert", "nomic_bert", "eurobert"),
+}
 # transformers makes a fast tokenizer of these from vocab.txt alone; "Fast" at a class's end makes no difference.
 VOCABULARY_TYPES = {"bert", "distilbert", "electra", "mobilebert"}
 VOCABULARY_CLASSES = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"}
 ADDED = "added_tokens.json"
 REMEDY_TYPE = 'and add "model_type": "bert", or whatever type the model is'
+USUAL_MASKS = ("[MASK]", "<mask>")
 SLOW_CLASSES = {"BertJapaneseTokenizer"}  # transformers takes them even where a tokenizer.json lies beside
 
 
@@ -57,7 +62,7 @@ def check_folder(folder: Path, who: str, head_needed: bool = False) -> dict[str,
 
 
 def check_masked_lm(folder: Path, who: str) -> None:
-    """Refuses a folder that holds no WordPiece masked LM with a fast tokenizer.
+    """Refuses a folder that holds no masked LM with a fast tokenizer whose words can be masked.
 
     Args:
         folder: a Hugging Face model folder.
@@ -88,18 +93,18 @@ def check_masked_lm(folder: Path, who: str) -> None:
             "tokenizer.json into the folder"
         )
     tokenizer = _read_tokenizer(folder, who)
-    if tokenizer.kind != "WordPiece":
+    if tokenizer.kind not in KINDS:
         raise AugmentError(
-            f"{who}: expected a WordPiece tokenizer (BERT and its kin), found {tokenizer.kind} "
-            f"(model type {model_type}); byte-level BPE models such as RoBERTa are not supported as augmenter"
+            f"{who}: expected a tokenizer of the kind {' or '.join(KINDS)}, found {tokenizer.kind} (model type "
+            f"{model_type}); choose a masked LM such as bert-base-uncased, roberta-base or xlm-roberta-base"
         )
     # `mask_token` may be absent (old folders: [MASK] by convention), a string, or an AddedToken as a dictionary.
     mask = settings.get("mask_token", "")
     mask = mask.get("content") if isinstance(mask, dict) else mask
-    if mask is None or (mask or "[MASK]") not in tokenizer.numbers:
+    if mask is None or not any(token in tokenizer.numbers for token in ([mask] if mask else USUAL_MASKS)):
         raise AugmentError(
-            f"{who}: expected a tokenizer with a mask token such as [MASK], found none; Algorithm 1 needs a masked "
-            "language model"
+            f"{who}: expected a tokenizer with a mask token such as [MASK], found none (model type {model_type}); "
+            "Algorithm 1 needs a masked language model, not one that writes on from left to right"
         )
     numbers = [number for number in tokenizer.numbers.values() if isinstance(number, int)]
     check_embeddings(1 + max(numbers, default=-1), config.get("vocab_size"), who)
@@ -143,11 +148,11 @@ def _read_tokenizer(folder: Path, who: str) -> _Tokenizer:
     model = content.get("model")
     if not isinstance(model, dict):
         return _Tokenizer("no model in tokenizer.json", [], {}, False)
-    # files of 2020, bert-base-uncased's among them, do not name the type
-    usual = "WordPiece" if "max_input_chars_per_word" in model else "unknown"
-    kind, vocabulary = str(model.get("type", usual)), model.get("vocab", {})
-    if kind != "WordPiece":
+    kind, vocabulary = tokenizer_kind(content), model.get("vocab", {})
+    if kind not in KINDS:
         return _Tokenizer(kind, [], {}, False)
+    if kind == SENTENCE_PIECE:
+        vocabulary = {piece: number for number, (piece, _) in enumerate(vocabulary)}
     added = {str(token.get("content")): token.get("id") for token in content.get("added_tokens") or []}
     return _Tokenizer(kind, list(vocabulary), vocabulary | added, _lowers(content.get("normalizer")))
 

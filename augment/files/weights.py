@@ -21,9 +21,19 @@ HEADS = {
     "distilbert": "vocab_",
     "electra": "generator_",
     "mpnet": "lm_head",
+    "ernie": "cls.predictions",
+    "nomic_bert": "cls.predictions",
+    "roberta": "lm_head",
+    "xlm-roberta": "lm_head",
+    "camembert": "lm_head",
+    "data2vec-text": "lm_head",
+    "roberta-prelayernorm": "lm_head",
+    "modernbert": "decoder",
 }  # in the names of the head's tensors, by model type
-FAMILIES = (*HEADS, "roberta", "xlm-roberta")  # all have word embeddings, by these names: alone or in their model
-WORD_EMBEDDINGS = re.compile(rf"(?<![^.])(?:(?:{'|'.join(FAMILIES)})\.)?embeddings\.word_embeddings\.weight$")
+FAMILIES = tuple(HEADS)  # all but the last have word embeddings, by these names: alone or in their model
+WORD_EMBEDDINGS = re.compile(
+    rf"(?<![^.])(?:(?:{'|'.join(FAMILIES).replace('-', '[-_]')})\.)?embeddings\.word_embeddings\.weight$"
+)
 SAID = 3  # of a checkpoint's entries
 
 

@@ -184,8 +184,8 @@ def _layer_map(
     maps: bool,
 ) -> tuple[int, ...]:
     """The layer map of a student; none beside a teacher whose layers are not known."""
+    from distill.families import has_known_layers
     from distill.layer_maps import resolve_layer_map
-    from distill.outputs import has_known_layers
 
     if not has_known_layers(teacher):
         return ()
@@ -267,7 +267,7 @@ def _find_tokenizer(folders: tuple[Path, ...], shape: str, teacher: TeacherFiles
         DistillError: it numbers tokens otherwise than its teacher's, of which more than logits is learnt.
         UserError: it has none, and its teacher is of a family whose tokens may mean nothing to it.
     """
-    from distill.outputs import has_known_layers
+    from distill.families import has_known_layers
 
     known = has_known_layers(teacher.config)
     for folder in folders:

@@ -52,12 +52,16 @@ class GeneralJob(StudentJob, CorpusJob):
 
     def check(self, started: Any = None) -> None:
         """Finds corpus, teacher and student; vocabularies, heads, lengths and layer map must fit."""
+        from distill.embedding_init import check_projectable
+
         request = self.request
         check_cache_place(request.cache)
         self.find_corpus(started)
         self.teacher = find_files(request.teacher, request.teacher_revision, "teacher", self.found)
         check_general_teacher(request, self.teacher)
         self.plan_student()
+        if request.embeddings == PROJECTED:
+            check_projectable(self.student.config, self.teacher.config)
         check_prediction_weight(request.losses)
         pairs = share_of_pairs(request.corpus.pairs, self.teacher, self.student)
         self.shape = PackedShape(request.reading.max_length, pairs, request.corpus.limit)

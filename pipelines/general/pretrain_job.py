@@ -52,7 +52,7 @@ class PretrainJob(CorpusJob):
 
         from distill.checks import check_length, check_vocabulary_size
         from distill.pretraining import check_pretraining
-        from distill.student import student_config, take_labels
+        from distill.shapes import student_config, take_labels
 
         request, shape = self.request, self.request.student
         self.find_corpus(started)

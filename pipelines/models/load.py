@@ -39,7 +39,7 @@ def load_config(files: ModelFiles, any_family: bool = False) -> PreTrainedConfig
 
     import distill.bilstm  # noqa: F401 - makes AutoConfig know it
     from distill.config_checks import UNREADABLE, check_sizes, reason
-    from distill.outputs import FAMILIES, has_known_layers
+    from distill.families import FAMILIES, has_known_layers
 
     _be_quiet()
     try:
@@ -226,7 +226,7 @@ def pack_teacher(teacher: Teacher) -> bool:
         Whether it was done.
     """
     from augment.packed_linear import pack_linear_layers
-    from distill.outputs import has_known_layers
+    from distill.families import has_known_layers
     from distill.teacher import Precision
 
     if not has_known_layers(teacher.model.config):  # it may read its layers' weights by other ways than a call

@@ -51,11 +51,20 @@ KIN = {
     ),
 }
 
+SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+MARKS = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+OTHERS = ("ernie", "nomic_bert", "roberta", "xlm-roberta", "camembert", "data2vec-text", "roberta-prelayernorm")
+KIN |= {family: (family, SHAPE) for family in OTHERS}
+KIN["modernbert"] = ("modernbert", {**SHAPE, **MARKS, "local_attention": 8})
+KIN["eurobert"] = ("eurobert", {**SHAPE, **MARKS, "num_key_value_heads": 2, "mask_token_id": 4})
+
 
 def model_of(kind):
     name, changes = KIN[kind]
     torch.manual_seed(5)
-    config = getattr(transformers, name)(**{**SHARED, **changes})
+    settings = {**SHARED, **changes}
+    named = getattr(transformers, name, None)
+    config = named(**settings) if named else transformers.AutoConfig.for_model(name, **settings)
     return transformers.AutoModelForMaskedLM.from_config(config).eval()
 
 

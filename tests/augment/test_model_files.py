@@ -197,13 +197,13 @@ def test_corrupt_json(folder, name, content):
 @pytest.mark.parametrize("model", [None, {}, [], "WordPiece"])
 def test_a_tokenizer_of_odd_shape(folder, model):
     change_json(folder / "tokenizer.json", lambda content: content.update(model=model))
-    refused(folder, "expected a WordPiece tokenizer")
+    refused(folder, "expected a tokenizer of the kind WordPiece or byte-level BPE or SentencePiece")
 
 
-def test_a_byte_level_bpe_tokenizer(folder):
+def test_a_bpe_tokenizer_that_is_not_byte_level(folder):
     shape = {"type": "BPE", "vocab": {"a": 0}, "merges": [], "continuing_subword_prefix": ""}
     change_json(folder / "tokenizer.json", lambda content: content.update(model=shape))
-    refused(folder, "found BPE .*byte-level BPE models such as RoBERTa are not supported")
+    refused(folder, r"found BPE \(model type bert\); choose a masked LM such as")
 
 
 def test_an_old_tokenizer_file_does_not_name_its_kind(folder):
@@ -215,7 +215,7 @@ def test_an_old_tokenizer_file_does_not_name_its_kind(folder):
 def test_an_old_bpe_file_is_still_refused(folder):
     shape = {"vocab": {"a": 0}, "merges": [], "continuing_subword_prefix": "", "unk_token": None}
     change_json(folder / "tokenizer.json", lambda content: content.update(model=shape))
-    refused(folder, "expected a WordPiece tokenizer")
+    refused(folder, "expected a tokenizer of the kind WordPiece or byte-level BPE or SentencePiece")
 
 
 def test_only_a_vocabulary_as_old_folders_have(folder):
@@ -289,6 +289,6 @@ def test_more_tokens_than_embeddings(folder, old):
 def test_a_tokenizer_of_another_kind_given_as_an_object():
     word_level = Tokenizer(models.WordLevel({"[UNK]": 0, "[MASK]": 1}, unk_token="[UNK]"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=word_level, mask_token="[MASK]")
-    with pytest.raises(AugmentError, match=r"expected WordPiece .*found WordLevel; choose a model such as"):
+    with pytest.raises(AugmentError, match=r"expected WordPiece or .*found WordLevel; choose a model that"):
         MaskedLM(tiny_masked_lm(), tokenizer)
     assert MaskedLM(tiny_masked_lm(), tiny_tokenizer()).mask_id == VOCABULARY.index("[MASK]")

@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 import torch
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    ElectraConfig,
-    ElectraForSequenceClassification,
-    PreTrainedModel,
-    RobertaConfig,
-    RobertaForSequenceClassification,
-    XLMRobertaConfig,
-    XLMRobertaForSequenceClassification,
-)
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from tests.fixtures import VOCABULARY, tiny_config
 
-FAMILIES = {
-    "bert": (BertConfig, BertForSequenceClassification),
-    "roberta": (RobertaConfig, RobertaForSequenceClassification),
-    "xlm-roberta": (XLMRobertaConfig, XLMRobertaForSequenceClassification),
-    "electra": (ElectraConfig, ElectraForSequenceClassification),
-    "distilbert": (DistilBertConfig, DistilBertForSequenceClassification),
+MARKS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+OWN_SETTINGS = {  # of each family, beside the sizes that all have
+    "bert": {},
+    "roberta": {},
+    "xlm-roberta": {},
+    "electra": {"embedding_size": 16},
+    "distilbert": {},
+    "camembert": {},
+    "ernie": {},
+    "data2vec-text": {},
+    "roberta-prelayernorm": {},
+    "mobilebert": {  # normalises nothing, so its states grow with its weights
+        "embedding_size": 16,
+        "intra_bottleneck_size": 16,
+        "num_feedforward_networks": 2,
+        "initializer_range": 0.1,
+    },
+    "mpnet": {},
+    "modernbert": {"local_attention": 4, "classifier_pooling": "mean", **MARKS},  # windows of 5 tokens
+    "eurobert": {"num_key_value_heads": 2, "mask_token_id": 4, **MARKS},
+    "nomic_bert": {},
 }
+FAMILIES = tuple(OWN_SETTINGS)
 
 
 def tiny_encoder(family: str = "bert", seed: int = 0, **changes) -> PreTrainedModel:
     """A seeded random classifier of four layers, width 32, four heads; weights spread out."""
-    config_class, model_class = FAMILIES[family]
     settings = tiny_config(num_hidden_layers=4).to_dict()
     kept = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     settings = {name: settings[name] for name in kept} | {
         "max_position_embeddings": 64,
         "initializer_range": 0.3,
     }
-    if family == "electra":
-        settings["embedding_size"] = 16
     if family == "distilbert":
         settings["hidden_dim"] = settings.pop("intermediate_size")
     torch.manual_seed(seed)
-    return model_class(config_class(**(settings | changes))).eval()
+    config = AutoConfig.for_model(family, **(settings | OWN_SETTINGS[family] | changes))
+    return AutoModelForSequenceClassification.from_config(config).eval()
 
 
 def tiny_student(seed: int = 1, **changes) -> PreTrainedModel:

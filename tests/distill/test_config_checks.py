@@ -10,7 +10,8 @@ from transformers import BertConfig, GPT2Config
 
 from distill.config_checks import check_buildable, check_sizes
 from distill.errors import DistillError
-from distill.student import start_config, student_config
+from distill.shapes import student_config
+from distill.student import start_config
 from tests.distill.models import FAMILIES, tiny_encoder
 from tests.fixtures import tiny_config
 

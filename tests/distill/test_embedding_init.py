@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from distill.embedding_init import principal_components, project_embeddings
+from distill.embedding_init import NOT_PROJECTED, principal_components, project_embeddings
 from distill.errors import DistillError
 from distill.outputs import embedding_output
 from distill.projections import Projections
 from distill.student import Student
-from tests.distill.models import tiny_encoder
+from tests.distill.models import FAMILIES, tiny_encoder
 from tests.fixtures import VOCABULARY, tiny_masked_lm
 
 
@@ -93,7 +93,7 @@ def embedding_loss(student: Student, teacher, length: int) -> float:
         return float((mine - embedding_output(teacher, {"input_ids": ids})).square().mean())
 
 
-@pytest.mark.parametrize("family", ["roberta", "distilbert"])
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in ("bert", *NOT_PROJECTED)])
 def test_other_families(family):
     teacher, student = narrow_teacher(family), tiny_encoder(family, 1, hidden_size=16)
     whole = Student(student, Projections(16, 32))

@@ -201,3 +201,13 @@ def test_half_precision_is_not_copied_into_float32():
         attention_loss(student, teacher, torch.tensor([[1] * 9, [1] * 4 + [0] * 5])).sum().backward()
     assert (torch.bfloat16, student.numel()) in made
     assert (torch.float32, student.numel()) not in made
+
+
+def test_pairs_outside_a_window_are_as_padded_ones():
+    student = torch.tensor([[1.0, 2, 90], [4, 5, 6], [90, 8, 9]]).expand(2, 1, 3, 3)
+    teacher = torch.zeros(2, 1, 3, 3)
+    mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
+    near = [1, 4, 16, 25, 36, 64, 81]  # squares of the 7 pairs that are at most one apart, and of 4 without the last
+    assert attention_loss(student, teacher, mask, 1).tolist() == pytest.approx([sum(near) / 7, sum(near[:4]) / 4])
+    assert attention_loss(student, teacher, None, 1).tolist() == pytest.approx([sum(near) / 7] * 2)
+    assert torch.equal(attention_loss(student, teacher, mask, 2), attention_loss(student, teacher, mask))

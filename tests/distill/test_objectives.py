@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ from distill.shards import Position
 from distill.student import Student
 from distill.targets import Targets
 from distill.teacher import Teacher, model_inputs
-from distill.weights import HEADS
+from distill.weights import in_head
 from tests.distill.data import open_stream, write_shards
 from tests.distill.models import FAMILIES, tiny_encoder, tiny_student
 from tests.distill.runs import LAYERS, tiny_pair
@@ -56,7 +58,7 @@ def test_every_family_learns_from_its_own(batch, family):
     teacher = Teacher(tiny_encoder(family), (2, 4))
     student = Student(tiny_encoder(family, 1, num_hidden_layers=2), Projections(32, 32))
     _, rest = gradients(IntermediateStage(student, teacher, LossSettings()), teacher, batch)
-    assert all(set(HEADS) & set(name.split(".")) for name in rest)
+    assert all(in_head(student.model, name.removeprefix("model.")) for name in rest)
     assert any("classifier" in name for name in rest)
     _, rest = gradients(PredictionStage(student, teacher, LossSettings()), teacher, batch)
     assert rest == set()
@@ -137,3 +139,21 @@ def test_refusals():
         IntermediateStage(Student(tiny_student(), Projections(16, 16)), teacher, LossSettings())
     with pytest.raises(DistillError, match="expected 2 labels as the teacher has; found 3"):
         PredictionStage(Student(tiny_student(num_labels=3), Projections(16, 32)), teacher, LossSettings())
+
+
+def test_scores_outside_a_window_of_either_do_not_count(batch):
+    teacher = Teacher(tiny_encoder("modernbert"), (1, 2))  # sees all, then windows
+    student = Student(
+        tiny_encoder("modernbert", 1, num_hidden_layers=2, layer_types=["sliding_attention"] * 2), Projections(32, 32)
+    )
+    stage = IntermediateStage(student, teacher, LossSettings(hidden=False, embedding=False))
+    assert stage.windows == [2, 2]
+    inputs, given = model_inputs(batch, stage.model), teacher.targets(batch, stage.wanted)
+    before = stage(inputs, given, None)["attention"]
+    place = torch.arange(batch.ids.shape[1])
+    far = (place[:, None] - place).abs() > 2
+    assert far.any()
+    changed = replace(given, scores=tuple(scores.masked_fill(far, 1e4) for scores in given.scores))
+    assert torch.equal(stage(inputs, changed, None)["attention"], before)
+    assert stage.identity()["windows"] == [2, 2]
+    assert "windows" not in IntermediateStage(*tiny_pair(), LossSettings()).identity()

@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, BertModel, GPT2Config, GPT2Model
 
 from distill.errors import DistillError
+from distill.families import attention_window
 from distill.outputs import (
     embedding_output,
     encoder_outputs,
@@ -21,11 +22,16 @@ BATCH = tiny_batch((7, 4, 1), pad=1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_output_equals_the_ordinary_model(family):
+def test_output_equals_the_ordinary_model(family, monkeypatch):
     model = tiny_encoder(family)
+    before_softmax, softmax = [], torch.nn.functional.softmax
+    monkeypatch.setattr(
+        torch.nn.functional, "softmax", lambda x, *a, **k: before_softmax.append(x.clone()) or softmax(x, *a, **k)
+    )
     with torch.no_grad():
         model.set_attn_implementation("eager")
         eager = model(**BATCH, output_hidden_states=True, output_attentions=True)
+        monkeypatch.undo()
         record_scores(model, (2, 4))
         ours = encoder_outputs(model, BATCH)
         own = BATCH["attention_mask"].bool()
@@ -36,9 +42,29 @@ def test_output_equals_the_ordinary_model(family):
             assert torch.allclose(mine[own], theirs[own], atol=1e-5)
         assert set(ours.scores) == {2, 4}
         for layer, scores in ours.scores.items():
-            masked = scores.masked_fill(~own[:, None, None, :], -torch.inf)
-            assert torch.allclose(masked.softmax(-1), eager.attentions[layer - 1], atol=1e-5)
+            seen = own[:, None, None, :] & own[:, None, :, None]
+            if window := attention_window(model.config, layer):  # ModernBERT's layers 2 and 3
+                place = torch.arange(7)
+                seen = seen & ((place[:, None] - place).abs() <= window)
+            seen = seen.expand_as(scores)
+            assert torch.allclose(scores[seen], before_softmax[layer - 1][seen], atol=1e-4)
+            weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+            assert torch.allclose(weights[seen], eager.attentions[layer - 1][seen], atol=1e-5)
         assert torch.allclose(embedding_output(model, BATCH), ours.hidden[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("family", "pooling"),
+    [("modernbert", "cls"), ("modernbert", "mean"), ("eurobert", "bos"), ("eurobert", "mean"), ("eurobert", "late")],
+)
+@pytest.mark.parametrize("batch", [BATCH, {"input_ids": BATCH["input_ids"]}])
+def test_heads_that_pool_otherwise(family, pooling, batch):
+    model = tiny_encoder(family, classifier_pooling=pooling)
+    with torch.no_grad():
+        expected = model(**batch).logits
+        record_scores(model, (2,))
+        assert torch.allclose(encoder_outputs(model, batch).logits, expected, atol=1e-5)
+        assert torch.allclose(model_logits(model, batch), expected, atol=1e-5)
 
 
 def test_scores_are_queries_times_keys_over_root_d():

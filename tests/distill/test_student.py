@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig
 
 from distill.errors import DistillError
+from distill.outputs import encoder_outputs, record_scores
 from distill.projections import PROJECTIONS_FILE, Projections, load_projections, save_projections
-from distill.student import build_student, student_config
-from tests.distill.models import FAMILIES, tiny_encoder
+from distill.shapes import student_config
+from distill.student import build_student
+from tests.distill.models import FAMILIES, tiny_batch, tiny_encoder
 
 
 @pytest.fixture
@@ -64,12 +67,17 @@ def test_the_small_student_has_14_5_million_parameters():
 def test_teacher_layers(family, tmp_path):
     teacher = tiny_encoder(family)
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(teacher.config.to_dict() | {"num_hidden_layers": 2, "n_layers": 2}))
+    config = teacher.config.to_dict() | {"num_hidden_layers": 2, "n_layers": 2}
+    if "layer_types" in config:
+        config["layer_types"] = config["layer_types"][:2]
+    path.write_text(json.dumps(config))
     student = build_student(str(path), "teacher-layers", teacher, (2, 4))
     mine, theirs = student.model.state_dict(), teacher.state_dict()
     for name, tensor in mine.items():
-        source = name.replace(".layer.0.", ".layer.#.").replace(".layer.1.", ".layer.3.")
-        assert torch.equal(tensor, theirs[source.replace("#", "1")])
+        source = re.sub(
+            r"(?<=layer\.)[01]\.|(?<=layers\.)[01]\.", lambda found: {"0.": "1.", "1.": "3."}[found[0]], name
+        )
+        assert torch.equal(tensor, theirs[source])
     assert torch.equal(student.projections.W_h, torch.eye(32))
     assert student.model.training
 
@@ -159,3 +167,31 @@ def test_projections_file(tmp_path, caplog):
     (tmp_path / PROJECTIONS_FILE).write_bytes(b"nonsense")
     with pytest.raises(DistillError, match="cannot be read"):
         load_projections(tmp_path, 4, 6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_named_shapes_of_every_family(family):
+    teacher = tiny_encoder(family, num_attention_heads=4)
+    if family == "mobilebert":
+        with pytest.raises(DistillError, match=r"expected a student of half, layers:N or a config.json for a Mobile"):
+            student_config("tinybert4", teacher.config)
+    else:
+        student = build_student("tinybert4", "random", teacher, (1, 2, 3, 4))
+        record_scores(student.model, (4,))
+        found = encoder_outputs(student.model, tiny_batch())
+        assert found.scores[4].shape == (3, 12, 7, 7)
+        assert found.hidden[4].shape == (3, 7, 312)
+    student = build_student("layers:3", "teacher-layers", teacher, (1, 2, 4))
+    assert encoder_outputs(_ready(student.model), tiny_batch()).logits.shape == (3, 2)
+
+
+def test_layers_that_are_taken_over_keep_their_windows():
+    teacher = tiny_encoder("modernbert")
+    assert student_config("half", teacher.config).layer_types == ["full_attention", "sliding_attention"]
+    student = build_student("half", "teacher-layers", teacher, (2, 4))
+    assert student.model.config.layer_types == ["sliding_attention", "full_attention"]
+
+
+def _ready(model):
+    record_scores(model, (1,))
+    return model

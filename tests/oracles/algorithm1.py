@@ -90,6 +90,8 @@ class BertModel:
     numbers: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.mask, self.first, self.last, self.between = "[MASK]", "[CLS]", "[SEP]", 1
+        self.spelled = self.tokens
         self.numbers = {token: number for number, token in enumerate(self.tokens)}
         self.allowed = [
             number
@@ -100,14 +102,14 @@ class BertModel:
         ]
 
     def candidates(self, x_masked: list[tuple[str, ...]], i: int, original: Word, second: list[str] | None) -> Found:
-        """Line 9. x_masked: pieces of each word, the i-th being ("[MASK]",). A CJK character stands for another one;
+        """Line 9. x_masked: pieces of each word, the i-th being the mask alone. A CJK character stands for another one;
         of words that differ in case the best counts."""
         probabilities = self._probabilities(x_masked, i, second)
         scored = [
-            (number, self.tokens[number], probabilities[number])
+            (number, self.spelled[number], probabilities[number])
             for number in self.allowed
-            if not (self.exclude_original and self.tokens[number].lower() == original.pieces[0].lower())
-            and (is_cjk(self.tokens[number][0]) or not is_cjk(original.spelling[0]))
+            if not (self.exclude_original and self.spelled[number].lower() == original.pieces[0].lower())
+            and (is_cjk(self.spelled[number][0]) or not is_cjk(original.spelling[0]))
         ]
         ranked, sure = best(scored, self.k * (4 if self.cased else 1))  # no word of the tests has more spellings
         kept: dict[str, tuple[str, float]] = {}
@@ -120,26 +122,34 @@ class BertModel:
         mask = sum(len(word) for word in x_masked[:i])
         room, kept = self.window - 2, 0
         if second is not None:
-            room = self.window - 3
+            room = self.window - 2 - self.between
             kept = min(len(second), max(room // 2, room - len(first)))
             room -= kept
         start = 0
         if len(first) > room:  # centred on the masked word, as far as the text's ends allow
             start = min(max(mask - room // 2, 0), len(first) - room)
-        line = ["[CLS]", *first[start : start + room], "[SEP]"]
+        line = [self.first, *first[start : start + room], *[self.last] * (1 if second is None else self.between)]
         kinds = [0] * len(line)
         if second is not None:
-            line += [*second[:kept], "[SEP]"]
+            line += [*second[:kept], self.last]
             kinds += [1] * (kept + 1)
         position = 1 + mask - start
-        assert line[position] == "[MASK]"
+        assert line[position] == self.mask
+        segments = {"token_type_ids": torch.tensor([kinds])} if self.mask == "[MASK]" else {}
         with torch.no_grad():
             logits = self.model(
                 input_ids=torch.tensor([[self.numbers[piece] for piece in line]]),
                 attention_mask=torch.ones(1, len(line), dtype=torch.long),
-                token_type_ids=torch.tensor([kinds]),
+                **segments,
             ).logits[0]
         return torch.softmax(logits.double(), dim=-1)[position].tolist()
+
+    def split(self, text: str) -> list[Word]:
+        return split(text, self.numbers, self.cased)
+
+    def replaced(self, word: Word, replacement: str) -> Word:
+        ((_, _, normalised),) = basic_words(replacement, self.cased)
+        return Word(word.start, word.end, replacement, word_pieces(normalised, self.numbers))
 
 
 @dataclass
@@ -218,7 +228,7 @@ def data_augmentation(
     own_case: tuple[str, ...] = (),
 ) -> list[Variant]:
     """Lines 1-23. form: `paper` or `algorithm1`; stay: spans whose words are kept; own_case: sources of cased words."""
-    x = split(text, bert.numbers, bert.cased)
+    x = bert.split(text)
     partner = None if second is None else _pieces(second, bert)
     n, data_aug = 0, []  # lines 2, 3
     while n < n_variants:  # line 4
@@ -229,7 +239,7 @@ def data_augmentation(
                 continue
             if x[i].single_piece:  # line 7
                 seen_by_bert = [word.pieces for word in (x if form == "paper" else x_masked)]
-                seen_by_bert[i] = ("[MASK]",)  # line 8
+                seen_by_bert[i] = (bert.mask,)  # line 8
                 found = bert.candidates(seen_by_bert, i, x[i], partner)  # line 9
             else:  # line 10
                 found = glove.candidates(x[i].spelling)  # line 11
@@ -242,7 +252,7 @@ def data_augmentation(
                 rank = below(absorb(state, 1), len(found.words))
                 word, score = found.words[rank]
                 replacement = _cased(word, x[i], text if found.source in own_case else None)
-                x_masked[i] = _replaced(x[i], replacement, bert)  # line 15
+                x_masked[i] = bert.replaced(x[i], replacement)  # line 15
                 draws, sure = draws + 1, sure and found.sure
                 if replacement != x[i].spelling:
                     edits.append(Edit(x[i].start, x[i].end, x[i].spelling, replacement, found.source, rank, score))
@@ -254,7 +264,7 @@ def data_augmentation(
 
 
 def _pieces(text: str, bert: BertModel) -> list[str]:
-    return [piece for word in split(text, bert.numbers, bert.cased) for piece in word.pieces]
+    return [piece for word in bert.split(text) for piece in word.pieces]
 
 
 def _stays(word: Word, spans: list[tuple[int, int]]) -> bool:
@@ -266,11 +276,6 @@ def _cased(replacement: str, word: Word, text: str | None) -> str:
     if text is None:
         return in_case_of(replacement, word.spelling)
     return in_own_case(replacement, word.spelling, text, word.start)
-
-
-def _replaced(word: Word, replacement: str, bert: BertModel) -> Word:
-    ((_, _, normalised),) = basic_words(replacement, bert.cased)
-    return Word(word.start, word.end, replacement, word_pieces(normalised, bert.numbers))
 
 
 def _written(text: str, words: list[Word]) -> str:

@@ -46,7 +46,7 @@ class Word:
 
     @property
     def single_piece(self) -> bool:
-        return len(self.pieces) == 1 and self.pieces != ("[UNK]",)
+        return len(self.pieces) == 1 and self.pieces[0] not in ("[UNK]", "<unk>")
 
 
 def is_cjk(character: str) -> bool:
@@ -65,7 +65,7 @@ def is_cjk(character: str) -> bool:
     )
 
 
-def _is_punctuation(character: str) -> bool:
+def is_punctuation(character: str) -> bool:
     ascii_mark = character.isascii() and character.isprintable() and not character.isalnum() and character != " "
     return ascii_mark or unicodedata.category(character).startswith("P")
 
@@ -87,7 +87,7 @@ def basic_words(text: str, cased: bool = False) -> list[tuple[int, int, str]]:
                 words[-1][1] = place + 1
             continue
         normalised = character if cased else "".join(letter.lower() for letter in letters)
-        alone = is_cjk(character) or _is_punctuation(character)
+        alone = is_cjk(character) or is_punctuation(character)
         if grow and not alone:
             words[-1][1], words[-1][2] = place + 1, words[-1][2] + normalised
         else:
@@ -190,7 +190,7 @@ def _kept_of_run(run: list[tuple[int, str]]) -> list[tuple[int, int]]:
             run = run[1:]
     while run and run[-1][1] in "),.;:!?" + around:
         run = run[:-1]
-    marks = [c for _, c in run if _is_punctuation(c) or unicodedata.category(c)[0] == "N"]
+    marks = [c for _, c in run if is_punctuation(c) or unicodedata.category(c)[0] == "N"]
     return [(run[0][0], run[-1][0] + 1)] if marks else []
 
 

@@ -57,12 +57,11 @@ def test_slow_tokenizer_alone(inputs, tmp_path, model):
     assert "expected a fast tokenizer (tokenizer.json, or vocab.txt of a BERT), found none" in said
 
 
-def test_byte_level_bpe(inputs, tmp_path, model):
+def test_bpe_that_is_not_byte_level(inputs, tmp_path, model):
     tokenizer = {"model": {"type": "BPE", "vocab": {"<mask>": 0}}, "added_tokens": []}
     (model / "tokenizer.json").write_text(json.dumps(tokenizer))
-    edit_json(model / "config.json", model_type="roberta")
     said = refused(tmp_path, *inputs.augment(tmp_path / "run", "--mlm", model))
-    assert "found BPE (model type roberta); byte-level BPE models such as RoBERTa are not supported" in said
+    assert "expected a tokenizer of the kind WordPiece or byte-level BPE or SentencePiece, found BPE" in said
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

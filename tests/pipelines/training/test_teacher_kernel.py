@@ -10,7 +10,7 @@ from augment.packed_linear import PackedLinear, linear_kernel
 from distill.shards import Batch, Position
 from distill.teacher import Precision, Teacher, Wanted
 from pipelines.models.load import pack_teacher
-from tests.distill.models import tiny_encoder
+from tests.distill.models import FAMILIES, tiny_encoder
 
 
 def batch() -> Batch:
@@ -18,11 +18,11 @@ def batch() -> Batch:
     mask[1, 4:] = 0
     ids = np.random.default_rng(0).integers(5, 60, (3, 7)) * mask
     rows = np.arange(3)
-    return Batch(ids, mask, np.zeros_like(ids), np.zeros(3, dtype=np.int64), rows, None, Position())
+    return Batch(ids, np.zeros_like(ids), mask, np.zeros(3, dtype=np.int64), rows, None, Position())
 
 
 @pytest.mark.skipif(linear_kernel("cpu", "fp32") == "torch", reason="this build of torch cannot pack")
-@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_same_targets_and_fingerprint(family):
     plain, packed = (Teacher(tiny_encoder(family), (2, 4)) for _ in range(2))
     before = packed.note_fingerprint()
