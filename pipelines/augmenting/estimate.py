@@ -98,7 +98,7 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
     counted = count_work(checked.opened, job, finder, checked.bad_rows)
     rows, texts, counts = counted.rows, counted.texts, counted.counts
     reporter.message("measuring on a few texts")
-    looking_up = _neighbour_seconds(job, counted, request.engine)
+    looking_up = _neighbour_seconds(job, counted, request.engine, found)
     measured = _measure(finder, job, counted.sample)
     draw, label, width = identity.settings.draw, job.task.label, len(job.task.text_columns)
     output_rows = rows * rows_of_example(draw, width)
@@ -204,13 +204,13 @@ def _several_pieces(asked: Asked) -> list[str]:
     return asked.words.spellings(asked.free[~asked.words.single_piece[asked.free]])
 
 
-def _neighbour_seconds(job: Job, counted: Counted, engine: EngineSettings) -> float:
+def _neighbour_seconds(job: Job, counted: Counted, engine: EngineSettings, found: Found) -> float:
     """What the neighbours of all words take, as the stage that finds them, or else each worker, would do it."""
     words = counted.words
     if not words.num_rows:
         return 0.0
     parts = max(len(word_bounds(counted.words_about)) - 1, 0)
-    worker, tally = NeighbourWorker(parts == 1, job, words.schema), Tally()
+    worker, tally = NeighbourWorker(parts == 1, job, words.schema, found), Tally()
     sample = words.take(np.arange(0, words.num_rows, max(1, words.num_rows // SAMPLED_WORDS)))
     start = time.perf_counter()
     list(worker.tables(iter([sample]), tally))

@@ -43,13 +43,14 @@ class NeighbourWorker:
         alone: whether a single part is to be made, which then has all cores, and no GPU: copying the vectors there
             would take as long.
         job: the job.
+        found: what the command found already; None in a process of its own.
     """
 
-    def __init__(self, alone: bool, job: Job, _columns: pa.Schema) -> None:
+    def __init__(self, alone: bool, job: Job, _columns: pa.Schema, found: Found | None = None) -> None:
         import torch
 
         settings = job.identity.settings
-        self._splitter, vectors = load_words(job, Found())
+        self._splitter, vectors = load_words(job, found or Found())
         self._eligible = eligibility(settings.candidates)
         self._similar = SimilarWords(
             vectors,
