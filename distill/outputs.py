@@ -200,7 +200,7 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
 
 
 def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
-    """The logits (B, C) alone, in fp32 under autocast, too; no hidden state or score is kept."""
+    """The logits (B, C), of spans (B, T, 2), alone, in fp32 under autocast; no hidden state or score is kept."""
     return cast("Tensor", _run_with_head(model, _with_added_mask(model, inputs))[1])
 
 
@@ -224,21 +224,36 @@ def _with_added_mask(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> di
 
 
 def _run_with_head(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wanted: bool) -> tuple[Any, Any]:
-    """The encoder's outputs and the logits (B, C), whose head is left out of autocast.
+    """The encoder's outputs and the logits (B, C), of spans (B, T, 2), whose head is left out of autocast.
 
     bf16 has 8 bits of mantissa: a score of 4.3 would be rounded to a multiple of 1/32.
     """
     device = model.device.type
-    if not torch.is_autocast_enabled(device) or not hasattr(model, "classifier"):
+    if not torch.is_autocast_enabled(device) or not has_task_head(model):
         found = model(**inputs, **wanted)
+        if has_span_head(model):
+            return found, torch.stack((found.start_logits, found.end_logits), -1)
         return found, getattr(found, "logits", None)
     found = model.base_model(**inputs, **wanted)
     with torch.autocast(device, enabled=False):
         return found, task_logits(model, found.last_hidden_state.float())
 
 
+def has_span_head(model: PreTrainedModel) -> bool:
+    """Whether a model has a start and an end logit for each token."""
+    return hasattr(model, "qa_outputs")
+
+
+def has_task_head(model: PreTrainedModel) -> bool:
+    """Whether `task_logits` knows the model's head."""
+    return hasattr(model, "classifier") or has_span_head(model)
+
+
 def task_logits(model: Any, states: Tensor) -> Tensor:
-    """Logits (B, C) from last hidden states (B, T, d), as transformers' classifiers of FAMILIES compute them."""
+    """Logits (B, C), of spans (B, T, 2), from last hidden states (B, T, d), as transformers' heads compute them."""
+    if has_span_head(model):
+        spread = model.dropout(states) if model.config.model_type == "distilbert" else states
+        return cast("Tensor", model.qa_outputs(spread))
     if model.config.model_type == "bert":
         return cast("Tensor", model.classifier(model.dropout(model.base_model.pooler(states))))
     if model.config.model_type == "distilbert":

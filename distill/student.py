@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from transformers import AutoConfig
 
 from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
-from distill.outputs import check_family
+from distill.outputs import check_family, has_span_head
 from distill.projections import Projections, load_projections
-from distill.weights import read_model
+from distill.weights import head_class, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ def build_student(
     """
     check_family(teacher.config, "teacher")
     config = student_config(shape, teacher.config)
-    head: Any = AutoModelForMaskedLM if masked_lm else AutoModelForSequenceClassification
+    head = head_class(masked_lm, spans=has_span_head(teacher))
     folder = None
     if (start == StudentStart.FIRST_LAYERS) != (encoder is not None):
         raise DistillError(

@@ -11,12 +11,26 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig, PreTrainedModel
 
-CLASSIFIERS = ("pooler", "pre_classifier", "classifier")
+CLASSIFIERS = ("pooler", "pre_classifier", "classifier", "qa_outputs")
 MASKED_LM_HEADS = (
     "cls", "lm_head", "generator_predictions", "generator_lm_head", "vocab_transform", "vocab_layer_norm",
     "vocab_projector",
 )  # fmt: skip
 HEADS = CLASSIFIERS + MASKED_LM_HEADS  # what a general student has to learn anew
+
+
+def head_class(masked_lm: bool, spans: bool) -> Any:
+    """The class of transformers for automatic models with a head.
+
+    Args:
+        masked_lm: for masked tokens.
+        spans: for answers in a text; else for labels or a score.
+    """
+    import transformers
+
+    if masked_lm:
+        return transformers.AutoModelForMaskedLM
+    return transformers.AutoModelForQuestionAnswering if spans else transformers.AutoModelForSequenceClassification
 
 
 def read_model(

@@ -58,6 +58,9 @@ def _show_model(trained: Trained, result: Table | str | None, *more: str) -> int
     return 0
 
 
+DETAILS = ("HasAns", "NoAns")  # of SQuAD: metrics.json and --json have them
+
+
 def metric_table(models: Mapping[str, Metrics]) -> Table:
     """Models by dev part and metric.
 
@@ -65,6 +68,7 @@ def metric_table(models: Mapping[str, Metrics]) -> Table:
         models: model -> part -> metric -> value.
     """
     columns = list(dict.fromkeys((part, name) for found in models.values() for part in found for name in found[part]))
+    columns = [(part, name) for part, name in columns if not name.startswith(DETAILS) and not name.endswith("_thresh")]
     scores = [Column(f"{part} {name}", justify="right") for part, name in columns]
     table = Table("", *scores, box=None, padding=(0, 2))
     for model, found in models.items():
