@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Method, MethodStage, Rows, TaskMethod
-from pipelines.tasks.squad import PREDICTION, is_squad
 from pipelines.training.recipe import StageRecipe
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ TEMPERATURE = 1.0
 def tinybert(request: DistillRequest) -> Method:
     """Eqs. 7 to 9 on the embeddings, attention scores and hidden states of the mapped layers, then Eq. 10 on logits."""
     from distill.cache_format import CacheContent
+    from pipelines.tasks.squad import is_squad
 
     losses = decided(request.losses)
 
@@ -59,6 +59,7 @@ def recipes(task: str) -> dict[str, StageRecipe]:
     Of SQuAD the prediction stage has 3 epochs at 5e-5 (appendix C).
     """
     from pipelines.tasks.glue import GLUE
+    from pipelines.tasks.squad import PREDICTION, is_squad
     from pipelines.tasks.task import Task
 
     intermediate = StageRecipe(*GLUE.get(task, Task).intermediate, 5e-5)

@@ -15,7 +15,7 @@ from distill.shards import ShardStream, StreamSettings
 from pipelines.evaluating.output_files import write_whole
 from pipelines.run_folder.storage import Storage
 from pipelines.squad.windows import ROW, rows_of, window_columns, write_windows
-from pipelines.tasks.squad import ANSWERS, CONTEXT, ID, may_lack_answers
+from pipelines.tasks.squad import may_lack_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from distill.squad_metric import Question
     from pipelines.reporting import Reporter
     from pipelines.tasks import Task
+    from pipelines.tasks.squad import Row
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class AnswerJudge:
     place: str
     tokenizer: Any
     max_length: int
-    _rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    _rows: list[Row] = field(default_factory=list, repr=False)
 
     def stream(self, batch_rows: int) -> ShardStream:
         """Batches of the windows.
@@ -113,9 +114,9 @@ class AnswerJudge:
         for number, (row, answer) in enumerate(
             zip(self._rows, self._answers(model, stream, precision, stop), strict=True)
         ):
-            said = row[CONTEXT][answer.start : answer.end]
+            said = row["context"][answer.start : answer.end]
             odds = answer.null_odds if may_lack else float("-inf")
-            questions[row.get(ID, str(number))] = Question(tuple(row[ANSWERS]["text"]), said, odds)
+            questions[row.get("id", str(number))] = Question(tuple(row["answers"]["text"]), said, odds)
         return Answered(questions, squad_scores([*questions.values()], may_lack))
 
     def _answers(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from distill.windows import Span, Window
     from pipelines.run_folder.storage import Storage
+    from pipelines.tasks.squad import Row
 
 IDS, TYPES, LABEL, ROW = "input_ids", "token_type_ids", "span", "row"
 READ_ROWS = 1_024  # at a time
@@ -75,7 +76,7 @@ def write_windows(storage: Storage, place: str, tokenizer: Any, max_length: int,
     return str(storage.local_folder() / name)
 
 
-def rows_of(place: str) -> Iterator[list[dict[str, Any]]]:
+def rows_of(place: str) -> Iterator[list[Row]]:
     """Questions with contexts, answers and, where there is such a column, ids, some at a time.
 
     Args:
@@ -104,7 +105,7 @@ def _windows(place: str, tokenizer: Any, max_length: int, judged: bool) -> Itera
     cutter, number = WindowCutter(tokenizer_json(tokenizer), max_length), 0
     for rows in rows_of(place):
         spans = [_first_answer(row) for row in rows]
-        cut = cutter.cut([row[QUESTION] for row in rows], [row[CONTEXT] for row in rows], spans)
+        cut = cutter.cut([row["question"] for row in rows], [row["context"] for row in rows], spans)
         found = []
         for row, span, windows in zip(rows, spans, cut, strict=True):
             if span is not None and not judged and not any(window.has_answer for window in windows):
@@ -114,16 +115,16 @@ def _windows(place: str, tokenizer: Any, max_length: int, judged: bool) -> Itera
         yield found
 
 
-def _first_answer(row: dict[str, Any]) -> Span | None:
-    texts, starts = row[ANSWERS]["text"], row[ANSWERS]["answer_start"]
+def _first_answer(row: Row) -> Span | None:
+    texts, starts = row["answers"]["text"], row["answers"]["answer_start"]
     return (starts[0], starts[0] + len(texts[0])) if texts else None
 
 
-def _not_whole(place: str, row: dict[str, Any], number: int, max_length: int) -> UserError:
+def _not_whole(place: str, row: Row, number: int, max_length: int) -> UserError:
+    name, answer = row.get("id", f"of row {number}"), row["answers"]["text"][0]
     return UserError(
-        f"{place}: question {row.get(ID, f'of row {number}')}: expected its answer whole in a window of {max_length} "
-        f"tokens, found none that has all of {shown(row[ANSWERS]['text'][0])}; raise --max-length, or take the "
-        "question out of the file"
+        f"{place}: question {name}: expected its answer whole in a window of {max_length} tokens, found none that has "
+        f"all of {shown(answer)}; raise --max-length, or take the question out of the file"
     )
 
 

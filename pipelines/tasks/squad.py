@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from pipelines.tasks.task import Label, Task, plain_name
 
@@ -16,6 +17,33 @@ MAX_LENGTH = 384
 
 PREDICTION = (3, 32, 5e-5)
 """Epochs, batch and rate of the prediction stage (appendix C)."""
+
+
+class Answers(TypedDict):
+    """Texts, and the code points of the context where they start."""
+
+    text: list[str]
+    answer_start: list[int]
+
+
+class Row(TypedDict):
+    """A question that was checked; `id` may be missing in shards of others."""
+
+    id: str
+    context: str
+    question: str
+    answers: Answers
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """A question as a file has it."""
+
+    id: object
+    context: object
+    question: object
+    answers: object
+    title: object = None
 
 
 def _task(name: str) -> Task:

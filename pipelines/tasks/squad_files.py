@@ -18,7 +18,7 @@ from pipelines.tasks.readers.parquet_reader import arrow_source, parquet_source
 from pipelines.tasks.readers.source import Chunk, Column, Plan, Role, Source
 from pipelines.tasks.readers.squad_json import squad_json_source
 from pipelines.tasks.split import OpenTask, Split
-from pipelines.tasks.squad import ANSWERS, CONTEXT, ID, QUESTION, TITLE, may_lack_answers
+from pipelines.tasks.squad import ANSWERS, CONTEXT, ID, QUESTION, TITLE, Unchecked, may_lack_answers
 from pipelines.tasks.task import RowError, listed, shown
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _without_faulty(chunk: Chunk, columns: list[str], may_lack: bool, seen: set[
     faults, kept = dict(chunk.faults), []
     for row, position in enumerate(chunk.good):
         try:
-            _check({name: found[name][row] for name in _COLUMNS}, may_lack, seen)
+            _check(Unchecked(*(found[name][row] for name in _COLUMNS)), may_lack, seen)
             kept.append(row)
         except RowError as error:
             line, head = chunk.begin(row, CONTEXT)
@@ -133,32 +133,32 @@ def _python(values: Any) -> list[Any]:
     return values if isinstance(values, list) else python_values(values)
 
 
-def _check(row: dict[str, Any], may_lack: bool, seen: set[str]) -> None:
+def _check(row: Unchecked, may_lack: bool, seen: set[str]) -> None:
     """Checks what a question says of itself.
 
     Raises:
         RowError: naming its id, what was expected and what was found.
     """
-    name = row[ID]
+    name = row.id
     if not isinstance(name, str) or not name:
         raise RowError(ID, f"expected the id of a question, found {shown(name)}")
     who = f"question {name}: "
     if name in seen:
         raise RowError(ID, f"{who}expected an id of its own, found that of an earlier question")
     seen.add(name)
-    for column in (QUESTION, CONTEXT):
-        if not isinstance(row[column], str):
-            raise RowError(column, f"{who}expected text, found {'null' if row[column] is None else shown(row[column])}")
-        if not _WORD.search(row[column]):
-            raise RowError(column, f"{who}expected words, found {shown(row[column])}")
-    answers = row[ANSWERS]
+    for column, text in ((QUESTION, row.question), (CONTEXT, row.context)):
+        if not isinstance(text, str):
+            raise RowError(column, f"{who}expected text, found {'null' if text is None else shown(text)}")
+        if not _WORD.search(text):
+            raise RowError(column, f"{who}expected words, found {shown(text)}")
+    answers = row.answers
     texts, starts = (answers.get(one) if isinstance(answers, dict) else None for one in ("text", "answer_start"))
     if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
         raise RowError(ANSWERS, f"{who}expected text and answer_start, as many of each, found {shown(answers)}")
     if not texts and not may_lack:
         raise RowError(ANSWERS, f"{who}expected an answer, found none; --task squad_v2 takes questions without one")
     for text, start in zip(texts, starts, strict=True):
-        _check_answer(who, row[CONTEXT], text, start)
+        _check_answer(who, str(row.context), text, start)
 
 
 def _check_answer(who: str, context: str, text: object, start: object) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.errors import UserError
 from pipelines.tasks.readers.source import Chunk, Source
-from pipelines.tasks.squad import ANSWERS, CONTEXT, ID, QUESTION, TITLE
+from pipelines.tasks.squad import ANSWERS, CONTEXT, ID, QUESTION, TITLE, Unchecked
 from pipelines.tasks.task import ANSWERS as ANSWERS_TYPE
 from pipelines.tasks.task import TEXT_SHOWN, shown
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SCHEMA = pa.schema([*((name, pa.string()) for name in (ID, TITLE, CONTEXT, QUESTION)), (ANSWERS, ANSWERS_TYPE)])
-Question = dict[str, object]
 
 
 def squad_json_source(path: Path, name: str) -> Source:
@@ -42,17 +41,17 @@ def _chunks(path: Path, rows: int, columns: list[str] | None, every: int = 1) ->
         yield _chunk(some[::every], min(1.0, (first + len(some)) / len(questions)), float(every))
 
 
-def _chunk(questions: list[Question], done: float, stands_for: float) -> Chunk:
+def _chunk(questions: list[Unchecked], done: float, stands_for: float) -> Chunk:
     def values(column: str) -> list[object]:
-        return [question[column] for question in questions]
+        return [getattr(question, column) for question in questions]
 
     def begin(row: int, text: str) -> tuple[None, str]:
-        return None, str(questions[row][text])[:TEXT_SHOWN]
+        return None, str(getattr(questions[row], text))[:TEXT_SHOWN]
 
     return Chunk(len(questions), done, range(len(questions)), {}, values, begin, stands_for=stands_for)
 
 
-def _questions(path: Path) -> list[Question]:
+def _questions(path: Path) -> list[Unchecked]:
     """All questions with their contexts, in order; what is wrong with single values is left to whoever checks rows."""
     found = []
     for number, article in enumerate(_list(_read(path), "data", f"{path}: ")):
@@ -62,17 +61,17 @@ def _questions(path: Path) -> list[Question]:
             for asked, question in enumerate(_list(paragraph, "qas", f"{inside}.")):
                 _check_object(question, f"{inside}.qas[{asked}]")
                 title, context = article.get("title"), paragraph.get(CONTEXT)
-                found.append({TITLE: title if isinstance(title, str) else None, CONTEXT: context, **_own(question)})
+                title = title if isinstance(title, str) else None
+                found.append(Unchecked(question.get(ID), context, question.get(QUESTION), _answers(question), title))
     return found
 
 
-def _own(question: Any) -> Question:
-    """A question as the hub has it; plausible answers of those without one are left out."""
+def _answers(question: Any) -> object:
+    """The answers of a question as the hub has them; plausible ones of those without an answer are left out."""
     given = [] if question.get("is_impossible") is True else question.get(ANSWERS)
-    answers: object = given
     if isinstance(given, list) and all(isinstance(one, dict) for one in given):
-        answers = {name: [one.get(name) for one in given] for name in ("text", "answer_start")}
-    return {ID: question.get(ID), QUESTION: question.get(QUESTION), ANSWERS: answers}
+        return {name: [one.get(name) for one in given] for name in ("text", "answer_start")}
+    return given
 
 
 def _read(path: Path) -> Any:
