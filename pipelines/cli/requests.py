@@ -50,6 +50,8 @@ def augment_request(options: verbs.AugmentOptions) -> AugmentRequest:
     compute = _changed(options.compute, device=named_device(options.compute.device))
     workers = 1 if compute.device.startswith("cuda:") and engine.workers is None else engine.workers
     overrides = {**asdict(options.candidates), **asdict(options.draw)}
+    if is_squad(data.task) and overrides["pairs"] is None:
+        overrides["pairs"] = "first"  # contexts; questions on request
     candidates, draw = preset(options.preset, GLUE.get(plain_name(data.task), Task).official_n, **overrides)
     on_device = Compute(compute.device, compute.precision, compute.batch_tokens, engine.threads, compute.part_tokens)
     return AugmentRequest(
