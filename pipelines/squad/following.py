@@ -80,3 +80,8 @@ def _spans(answers: pa.ChunkedArray) -> np.ndarray:
     spans[rows, place, 0] = first
     spans[rows, place, 1] = first + pc.utf8_length(texts.flatten()).to_numpy()
     return spans
+
+
+def has_answers(answers: pa.ChunkedArray) -> np.ndarray:
+    """1.0 for a question with an answer, 0.0 for one without, (R,)."""
+    return (_flat(answers)[1].value_lengths().to_numpy(zero_copy_only=False) > 0).astype(np.float64)

@@ -51,10 +51,11 @@ class Answered:
         return np.array([bool(one.answers) for one in self.questions.values()], np.float64)
 
     def warn_of_guess(self, task: Task, part: str, reporter: Reporter, who: str, advice: str) -> None:
-        """Warns where answering no question would be as good; arguments as of `dev_scores.Judged`."""
-        idle = 1 - self.labels.mean()
-        if may_lack_answers(task) and self.scores["f1"] <= idle:
-            reporter.warning(f"{who}{self} on {part} is no better than no answer at all ({idle:.4f}); {advice}")
+        """Warns where answering no question may be as good; arguments as of `dev_scores.Judged`."""
+        from distill.guessing import find_guess
+
+        if guess := find_guess(self.scores, self.labels, task.label.names):
+            reporter.warning(f"{who}{self} on {part} is {guess}; {advice}")
 
 
 @dataclass(frozen=True)
