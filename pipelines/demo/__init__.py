@@ -19,6 +19,8 @@ FOLDER = Path(__file__).resolve().parent
 MLM, GLOVE, DATA = FOLDER / "mlm", FOLDER / "glove" / "glove.demo.50d.txt.gz", FOLDER / "sst2"
 OUT = "runs/demo"
 PACK: dict[str, Path | str | float] = {"data": DATA, "mlm": str(MLM), "glove": str(GLOVE), "out": OUT}
+SQUAD_PACK: dict[str, Path | str | float] = {**PACK, "data": FOLDER / "squad", "out": "runs/demo-squad"}
+PACKS = {"sst2": PACK, "squadv2": SQUAD_PACK}
 DEMO_RECIPE = {
     "n": 3,
     "epochs_finetune": 5,
@@ -30,6 +32,20 @@ DEMO_RECIPE = {
 }
 """Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
 
+SQUAD_RECIPE = {
+    "n": 2,
+    "max_length": 96,
+    "epochs_finetune": 6,
+    "lr_finetune": 4e-4,
+    "batch_size_finetune": 8,
+    "epochs_intermediate": 1,
+    "lr_intermediate": 3e-4,
+    "epochs_prediction": 2,
+    "lr_prediction": 3e-4,
+    "batch_size_prediction": 8,
+}
+"""The same for questions on made-up texts."""
+
 
 def demo_defaults(options: AugmentOptions) -> dict[str, Path | str | float]:
     """The embedded pack, by the options of `augment` that it stands in for.
@@ -38,21 +54,21 @@ def demo_defaults(options: AugmentOptions) -> dict[str, Path | str | float]:
         options: as typed.
 
     Raises:
-        UserError: another task than sst2, or a revision of something embedded.
+        UserError: another task than sst2 and squad_v2, or a revision of something embedded.
     """
     from pipelines.tasks.glue import plain_name  # here, since --help loads no tables
 
     task = options.data.task
-    if plain_name(task) != "sst2":
+    if plain_name(task) not in PACKS:
         raise UserError(
-            f"--demo: expected --task sst2, whose sentences are embedded, found {task}; leave --demo out, or give "
-            f"--mlm {MLM} and --glove {GLOVE} to use the embedded models with --data of your own"
+            f"--demo: expected --task sst2 or squad_v2, whose texts are embedded, found {task}; leave --demo out, or "
+            f"give --mlm {MLM} and --glove {GLOVE} to use the embedded models with --data of your own"
         )
     for group, of in ((options.models, "mlm"), (options.data, "data")):
         if group.has("revision") and not group.has(of):
             name = flag(type(group), "revision")
             raise UserError(f"{name}: expected --{of} beside it, found --demo, whose {of} is embedded; leave it out")
-    return PACK
+    return PACKS[plain_name(task)]
 
 
 def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
@@ -62,7 +78,7 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
         options: as typed.
 
     Raises:
-        UserError: another task than sst2, or a revision of something embedded.
+        UserError: another task than sst2 and squad_v2, or a revision of something embedded.
     """
     from pipelines.methods.names import METHODS
     from pipelines.options.models import GENERAL, STARTS, TEACHER_LAYERS
@@ -70,7 +86,8 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
     distill, method = options.distill, METHODS[options.distill.method]
     start = method.start if method.start != GENERAL else TEACHER_LAYERS  # the published weights are not embedded
     shape = {"student": "half"} if not distill.has("start") or distill.start in {*STARTS} - {GENERAL} else {}
-    recipe = {} if distill.has("profile") else DEMO_RECIPE
+    pack = demo_defaults(options.augment)
+    recipe = {} if distill.has("profile") else SQUAD_RECIPE if pack is SQUAD_PACK else DEMO_RECIPE
     if not method.augmented:  # it reads a quarter of the rows
         recipe = {name: value for name, value in recipe.items() if name != "epochs_prediction"}
-    return {**demo_defaults(options.augment), "student_init": start, **shape, **recipe}
+    return {**pack, "student_init": start, **shape, **recipe}
