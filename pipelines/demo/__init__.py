@@ -35,7 +35,7 @@ DEMO_RECIPE = {
 SQUAD_RECIPE = {
     "n": 2,
     "max_length": 96,
-    "epochs_finetune": 6,
+    "epochs_finetune": 7,
     "lr_finetune": 4e-4,
     "batch_size_finetune": 8,
     "epochs_intermediate": 1,
