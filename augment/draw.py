@@ -28,6 +28,8 @@ class Jobs:
         attempts: int64 (J,) how often the variant was drawn before.
         columns: int64 (J,) the column that varies, or ALL_COLUMNS.
         texts: int64 (J, C) texts of the candidate table.
+        kept: int64 (J, K, 2) spans of code points of the first text (the end excluded) in which nothing is replaced;
+            None for none.
     """
 
     rows: np.ndarray
@@ -36,13 +38,16 @@ class Jobs:
     attempts: np.ndarray
     columns: np.ndarray
     texts: np.ndarray
+    kept: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def select(self, which: np.ndarray) -> Jobs:
         """Some of the jobs, by index or boolean mask."""
-        return Jobs(**{name: getattr(self, name)[which] for name in self.__dataclass_fields__})
+        kept = None if self.kept is None else self.kept[which]
+        names = [name for name in self.__dataclass_fields__ if name != "kept"]
+        return Jobs(**{name: getattr(self, name)[which] for name in names}, kept=kept)
 
     def again(self) -> Jobs:
         """The same jobs, drawn once more."""
@@ -143,6 +148,11 @@ def choose_sites(sites: Sites, jobs: Jobs, settings: DrawSettings) -> Chosen:
     state = absorb(np.repeat(state, columns), column)
     state = absorb(state, np.repeat(jobs.variants, columns))
     segment, site = ragged(sites.offsets[text], counts)
+    drawable = counts.reshape(-1, columns).sum(axis=1)
+    if jobs.kept is not None:
+        free = ~_in_kept_spans(sites, jobs.kept, segment, site, columns)
+        segment, site = segment[free], site[free]
+        drawable = np.bincount(segment // columns, minlength=len(jobs))
     state = absorb(state[segment], sites.starts[site])
     purpose = 2 * np.repeat(jobs.attempts, columns)[segment]
     chosen = np.flatnonzero(uniform(absorb(state, purpose)) < settings.p)
@@ -150,8 +160,16 @@ def choose_sites(sites: Sites, jobs: Jobs, settings: DrawSettings) -> Chosen:
         segment[chosen],
         site[chosen],
         absorb(state[chosen], purpose[chosen] + 1),
-        counts.reshape(-1, columns).sum(axis=1),
+        drawable,
     )
+
+
+def _in_kept_spans(sites: Sites, kept: np.ndarray, segment: np.ndarray, site: np.ndarray, columns: int) -> np.ndarray:
+    """Which sites of which jobs (segments) overlap a span of the first text that is kept, bool."""
+    found = np.zeros(len(site), dtype=bool)
+    for spans in kept[segment // columns].transpose(1, 2, 0):  # (2, S) at a time
+        found |= (sites.starts[site] < spans[1]) & (sites.ends[site] > spans[0])
+    return found & (segment % columns == 0)
 
 
 def draw_from_table(sites: Sites, jobs: Jobs, settings: DrawSettings) -> Draws:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+SHARES = (Metric.ACCURACY, Metric.EXACT)  # of rows
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Results of "teacher" and "student", the models.
@@ -23,7 +26,7 @@ class Comparison:
     Attributes:
         dev: model -> dev part -> metric -> value.
         dev_rows: dev part -> its rows.
-        intervals: model -> dev part -> metric -> 95% interval, of accuracies alone: no other metric is a share of rows.
+        intervals: model -> dev part -> metric -> 95% interval, of the metrics that are shares of rows (`SHARES`).
         near_chance: model -> the dev parts where guessing may be as good.
         kept: dev part -> metric -> the student's share of its teacher's value. A part where one of them may be as good
             as a guess has none, for it would tell nothing.
@@ -64,9 +67,9 @@ def compare_models(
 
 
 def _intervals(scores: Scores, labels: Mapping[str, NDArray[np.generic]]) -> dict[str, dict[str, tuple[float, float]]]:
-    name = Metric.ACCURACY
     return {
         part: {str(name): wilson_interval(found[name], len(labels[part]))}
         for part, found in scores.items()
+        for name in SHARES
         if name in found
     }

@@ -17,6 +17,8 @@ from distill.shards import Batch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from torch import Tensor
+
     from distill.teacher import Teacher, TeacherTargets, Wanted
 
 T = TypeVar("T")
@@ -130,7 +132,7 @@ def cut(found: TeacherTargets, batches: Sequence[Batch]) -> list[TeacherTargets]
         parts.append(
             replace(
                 found,
-                logits=None if found.logits is None else found.logits[own],
+                logits=None if found.logits is None else _own_logits(found.logits[own], width),
                 hidden=tuple(states[own, :width] for states in found.hidden),
                 scores=tuple(scores[own, :, :width, :width] for scores in found.scores),
                 embedding=None if found.embedding is None else found.embedding[own, :width],
@@ -139,3 +141,8 @@ def cut(found: TeacherTargets, batches: Sequence[Batch]) -> list[TeacherTargets]
         )
         start += rows
     return parts
+
+
+def _own_logits(logits: Tensor, width: int) -> Tensor:
+    """Logits (B, C) as they are; those of spans (B, T, 2) as wide as the batch."""
+    return logits[:, :width] if logits.ndim == 3 else logits

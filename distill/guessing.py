@@ -39,17 +39,19 @@ def find_guess(found: Mapping[str, float], labels: NDArray[np.generic], names: S
     """Compares a model's result with guessing.
 
     An accuracy is compared with always giving the most frequent label. A task that is judged by Matthews' correlation
-    is compared by that, and scores by the better of their correlations.
+    is compared by that, and scores by the better of their correlations. Answers are compared with giving none.
 
     Args:
         found: metric -> value.
-        labels: (rows,): class numbers, or scores.
+        labels: (rows,): class numbers, or scores; of SQuAD 1 for a question with an answer, 0 for one without.
         names: class names, by number; empty for scores.
 
     Returns:
         The guess; None where the model is better.
     """
     rows = len(labels)
+    if Metric.EXACT in found:
+        return _silence(found[Metric.EXACT], labels)
     if not names or Metric.MATTHEWS in found:
         value = found[Metric.MATTHEWS] if names else max(found.values())
         return Guess(not uncorrelated(-value, rows), "guessing: 0") if uncorrelated(value, rows) else None
@@ -58,6 +60,14 @@ def find_guess(found: Mapping[str, float], labels: NDArray[np.generic], names: S
     if not near_chance(accuracy, counts):
         return None
     return Guess(accuracy < guess - NEAR_CHANCE, f"always {names[int(np.argmax(counts))]}: {guess:.4f}")
+
+
+def _silence(exact: float, labels: NDArray[np.generic]) -> Guess | None:
+    """Whether answering no question may be as good."""
+    idle = 1 - float(labels.mean())
+    if wilson_interval(exact, len(labels))[0] > idle:
+        return None
+    return Guess(exact < idle, f"no answer to any: {idle:.4f}")
 
 
 def near_chance(accuracy: float, label_counts: Sequence[int]) -> bool:

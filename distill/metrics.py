@@ -26,6 +26,7 @@ class Metric(StrEnum):
     """Names as they stand in metrics.json."""
 
     ACCURACY = "accuracy"
+    EXACT = "exact"
     F1 = "f1"
     MATTHEWS = "matthews"
     PEARSON = "pearson"

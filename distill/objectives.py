@@ -22,10 +22,9 @@ from distill.losses import (
     LayerStates,
     LossSettings,
     intermediate_losses,
-    label_loss,
-    prediction_loss,
 )
 from distill.outputs import encoder_outputs, model_logits, record_scores
+from distill.spans import head_label_loss, head_prediction_loss
 from distill.teacher import Wanted
 from distill.weights import in_head
 
@@ -153,7 +152,9 @@ class IntermediateStage(Stage):
 
 
 class PredictionStage(Stage):
-    """Eq. 10, or the squared difference to the teacher's score for regression; trains the whole model.
+    """Eq. 10, for regression the squared difference to the teacher's score; trains the whole model.
+
+    Of a head for spans, Eq. 10 is taken over the positions, for starts and for ends.
 
     Args:
         student: its projections are not part of this stage.
@@ -178,7 +179,8 @@ class PredictionStage(Stage):
     ) -> dict[str, Tensor]:
         """The loss "prediction"; labels go unused: augmented texts have no labels of their own."""
         logits = model_logits(self.model, inputs)
-        return {"prediction": self.weight * prediction_loss(logits, given(targets.logits), self.temperature)}
+        mask = inputs.get("attention_mask")
+        return {"prediction": self.weight * head_prediction_loss(logits, given(targets.logits), mask, self.temperature)}
 
     def identity(self) -> dict[str, object]:
         """As every stage's, with its loss."""
@@ -186,7 +188,7 @@ class PredictionStage(Stage):
 
 
 class LabelStage(Stage):
-    """Ordinary fine-tuning on labels: cross-entropy, or squared difference for regression."""
+    """Ordinary fine-tuning on labels: cross-entropy, for spans of start and end; squared difference for regression."""
 
     name = "labels"
 
@@ -194,7 +196,7 @@ class LabelStage(Stage):
         self, inputs: Mapping[str, Tensor], targets: TeacherTargets, labels: Tensor | None
     ) -> dict[str, Tensor]:
         """The loss "labels"; there are no teacher targets."""
-        return {"labels": label_loss(model_logits(self.model, inputs), known(labels))}
+        return {"labels": head_label_loss(model_logits(self.model, inputs), known(labels))}
 
 
 def given(logits: Tensor | None) -> Tensor:

@@ -21,7 +21,7 @@ from distill.errors import DistillError
 from distill.families import SLIDING, check_family, has_known_layers, has_windows
 from distill.foreign import foreign_logits
 from distill.mpnet import MPNetSelfAttention, ScoredMPNetAttention
-from distill.task_heads import BY_MASK, task_logits
+from distill.task_heads import BY_MASK, has_span_head, has_task_head, task_logits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -195,7 +195,7 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
 
 
 def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
-    """The logits (B, C) alone, in fp32 under autocast, too; no hidden state or score is kept."""
+    """The logits (B, C), of spans (B, T, 2), alone, in fp32 under autocast; no hidden state or score is kept."""
     if not has_known_layers(model.config):
         return foreign_logits(model, inputs)
     return cast("Tensor", _run_with_head(model, inputs)[1])
@@ -243,14 +243,16 @@ def _both(added: Tensor | None, near: Tensor | None) -> Tensor | None:
 
 
 def _run_with_head(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wanted: bool) -> tuple[Any, Any]:
-    """The encoder's outputs and the logits (B, C), whose head is left out of autocast.
+    """The encoder's outputs and the logits (B, C), of spans (B, T, 2), whose head is left out of autocast.
 
     bf16 has 8 bits of mantissa: a score of 4.3 would be rounded to a multiple of 1/32.
     """
     device, masked = model.device.type, _with_added_mask(model, inputs)
     halved = torch.is_autocast_enabled(device)
-    if not hasattr(model, "classifier") or not (halved or model.config.model_type in BY_MASK):
+    if not has_task_head(model) or not (halved or model.config.model_type in BY_MASK):
         found = model(**masked, **wanted)
+        if has_span_head(model):
+            return found, torch.stack((found.start_logits, found.end_logits), -1)
         return found, getattr(found, "logits", None)
     found = model.base_model(**masked, **wanted)
     states = found.last_hidden_state

@@ -106,8 +106,13 @@ def _check_logits(steps: Sequence[_Step]) -> None:
     """Refuses a teacher whose logits were not finite; they are fetched together."""
     some = [(batch, logits) for step in steps for batch, logits in step.logits if logits is not None]
     if some:
-        found = torch.cat([logits for _, logits in some]).float().cpu().numpy()
+        found = torch.cat([_of_rows(logits.float()) for _, logits in some]).cpu().numpy()
         start = 0
         for batch, logits in some:
             check_finite_logits(found[start : start + len(logits)], batch)
             start += len(logits)
+
+
+def _of_rows(logits: Tensor) -> Tensor:
+    """Logits (B, C) as they are; of spans (B, T, 2) their sum (B, 1), which is finite if all are."""
+    return logits.flatten(1).sum(1, keepdim=True) if logits.ndim == 3 else logits

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from distill.errors import DistillError
-from distill.losses import label_loss, patience_loss, prediction_loss
+from distill.losses import patience_loss
 from distill.objectives import Stage, check_equal_labels, given, known
 from distill.outputs import encoder_outputs
+from distill.spans import head_label_loss, head_prediction_loss
 from distill.teacher import Teacher, TeacherTargets, Wanted
 
 if TYPE_CHECKING:
@@ -81,10 +82,11 @@ class PkdStage(Stage):
         """
         settings, found = self.settings, encoder_outputs(self.model, inputs)
         logits = cast("Tensor", found.logits)
-        soft = prediction_loss(logits, given(targets.logits), settings.temperature)
+        mask = inputs.get("attention_mask")
+        soft = head_prediction_loss(logits, given(targets.logits), mask, settings.temperature)
         scale = 1.0 if logits.shape[-1] == 1 else settings.temperature**2
         losses = {
-            "labels": (1 - settings.alpha) * label_loss(logits, known(labels)),
+            "labels": (1 - settings.alpha) * head_label_loss(logits, known(labels)),
             "prediction": settings.alpha * scale * soft,
         }
         if settings.beta:

@@ -119,7 +119,10 @@ def targets_bytes(given: TeacherTargets, width: int, longest: int) -> int:
         width: of that batch, in tokens.
         longest: the other width.
     """
-    of_rows, of_tokens = (given.logits, *given.cls), (given.embedding, *given.hidden)
+    of_rows: list[Tensor | None] = [*given.cls]
+    of_tokens: list[Tensor | None] = [given.embedding, *given.hidden]
+    if given.logits is not None:
+        (of_tokens if given.logits.ndim == 3 else of_rows).append(given.logits)
     size = 0
     for power, some in enumerate((of_rows, of_tokens, given.scores)):
         size += sum(_aligned(one.nbytes * longest**power // width**power) for one in some if one is not None)

@@ -9,14 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
-
 from distill.config_checks import reason
 from distill.errors import DistillError
 from distill.families import check_family, feed_forward_name, has_known_layers, set_layers
 from distill.projections import Projections, load_projections
 from distill.shapes import SHAPES, read_config, student_config, take_labels
-from distill.weights import random_model, read_model
+from distill.task_heads import has_span_head
+from distill.weights import head_class, random_model, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +78,7 @@ def build_student(
     if has_known_layers(teacher.config):
         check_family(teacher.config, "teacher")
     config = student_config(shape, teacher.config)
-    head: Any = AutoModelForMaskedLM if masked_lm else AutoModelForSequenceClassification
+    head = head_class(masked_lm, spans=has_span_head(teacher))
     folder = None
     if (start == StudentStart.FIRST_LAYERS) != (encoder is not None):
         raise DistillError(

@@ -13,8 +13,18 @@ POOLED = ("bert", "ernie", "mobilebert", "nomic_bert")
 BY_MASK = ("modernbert", "eurobert")  # their heads may take means over an example's own tokens
 
 
+def has_span_head(model: Any) -> bool:
+    """Whether a model has a start and an end logit for each token."""
+    return hasattr(model, "qa_outputs")
+
+
+def has_task_head(model: Any) -> bool:
+    """Whether `task_logits` knows the model's head."""
+    return hasattr(model, "classifier") or has_span_head(model)
+
+
 def task_logits(model: Any, states: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Logits (B, C) as the classifier of a family of distill.families computes them.
+    """Logits (B, C), of spans (B, T, 2), as the head of a family of distill.families computes them.
 
     Args:
         model: with its task head.
@@ -22,7 +32,9 @@ def task_logits(model: Any, states: Tensor, mask: Tensor | None = None) -> Tenso
         mask: (B, T), 1 at own positions; None where nothing is padded. Only BY_MASK reads it.
     """
     family = model.config.model_type
-    if family in POOLED:
+    if has_span_head(model):
+        logits = model.qa_outputs(model.dropout(states) if family == "distilbert" else states)
+    elif family in POOLED:
         logits = model.classifier(model.dropout(model.base_model.pooler(states)))
     elif family == "distilbert":
         first = nn.functional.relu(model.pre_classifier(states[:, 0]))

@@ -23,7 +23,7 @@ from distill.outputs import (
     recorded_layers,
 )
 from distill.precision import Precision, autocast, gpu_kernels, resolve_precision
-from distill.task_heads import task_logits
+from distill.task_heads import has_task_head, task_logits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ class TeacherTargets:
     """The teacher's outputs for one batch.
 
     Attributes:
-        logits: (B, C), or None.
+        logits: (B, C), of spans (B, T, 2), or None.
         hidden: hidden states (B, T, d) of teacher layers g(1) … g(M); empty when not wanted.
         scores: raw attention scores (B, h, T, T) of the same layers; empty when not wanted.
         embedding: output of the embedding layer (B, T, d), or None.
@@ -128,7 +128,7 @@ class Teacher:
     def in_half(self) -> bool:
         """Whether a copy of its weights in bf16 runs in its place, whose outputs are near autocast's, not the same."""
         usual = self.model.device.type == "cuda" if self.half_weights is None else self.half_weights
-        known = has_known_layers(self.model.config) and (hasattr(self.model, "classifier") or not self.predicts)
+        known = has_known_layers(self.model.config) and (has_task_head(self.model) or not self.predicts)
         return usual and known and self.precision is Precision.BF16
 
     def note_fingerprint(self) -> str:

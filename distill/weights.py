@@ -23,6 +23,20 @@ def in_head(model: PreTrainedModel, name: str) -> bool:
     return first != model.base_model_prefix or "pooler" in inside
 
 
+def head_class(masked_lm: bool, spans: bool) -> Any:
+    """The class of transformers for automatic models with a head.
+
+    Args:
+        masked_lm: for masked tokens.
+        spans: for answers in a text; else for labels or a score.
+    """
+    import transformers
+
+    if masked_lm:
+        return transformers.AutoModelForMaskedLM
+    return transformers.AutoModelForQuestionAnswering if spans else transformers.AutoModelForSequenceClassification
+
+
 def read_model(
     head: Any, source: str | PathLike[str], config: PreTrainedConfig, seed: int
 ) -> tuple[PreTrainedModel, list[str], list[str]]:

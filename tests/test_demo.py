@@ -18,9 +18,11 @@ from augment.augmenter import Augmenter
 from augment.files.checks import check_masked_lm
 from augment.words import WordSplitter
 from glove import load_vectors
-from pipelines.demo import DATA, FOLDER, GLOVE, MLM, OUT
+from pipelines.demo import DATA, FOLDER, GLOVE, MLM, OUT, SQUAD_PACK
 from pipelines.errors import UserError
 from pipelines.options.verbs import AugmentOptions
+from pipelines.tasks import open_task
+from scripts.build_demo_squad import main as build_questions
 from tests.pipelines.jobs import handed, later_wins
 from tests.ready import start_ready
 
@@ -173,3 +175,21 @@ def test_demo_on_the_command_line(tmp_path):
     out, err = again.communicate(300)
     assert again.returncode == 0, err
     assert "nothing was run" in out
+
+
+def test_questions_are_those_that_the_script_writes(tmp_path):
+    build_questions(tmp_path)
+    for part, paragraphs in (("train", 240), ("dev", 48)):
+        name = f"{part}-v2.0.json"
+        assert (tmp_path / name).read_bytes() == (SQUAD_PACK["data"] / name).read_bytes()
+        [article] = json.loads((tmp_path / name).read_text(encoding="utf-8"))["data"]
+        asked = [question for paragraph in article["paragraphs"] for question in paragraph["qas"]]
+        assert (len(article["paragraphs"]), len(asked)) == (paragraphs, 4 * paragraphs)
+        assert sum("is_impossible" in question for question in asked) == paragraphs
+
+
+def test_demo_of_questions():
+    options = typed("--task", "squad_v2")
+    assert (options.data.data, options.output.out) == (SQUAD_PACK["data"], "runs/demo-squad")
+    rows = open_task("squad_v2", options.data.data).split("train")
+    assert sum(batch.num_rows for batch in rows.batches()) == 960

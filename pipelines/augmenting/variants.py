@@ -20,7 +20,9 @@ from pipelines.augmenting.snapshot import HELD_OUT, TEXT_NUMBERS
 from pipelines.augmenting.sources import RunningCandidates, StoredCandidates
 from pipelines.run_folder.records import Reject
 from pipelines.run_folder.storage import Storage
+from pipelines.squad.following import AnswersKept, moved_answers
 from pipelines.tasks import METADATA_KEY, features_metadata
+from pipelines.tasks.squad import ANSWERS, CONTEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +44,7 @@ class VariantWorker:
 
     def __init__(self, text_bounds: list[int], scattered: bool, job: Job, columns: pa.Schema) -> None:
         self._job, self._settings, self._names = job, job.identity.settings, list(job.task.text_columns)
-        self._schema = augmented_schema(columns, job)
+        self._schema, self._is_span = augmented_schema(columns, job), job.task.label.is_span
         with Storage(job.source).open_input(HELD_OUT) as stream:
             self._held_out = HeldOut(pq.read_table(stream))
         self._source = RunningCandidates(job) if job.running else StoredCandidates(job, text_bounds, scattered)
@@ -87,9 +89,10 @@ class VariantWorker:
         sites = find_sites(found.candidates, self._job.running, found.kept)
         while True:
             source_idx, settings = rows.column("source_idx").to_numpy(), self._settings
+            drawer = AnswersKept(found.drawer, rows.column(ANSWERS)) if self._is_span else found.drawer
             drawn = (sites, source_idx, texts, self._names, settings.draw, self._held_out.contains, settings.drop_leaks)
             try:
-                batch = draw_variants(*drawn, found.drawer)
+                batch = draw_variants(*drawn, drawer)
                 break
             except FailedExamplesError as failed:
                 errors = {row: (0, error) for row, error in failed.errors.items()}
@@ -101,6 +104,8 @@ class VariantWorker:
         taken = rows.select(copied).take(pa.array(batch.rows))
         columns: dict[str, Any] = {name: taken.column(name) for name in copied}
         columns.update(zip(self._names, batch.texts, strict=True))
+        if self._is_span:
+            columns[ANSWERS] = moved_answers(columns[ANSWERS], batch.edits, CONTEXT)
         columns.update(variant=pa.array(batch.variants.astype(np.int32)), edits=batch.edits)
         return pa.table([columns[name] for name in self._schema.names], schema=self._schema)
 

@@ -27,6 +27,7 @@ from pipelines.options.teacher_cache import GeneralCacheChoice, Keep
 from pipelines.options.training import GeneralRecipe, LossChoice, MaskedLmChoice, PackedReading, Profile, Recipe
 from pipelines.options.verbs import EvaluateOptions
 from pipelines.tasks.glue import GLUE, plain_name
+from pipelines.tasks.squad import MAX_LENGTH, is_squad
 from pipelines.tasks.task import Task
 from pipelines.training.recipe import LEFT_OUT, QUICK_ROWS, QUICK_SOURCES, StageRecipe
 from pipelines.training.request import DistillRequest, FinetuneRequest
@@ -51,6 +52,8 @@ def augment_request(options: verbs.AugmentOptions) -> AugmentRequest:
     compute = _changed(options.compute, device=named_device(options.compute.device))
     workers = 1 if compute.device.startswith("cuda:") and engine.workers is None else engine.workers
     overrides = {**asdict(options.candidates), **asdict(options.draw)}
+    if is_squad(data.task) and overrides["pairs"] is None:
+        overrides["pairs"] = "first"  # contexts; questions on request
     candidates, draw = preset(options.preset, GLUE.get(plain_name(data.task), Task).official_n, **overrides)
     on_device = Compute(compute.device, compute.precision, compute.batch_tokens, engine.threads, compute.part_tokens)
     return AugmentRequest(
@@ -93,7 +96,7 @@ def resample_request(options: verbs.ResampleOptions) -> ResampleRequest:
 def finetune_request(options: verbs.FinetuneOptions) -> FinetuneRequest:
     """The request behind the options of `finetune`."""
     recipe = _recipe(RECIPE, "finetune", options.profile, options.recipe)
-    return _decided(FinetuneRequest, _quick(options), data=options.data.with_labels(), recipe=recipe)
+    return _decided(FinetuneRequest, _windows(_quick(options)), data=options.data.with_labels(), recipe=recipe)
 
 
 def distill_request(options: verbs.DistillOptions) -> DistillRequest:
@@ -109,7 +112,7 @@ def distill_request(options: verbs.DistillOptions) -> DistillRequest:
         decided[name] = _recipe(recipe, name, options.profile, getattr(options, name))
     return _decided(
         DistillRequest,
-        _quick(options),
+        _windows(_quick(options)),
         data=options.data.with_labels(),
         start=start,
         student=options.student or (method.student if start in STARTS else ""),
@@ -268,6 +271,13 @@ def _quick(options: Trained) -> Trained:
     if options.profile != Profile.quick or options.reading.train_rows is not None:
         return options
     return _changed(options, reading=_changed(options.reading, train_rows=QUICK_ROWS))
+
+
+def _windows(options: Trained) -> Trained:
+    """The options with the length of SQuAD's windows, where the user named none."""
+    if not is_squad(options.data.task) or options.reading.has("max_length"):
+        return options
+    return _changed(options, reading=_changed(options.reading, max_length=MAX_LENGTH))
 
 
 def _recipe(recipe: StageRecipe, stage: str, profile: str, given: Recipe) -> StageRecipe:

@@ -13,6 +13,7 @@ from rich.text import Text
 from pipelines.cli.run_summary import comparison_table, footnote
 from pipelines.cli.summary import show_variants, warnings
 from pipelines.cli.terminal import plain_console, rows_table, warn
+from pipelines.tasks.squad import is_squad
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -112,22 +113,37 @@ def _run(outcome: RunOutcome) -> str:
 
 def _next(outcome: RunOutcome) -> list[str]:
     run, student = _run(outcome), outcome.metrics.folders["student"]
+    ask, own = _asking_answers(student) if is_squad(outcome.metrics.task) else _asking_classes(student)
     more = [] if outcome.augmented is None else ["# more variants", f"tinyaug inspect {run} --examples 10", ""]
     config = json.loads((Path(student) / "config.json").read_text(encoding="utf-8"))
-    own = ["import distill.bilstm"] if config["model_type"] == "bilstm-soft" else []  # transformers does not know it
+    if config["model_type"] == "bilstm-soft":  # transformers does not know it
+        ask = ["import distill.bilstm", *ask]
     return [
         "# ask the student, in Python",
-        *own,
-        "from transformers import pipeline",
-        f'pipeline("text-classification", model="{student}")("a quietly wonderful little film")',
+        *ask,
         "",
         *more,
-        "# your own reviews in SST-2's format, still without a network",
-        "tinyaug run --task sst2 --demo --data my-reviews --out runs/mine",
+        *own,
         "",
         "# any data and models of your own (--dry-run says first what it costs)",
         "tinyaug run --task custom --data my-data --text body --label stars --dry-run",
     ]
+
+
+def _asking_classes(student: str) -> tuple[list[str], list[str]]:
+    """How to ask a classifier, and how to go on with data of one's own."""
+    ask = f'pipeline("text-classification", model="{student}")("a quietly wonderful little film")'
+    own = "# your own reviews in SST-2's format, still without a network"
+    more = "tinyaug run --task sst2 --demo --data my-reviews --out runs/mine"
+    return ["from transformers import pipeline", ask], [own, more]
+
+
+def _asking_answers(student: str) -> tuple[list[str], list[str]]:
+    """The same of a model that finds answers."""
+    ask = f'AutoModelForQuestionAnswering.from_pretrained("{student}")  # start and end logits of each token'
+    own = "# your own questions in SQuAD's form, still without a network"
+    more = "tinyaug run --task squad_v2 --demo --data my-questions --out runs/mine"
+    return ["from transformers import AutoModelForQuestionAnswering", ask], [own, more]
 
 
 def _title(console: Console, text: str, note: str = "") -> None:

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from distill.wording import shown_bytes
 from pipelines.cli.summary import warnings
 from pipelines.cli.terminal import TerminalReporter, planned, rows_table, told_of, warn
-from pipelines.cli.training_summary import show_stages
+from pipelines.cli.training_summary import is_detail, show_stages
 from pipelines.wording import counted, duration
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def comparison_table(scores: Comparison, measured: Measured) -> Table:
     table = Table(Column(no_wrap=True), *models, Column(justify="right"), box=None, padding=(0, 1))
     dev = scores.dev
     for part, found in (dev["student"] or dev["teacher"]).items():  # a student without the last stage has none
-        for name in found:
+        for name in filter(lambda name: not is_detail(name), found):
             values = [_score(scores, model, part, name) for model in MODELS]
             table.add_row(f"{part} {name}", *values, _kept(scores, part, name))
     sizes = [measured.sizes[model] for model in MODELS]

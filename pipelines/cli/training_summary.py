@@ -58,6 +58,11 @@ def _show_model(trained: Trained, result: Table | str | None, *more: str) -> int
     return 0
 
 
+def is_detail(metric: str) -> bool:
+    """Whether a metric, of SQuAD, is left to metrics.json and --json."""
+    return metric.startswith(("HasAns", "NoAns")) or metric.endswith("_thresh")
+
+
 def metric_table(models: Mapping[str, Metrics]) -> Table:
     """Models by dev part and metric.
 
@@ -65,6 +70,7 @@ def metric_table(models: Mapping[str, Metrics]) -> Table:
         models: model -> part -> metric -> value.
     """
     columns = list(dict.fromkeys((part, name) for found in models.values() for part in found for name in found[part]))
+    columns = [(part, name) for part, name in columns if not is_detail(name)]
     scores = [Column(f"{part} {name}", justify="right") for part, name in columns]
     table = Table("", *scores, box=None, padding=(0, 2))
     for model, found in models.items():

@@ -19,6 +19,8 @@ FOLDER = Path(__file__).resolve().parent
 MLM, GLOVE, DATA = FOLDER / "mlm", FOLDER / "glove" / "glove.demo.50d.txt.gz", FOLDER / "sst2"
 OUT = "runs/demo"
 PACK: dict[str, Path | str | float] = {"data": DATA, "mlm": str(MLM), "glove": str(GLOVE), "out": OUT}
+SQUAD_PACK: dict[str, Path | str | float] = {**PACK, "data": FOLDER / "squad", "out": "runs/demo-squad"}
+PACKS = {"sst2": PACK, "squadv2": SQUAD_PACK}
 DEMO_RECIPE = {
     "n": 3,
     "epochs_finetune": 5,
@@ -29,6 +31,20 @@ DEMO_RECIPE = {
     "lr_prediction": 2e-4,
 }
 """Options of `run`, by their names. A small model on a thousand sentences wants larger rates than the paper's."""
+
+SQUAD_RECIPE = {
+    "n": 2,
+    "max_length": 96,
+    "epochs_finetune": 7,
+    "lr_finetune": 4e-4,
+    "batch_size_finetune": 8,
+    "epochs_intermediate": 1,
+    "lr_intermediate": 3e-4,
+    "epochs_prediction": 2,
+    "lr_prediction": 3e-4,
+    "batch_size_prediction": 8,
+}
+"""The same for questions on made-up texts."""
 
 
 DEMO_CORPUS: dict[str, Path | str | float] = {
@@ -47,21 +63,21 @@ def demo_defaults(options: AugmentOptions) -> dict[str, Path | str | float]:
         options: as typed.
 
     Raises:
-        UserError: another task than sst2, or a revision of something embedded.
+        UserError: another task than sst2 and squad_v2, or a revision of something embedded.
     """
     from pipelines.tasks.glue import plain_name  # here, since --help loads no tables
 
     task = options.data.task
-    if plain_name(task) != "sst2":
+    if plain_name(task) not in PACKS:
         raise UserError(
-            f"--demo: expected --task sst2, whose sentences are embedded, found {task}; leave --demo out, or give "
-            f"--mlm {MLM} and --glove {GLOVE} to use the embedded models with --data of your own"
+            f"--demo: expected --task sst2 or squad_v2, whose texts are embedded, found {task}; leave --demo out, or "
+            f"give --mlm {MLM} and --glove {GLOVE} to use the embedded models with --data of your own"
         )
     for group, of in ((options.models, "mlm"), (options.data, "data")):
         if group.has("revision") and not group.has(of):
             name = flag(type(group), "revision")
             raise UserError(f"{name}: expected --{of} beside it, found --demo, whose {of} is embedded; leave it out")
-    return PACK
+    return PACKS[plain_name(task)]
 
 
 def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
@@ -71,7 +87,7 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
         options: as typed.
 
     Raises:
-        UserError: another task than sst2, or a revision of something embedded.
+        UserError: another task than sst2 and squad_v2, or a revision of something embedded.
     """
     from pipelines.methods.names import METHODS
     from pipelines.options.models import GENERAL, STARTS, TEACHER_LAYERS
@@ -79,7 +95,8 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
     distill, method = options.distill, METHODS[options.distill.method]
     start = method.start if method.start != GENERAL else TEACHER_LAYERS  # the published weights are not embedded
     shape = {"student": "half"} if not distill.has("start") or distill.start in {*STARTS} - {GENERAL} else {}
-    recipe = {} if distill.has("profile") else DEMO_RECIPE
+    pack = demo_defaults(options.augment)
+    recipe = {} if distill.has("profile") else SQUAD_RECIPE if pack is SQUAD_PACK else DEMO_RECIPE
     if not method.augmented:  # it reads a quarter of the rows
         recipe = {name: value for name, value in recipe.items() if name != "epochs_prediction"}
     corpus: dict[str, Path | str | float] = DEMO_CORPUS if options.general.corpus.place is not None else {}
@@ -87,4 +104,4 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
         corpus = {"corpus": str(DATA / "train.tsv"), "corpus_text": "sentence", **DEMO_CORPUS}
     if not method.encoder:  # it starts from word vectors alone
         recipe = {name: value for name, value in recipe.items() if not name.endswith("_prediction")}
-    return {**demo_defaults(options.augment), "student_init": start, **shape, **corpus, **recipe}
+    return {**pack, "student_init": start, **shape, **corpus, **recipe}

@@ -16,7 +16,7 @@ from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
 from pipelines.models.load import SAVE_ONE, has_vocabulary, load_config, load_tokenizer, refuse_unfinished
 from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
-from pipelines.training.parts import TaskData, task_columns
+from pipelines.training.parts import TaskData, row_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ def find_shards(place: str, data: TaskData, labelled: bool) -> str:
     from distill.reading import open_shards
 
     train = shards_of(place)
-    check_shard_labels(open_shards(train, task_columns(data.task, labelled)), data.task, labelled)
+    check_shard_labels(open_shards(train, row_columns(data.task, labelled)), data.task, labelled)
     return train
 
 

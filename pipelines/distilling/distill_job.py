@@ -11,6 +11,7 @@ from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files,
 from pipelines.distilling.soft_labels import check_method, find_soft_labels
 from pipelines.distilling.student_job import StudentJob
 from pipelines.distilling.word_student import WordPlan, build_word_student, plan_word_student
+from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
@@ -23,7 +24,7 @@ from pipelines.run_folder.run_file import Identity, InputDigest
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
-from pipelines.training.parts import open_data, task_columns, write_part
+from pipelines.training.parts import open_data, row_columns, write_part
 from pipelines.training.results import Metrics, Resolved, Result, StageResult
 from pipelines.training.task_job import TaskJob
 
@@ -108,6 +109,7 @@ class DistillJob(StudentJob, TaskJob):
         request = self.request
         check_cache_place(request.cache)
         self.data = open_data(request.data, self.found)
+        self.cache = self._cache_of_task()
         check_classes(self.data.task)
         self.train = None
         if request.train is not None and self.stand_ins.rows is None:
@@ -139,6 +141,22 @@ class DistillJob(StudentJob, TaskJob):
         self.student = plan_word_student(self.request, self.data, self.teacher, self.found)
         self.tokenizer, self.layer_map = self.student.tokenizer, ()
 
+    def _cache_of_task(self) -> CacheChoice:
+        """What is kept of the teacher: of SQuAD, whose logits belong to tokens, nothing.
+
+        Raises:
+            UserError: it was asked for.
+        """
+        cache = self.cache
+        if not self.data.task.label.is_span or cache.mode == Keep.off:
+            return cache
+        if cache.mode != Keep.auto:
+            raise UserError(
+                f"--cache {cache.mode}: expected auto or off for {self.data.task.name}, found {cache.mode}; a cache "
+                "keeps no logits of tokens"
+            )
+        return CacheChoice(mode=Keep.off)
+
     def identity(self) -> Identity:
         """Method, data, teacher and student."""
         request, data = self.request, self.data
@@ -158,7 +176,7 @@ class DistillJob(StudentJob, TaskJob):
         own = self.data.inputs(("train",)) if self.reads_own else []
         if self.train is None:
             return own
-        files = open_shards(self.train, task_columns(self.data.task, labelled=False))
+        files = open_shards(self.train, row_columns(self.data.task))
         sizes = [info.size for info in files.filesystem.get_file_info(list(files.paths))]
         return [
             InputDigest(Path(path).name, size, files.sha256(shard))
@@ -203,11 +221,11 @@ class DistillJob(StudentJob, TaskJob):
         move(student.model, self.request.machine.device)
         return student
 
-    def place(self, stage: MethodStage, storage: Storage) -> str:
+    def source(self, stage: MethodStage, storage: Storage) -> str:
         """Where a stage's rows lie, or those that stand in for them."""
         if self.stand_ins.rows is not None:
             return write_part(storage, self.data, "train")
-        return super().place(stage, storage)
+        return super().source(stage, storage)
 
     def rows(self, stream: ShardStream) -> int:
         """Rows that there will be."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.squad.judging import Answered, judge_answers
 from pipelines.training.parts import open_stream, task_columns
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Predictor:
             logits, labels = predict(self.model, stream, Precision(self.precision))
         return logits, np.zeros(0) if labels is None else labels
 
-    def judge(self, place: str, task: Task) -> Judged:
+    def judge(self, place: str, task: Task) -> Judged | Answered:
         """Predicts a labelled part.
 
         Args:
@@ -64,6 +65,9 @@ class Predictor:
         """
         from distill.metrics import compute_metrics
 
+        if task.label.is_span:
+            rows = self.batch_rows or forward_rows(self.model.device.type)
+            return judge_answers(self.model, task, place, self.tokenizer, self.max_length, self.precision, rows)
         logits, labels = self.predict(place, task_columns(task, labelled=True))
         return Judged(logits, labels, compute_metrics(metrics_of(task), logits, labels))
 

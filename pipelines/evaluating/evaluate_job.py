@@ -14,11 +14,13 @@ from pipelines.evaluating.label_order import load_in_order, misorder_words, orde
 from pipelines.evaluating.output_files import TABLES, check_place, write_table
 from pipelines.models.load import move, trained_length
 from pipelines.run_folder.storage import Storage
+from pipelines.squad.judging import Answered, write_answers
+from pipelines.tasks.squad import MAX_LENGTH as WINDOW
 from pipelines.training.parts import DEV, TaskData, open_data, task_columns, write_part
 from pipelines.training.recipe import MAX_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from distill.metrics import Scores
@@ -90,8 +92,9 @@ def check_outputs(request: EvaluateOptions, data: TaskData, made: Path | None = 
             be read, a task that the server does not know.
     """
     if request.predictions is not None:
-        if request.predictions.suffix not in TABLES:
-            raise UserError(f"--predictions {request.predictions}: expected a name that ends in {', '.join(TABLES)}")
+        kinds = (".json",) if data.task.label.is_span else TABLES
+        if request.predictions.suffix not in kinds:
+            raise UserError(f"--predictions {request.predictions}: expected a name that ends in {', '.join(kinds)}")
         check_place("--predictions", request.predictions, made)
     wanted: tuple[str, ...] = ()
     if request.submission is not None:
@@ -114,7 +117,7 @@ class _Evaluation:
 
         self.request, self.data, self.folder, self.reporter = request, data, folder, reporter
         self.files = files
-        trained = trained_length(files.found.folder) or MAX_LENGTH
+        trained = trained_length(files.found.folder) or (WINDOW if data.task.label.is_span else MAX_LENGTH)
         max_length = request.max_length or min(trained, usable_positions(files.config) or trained)
         check_teacher(files, data, max_length)
         for note in order_note(files.found, files.config, data.task):
@@ -141,7 +144,7 @@ class _Evaluation:
         scores = {part: found.scores for part, found in judged.items()}
         return Evaluated(scores, rows, tuple(sorted(answers)), tuple(missing))
 
-    def _warn(self, part: str, judged: Judged) -> None:
+    def _warn(self, part: str, judged: Judged | Answered) -> None:
         """Of labels in another order, or else of a result that guessing reaches."""
         task, files = self.data.task, self.files
         if misordered := misorder_words(files.found, files.config, self.data, part, judged):
@@ -163,10 +166,18 @@ class _Evaluation:
         return write_part(Storage(f"{self.folder}/{data.task.name}"), data, part)
 
 
-def _write_predictions(path: Path, task: Task, judged: dict[str, Judged]) -> None:
+def _write_predictions(path: Path, task: Task, judged: Mapping[str, Judged | Answered]) -> None:
     import pyarrow as pa
 
     from distill.evaluation import prediction_table
 
-    tables = [prediction_table(part, found.logits, found.labels, task.label.names) for part, found in judged.items()]
+    for found in judged.values():
+        if isinstance(found, Answered):
+            write_answers(path, task, found)
+            return
+    tables = [
+        prediction_table(part, found.logits, found.labels, task.label.names)
+        for part, found in judged.items()
+        if isinstance(found, Judged)
+    ]
     write_table(path, pa.concat_tables(tables))

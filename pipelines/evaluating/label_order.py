@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from distill.checks import check_labels, is_unnamed, label_names
 from pipelines.errors import UserError
-from pipelines.models.load import load_classifier
+from pipelines.models.load import load_task_model
+from pipelines.squad.judging import Answered
 from pipelines.tasks.task import listed
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ def load_in_order(found: ModelFiles, config: PreTrainedConfig, task: Task, seed:
     """
     from distill.label_order import reorder_outputs
 
-    model = load_classifier(found, config, seed)
-    reorder_outputs(model, _order(found, config, task))
+    model = load_task_model(found, config, task, seed)
+    if task.label.names:
+        reorder_outputs(model, _order(found, config, task))
     return model
 
 
@@ -90,7 +92,7 @@ def refuse_unordered(found: ModelFiles, config: PreTrainedConfig, data: TaskData
 
 
 def misorder_words(
-    found: ModelFiles, config: PreTrainedConfig, data: TaskData, part: str, judged: Judged
+    found: ModelFiles, config: PreTrainedConfig, data: TaskData, part: str, judged: Judged | Answered
 ) -> str | None:
     """What to say where a model's predictions fit another order of its labels far better; else None.
 
@@ -104,7 +106,9 @@ def misorder_words(
     from distill.label_order import find_misorder
 
     names, custom = data.task.label.names, data.task.name == "custom"
-    misorder = find_misorder(judged.logits, judged.labels) if names else None
+    if not names or isinstance(judged, Answered):
+        return None
+    misorder = find_misorder(judged.logits, judged.labels)
     if misorder is None:
         return None
     order = _order(found, config, data.task)

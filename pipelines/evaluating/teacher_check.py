@@ -11,7 +11,7 @@ from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Judged, Predictor
 from pipelines.evaluating.label_order import misorder_words, order_note
 from pipelines.run_folder.storage import Storage
-from pipelines.training.parts import TaskData, task_columns, write_part, write_subset
+from pipelines.training.parts import TaskData, row_columns, write_part, write_subset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distill.metrics import Scores
     from pipelines.distilling.checks import TeacherFiles
     from pipelines.reporting import Reporter
+    from pipelines.squad.judging import Answered
     from pipelines.training.request import DistillRequest
 
 ORDER_ROWS = 200  # of dev; fewer may be too few to tell one order of labels from another
@@ -78,11 +79,11 @@ def _judge(
     storage: Storage,
     part: str,
     most_rows: int | None,
-) -> Judged:
+) -> Judged | Answered:
     """Judges a part, or random rows of it, and refuses a teacher whose labels come in another order."""
     place, reading = write_part(storage, data, part), request.reading
     if most_rows is not None:
-        place = write_subset(storage, place, task_columns(data.task, labelled=True), most_rows, reading.seed)
+        place = write_subset(storage, place, row_columns(data.task, labelled=True), most_rows, reading.seed)
     predictor = Predictor(model, files.tokenizer, reading.max_length, request.machine.precision)
     try:
         judged = predictor.judge(place, data.task)

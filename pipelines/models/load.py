@@ -104,24 +104,27 @@ def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def load_classifier(files: ModelFiles, config: PreTrainedConfig, seed: int | None = None) -> PreTrainedModel:
+def load_task_model(
+    files: ModelFiles, config: PreTrainedConfig, task: Task, seed: int | None = None
+) -> PreTrainedModel:
     """A model with its task head, in float32, in eval mode.
 
     Args:
         files: of the model.
         config: its configuration; the number of labels decides the head.
+        task: decides whether it is a head for labels or for answers in a text.
         seed: a head that is missing or of another size is drawn from it; None refuses that.
 
     Raises:
         UserError: weights that cannot be read or lack more than a head.
     """
-    from transformers import AutoModelForSequenceClassification
+    from distill.weights import head_class
 
-    model, drawn = _load(AutoModelForSequenceClassification, files, config, seed or 0)
+    model, drawn = _load(head_class(masked_lm=False, spans=task.label.is_span), files, config, seed or 0)
     if drawn and seed is None:
         raise UserError(
             f"{files.who}: expected a model fine-tuned for this task, found no task head "
-            f"({drawn[0]} is missing); make one with `tinyaug finetune --model {files.name}`"
+            f"({drawn[0]} is missing); make one with `tinyaug finetune --task {task.name} --model {files.name}`"
         )
     return model
 
@@ -205,6 +208,8 @@ def check_classes(task: Task, needed: str = "") -> None:
 def name_labels(config: PreTrainedConfig, task: Task) -> None:
     """Writes a task's labels into a configuration, so that pipelines print names and not LABEL_1."""
     names = list(task.label.names) or (["score"] if task.label.kind == "score" else [])
+    if task.label.is_span:
+        config.num_labels, config.problem_type = 2, None  # start and end
     if not names:
         return
     config.num_labels = len(names)

@@ -33,8 +33,10 @@ class DataChoice(Options):
         skip_bad_rows: leave out rows of the train part that cannot be read: a stage before has written them down.
     """
 
-    task: str = option("cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, or custom.", ...)
-    data: Path | None = option("GLUE folder (classic TSV), or your own csv, tsv, jsonl, parquet, arrow; else the hub.")
+    task: str = option("cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad, squad_v2, or custom.", ...)
+    data: Path | None = option(
+        "GLUE folder (classic TSV), SQuAD's JSON, or your own csv, tsv, jsonl, parquet, arrow; else GLUE's hub."
+    )
     revision: str | None = option("Revision of the data set on the hub.", None, "--data-revision")
     text: list[str] | None = option("Text column of a custom task; may be repeated.")
     label: str | None = option("Label column of a custom task.")

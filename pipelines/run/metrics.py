@@ -13,6 +13,8 @@ from pipelines.models.load import load_config, load_tokenizer
 from pipelines.run.checks import run_storage
 from pipelines.run.over_corpus import corpus_stage
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
+from pipelines.squad.following import has_answers
+from pipelines.squad.windows import write_windows
 from pipelines.training.parts import TaskData, open_data, task_columns, write_part
 from pipelines.training.results import StageResult
 
@@ -120,7 +122,7 @@ def run_metrics(
     is_fresh = augmented is not None and bool(augmented.fresh)
     seconds = None if measured is None or is_fresh or student.fresh else measured.seconds
     made = student.fresh or (teacher is not None and teacher.fresh)
-    if measured is None or made or (request.demo and measured.verdicts is None):
+    if measured is None or made or (request.demo and data.task.label.names and measured.verdicts is None):
         measured = _measure(request, data, found)
     made_of = {} if request.general is None else {"general": request.general.out}
     rows = {"rows": 0, "examples": 0}
@@ -149,7 +151,8 @@ def _compared(request: RunRequest, data: TaskData, teacher: Scores, student: Sco
 
     storage, label, labels = stage_storage(request.distill.out, "a model"), data.task.label, {}
     for part in {**teacher, **student}:
-        labels[part] = np.asarray(pq.read_table(write_part(storage, data, part)).column(label.column))
+        column = pq.read_table(write_part(storage, data, part)).column(label.column)
+        labels[part] = has_answers(column) if label.is_span else np.asarray(column)
     return compare_models(teacher, student, labels, label.names)
 
 
@@ -170,11 +173,13 @@ def _measure(request: RunRequest, data: TaskData, found: Found) -> Measured:
     else:
         place = shards_of(distill.train) if distill.train else write_part(storage, data, "train")
     columns = task_columns(data.task, bool(data.dev_parts))
+    if data.task.label.is_span:
+        place = write_windows(storage, place, student, distill.reading.max_length, judged=bool(data.dev_parts))
     texts = single_texts(place, columns, student, distill.reading.max_length, teacher)
     timed = time_models(models, texts)
     return Measured(
         sizes={name: model_size(model, files_of[name].folder) for name, model in models.items()},
         latency=timed.latency,
         seconds={},
-        verdicts=choose_verdicts(data.task, place, timed) if request.demo else None,
+        verdicts=choose_verdicts(data.task, place, timed) if request.demo and data.task.label.names else None,
     )

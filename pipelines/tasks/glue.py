@@ -5,12 +5,12 @@ All that is particular to a task stands here: to add a task that is laid out as 
 
 from __future__ import annotations
 
-import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.tasks.task import Label, Task, listed, near
+from pipelines.tasks.squad import SQUAD
+from pipelines.tasks.task import Label, Task, listed, near, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,20 +129,16 @@ DIAGNOSTIC = Task(
 
 
 def find_task(name: str) -> Task:
-    """The GLUE task of that name; case, hyphens and underscores do not matter ("SST-2", "sts_b").
+    """The task of GLUE or SQuAD of that name; case, hyphens and underscores do not matter ("SST-2", "sts_b").
 
     Raises:
         UserError: If there is no such task.
     """
-    task = GLUE.get(plain_name(name))
+    task = {**GLUE, **SQUAD}.get(plain_name(name))
     if task is None:
         raise UserError(
-            f"expected a task: {listed(GLUE)} or custom; found {name!r}.{near(name, GLUE)} "
+            f"expected a task: {listed([*GLUE, *(one.name for one in SQUAD.values())])} or custom; found {name!r}."
+            f"{near(name, [*GLUE, *SQUAD])} "
             "For your own files use --task custom with --data FILE --text COLUMN --label COLUMN."
         )
     return task
-
-
-def plain_name(name: str) -> str:
-    """A task's or folder's name without case and punctuation: "STS-B" → "stsb"."""
-    return re.sub(r"[\W_]+", "", name).lower()

@@ -30,7 +30,7 @@ class LabelCounter:
 
     def add(self, rows: Any) -> None:
         """Counts the labels of a pyarrow batch or table; rows without a label are passed over."""
-        if self._label.column is None:
+        if self._label.column is None or self._label.is_span:
             return
         labels = np.asarray(rows.column(self._label.column))
         if self._label.kind == "class":

@@ -9,6 +9,7 @@ from pipelines.tasks.custom import open_custom
 from pipelines.tasks.glue import find_task, plain_name
 from pipelines.tasks.glue_files import open_glue
 from pipelines.tasks.hub import open_hub
+from pipelines.tasks.squad_files import open_squad
 from pipelines.tasks.task import listed, stop_at_bad_row
 
 if TYPE_CHECKING:
@@ -55,4 +56,6 @@ def open_task(
             f"--text and --label: expected --task custom, found --task {task.name}, whose columns are "
             f"{listed(task.text_columns)}. Leave them out, or pass --task custom."
         )
+    if task.label.is_span:
+        return open_squad(task, data, on_bad)
     return open_hub(task, revision, on_bad) if data is None else open_glue(task, data, on_bad)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 OUR_COLUMNS = ("source_idx", "variant", "edits", "__texts")
 """Columns that augmented rows and the input snapshot add to a task's own."""
 
+ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
+"""The answers of a question as the hub has them: texts, and the code points of the context where they start."""
+
 LABEL_KINDS = ("class", "score", "none")
 UNLABELLED = -1
 """The label of a test row that has none, as on the hub."""
@@ -31,7 +34,7 @@ class Label:
 
     Attributes:
         column: Its name in the rows; None where the task has no label.
-        kind: "class", "score" or "none".
+        kind: "class", "score", "span" (answers in a text, of SQuAD) or "none".
         names: Class names; a row holds the position (0-based) of its class in them.
         low: The least score that is valid; None: no bound.
         high: The greatest score that is valid; None: no bound.
@@ -46,7 +49,12 @@ class Label:
     @property
     def type(self) -> pa.DataType:
         """The Arrow type of the rows' labels."""
-        return pa.int64() if self.kind == "class" else pa.float32()
+        return {"class": pa.int64(), "span": ANSWERS}.get(self.kind, pa.float32())
+
+    @property
+    def is_span(self) -> bool:
+        """Whether rows have answers in their text in place of a label."""
+        return self.kind == "span"
 
 
 @dataclass(frozen=True)
@@ -189,12 +197,13 @@ def listed(names: Iterable[str], most: int = 30) -> str:
     return (", ".join(every[:most]) or "none") + tail
 
 
+def plain_name(name: str) -> str:
+    """A task's or folder's name without case and punctuation: "STS-B" → "stsb"."""
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
 def near(name: str, names: Iterable[str]) -> str:
     """A sentence that offers the name closest to `name`, or nothing; case and punctuation are ignored."""
-
-    def plain(text: str) -> str:
-        return re.sub(r"[\W_]+", "", text).lower()
-
-    by_plain = {plain(candidate): candidate for candidate in names}
-    close = difflib.get_close_matches(plain(name), by_plain, n=1)
+    by_plain = {plain_name(candidate): candidate for candidate in names}
+    close = difflib.get_close_matches(plain_name(name), by_plain, n=1)
     return f" Did you mean {by_plain[close[0]]!r}?" if close else ""

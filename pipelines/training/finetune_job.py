@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.distilling.checks import TeacherFiles, find_files
 from pipelines.methods.finetune import finetune
-from pipelines.models.load import check_classes, load_classifier, move, name_labels
+from pipelines.models.load import check_classes, load_task_model, move, name_labels
 from pipelines.run_folder.identity import task_content
 from pipelines.run_folder.run_file import Identity
 from pipelines.training.job import Models
@@ -92,7 +92,7 @@ class FinetuneJob(TaskJob):
         from distill.projections import Projections
         from distill.student import Student
 
-        model = load_classifier(self.files.found, self.files.config, self.request.reading.seed)
+        model = load_task_model(self.files.found, self.files.config, self.data.task, self.request.reading.seed)
         move(model, self.request.machine.device)
         return Models(Student(model, Projections(1, 1)))
 
@@ -110,7 +110,8 @@ class FinetuneJob(TaskJob):
             "max_length": self.shown_length(result),
             "seed": self.request.reading.seed,
         }
-        about = f"A text classifier for {name}, fine-tuned by `tinyaug finetune`."
+        what = "model that finds answers in texts" if self.data.task.label.is_span else "text classifier"
+        about = f"A {what} for {name}, fine-tuned by `tinyaug finetune`."
         return classifier_card(f"{name} teacher", about, facts, self.data.task, result.dev, self.method.tags)
 
     def metrics(self, result: Result) -> FinetuneMetrics:

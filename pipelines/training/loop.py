@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from transformers import PreTrainedModel
+
     from distill.checkpoints import RunState
     from distill.metrics import Metric
     from distill.objectives import Stage
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pipelines.methods.method import MethodStage
     from pipelines.options.running import Machine
     from pipelines.reporting import Reporter
+    from pipelines.squad.judging import AnswerJudge
     from pipelines.training.recipe import StageRecipe
 
 
@@ -37,10 +40,27 @@ class Dev:
     Args:
         stream: the labelled dev part.
         metrics: of the task; the first one selects the best epoch.
+        answers: judges answers in texts in place of labels; None for labels.
     """
 
     stream: ShardStream
     metrics: tuple[Metric, ...]
+    answers: AnswerJudge | None = None
+
+    def scores(self, model: PreTrainedModel, precision: Precision, asked: Callable[[], bool]) -> dict[str, float]:
+        """The metrics of a model.
+
+        Args:
+            model: with its task head.
+            precision: of matrix products.
+            asked: whether to stop.
+        """
+        from distill.evaluation import evaluate
+
+        if self.answers is not None:
+            found = self.answers.judge(model, self.stream, precision, asked).scores
+            return {str(name): found[name] for name in self.metrics}
+        return evaluate(model, self.stream, self.metrics, precision, asked)
 
 
 def train_settings(recipe: StageRecipe, machine: Machine, seed: int) -> TrainSettings:
@@ -143,11 +163,9 @@ class _Watcher:
 
     def evaluate(self, stage: Stage) -> dict[str, float]:
         """Called at every epoch's end by the main process."""
-        from distill.evaluation import evaluate
-
         if self.dev is None:
             return {}
-        found = evaluate(stage.model, self.dev.stream, self.dev.metrics, self.precision, self.asked)
+        found = self.dev.scores(stage.model, self.precision, self.asked)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
         self.reporter.message(f"{stage.name}, step {self.step:,}: dev {shown}")
         _add_row(self.folder / "dev.csv", {"step": self.step, **found})

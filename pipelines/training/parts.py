@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from distill.reading import Columns, ShardFiles, open_shards
 from distill.shards import ShardStream, StreamSettings
 from pipelines.run_folder.parquet import ROW_GROUP_ROWS, open_writer
 from pipelines.run_folder.run_file import InputDigest
+from pipelines.squad.windows import window_columns
 from pipelines.tasks import Label, OpenTask, Task, pass_over
 from pipelines.tasks.glue import plain_name
 
@@ -93,7 +95,7 @@ def check_dev_rows(data: TaskData) -> None:
 
 
 def write_part(storage: Storage, data: TaskData, part: str) -> str:
-    """A part as Parquet, written once; texts and label alone.
+    """A part as Parquet, written once; texts and label alone, of SQuAD the ids, too.
 
     Args:
         storage: the stage's folder.
@@ -110,6 +112,7 @@ def write_part(storage: Storage, data: TaskData, part: str) -> str:
     if storage.size(name) is None and data.opened is not None:
         task = data.task
         columns = [*task.text_columns, *([task.label.column] if task.label.column else [])]
+        columns += ["id"] if task.label.is_span else []
         split = data.opened.split(part)
         if data.skip_bad_rows and part == "train":
             split = replace(split, on_bad=pass_over)
@@ -136,7 +139,8 @@ def write_subset(storage: Storage, location: str, columns: Columns, rows: int, s
     files = open_shards(location, columns)
     if files.rows <= rows:
         return location
-    name = f"data/subset-{rows}{'-labelled' if columns.label else ''}.parquet"
+    of = f"{PurePath(location).stem}-" if columns.tokenised else ""  # windows of original and of augmented rows
+    name = f"data/{of}subset-{rows}{'-labelled' if columns.label else ''}.parquet"
     if storage.size(name) is None:
         chosen = np.sort(np.random.default_rng(seed).choice(files.rows, rows, replace=False))
         _copy_rows(storage, name, files, columns, chosen)
@@ -169,13 +173,25 @@ def _read_group(file: Any, group: int, path: str, columns: Columns) -> pa.Table:
         return file.read_row_group(group, columns=columns.names).replace_schema_metadata(None)
 
 
-def task_columns(task: Task, labelled: bool) -> Columns:
-    """What is read of a task's rows.
+def row_columns(task: Task, labelled: bool = False) -> Columns:
+    """What is read of rows that have not become windows yet.
 
     Args:
         task: the task.
         labelled: whether labels are read and checked.
     """
+    return Columns(task.text_columns, task.label.column) if task.label.is_span else task_columns(task, labelled)
+
+
+def task_columns(task: Task, labelled: bool) -> Columns:
+    """What is read of a task's rows, or of the windows that SQuAD's become.
+
+    Args:
+        task: the task.
+        labelled: whether labels are read and checked.
+    """
+    if task.label.is_span:
+        return window_columns(labelled)
     if not labelled or task.label.column is None:
         return Columns(task.text_columns)
     classes = len(task.label.names) if task.label.kind == "class" else None

@@ -8,6 +8,8 @@ from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, forward_rows, metrics_of
 from pipelines.methods.method import MethodStage, Rows
 from pipelines.run_folder.stage_folder import TOKENS
+from pipelines.squad.judging import AnswerJudge
+from pipelines.squad.windows import write_windows
 from pipelines.tasks.label_counts import label_report
 from pipelines.training.estimates import Told, cut_texts, shown_share, subset_note
 from pipelines.training.job import Job, Models
@@ -84,15 +86,21 @@ class TaskJob(Job):
             self.place(stage, storage)
 
     def place(self, stage: MethodStage, storage: Storage) -> str:
-        """Where a stage's rows lie; a train part or a subset is written first."""
-        place = self.train if stage.rows is Rows.AUGMENTED else None
-        place = place or write_part(storage, self.data, "train")
+        """Where a stage's rows lie, or their windows; what is made of the user's rows is written first."""
+        place = self.source(stage, storage)
+        if self.data.task.label.is_span:
+            place = write_windows(storage, place, self.tokenizer, self.max_length)
         reading = self.request.reading
         if reading.train_rows is None or self.provisional:
             return place
         return write_subset(
             storage, place, task_columns(self.data.task, stage.labelled), reading.train_rows, reading.seed
         )
+
+    def source(self, stage: MethodStage, storage: Storage) -> str:
+        """Where the rows lie that a stage reads; a train part is written first."""
+        place = self.train if stage.rows is Rows.AUGMENTED else None
+        return place or write_part(storage, self.data, "train")
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:  # noqa: ARG002
         """Batches of a stage's rows; without labels it reads the texts alone."""
@@ -109,6 +117,10 @@ class TaskJob(Job):
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""
+        if self.data.task.label.is_span:
+            wanted = self.request.reading.train_rows if self.request.reading.has("train_rows") else None
+            facts = (f"windows of {self.max_length} tokens to learn from: {len(stream):,}",)
+            return Told(facts, self.data.notes() + subset_note(wanted, self.rows(stream)))
         parts = [*([] if self.train else ["train"]), *self.data.dev_parts]
         places = {part: write_part(storage, self.data, part) for part in parts if storage.size(f"data/{part}.parquet")}
         if stream.columns.label and len(stream.files.paths) == 1:  # of a subset its own
@@ -130,6 +142,9 @@ class TaskJob(Job):
         if not self.data.dev_parts:
             return None
         place, columns = write_part(storage, self.data, self.data.dev_parts[0]), task_columns(self.data.task, True)
+        if self.data.task.label.is_span:
+            judge = AnswerJudge(self.data.task, place, self.tokenizer, self.max_length)
+            return Dev(judge.stream(forward_rows(self.request.machine.device)), metrics_of(self.data.task), judge)
         rows = forward_rows(self.request.machine.device)
         stream = open_stream(place, columns, self.tokenizer, self.max_length, rows)
         return Dev(stream, metrics_of(self.data.task))

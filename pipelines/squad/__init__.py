@@ -1,0 +1,1 @@
+"""SQuAD in the jobs: rows as windows of tokens, answers judged, answers followed through augmentation."""

@@ -1,0 +1,139 @@
+"""Rows of SQuAD as windows of tokens: one Parquet file, which training and judging read as they read any rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from distill.reading import Columns, open_shards
+from pipelines.errors import UserError
+from pipelines.run_folder.parquet import open_writer
+from pipelines.tasks.squad import ANSWERS, CONTEXT, ID, QUESTION
+from pipelines.tasks.task import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from distill.windows import Span, Window
+    from pipelines.run_folder.storage import Storage
+    from pipelines.tasks.squad import Row
+
+IDS, TYPES, LABEL, ROW = "input_ids", "token_type_ids", "span", "row"
+READ_ROWS = 1_024  # at a time
+GROUP_ROWS = 8_192  # windows of a row group
+_LEARNT = {IDS: pa.list_(pa.int32()), TYPES: pa.list_(pa.uint8()), LABEL: pa.int64()}
+_JUDGED = {
+    ROW: pa.int64(),
+    "first": pa.int32(),
+    "starts": pa.list_(pa.int32()),
+    "ends": pa.list_(pa.int32()),
+    "best": pa.list_(pa.bool_()),
+}
+_FIELDS = {IDS: "ids", TYPES: "types", LABEL: "label"}  # column -> field of a window
+
+
+def window_columns(labelled: bool) -> Columns:
+    """What is read of windows."""
+    return Columns((IDS, TYPES), LABEL if labelled else None, tokenised=True)
+
+
+def write_windows(storage: Storage, place: str, tokenizer: Any, max_length: int, judged: bool = False) -> str:
+    """The windows of some rows, in their order, written once.
+
+    Args:
+        storage: the stage's folder.
+        place: file of a part in that folder, or location of shards.
+        tokenizer: a fast one.
+        max_length: tokens of a window.
+        judged: for predictions: windows know where their tokens stand, and answers need not lie whole in one.
+
+    Returns:
+        Their path.
+
+    Raises:
+        UserError: a row without answers, or whose answer lies whole in no window; the message has its id.
+        DistillError: rows that cannot be read.
+    """
+    own = Path(place).is_relative_to(storage.local_folder())
+    name, kinds = (
+        f"data/{Path(place).stem if own else 'augmented'}-windows.parquet",
+        _LEARNT | (_JUDGED if judged else {}),
+    )
+    if storage.size(name) is not None:
+        return str(storage.local_folder() / name)
+    schema = pa.schema(list(kinds.items()))
+    with storage.writing(name) as sink, open_writer(sink, schema) as writer:
+        waiting: list[tuple[int, Window]] = []
+        for found in _windows(place, tokenizer, max_length, judged):
+            waiting += found
+            if len(waiting) >= GROUP_ROWS:
+                writer.write_table(_table(waiting, schema))
+                waiting = []
+        if waiting:
+            writer.write_table(_table(waiting, schema))
+    return str(storage.local_folder() / name)
+
+
+def rows_of(place: str) -> Iterator[list[Row]]:
+    """Questions with contexts, answers and, where there is such a column, ids, some at a time.
+
+    Args:
+        place: file of a part, or location of shards.
+
+    Raises:
+        DistillError: they cannot be read, or lack a column.
+    """
+    import pyarrow.parquet as pq
+
+    from distill.stores import reading
+
+    files = open_shards(place, Columns((CONTEXT, QUESTION), ANSWERS))
+    for path in files.paths:
+        with reading(f"rows of {path}"), pq.ParquetFile(path, filesystem=files.filesystem) as file:
+            names = [name for name in (ID, CONTEXT, QUESTION, ANSWERS) if name in file.schema_arrow.names]
+            for batch in file.iter_batches(READ_ROWS, columns=names):
+                yield batch.to_pylist()
+
+
+def _windows(place: str, tokenizer: Any, max_length: int, judged: bool) -> Iterator[list[tuple[int, Window]]]:
+    """The windows of some rows at a time, each with the number of its row."""
+    from distill.tokens import tokenizer_json
+    from distill.windows import WindowCutter
+
+    cutter, number = WindowCutter(tokenizer_json(tokenizer), max_length), 0
+    for rows in rows_of(place):
+        spans = [_first_answer(row) for row in rows]
+        cut = cutter.cut([row["question"] for row in rows], [row["context"] for row in rows], spans)
+        found = []
+        for row, span, windows in zip(rows, spans, cut, strict=True):
+            if span is not None and not judged and not any(window.has_answer for window in windows):
+                raise _not_whole(place, row, number, max_length)
+            found += [(number, window) for window in windows]
+            number += 1
+        yield found
+
+
+def _first_answer(row: Row) -> Span | None:
+    texts, starts = row["answers"]["text"], row["answers"]["answer_start"]
+    return (starts[0], starts[0] + len(texts[0])) if texts else None
+
+
+def _not_whole(place: str, row: Row, number: int, max_length: int) -> UserError:
+    name, answer = row.get("id", f"of row {number}"), row["answers"]["text"][0]
+    return UserError(
+        f"{place}: question {name}: expected its answer whole in a window of {max_length} tokens, found none that has "
+        f"all of {shown(answer)}; raise --max-length, or take the question out of the file"
+    )
+
+
+def _table(windows: list[tuple[int, Window]], schema: pa.Schema) -> pa.Table:
+    columns = {}
+    for field in schema:
+        if field.name == ROW:
+            columns[ROW] = pa.array([row for row, _ in windows], field.type)
+        else:
+            own = _FIELDS.get(field.name, field.name)
+            columns[field.name] = pa.array([getattr(window, own) for _, window in windows], field.type)
+    return pa.table(columns, schema=schema)

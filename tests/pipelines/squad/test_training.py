@@ -1,0 +1,104 @@
+"""Teachers and students of SQuAD, end to end: what is written, loaded elsewhere, judged and resumed."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoTokenizer, BertForQuestionAnswering
+
+from distill.squad_metric import exact_match
+from tests.pipelines.jobs import done, kill, refused, start, tinyaug, wait_for
+from tests.pipelines.squad.data import official, questions
+from tests.pipelines.training.verbs import metrics
+
+SAME = ("model.safetensors", "intermediate/losses.csv", "prediction/losses.csv", "prediction/dev.csv", "README.md")
+
+
+def results(folder) -> dict:
+    found = metrics(folder)
+    del found["files"]
+    for stage in found["stages"].values():
+        del stage["seconds"]
+    return found
+
+
+def test_a_teacher_is_judged_as_metrics_say(squad, tmp_path):
+    predictions, told = tmp_path / "dev.json", tmp_path / "scores.json"
+    done(*squad.evaluate(squad.teacher, "--predictions", predictions, "--json", told))
+    [dev] = metrics(squad.teacher)["dev"].values()
+    assert json.loads(told.read_text())["dev"]["validation"] == pytest.approx(dev, abs=1e-6)
+    answers, odds = json.loads(predictions.read_text()), json.loads((tmp_path / "dev-null-odds.json").read_text())
+    rows = {row["id"]: row for row in questions()}
+    assert answers.keys() == odds.keys() == rows.keys()
+    assert all(answers[name] == "" for name in rows if odds[name] > 0)
+    assert all(answers[name] in rows[name]["context"] for name in rows)
+    right = [exact_match(answers[name], (row["answers"]["text"] or [""])[0]) for name, row in rows.items()]
+    assert sum(right) / len(right) == pytest.approx(dev["exact"])
+
+
+def test_transformers_loads_it_as_a_model_of_spans(squad):
+    model, told = BertForQuestionAnswering.from_pretrained(squad.teacher, output_loading_info=True)
+    assert not told["missing_keys"]
+    assert not told["unexpected_keys"]
+    inputs = AutoTokenizer.from_pretrained(squad.teacher)("who is red ?", "the cat is red", return_tensors="pt")
+    with torch.no_grad():
+        assert model.eval()(**inputs).start_logits.shape == inputs["input_ids"].shape
+
+
+def test_a_student_learns_layers_of_augmented_rows_and_predictions_of_the_original_ones(squad, tmp_path):
+    done(*squad.distill(tmp_path / "student"))
+    found = metrics(tmp_path / "student")
+    assert found["stages"]["prediction"]["rows"] == len(questions())
+    assert found["stages"]["intermediate"]["rows"] == pq.read_table(squad.augmented / "data").num_rows
+    told = tmp_path / "scores.json"
+    done(*squad.evaluate(tmp_path / "student", "--json", told))
+    assert json.loads(told.read_text())["dev"]["validation"] == pytest.approx(found["dev"]["validation"], abs=1e-6)
+    assert BertForQuestionAnswering.from_pretrained(tmp_path / "student").config.num_hidden_layers == 2
+
+
+@pytest.mark.integration
+def test_killed_in_both_stages_it_ends_with_the_same_bytes(squad, tmp_path):
+    more = ("--epochs-intermediate", 4, "--epochs-prediction", 12, "--checkpoint-every", 3)
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    done(*squad.distill(undisturbed, *more))
+    for stage in ("intermediate", "prediction"):
+        process = start(*squad.distill(killed, *more))
+        wait_for(lambda stage=stage: len(list((killed / stage).glob("step-*"))) == 1, process)
+        kill(process)
+        assert not (killed / "metrics.json").exists()
+    done(*squad.distill(killed, *more))
+    assert {name: (killed / name).read_bytes() for name in SAME} == {
+        name: (undisturbed / name).read_bytes() for name in SAME
+    }
+    assert results(killed) == results(undisturbed)
+
+
+@pytest.mark.parametrize("method", ["bert-pkd", "distilbert", "finetune"])
+def test_other_methods_learn_spans(squad, tmp_path, method):
+    command = squad.distill(tmp_path / "student", "--method", method, "--epochs-prediction", 1)
+    for option in ("--epochs-intermediate", *(["--train"] if method == "bert-pkd" else [])):
+        place = command.index(option)
+        del command[place : place + 2]
+    if method == "finetune":
+        command = [*command, "--student-init", "random"]
+    ran = tinyaug(*command)
+    assert ran.code == 0, ran.err
+    assert 0 <= metrics(tmp_path / "student")["dev"]["validation"]["f1"] <= 1
+
+
+def test_what_does_not_fit_is_refused(squad, parts, tmp_path):
+    out = tmp_path / "out"
+    assert "no task head (qa_outputs" in refused(squad.evaluate(parts.teacher))
+    assert "expected auto or off" in refused(squad.distill(out, "--cache", "full"))
+    assert "expected a name that ends in .json" in refused(
+        squad.evaluate(squad.teacher, "--predictions", tmp_path / "dev.csv")
+    )
+    long = [{**questions()[0], "answers": {"text": [questions()[0]["context"][3:60]], "answer_start": [3]}}]
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(official(long)), encoding="utf-8")
+    said = refused(squad.finetune(out, "--data", path, "--max-length", 16))
+    assert "question q0: expected its answer whole in a window of 16 tokens" in said
+    assert not out.exists()
