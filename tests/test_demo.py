@@ -20,7 +20,7 @@ from augment.words import WordSplitter
 from glove import load_vectors
 from pipelines.demo import DATA, FOLDER, GLOVE, MLM, OUT, SQUAD_PACK
 from pipelines.errors import UserError
-from pipelines.options.verbs import AugmentOptions
+from pipelines.options.augmenting import AugmentOptions
 from pipelines.tasks import open_task
 from scripts.build_demo_squad import main as build_questions
 from tests.pipelines.jobs import handed, later_wins

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.options.verbs import AugmentOptions, ResampleOptions
+from pipelines.options.augmenting import AugmentOptions, ResampleOptions
 
 
 def augment(options: AugmentOptions) -> int:

@@ -19,6 +19,7 @@ from pipelines.methods import bert_small
 from pipelines.methods.finetune import RECIPE
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import verbs
+from pipelines.options.augmenting import AugmentOptions, ResampleOptions
 from pipelines.options.data import CorpusChoice, OnBadRow, PairedCorpus
 from pipelines.options.models import RANDOM, STARTS
 from pipelines.options.option import Options, flag
@@ -42,7 +43,7 @@ Request = TypeVar("Request", bound=Options)
 Changed = TypeVar("Changed", bound=Options)
 
 
-def augment_request(options: verbs.AugmentOptions) -> AugmentRequest:
+def augment_request(options: AugmentOptions) -> AugmentRequest:
     """The request behind the options of `augment`.
 
     Raises:
@@ -78,7 +79,7 @@ def augment_request(options: verbs.AugmentOptions) -> AugmentRequest:
     )
 
 
-def resample_request(options: verbs.ResampleOptions) -> ResampleRequest:
+def resample_request(options: ResampleOptions) -> ResampleRequest:
     """The request behind the options of `resample`."""
     return ResampleRequest(
         options.candidates,

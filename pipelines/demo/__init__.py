@@ -13,7 +13,8 @@ from pipelines.errors import UserError
 from pipelines.options.option import flag
 
 if TYPE_CHECKING:
-    from pipelines.options.verbs import AugmentOptions, RunOptions
+    from pipelines.options.augmenting import AugmentOptions
+    from pipelines.options.verbs import RunOptions
 
 FOLDER = Path(__file__).resolve().parent
 MLM, GLOVE, DATA = FOLDER / "mlm", FOLDER / "glove" / "glove.demo.50d.txt.gz", FOLDER / "sst2"

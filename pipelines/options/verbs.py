@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from augment.presets import PRESETS
-from pipelines.demo import demo_defaults, demo_run_defaults
+from pipelines.demo import demo_run_defaults
 from pipelines.methods.names import GENERAL_METHODS, METHODS
-from pipelines.options import drawing, running, teacher_cache, training
-from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, InputRows, PairedCorpus, Rejects
-from pipelines.options.models import GeneralStudent, MaskedLm, Student
+from pipelines.options import running, teacher_cache, training
+from pipelines.options.augmenting import AugmentOptions
+from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, PairedCorpus
+from pipelines.options.models import GeneralStudent, Student
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
-from pipelines.options.output import Answers, Folder, RunDirectory, ShardsAsBefore
+from pipelines.options.output import Answers, Folder
 
 A_MODEL = "a folder or a name on the hub."
 Value = TypeVar("Value")
@@ -23,42 +23,6 @@ def _chosen(options: Options, name: str, own: Value) -> Value:
     """The value of an option: as typed, or as it was set since, else the method's own."""
     value: Value = getattr(options, name)
     return own if value == getattr(type(options), name) and not options.has(name) else value
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentOptions(Options):
-    """Options of `tinyaug augment`."""
-
-    data: DataChoice
-    rows: InputRows
-    models: MaskedLm
-    preset: str = option(
-        "Settings, which other options override; texts is for your own.", "paper", panel=Panel.DRAWN, choices=PRESETS
-    )
-    draw: drawing.DrawOptions
-    candidates: drawing.CandidateOptions
-    drop_leaks: bool = option("Leave out variants equal to a dev or test example.", False, panel=Panel.DRAWN)
-    engine: running.EngineOptions
-    compute: running.ComputeOptions
-    output: RunDirectory
-
-    def defaults(self) -> dict[str, Any]:
-        """With --demo the embedded pack."""
-        return demo_defaults(self) if self.rows.demo else {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResampleOptions(Options):
-    """Options of `tinyaug resample`; None leaves what the run had."""
-
-    candidates: str = option("Run directory whose candidates are drawn from.", ...)
-    rejects: Rejects
-    draw: drawing.DrawOptions
-    protected: drawing.Protected
-    drop_leaks: bool | None = option("Leave out leaked variants.", None, "--drop-leaks/--keep-leaks", panel=Panel.DRAWN)
-    workers: running.Workers
-    out: str = option("Run directory of the new draw.", ..., panel=Panel.OUTPUT)
-    shards: ShardsAsBefore
 
 
 @dataclass(frozen=True, kw_only=True)
