@@ -180,6 +180,28 @@ def test_a_batch_on_a_gpu_is_not_waited_for():
     assert all(len(one.taken(1)[0]) == 1 for one in answers)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_batch_that_does_not_fit_a_gpu_is_split():
+    """A card of which this process may have 256 MB more than it has now, and a batch of a million tokens."""
+    texts = [" ".join(TEXTS)] * 3000
+    expected = CandidateFinder(
+        MaskedLM(tiny_masked_lm(0), tiny_tokenizer(), "cuda"), None, CandidateSettings(k=5), 8192
+    )
+    whole = expected.find(texts)
+    finder = CandidateFinder(expected.model, None, CandidateSettings(k=5), 1 << 22)
+    torch.cuda.empty_cache()
+    memory = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + (256 << 20)) / memory)
+    try:
+        found = finder.find(texts)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert found.counts["split_batches"] > 0
+    assert not found.errors
+    assert (found.offsets == whole.offsets).all()
+
+
 def test_long_ties_are_decided_over_the_whole_vocabulary():
     size = 9000
     vocabulary = Vocabulary([f"w{number}" for number in range(size)], np.arange(size) != 7)

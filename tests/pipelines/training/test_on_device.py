@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.devices import DEVICES, expected_precision
-from tests.pipelines.jobs import done, refused, tinyaug
+from tests.distill.runs import losses
+from tests.pipelines.jobs import done, finish, refused, start, tinyaug
 from tests.pipelines.training.verbs import distill, evaluate, finetune, metrics, run_json
 
 on_devices = pytest.mark.parametrize("device", DEVICES)
@@ -55,3 +56,16 @@ def test_a_killed_run_goes_on_there(parts, tmp_path, device, monkeypatch):
 def test_dry_runs_measure_there(parts, tmp_path, device):
     done(*distill(parts, tmp_path / "student", "--device", device, "--dry-run"))
     assert not (tmp_path / "student").exists()
+
+
+@pytest.mark.integration
+@on_devices
+def test_two_runs_are_at_work_on_one_device(parts, tmp_path, device):
+    """Side by side, each as if it were alone."""
+    places = [tmp_path / name for name in ("one", "other")]
+    started = [start(*finetune(parts, place, "--max-steps", 12, "--device", device)) for place in places]
+    for ran in map(finish, started):
+        assert ran.code == 0, ran.err
+    one, other = (losses(place / "labels") for place in places)
+    assert len(one) == 12
+    assert one == pytest.approx(other, rel=0 if device == "cpu" else 2e-2)
