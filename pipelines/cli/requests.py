@@ -275,8 +275,9 @@ def _quick(options: Trained) -> Trained:
 
 
 def _windows(options: Trained) -> Trained:
-    """The options with the length of SQuAD's windows, where the user named none."""
-    if not is_squad(options.data.task) or options.reading.has("max_length"):
+    """The options with the length of SQuAD's windows, where neither the user nor the demo named one."""
+    usual = options.reading.max_length == type(options.reading).max_length
+    if not is_squad(options.data.task) or options.reading.has("max_length") or not usual:
         return options
     return _changed(options, reading=_changed(options.reading, max_length=MAX_LENGTH))
 

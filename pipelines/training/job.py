@@ -156,7 +156,7 @@ class Job(ABC):
         """The student that a stage left in a folder, for the next one."""
         raise NotImplementedError
 
-    def rows(self, stream: ShardStream) -> int:
+    def rows(self, stream: ShardStream, which: Rows | None = None) -> int:  # noqa: ARG002
         """Rows that a stage will read, where `stream` is only a sample of what is still to be made."""
         return len(stream)
 
