@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 TEXT = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())  # bytes that are UTF-8 are text, too
+MOST_SEGMENTS = 256  # of rows that a tokenizer made: a byte each
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ def read_rows(
         table = pa.concat_tables([store.read(chunk, files, columns, tokenizer) for chunk in chunks])
         columns = store.columns(columns)
     if columns.tokenised:
-        ids, types, offsets = stored(table, columns.texts, (tokenizer.truncation or {})["max_length"])
+        length, segments = (tokenizer.truncation or {})["max_length"], 2 if store is None else MOST_SEGMENTS
+        ids, types, offsets = stored(table, columns.texts, length, segments)
     else:
         ids, types, offsets = encoded(table, columns.texts, tokenizer)
     return TokenRows(

@@ -65,13 +65,14 @@ def encoded(table: pa.Table, texts: tuple[str, ...], tokenizer: Tokenizer) -> Fl
     return ids, types, offsets
 
 
-def stored(table: pa.Table, columns: tuple[str, ...], max_length: int) -> Flat:
+def stored(table: pa.Table, columns: tuple[str, ...], max_length: int, segments: int = 2) -> Flat:
     """The same of columns of lists, as they stand.
 
     Args:
         table: with those columns.
         columns: of token ids, and of their segment ids; without the latter they are 0.
         max_length: tokens of a row at most.
+        segments: how many there may be; a tokenizer that made them itself may have more than two, as XLNet's.
 
     Raises:
         DistillError: a list is empty or longer than `max_length`, or segment ids do not fit the token ids.
@@ -87,7 +88,7 @@ def stored(table: pa.Table, columns: tuple[str, ...], max_length: int) -> Flat:
     types = np.zeros(len(ids), np.uint8)
     for name in columns[1:]:
         found, sizes = _flat_lists(table, name)
-        if not np.array_equal(sizes, lengths) or not np.isin(found, (0, 1, 2)).all():  # XLNet's [CLS] has the 2
+        if not np.array_equal(sizes, lengths) or not np.isin(found, range(segments)).all():
             raise DistillError(
                 f"expected a 0 or 1 in column {name} for each token id in column {column}; found other lengths or "
                 "values. Pack the corpus again."

@@ -8,8 +8,11 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from augment.errors import AugmentError
 from pipelines.errors import UserError
 from pipelines.found import Found
-from pipelines.models.load import check_classes, load_classifier, load_config, load_masked_lm
+from pipelines.models.load import check_classes, load_config, load_masked_lm, load_task_model
 from pipelines.tasks import Label, Task
+from pipelines.tasks.glue import GLUE
+
+TASK = GLUE["sst2"]
 
 
 @pytest.mark.parametrize("trouble", [RuntimeError("can't start new thread"), MemoryError("no memory")])
@@ -22,7 +25,7 @@ def test_the_machine_s_errors_are_not_the_file_s(mlm_folder, monkeypatch, troubl
 
     for kind in (AutoModelForSequenceClassification, AutoModelForMaskedLM):
         monkeypatch.setattr(kind, "from_pretrained", fail)
-    for load in (lambda: load_classifier(found, config, 0), lambda: load_masked_lm(found, config, False)):
+    for load in (lambda: load_task_model(found, config, TASK, 0), lambda: load_masked_lm(found, config, False)):
         with pytest.raises(type(trouble)) as error:
             load()
         assert error.value is trouble
@@ -36,7 +39,7 @@ def test_the_file_s_errors_are(mlm_folder, monkeypatch):
 
     monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", fail)
     with pytest.raises(UserError, match=r"teacher .*its weights cannot be read: PytorchStreamReader.*copy the folder"):
-        load_classifier(found, load_config(found), 0)
+        load_task_model(found, load_config(found), TASK, 0)
 
 
 @pytest.mark.parametrize("inside", [["student"], ["student", "teacher"], []])
