@@ -21,6 +21,7 @@ from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
 from pipelines.run_folder.run_file import Identity, InputDigest
+from pipelines.squad.fitting import check_asked, check_spans
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
@@ -109,6 +110,7 @@ class DistillJob(StudentJob, TaskJob):
         request = self.request
         check_cache_place(request.cache)
         self.data = open_data(request.data, self.found)
+        check_asked(self.data.task, request)
         self.cache = self._cache_of_task()
         check_classes(self.data.task)
         self.train = None
@@ -124,6 +126,7 @@ class DistillJob(StudentJob, TaskJob):
             name_labels(self.teacher.config, self.data.task)
         check_teacher(self.teacher, self.data, request.reading.max_length)
         self.plan_student()
+        check_spans(self.data.task, self.student.config, f"student {self.student.shape}")
         if request.soft_labels is not None and self.train is not None:
             self.soft_labels = find_soft_labels(self.train, request.soft_labels, self.data, self.teacher)
         elif self.tokenizer is not self.teacher.tokenizer:
