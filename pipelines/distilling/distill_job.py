@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.checks import check_vocabularies
 from distill.stores import without_credentials
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
 from pipelines.distilling.soft_labels import check_method, find_soft_labels
@@ -17,6 +18,7 @@ from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move, name_labels, pack_teacher
 from pipelines.options.models import FIRST_LAYERS, RANDOM
+from pipelines.options.option import flag
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
@@ -127,6 +129,8 @@ class DistillJob(StudentJob, TaskJob):
         check_teacher(self.teacher, self.data, request.reading.max_length)
         self.plan_student()
         check_spans(self.data.task, self.student.config, f"student {self.student.shape}")
+        if self.data.task.label.is_span:  # logits belong to tokens, and both are judged by the same windows
+            check_vocabularies(self.teacher.tokenizer, self.tokenizer)
         if request.soft_labels is not None and self.train is not None:
             self.soft_labels = find_soft_labels(self.train, request.soft_labels, self.data, self.teacher)
         elif self.tokenizer is not self.teacher.tokenizer:
@@ -153,10 +157,12 @@ class DistillJob(StudentJob, TaskJob):
         cache = self.cache
         if not self.data.task.label.is_span or cache.mode == Keep.off:
             return cache
-        if cache.mode != Keep.auto:
+        typed = [f"--cache {cache.mode}"] if cache.mode != Keep.auto else []
+        typed += [flag(CacheChoice, name) for name in ("budget", "folder", "rebuild") if cache.has(name)]
+        if typed:
             raise UserError(
-                f"--cache {cache.mode}: expected auto or off for {self.data.task.name}, found {cache.mode}; a cache "
-                "keeps no logits of tokens"
+                f"{' and '.join(typed)}: expected no teacher cache for {self.data.task.name}, whose answers are places "
+                "in a text: a cache keeps no logits of tokens; leave it out"
             )
         return CacheChoice(mode=Keep.off)
 

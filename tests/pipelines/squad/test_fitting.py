@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from transformers import (
     AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
     ModernBertConfig,
     ModernBertForMaskedLM,
     ModernBertForQuestionAnswering,
 )
 
-from tests.foreign import SIZES, WIDE, save_foreign
+from tests.foreign import SIZES, WIDE, foreign_tokenizer, save_foreign
 from tests.pipelines.jobs import refused
 
 if TYPE_CHECKING:
@@ -65,4 +67,23 @@ def test_methods_and_columns_of_one_answer_a_row(squad, parts, tmp_path):
     more = ("--teacher", squad.encoder, "--train", squad.augmented, "--method", "distilbert", "--soft-labels", "p")
     told = refused(words(squad, "distill", out, *more))
     assert "--soft-labels p: expected a task of labels or scores, found squad_v2" in told
+    assert not out.exists()
+
+
+def test_a_student_of_another_vocabulary(squad, tmp_path):
+    start, out = tmp_path / "start", tmp_path / "out"
+    BertForMaskedLM(BertConfig(**{**SIZES, **WIDE})).save_pretrained(start)
+    foreign_tokenizer("bert").save_pretrained(start)
+    for method in ("distilbert", "finetune"):
+        more = ("--teacher", squad.teacher, "--method", method, "--student-init", start)
+        assert "expected one vocabulary for teacher and student" in refused(words(squad, "distill", out, *more))
+    assert not out.exists()
+
+
+def test_a_cache_keeps_no_logits_of_tokens(squad, tmp_path):
+    out = tmp_path / "cache"
+    more = ("--teacher", squad.teacher, "--method", "distilbert", "--student", "half")
+    assert "a cache keeps no logits of tokens" in refused(words(squad, "cache-teacher", out, *more))
+    told = refused(words(squad, "distill", out, *more, "--cache-dir", tmp_path / "there"))
+    assert "--cache-dir: expected no teacher cache for squad_v2" in told
     assert not out.exists()

@@ -92,7 +92,7 @@ def test_other_methods_learn_spans(squad, tmp_path, method):
 def test_what_does_not_fit_is_refused(squad, parts, tmp_path):
     out = tmp_path / "out"
     assert "no task head (qa_outputs" in refused(squad.evaluate(parts.teacher))
-    assert "expected auto or off" in refused(squad.distill(out, "--cache", "full"))
+    assert "--cache full: expected no teacher cache" in refused(squad.distill(out, "--cache", "full"))
     assert "expected a name that ends in .json" in refused(
         squad.evaluate(squad.teacher, "--predictions", tmp_path / "dev.csv")
     )
