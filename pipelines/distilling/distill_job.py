@@ -15,6 +15,7 @@ from pipelines.distilling.word_student import WordPlan, build_word_student, plan
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
+from pipelines.methods.method import Rows
 from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move, name_labels, pack_teacher
 from pipelines.options.models import FIRST_LAYERS, RANDOM
@@ -236,9 +237,10 @@ class DistillJob(StudentJob, TaskJob):
             return write_part(storage, self.data, "train")
         return super().source(stage, storage)
 
-    def rows(self, stream: ShardStream) -> int:
-        """Rows that there will be."""
-        rows = len(stream) if self.stand_ins.rows is None else self.stand_ins.rows
+    def rows(self, stream: ShardStream, kind: Rows) -> int:
+        """Rows that there will be; the original ones are there."""
+        made = self.stand_ins.rows if kind is Rows.AUGMENTED else None
+        rows = len(stream) if made is None else made
         return min(rows, self.request.reading.train_rows or rows)
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:

@@ -37,7 +37,7 @@ class CacheDecision:
 
     def __add__(self, other: CacheDecision) -> CacheDecision:
         """Both, for stages that read different rows."""
-        words = "; ".join(filter(None, (self.words, other.words)))
+        words = "; ".join(dict.fromkeys(filter(None, (self.words, other.words))))
         return CacheDecision({**self.contents, **other.contents}, words, self.bytes + other.bytes)
 
     @property

@@ -100,7 +100,7 @@ def measure(job: Job, models: Models, storage: Storage, caches: Path, begun: Beg
             refuse_foreign_caches(job.cache, models.teacher, stream, contents, caches)
     stages = []
     for stage in trained:
-        done, rows = stage.name in begun.done, job.rows(streams[stage.reads])
+        done, rows = stage.name in begun.done, job.rows(streams[stage.reads], stage.rows)
         cost = NOTHING if done else _cost(job, models, stage, streams[stage.reads], storage)
         taught = _taught(stage, trained, cache, rows, job.request.reading.seed)
         stages.append(StageEstimate(stage.name, stage.recipe, rows, cost, taught, job.request.reading.seed, done))
@@ -137,7 +137,7 @@ def _decide(job: Job, models: Models, streams: dict[tuple[Rows, bool], ShardStre
     for data, stream in streams.items():
         stages = tuple(stage for stage in job.method.stages if stage.reads == data and stage.kept is not None)
         if models.teacher is not None and any(stage.recipe.epochs for stage in stages):
-            rows, taken = job.rows(stream), decision.bytes
+            rows, taken = job.rows(stream, data[0]), decision.bytes
             decision += decide_cache(CacheQuestion(job.cache, stages, models.teacher, stream, caches, rows, taken))
     return decision
 

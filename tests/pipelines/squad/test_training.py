@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, BertForQuestionAnswering
 
 from distill.squad_metric import exact_match
 from tests.pipelines.jobs import done, kill, refused, start, tinyaug, wait_for
+from tests.pipelines.squad.conftest import TASK
 from tests.pipelines.squad.data import official, questions
 from tests.pipelines.training.verbs import metrics
 
@@ -57,6 +58,20 @@ def test_a_student_learns_layers_of_augmented_rows_and_predictions_of_the_origin
     done(*squad.evaluate(tmp_path / "student", "--json", told))
     assert json.loads(told.read_text())["dev"]["validation"] == pytest.approx(found["dev"]["validation"], abs=1e-6)
     assert BertForQuestionAnswering.from_pretrained(tmp_path / "student").config.num_hidden_layers == 2
+
+
+def test_a_dry_run_counts_augmented_rows_in_the_intermediate_stage_alone(squad, parts, tmp_path):
+    said = done(
+        "run", *TASK, "--data", squad.data, "--mlm", parts.mlm, "--glove", parts.glove, "--n", 2, "--workers", 1,
+        "--teacher-model", squad.encoder, "--student", parts.student, "--student-init", "random",
+        "--out", tmp_path / "run", "--dry-run",
+    ).out  # fmt: skip
+    rows = {
+        words[0]: int(words[1]) for line in said.splitlines() if len(words := line.split()) > 5 and words[1].isdigit()
+    }
+    assert rows["intermediate"] == 3 * len(questions())  # each with two variants
+    assert rows["finetune"] == rows["prediction"] == len(questions())
+    assert said.count("teacher cache: off") == 1
 
 
 @pytest.mark.integration
