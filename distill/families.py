@@ -16,12 +16,18 @@ FAMILIES = (
 )  # fmt: skip
 AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "data2vec-text", "roberta-prelayernorm")
 FOREIGN_AFTER_PADDING = ("xlm-roberta-xl", "longformer", "ibert")  # of which there are logits alone
+WITHOUT_SPANS = ("modernbert", "eurobert", "nomic_bert")  # no head for answers in a text, or another than BERT's
 SLIDING = "sliding_attention"  # the kind of ModernBERT's layers whose tokens see a window alone
 
 
 def has_known_layers(config: PreTrainedConfig) -> bool:
     """Whether a model's layers can be learnt from; of any other family there are its logits alone."""
     return config.model_type in FAMILIES
+
+
+def has_known_spans(config: PreTrainedConfig) -> bool:
+    """Whether transformers gives a model of the family BERT's head for answers in a text."""
+    return has_known_layers(config) and config.model_type not in WITHOUT_SPANS
 
 
 def check_family(config: PreTrainedConfig, who: str = "model") -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from distill.inputs import BUCKET
 from distill.shards import Batch
+from distill.task_heads import has_span_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 GROUP_BATCHES = 256  # at most: a forward pass costs the host milliseconds, which so many steps share
 GROUP_BYTES = 2 << 30  # of the states of a group; two groups are there at once
+SPAN_BYTES = 2 * 4  # of a token's start and end logits
 FORWARD_TOKENS = 32_768  # of a forward pass
 
 
@@ -61,8 +63,9 @@ def group_limits(teacher: Teacher, wanted: Wanted, number_bytes: int, batches: i
         batches: of a group at most.
     """
     config, of_layers = teacher.model.config, len(teacher.layer_map) * number_bytes
-    hidden = config.hidden_size * wanted.hidden
-    return GroupLimits(batches, of_layers * hidden, of_layers * config.num_attention_heads * wanted.scores)
+    hidden = of_layers * config.hidden_size if wanted.hidden else 0  # of some families neither is known
+    scores = of_layers * config.num_attention_heads if wanted.scores else 0
+    return GroupLimits(batches, hidden + SPAN_BYTES * (wanted.logits and has_span_head(teacher.model)), scores)
 
 
 def in_groups(items: Iterable[T], limits: GroupLimits, batch_of: Callable[[T], Batch]) -> Iterator[list[T]]:

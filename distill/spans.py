@@ -53,12 +53,12 @@ def span_prediction_loss(student: Tensor, teacher: Tensor, mask: Tensor | None, 
             f"expected logits of one shape; found {tuple(student.shape)} for the student and {tuple(teacher.shape)} "
             "for the teacher. Give both a head for spans."
         )
-    mine, theirs = student.float(), teacher.float()
+    mine, theirs = student.float() / temperature, teacher.float() / temperature
     if mask is not None:
         padded = (mask == 0)[..., None]
-        least = torch.finfo(torch.float32).min / 4  # finite: 0 x infinity would be NaN
+        least = torch.finfo(torch.float32).min / 4  # finite, of any temperature: 0 x infinity would be NaN
         mine, theirs = mine.masked_fill(padded, least), theirs.masked_fill(padded, least)
-    return soft_cross_entropy(mine.transpose(1, 2), theirs.transpose(1, 2), temperature).mean(-1)
+    return soft_cross_entropy(mine.transpose(1, 2), theirs.transpose(1, 2)).mean(-1)
 
 
 def head_prediction_loss(student: Tensor, teacher: Tensor, mask: Tensor | None, temperature: float = 1.0) -> Tensor:

@@ -16,6 +16,7 @@ from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
 from pipelines.models.load import SAVE_ONE, has_vocabulary, load_config, load_tokenizer, refuse_unfinished
 from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
+from pipelines.squad.fitting import check_spans
 from pipelines.training.parts import TaskData, row_columns
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def check_teacher(teacher: TeacherFiles, data: TaskData, max_length: int) -> Non
     what, who = teacher.found.what, f"{teacher.found.what} {teacher.found.name}"
     check_problem(teacher.config, who)
     task = data.task
+    check_spans(task, teacher.config, who)
     if task.label.names:
         check_labels(teacher.config, task.label.names, who, task.name)
         refuse_unordered(teacher.found, teacher.config, data)

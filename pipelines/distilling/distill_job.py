@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.checks import check_vocabularies
 from distill.stores import without_credentials
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
 from pipelines.distilling.soft_labels import check_method, find_soft_labels
@@ -18,10 +19,12 @@ from pipelines.methods.method import MethodStage, Rows
 from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move, name_labels, pack_teacher
 from pipelines.options.models import FIRST_LAYERS, RANDOM
+from pipelines.options.option import flag
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
 from pipelines.run_folder.run_file import Identity, InputDigest
+from pipelines.squad.fitting import check_asked, check_spans
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
@@ -109,6 +112,7 @@ class DistillJob(StudentJob, TaskJob):
         request = self.request
         check_cache_place(request.cache)
         self.data = open_data(request.data, self.found)
+        check_asked(self.data.task, request)
         self.cache = self._cache_of_task()
         check_classes(self.data.task)
         self.train = None
@@ -124,6 +128,9 @@ class DistillJob(StudentJob, TaskJob):
             name_labels(self.teacher.config, self.data.task)
         check_teacher(self.teacher, self.data, request.reading.max_length)
         self.plan_student()
+        check_spans(self.data.task, self.student.config, f"student {self.student.shape}")
+        if self.data.task.label.is_span:  # logits belong to tokens, and both are judged by the same windows
+            check_vocabularies(self.teacher.tokenizer, self.tokenizer)
         if request.soft_labels is not None and self.train is not None:
             self.soft_labels = find_soft_labels(self.train, request.soft_labels, self.data, self.teacher)
         elif self.tokenizer is not self.teacher.tokenizer:
@@ -150,10 +157,12 @@ class DistillJob(StudentJob, TaskJob):
         cache = self.cache
         if not self.data.task.label.is_span or cache.mode == Keep.off:
             return cache
-        if cache.mode != Keep.auto:
+        typed = [f"--cache {cache.mode}"] if cache.mode != Keep.auto else []
+        typed += [flag(CacheChoice, name) for name in ("budget", "folder", "rebuild") if cache.has(name)]
+        if typed:
             raise UserError(
-                f"--cache {cache.mode}: expected auto or off for {self.data.task.name}, found {cache.mode}; a cache "
-                "keeps no logits of tokens"
+                f"{' and '.join(typed)}: expected no teacher cache for {self.data.task.name}, whose answers are places "
+                "in a text: a cache keeps no logits of tokens; leave it out"
             )
         return CacheChoice(mode=Keep.off)
 
@@ -227,9 +236,9 @@ class DistillJob(StudentJob, TaskJob):
             return write_part(storage, self.data, "train")
         return super().source(stage, storage)
 
-    def rows(self, stream: ShardStream, which: Rows | None = None) -> int:
-        """Rows that there will be: the task's own are there."""
-        made = None if which is Rows.ORIGINAL else self.stand_ins.rows
+    def rows(self, stream: ShardStream, kind: Rows) -> int:
+        """Rows that there will be; the original ones are there."""
+        made = self.stand_ins.rows if kind is Rows.AUGMENTED else None
         rows = len(stream) if made is None else made
         return min(rows, self.request.reading.train_rows or rows)
 

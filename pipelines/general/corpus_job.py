@@ -138,7 +138,7 @@ class CorpusJob(Job):
         masking = self.masking(cached)
         return open_stream(place, columns, self.tokenizer, reading.max_length, rows, reading.seed, masking)
 
-    def rows(self, stream: ShardStream, which: Rows | None = None) -> int:  # noqa: ARG002
+    def rows(self, stream: ShardStream, kind: Rows) -> int:  # noqa: ARG002
         """Sequences of the whole corpus."""
         return self.sequences.count
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from distill.targets import Targets
     from distill.teacher import Teacher
     from pipelines.found import Found
+    from pipelines.options.teacher_cache import CacheChoice
     from pipelines.reporting import Reporter
     from pipelines.training.request import DistillRequest
 
@@ -69,6 +70,19 @@ class CacheJob(DistillJob):
             raise UserError("--cache: expected auto, full or logits, found off: there would be nothing to do")
         super().__init__(request, found)
         self.first = self.method.trained[0]
+
+    def _cache_of_task(self) -> CacheChoice:
+        """What is kept of the teacher, which `distill` would read.
+
+        Raises:
+            UserError: it would read none.
+        """
+        if self.data.task.label.is_span:
+            raise UserError(
+                f"--task {self.data.task.name}: expected a task of labels or scores; a cache keeps no logits of tokens "
+                "and `tinyaug distill` runs the teacher as it goes"
+            )
+        return self.cache
 
     def content(self) -> Any:
         """What run.json says: all that decides what is kept."""

@@ -10,6 +10,7 @@ from pipelines.methods.finetune import finetune
 from pipelines.models.load import check_classes, load_task_model, move, name_labels
 from pipelines.run_folder.identity import task_content
 from pipelines.run_folder.run_file import Identity
+from pipelines.squad.fitting import check_spans
 from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data
@@ -62,6 +63,7 @@ class FinetuneJob(TaskJob):
         check_classes(self.data.task, "fine-tune")
         self.check_rows()
         self.files = find_files(request.model, request.revision, "encoder", self.found)
+        check_spans(self.data.task, self.files.config, f"encoder {request.model}")
         self.tokenizer = self.files.tokenizer
         name_labels(self.files.config, self.data.task)
         check_vocabulary_size(self.files.config, self.tokenizer, "encoder")

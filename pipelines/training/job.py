@@ -156,8 +156,8 @@ class Job(ABC):
         """The student that a stage left in a folder, for the next one."""
         raise NotImplementedError
 
-    def rows(self, stream: ShardStream, which: Rows | None = None) -> int:  # noqa: ARG002
-        """Rows that a stage will read, where `stream` is only a sample of what is still to be made."""
+    def rows(self, stream: ShardStream, kind: Rows) -> int:  # noqa: ARG002
+        """Rows of a kind that a stage will read, where `stream` is only a sample of what is still to be made."""
         return len(stream)
 
     def disk_bytes(self) -> int:

@@ -120,7 +120,7 @@ class TaskJob(Job):
         if self.data.task.label.is_span:
             wanted = self.request.reading.train_rows if self.request.reading.has("train_rows") else None
             facts = (f"windows of {self.max_length} tokens to learn from: {len(stream):,}",)
-            return Told(facts, self.data.notes() + subset_note(wanted, self.rows(stream)))
+            return Told(facts, self.data.notes() + subset_note(wanted, self.rows(stream, Rows.AUGMENTED)))
         parts = [*([] if self.train else ["train"]), *self.data.dev_parts]
         places = {part: write_part(storage, self.data, part) for part in parts if storage.size(f"data/{part}.parquet")}
         if stream.columns.label and len(stream.files.paths) == 1:  # of a subset its own
@@ -129,7 +129,7 @@ class TaskJob(Job):
         cut, reading = cut_texts(stream), self.request.reading
         wanted = reading.train_rows if reading.has("train_rows") else None  # a profile's may be more than there are
         notes = self.data.notes() if self.reads_own else ()
-        notes += warnings + subset_note(wanted, self.rows(stream)) + cut.notes
+        notes += warnings + subset_note(wanted, self.rows(stream, Rows.AUGMENTED)) + cut.notes
         return Told(lines + cut.facts, notes, cut.truncated)
 
     def shown_length(self, result: Result) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -239,3 +240,15 @@ def test_it_ends_with_whoever_asks():
     items.close()
     assert closed == [True]
     assert not feeding()
+
+
+def test_groups_count_start_and_end_logits_and_ask_no_widths_for_others():
+    bare = SimpleNamespace(model_type="t5gemma")  # widths of encoder and decoder lie a level deeper
+    of_spans, of_labels = (
+        SimpleNamespace(model=SimpleNamespace(config=bare, **head), layer_map=(1, 2))
+        for head in ({"qa_outputs": 1}, {})
+    )
+    logits = Wanted(logits=True)
+    assert group_limits(of_spans, logits, 4) == GroupLimits(GROUP_BATCHES, 8)  # float32, whatever the states are
+    assert group_limits(of_spans, Wanted(), 4) == GroupLimits(GROUP_BATCHES)
+    assert group_limits(of_labels, logits, 2) == GroupLimits(GROUP_BATCHES)

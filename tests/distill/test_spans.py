@@ -46,6 +46,13 @@ def test_padding_has_no_gradient():
     assert student.grad[0, :2].abs().min() > 0
 
 
+def test_padding_has_no_share_at_a_low_temperature():
+    # t = 0.1 makes it 10 times the logits: teacher's starts 3/4, 1/4; student's 1/2, 1/2, likewise the ends
+    teacher, student = logits([log(3) / 10, 0, 5], [0, log(3) / 10, 5]), logits([0, 0, 7], [0, 0, 7])
+    loss = span_prediction_loss(student, teacher, torch.tensor([[1, 1, 0]]), 0.1)
+    assert loss.tolist() == pytest.approx([log(2)])
+
+
 def test_a_teacher_of_labels_is_refused():
     with pytest.raises(DistillError, match="head for spans"):
         span_prediction_loss(torch.zeros(1, 3, 2), torch.zeros(1, 2), None)

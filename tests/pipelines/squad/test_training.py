@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, BertForQuestionAnswering
 
 from distill.squad_metric import exact_match
 from tests.pipelines.jobs import done, kill, refused, start, tinyaug, wait_for
+from tests.pipelines.squad.conftest import TASK
 from tests.pipelines.squad.data import official, questions
 from tests.pipelines.training.verbs import metrics
 
@@ -59,6 +60,20 @@ def test_a_student_learns_layers_of_augmented_rows_and_predictions_of_the_origin
     assert BertForQuestionAnswering.from_pretrained(tmp_path / "student").config.num_hidden_layers == 2
 
 
+def test_a_dry_run_counts_augmented_rows_in_the_intermediate_stage_alone(squad, parts, tmp_path):
+    said = done(
+        "run", *TASK, "--data", squad.data, "--mlm", parts.mlm, "--glove", parts.glove, "--n", 2, "--workers", 1,
+        "--teacher-model", squad.encoder, "--student", parts.student, "--student-init", "random",
+        "--out", tmp_path / "run", "--dry-run",
+    ).out  # fmt: skip
+    rows = {
+        words[0]: int(words[1]) for line in said.splitlines() if len(words := line.split()) > 5 and words[1].isdigit()
+    }
+    assert rows["intermediate"] == 3 * len(questions())  # each with two variants
+    assert rows["finetune"] == rows["prediction"] == len(questions())
+    assert said.count("teacher cache: off") == 1
+
+
 @pytest.mark.integration
 def test_killed_in_both_stages_it_ends_with_the_same_bytes(squad, tmp_path):
     more = ("--epochs-intermediate", 4, "--epochs-prediction", 12, "--checkpoint-every", 3)
@@ -92,7 +107,7 @@ def test_other_methods_learn_spans(squad, tmp_path, method):
 def test_what_does_not_fit_is_refused(squad, parts, tmp_path):
     out = tmp_path / "out"
     assert "no task head (qa_outputs" in refused(squad.evaluate(parts.teacher))
-    assert "expected auto or off" in refused(squad.distill(out, "--cache", "full"))
+    assert "--cache full: expected no teacher cache" in refused(squad.distill(out, "--cache", "full"))
     assert "expected a name that ends in .json" in refused(
         squad.evaluate(squad.teacher, "--predictions", tmp_path / "dev.csv")
     )
