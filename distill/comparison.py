@@ -61,9 +61,14 @@ def compare_models(
         {part: len(found) for part, found in labels.items()},
         {model: _intervals(scores, labels) for model, scores in dev.items()},
         near,
-        {part: {name: value / teacher[part][name] for name, value in student[part].items() if teacher[part].get(name)}
-         for part in told},
-    )  # fmt: skip
+        {part: _shares(student[part], teacher[part]) for part in told},
+    )
+
+
+def _shares(student: Mapping[str, float], teacher: Mapping[str, float]) -> dict[str, float]:
+    """The student's share of each of its teacher's scores; of a threshold there is none."""
+    told = [name for name in student if teacher.get(name) and not name.endswith("_thresh")]
+    return {name: student[name] / teacher[name] for name in told}
 
 
 def _intervals(scores: Scores, labels: Mapping[str, NDArray[np.generic]]) -> dict[str, dict[str, tuple[float, float]]]:
