@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from distill.errors import DistillError
+from distill.losses import score_loss
 from distill.objectives import Stage, check_equal_labels, given
 from distill.outputs import model_logits
 from distill.projections import Projections
@@ -155,11 +156,6 @@ def build_bilstm(config: BiLstmConfig, vectors: NDArray[np.float32], seed: int =
     return Student(model.train(), Projections(1, 1))
 
 
-def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """The mean over classes of the squared difference of logits (B, C), as the authors' code takes it; (B,)."""
-    return (student.float() - teacher.float()).square().mean(-1)
-
-
 class BiLstmStage(Stage):
     """Logits of the teacher, by their squared distance; trains the whole model, its word vectors included.
 
@@ -189,4 +185,4 @@ class BiLstmStage(Stage):
         labels: Tensor | None,  # noqa: ARG002
     ) -> dict[str, Tensor]:
         """The loss "prediction"; labels go unused."""
-        return {"prediction": squared_distance(model_logits(self.model, inputs), given(targets.logits))}
+        return {"prediction": score_loss(model_logits(self.model, inputs), given(targets.logits))}

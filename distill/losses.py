@@ -168,7 +168,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.
 
 
 def score_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """The prediction loss of regression tasks: squared difference to the teacher's score, (B, 1) to (B,)."""
+    """The mean squared difference of scores, (B, 1) to (B,), in regression tasks; of logits (B, C) in BiLSTM_soft."""
     _same_shape("scores", student, teacher)
     return (_wide(student) - _wide(teacher)).square().mean(-1)
 

@@ -12,10 +12,10 @@ from distill.bilstm import (
     BiLstmForSequenceClassification,
     BiLstmStage,
     build_bilstm,
-    squared_distance,
 )
 from distill.errors import DistillError
 from distill.evaluation import predict
+from distill.losses import score_loss
 from distill.precision import Precision
 from distill.shards import OtherTokens, ShardStream
 from distill.targets import Targets
@@ -51,7 +51,7 @@ def test_parameters(sizes, parameters, embeddings):
 
 
 def test_the_loss_by_hand():
-    found = squared_distance(torch.tensor([[1.0, -1.0], [0.5, 0.5]]), torch.tensor([[3.0, 0.0], [0.5, 0.5]]))
+    found = score_loss(torch.tensor([[1.0, -1.0], [0.5, 0.5]]), torch.tensor([[3.0, 0.0], [0.5, 0.5]]))
     assert found.tolist() == [(4 + 1) / 2, 0.0]
 
 
@@ -150,7 +150,7 @@ def test_it_learns_in_the_loop_of_all_stages(data, tmp_path, precision):
     expected = torch.from_numpy(predict(teacher.model, plain)[0])
 
     def distance() -> float:
-        return float(squared_distance(torch.from_numpy(predict(student.model, stream)[0]), expected).mean())
+        return float(score_loss(torch.from_numpy(predict(student.model, stream)[0]), expected).mean())
 
     before = distance()
     settings = TrainSettings(epochs=8, learning_rate=2e-2, cpu=True, precision=Precision(precision))

@@ -13,17 +13,9 @@ from distill.squad_metric import exact_match
 from tests.pipelines.jobs import done, kill, refused, start, tinyaug, wait_for
 from tests.pipelines.squad.conftest import TASK
 from tests.pipelines.squad.data import official, questions
-from tests.pipelines.training.verbs import metrics
+from tests.pipelines.training.verbs import metrics, results
 
 SAME = ("model.safetensors", "intermediate/losses.csv", "prediction/losses.csv", "prediction/dev.csv", "README.md")
-
-
-def results(folder) -> dict:
-    found = metrics(folder)
-    del found["files"]
-    for stage in found["stages"].values():
-        del stage["seconds"]
-    return found
 
 
 def test_a_teacher_is_judged_as_metrics_say(squad, tmp_path):

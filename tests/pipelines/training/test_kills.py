@@ -10,20 +10,12 @@ import pytest
 
 from tests.distill.data import write_shards
 from tests.pipelines.jobs import done, finish, kill, start, wait_for
-from tests.pipelines.training.verbs import distill, metrics
+from tests.pipelines.training.verbs import distill, results
 from tests.ready import start_ready
 
 pytestmark = pytest.mark.integration
 SAME = ("model.safetensors", "projections.safetensors", "intermediate/losses.csv", "prediction/losses.csv",
         "prediction/dev.csv", "README.md", "config.json")  # fmt: skip
-
-
-def results(folder) -> dict:
-    found = metrics(folder)
-    del found["files"]
-    for stage in found["stages"].values():
-        del stage["seconds"]
-    return found
 
 
 @pytest.mark.parametrize("cache", ["auto", "off"])
