@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tests.fixtures import glove_text, save_tiny_masked_lm
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 THREADS = torch.get_num_threads()
+
+# The same examples every time, so that a change fails by its own doing. Look for new ones now and then:
+# HYPOTHESIS_PROFILE=default python -m pytest tests/augment tests/glove tests/distill/test_order.py
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
