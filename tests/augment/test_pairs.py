@@ -64,7 +64,7 @@ def test_a_bad_pair_is_named_by_its_index_and_text(augmenter):
     with pytest.raises(AugmentError, match="text 1: expected a string, found tuple"):
         augmenter.augment(["good", ("bad", "plot")])
     short = Augmenter(tiny_lm(), None, CandidateSettings(k=2, max_words=3))
-    with pytest.raises(AugmentError, match="^text 1: expected at most 3 words"):
+    with pytest.raises(AugmentError, match=r"^text 1: expected at most 3 words"):
         short.augment([("good", "film"), ("bad", "one two three four")])
 
 
@@ -82,7 +82,7 @@ def test_a_call_protects_as_the_settings_do(context):
 
 @pytest.mark.parametrize("protect", ["film", [""], ["/(/"], [3]])
 def test_what_cannot_be_protected(augmenter, protect):
-    with pytest.raises(AugmentError, match="^protect: "):
+    with pytest.raises(AugmentError, match=r"^protect: "):
         augmenter.augment(TEXTS, protect=protect)
 
 
