@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from augment.calls import draw_table, find_candidates
 from augment.candidates import CandidateFinder
-from augment.draw import draw_from_table
-from augment.errors import AugmentError, FailedExamplesError
+from augment.errors import AugmentError
 from augment.files.checks import case_warning
 from augment.files.find import find_model
-from augment.given_texts import BadTexts, GivenTexts, read_texts
+from augment.given_texts import BadTexts, read_texts
 from augment.masked_lm import MaskedLM, load_masked_lm, resolve_device
 from augment.precision import resolve_precision
-from augment.presets import CandidateSettings, DrawSettings, preset
-from augment.running import RunningDrawer
-from augment.sites import find_sites
-from augment.stored import StoredCandidates, join_candidates, select_candidates
-from augment.variant_table import Edit, Variant, variant_table, variants_by_text
-from augment.variants import VariantBatch, draw_variants
+from augment.presets import CandidateSettings, DrawSettings, check_protected, preset
+from augment.remembered import RememberedCandidates
+from augment.stored import StoredCandidates
+from augment.variant_table import Edit, Variant, variants_by_text
 from glove import WordVectors, load_vectors
 
 if TYPE_CHECKING:
@@ -32,14 +28,17 @@ if TYPE_CHECKING:
 
     from augment.candidate_table import Candidates
 
+    Texts = Iterable[str] | Iterable[tuple[str, str]]
+
 __all__ = ["Augmenter", "Edit", "Variant"]
 
-TEXTS_AT_ONCE = 2048
-VARIANTS_AT_ONCE = 45_000  # of 5,000 words each they still fit into one Arrow array of strings, which holds 2 GB
+OF_CALLS = {"n", "p", "seed", "duplicates"}  # draw settings that `augment` takes
 
 
 class Augmenter:
     """Augments texts by Algorithm 1 (paper, appendix A).
+
+    The masked LM reads a text once: its candidates are remembered (up to 256 MB, the latest), so another seed is cheap.
 
     It can be pickled, for `datasets.map(num_proc=…)` and the like: a model that was loaded from a folder is loaded
     from it again in the other process.
@@ -72,7 +71,7 @@ class Augmenter:
     ) -> None:
         settings = settings or CandidateSettings()
         if settings.segment == "partner":
-            raise AugmentError("segment: expected none or self, found 'partner': single texts have no partner")
+            raise AugmentError("segment: expected none or self, found 'partner': texts are read one by one")
         tokens = model.batch_tokens if batch_tokens is None else batch_tokens
         if not isinstance(tokens, int) or tokens < 1:
             raise AugmentError(
@@ -81,7 +80,7 @@ class Augmenter:
         finder = CandidateFinder(model, vectors, settings, tokens)
         self.settings: CandidateSettings | None = settings
         self._draw = draw or DrawSettings()
-        self._finder: CandidateFinder | StoredCandidates = finder
+        self._finder: RememberedCandidates | StoredCandidates = RememberedCandidates(finder)
         self._running = finder if settings.context == "running" else None  # what draws with the changing text
 
     @classmethod
@@ -101,13 +100,13 @@ class Augmenter:
 
         Args:
             model: a folder or a name on the hub.
-            glove: a vectors file or name (see `glove.load_vectors`), or None.
+            glove: a vectors file or name (see `glove.load_vectors`); None or "none" for none.
             preset_name: `paper`, `fast`, `algorithm1`, `official` or `texts`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             precision: `fp32`, `tf32`, `bf16`, `fp16`, or `auto`: fp32 on a CPU, bf16 or else fp16 on a GPU.
             batch_tokens: tokens in one forward pass; None for 2,048 on a CPU and by the memory of a GPU.
             revision: of the model on the hub.
-            settings: fields of `CandidateSettings`.
+            settings: fields of `CandidateSettings`, and `pairs` of `DrawSettings`: which text of a pair varies.
 
         Returns:
             An augmenter.
@@ -118,12 +117,12 @@ class Augmenter:
         """
         device = resolve_device(device)
         precision = resolve_precision(precision, device)
-        if given := settings.keys() & {field.name for field in fields(DrawSettings)}:
+        if given := settings.keys() & OF_CALLS:
             raise AugmentError(
                 f"{', '.join(sorted(given))}: expected as argument of augment(), found in from_pretrained()"
             )
         candidate_settings, draw_settings = preset(preset_name, **settings)
-        vectors = load_vectors(glove) if glove is not None else None
+        vectors = None if glove is None or str(glove) == "none" else load_vectors(glove)
         files = find_model(str(model), revision)
         if warning := case_warning(files.folder, files.who):
             warnings.warn(warning, stacklevel=2)
@@ -149,11 +148,11 @@ class Augmenter:
         augmenter._finder, augmenter._running = StoredCandidates(candidates), None
         return augmenter
 
-    def candidates(self, texts: Iterable[str], errors: str = "raise") -> Candidates:
+    def candidates(self, texts: Texts, errors: str = "raise") -> Candidates:
         """Candidates of every eligible word, to be looked at or drawn from later (`from_candidates`).
 
         Args:
-            texts: any texts.
+            texts: any texts, or pairs of them.
             errors: as for `augment`; a text that was skipped is among the candidates' `errors`, or is no string.
 
         Returns:
@@ -169,19 +168,20 @@ class Augmenter:
                 "be stored; call augment"
             )
         bad = BadTexts(errors)
-        found = self._find(read_texts(texts, None, bad), bad)
+        found = find_candidates(self._finder, read_texts(texts, None, bad), bad)
         bad.warn(stacklevel=3)
         return found
 
     def augment(
         self,
-        texts: Iterable[str],
+        texts: Texts,
         n: int | None = None,
         p: float | None = None,
         seed: int = 42,
         unique: bool | None = None,
         ids: Iterable[int] | None = None,
         errors: str = "raise",
+        protect: Iterable[str] = (),
     ) -> list[list[Variant]]:
         """Draws variants, as objects.
 
@@ -190,7 +190,8 @@ class Augmenter:
         calls they get the same ones, unless `ids` or the seed differ (`seed=epoch` draws anew in each epoch).
 
         Args:
-            texts: T texts.
+            texts: T texts, or T pairs of texts (tuples or lists of two), both of which vary unless `from_pretrained`
+                was told another value of `pairs`.
             n: variants of each; None for the preset's, 20.
             p: probability of replacing a word; None for the preset's, 0.4.
             seed: an integer from 0 to 2^64 - 1.
@@ -200,6 +201,7 @@ class Augmenter:
                 with which a job draws; equal ids and equal texts give equal variants.
             errors: what to do with a bad text (no string, too many words, or one that the masked LM fails on):
                 `raise`, or `skip` it with a `SkippedTextsWarning`.
+            protect: words, phrases and `/regular expressions/` that stay, beside those of `from_pretrained`.
 
         Returns:
             T lists of n variants (fewer with `unique` where a text has no more, none for a skipped text),
@@ -209,86 +211,53 @@ class Augmenter:
             AugmentError: a setting out of range, ids that do not fit, or a bad text, named by its index.
             ModelFailedError: the masked LM fails whatever it is given.
         """
-        return variants_by_text(*self._drawn(texts, ids, errors, self._settings(n, p, seed, unique)))
+        return variants_by_text(*self._drawn(texts, ids, errors, self._settings(n, p, seed, unique), protect))
 
     def augment_table(
         self,
-        texts: Iterable[str],
+        texts: Texts,
         n: int | None = None,
         p: float | None = None,
         seed: int = 42,
         unique: bool | None = None,
         ids: Iterable[int] | None = None,
         errors: str = "raise",
+        protect: Iterable[str] = (),
     ) -> pa.Table:
         """Draws the same variants, and the originals, as an Arrow table: about nine times as fast as objects.
 
         Args:
-            texts: T texts.
+            texts: T texts or pairs.
             n: as for `augment`, like all that follow.
             p: probability of replacing a word.
             seed: of the draws.
             unique: whether equal variants are drawn again.
             ids: integers to draw the texts by.
             errors: `raise` or `skip`.
+            protect: what stays.
 
         Returns:
             One row for each original (`variant` 0) and each variant (from 1 without gaps), in the order of the texts:
-            `source_idx` (int64, index of the text in the call), `variant` (int32), `text`, and `edits` (a list of
-            structs with the fields of `Edit`). A skipped text has no row.
+            `source_idx` (int64, index of the text in the call), `variant` (int32), `text`, of pairs `partner`, and
+            `edits` (a list of structs with the fields of `Edit`). A skipped text has no row.
 
         Raises:
             AugmentError, ModelFailedError: as `augment`.
         """
-        return self._drawn(texts, ids, errors, self._settings(n, p, seed, unique))[0]
+        return self._drawn(texts, ids, errors, self._settings(n, p, seed, unique), protect)[0]
 
     def _settings(self, n: int | None, p: float | None, seed: int, unique: bool | None) -> DrawSettings:
         given: dict[str, Any] = {"n": n, "p": p, "duplicates": {True: "redraw", False: "keep", None: None}[unique]}
         return replace(self._draw, seed=seed, **{name: value for name, value in given.items() if value is not None})
 
-    def _find(self, given: GivenTexts, bad: BadTexts) -> Candidates:
-        """Candidates of the different texts, each found once."""
-        texts = list(dict.fromkeys(given.texts))
-        found = []
-        for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE):
-            some = self._finder.find(texts[start : start + TEXTS_AT_ONCE])
-            if some.errors:
-                failed = {some.texts[number]: reason for number, reason in some.errors.items()}
-                rows = zip(given.places.tolist(), given.texts, strict=True)
-                bad.add({place: failed[text] for place, text in rows if text in failed})
-            found.append(some)
-        return join_candidates(found)
-
     def _drawn(
-        self, texts: Iterable[str], ids: Iterable[int] | None, errors: str, settings: DrawSettings
+        self, texts: Texts, ids: Iterable[int] | None, errors: str, settings: DrawSettings, protect: Iterable[str]
     ) -> tuple[pa.Table, int]:
         """Variants of the texts of a call, and how many texts it was given."""
         bad = BadTexts(errors)
+        entries: Any = protect if isinstance(protect, str) else tuple(protect)  # a single string is refused
+        check_protected(entries)
         given = read_texts(texts, ids, bad)
-        candidates = self._find(given, bad)
-        given = given.without(bad.reasons)
-        number_of = {text: number for number, text in enumerate(candidates.texts)}
-        step = max(1, min(TEXTS_AT_ONCE, VARIANTS_AT_ONCE // (settings.n + 1)))
-        batches = []
-        for start in range(0, len(given.texts), step):
-            some = given.slice(start, start + step)
-            numbers, rows = np.unique([number_of[text] for text in some.texts], return_inverse=True)
-            batches.append(self._variants(some, select_candidates(candidates, numbers), rows, settings, bad))
+        table = draw_table(given, find_candidates(self._finder, given, bad), self._running, settings, entries, bad)
         bad.warn(stacklevel=4)
-        return variant_table(batches), given.called_with
-
-    def _variants(
-        self, given: GivenTexts, candidates: Candidates, rows: np.ndarray, settings: DrawSettings, bad: BadTexts
-    ) -> tuple[VariantBatch, np.ndarray]:
-        """Variants of R texts, whose candidates are in `rows` of the table, and the place of each in the call."""
-        sites = find_sites(candidates, running=self._running is not None)
-        drawer = draw_from_table if self._running is None else RunningDrawer(self._running, candidates)
-        numbers, places = given.numbers, given.places
-        while True:
-            try:
-                return draw_variants(sites, numbers, rows[:, None], ["text"], settings, drawer=drawer), places
-            except FailedExamplesError as error:
-                failed = error.errors
-            bad.add({int(places[row]): reason for row, reason in failed.items()})
-            kept = np.setdiff1d(np.arange(len(rows)), list(failed))
-            numbers, places, rows = numbers[kept], places[kept], rows[kept]
+        return table, given.called_with

@@ -1,4 +1,4 @@
-"""The texts of one call of the Python interface: which can be worked on, and the number each is drawn by."""
+"""The texts, or pairs of them, of one call of the Python interface: which are sound, and what each is drawn by."""
 
 from __future__ import annotations
 
@@ -58,39 +58,46 @@ class BadTexts:
 
 @dataclass(frozen=True)
 class GivenTexts:
-    """R texts of a call that can be worked on.
+    """R texts or pairs of a call that can be worked on.
 
     Args:
-        called_with: how many texts the call was given.
-        texts: the texts.
+        called_with: how many texts or pairs the call was given.
+        columns: the texts; of pairs the first ones, then the second ones.
         places: int64 (R,) index of each in the call, ascending.
         numbers: int64 or uint64 (R,) what each is drawn by.
     """
 
     called_with: int
-    texts: list[str]
+    columns: list[list[str]]
     places: np.ndarray
     numbers: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def different(self) -> list[str]:
+        """All texts, each once."""
+        return list(dict.fromkeys(text for column in self.columns for text in column))
+
+    def take(self, rows: np.ndarray) -> GivenTexts:
+        """Some of them, by number."""
+        columns = [[column[row] for row in rows.tolist()] for column in self.columns]
+        return replace(self, columns=columns, places=self.places[rows], numbers=self.numbers[rows])
+
     def without(self, places: Iterable[int]) -> GivenTexts:
-        """The texts but for those at some places of the call."""
-        kept = np.flatnonzero(~np.isin(self.places, list(places)))
-        texts = [self.texts[row] for row in kept.tolist()]
-        return replace(self, texts=texts, places=self.places[kept], numbers=self.numbers[kept])
-
-    def slice(self, start: int, stop: int) -> GivenTexts:
-        """Texts number `start` up to `stop`."""
-        rows = slice(start, stop)
-        return replace(self, texts=self.texts[rows], places=self.places[rows], numbers=self.numbers[rows])
+        """Those that are not at some places of the call."""
+        return self.take(np.flatnonzero(~np.isin(self.places, list(places))))
 
 
-def read_texts(texts: Iterable[str], ids: Iterable[int] | None, bad: BadTexts) -> GivenTexts:
+def read_texts(
+    texts: Iterable[str] | Iterable[tuple[str, str]], ids: Iterable[int] | None, bad: BadTexts
+) -> GivenTexts:
     """Checks what a call was given and numbers it.
 
     Args:
-        texts: the texts.
-        ids: an integer for each text to draw it by, or None to draw it by a hash of itself.
-        bad: takes note of what is no text.
+        texts: the texts, or pairs of them: tuples or lists of two.
+        ids: an integer for each text or pair to draw it by, or None to draw it by a hash of itself.
+        bad: takes note of what is no text, or no pair among pairs.
 
     Returns:
         The texts that are texts.
@@ -104,13 +111,32 @@ def read_texts(texts: Iterable[str], ids: Iterable[int] | None, bad: BadTexts) -
             "give one column"
         )
     # Arrow's arrays give scalars of their own, which are no strings.
-    listed = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
+    listed: list[Any] = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
     numbers = None if ids is None else _read_ids(ids, len(listed))
-    faults = {index: fault for index, text in enumerate(listed) if (fault := _fault(text))}
+    paired = next((_is_pair(one) for one in listed if _is_pair(one) or isinstance(one, str)), False)
+    rows: list[Any] = [one if paired and _is_pair(one) else (one,) for one in listed]
+    faults = {index: fault for index, row in enumerate(rows) if (fault := _row_fault(row, paired))}
     bad.add(faults, "texts: expected Unicode strings; ")
-    places = np.array([index for index in range(len(listed)) if index not in faults], dtype=np.int64)
-    good = [str(listed[index]) for index in places.tolist()]
-    return GivenTexts(len(listed), good, places, text_numbers(good) if numbers is None else numbers[places])
+    places = np.array([index for index in range(len(rows)) if index not in faults], dtype=np.int64)
+    good = [tuple(map(str, rows[index])) for index in places.tolist()]
+    columns = [[row[column] for row in good] for column in range(2 if paired else 1)]
+    if numbers is None:  # two pairs that are one text when joined draw the same numbers, and nothing else
+        return GivenTexts(len(listed), columns, places, text_numbers(["\0".join(row) for row in good]))
+    return GivenTexts(len(listed), columns, places, numbers[places])
+
+
+def _is_pair(one: Any) -> bool:
+    return isinstance(one, (tuple, list)) and len(one) == 2
+
+
+def _row_fault(row: tuple[Any, ...], paired: bool) -> str:
+    """Why a text, or a pair among pairs, cannot be worked on; empty if it can."""
+    if paired and len(row) == 1:
+        return f"expected a pair of texts, as others are, found {type(row[0]).__name__}"
+    for name, text in zip(("first: ", "second: ") if paired else ("",), row, strict=True):
+        if fault := _fault(text):
+            return f"{name}{fault}"
+    return ""
 
 
 def _fault(text: Any) -> str:

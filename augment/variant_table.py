@@ -15,15 +15,7 @@ if TYPE_CHECKING:
 
     from augment.variants import VariantBatch
 
-FIELDS = [field for field in EDIT if field.name != "column"]  # there is only one
-SCHEMA = pa.schema(
-    [
-        pa.field("source_idx", pa.int64()),
-        pa.field("variant", pa.int32()),
-        pa.field("text", pa.string()),
-        pa.field("edits", pa.list_(pa.struct(FIELDS))),
-    ]
-)
+TEXTS = ("text", "partner")  # columns of a single text, and of a pair
 
 
 @dataclass(frozen=True)
@@ -31,6 +23,7 @@ class Edit:
     """One replacement in a variant.
 
     Args:
+        column: `text`, or `partner` for a word of the second text of a pair.
         start, end: code points of the replaced word in the original text.
         original: the word that stood there.
         replacement: what stands in the variant.
@@ -39,6 +32,7 @@ class Edit:
         score: probability or cosine.
     """
 
+    column: str
     start: int
     end: int
     original: str
@@ -50,58 +44,67 @@ class Edit:
 
 @dataclass(frozen=True)
 class Variant:
-    """A text with some words replaced.
+    """A text, or a pair of texts, with some words replaced.
 
     Args:
-        text: the variant.
+        text: the variant; of a pair that of its first text.
         edits: what was replaced, in order; spans are code points of the original text.
+        partner: of a pair the variant of its second text.
     """
 
     text: str
     edits: tuple[Edit, ...]
+    partner: str | None = None
 
 
-def variant_table(batches: Sequence[tuple[VariantBatch, np.ndarray]]) -> pa.Table:
-    """Variants of single texts as one table.
+def variant_table(batches: Sequence[tuple[VariantBatch, np.ndarray]], names: Sequence[str]) -> pa.Table:
+    """Variants as one table.
 
     Args:
-        batches: variants of R texts with one column, and int64 (R,) the index of each text in the call.
+        batches: variants of R texts or pairs, and int64 (R,) the index of each in the call.
+        names: of the C columns of texts.
 
     Returns:
-        A table of SCHEMA, in the order of the batches.
+        Columns `source_idx`, `variant`, those of the texts and `edits`, in the order of the batches.
     """
-    return pa.Table.from_batches([_record_batch(batch, places) for batch, places in batches], SCHEMA)
+    schema = pa.schema(
+        [
+            pa.field("source_idx", pa.int64()),
+            pa.field("variant", pa.int32()),
+            *(pa.field(name, pa.string()) for name in names),
+            pa.field("edits", pa.list_(EDIT)),
+        ]
+    )
+    return pa.Table.from_batches(
+        [
+            pa.RecordBatch.from_arrays(
+                [pa.array(places[batch.rows]), pa.array(batch.variants.astype(np.int32)), *batch.texts, batch.edits],
+                schema=schema,
+            )
+            for batch, places in batches
+        ],
+        schema,
+    )
 
 
 def variants_by_text(table: pa.Table, texts: int) -> list[list[Variant]]:
     """The same as objects.
 
     Args:
-        table: variants, of SCHEMA.
-        texts: T texts that were given.
+        table: variants, with columns named as TEXTS.
+        texts: T texts or pairs that were given.
 
     Returns:
         T lists of variants, without the originals.
     """
     found: list[list[Variant]] = [[] for _ in range(texts)]
     for batch in table.to_batches():
-        place, variant, text, edits = batch.columns
+        place, variant, text, *partner, edits = batch.columns
         objects = list(map(Edit, *(field.to_pylist() for field in edits.values.flatten())))
         bounds = edits.offsets.to_pylist()
-        rows = zip(place.to_pylist(), variant.to_pylist(), text.to_pylist(), bounds, bounds[1:], strict=False)
-        for index, number, spelled, first, last in rows:
+        partners = partner[0].to_pylist() if partner else [None] * len(text)
+        rows = zip(place.to_pylist(), variant.to_pylist(), text.to_pylist(), partners, bounds, bounds[1:], strict=False)
+        for index, number, spelled, other, first, last in rows:
             if number > 0:
-                found[index].append(Variant(spelled, tuple(objects[first:last])))
+                found[index].append(Variant(spelled, tuple(objects[first:last]), other))
     return found
-
-
-def _record_batch(batch: VariantBatch, places: np.ndarray) -> pa.RecordBatch:
-    values = dict(zip((field.name for field in EDIT), batch.edits.values.flatten(), strict=True))
-    edits = pa.StructArray.from_arrays([values[field.name] for field in FIELDS], fields=FIELDS)
-    columns = [
-        pa.array(places[batch.rows]),
-        pa.array(batch.variants.astype(np.int32)),
-        batch.texts[0],
-        pa.ListArray.from_arrays(batch.edits.offsets, edits),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)

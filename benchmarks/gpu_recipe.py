@@ -50,5 +50,5 @@ def planned(arguments: argparse.Namespace, folder: Path) -> tuple[StageEstimate,
         "--student-init", "random", "--glove", arguments.glove, "--device", arguments.device, "--out", folder / "run",
         "--engine", "local", "--cache", "logits",
     ]  # fmt: skip
-    stages: tuple[StageEstimate, ...] = planned_by("pipelines.run.checks.plan_run", command).training.stages
+    stages: tuple[StageEstimate, ...] = planned_by("pipelines.whole_run.checks.plan_run", command).training.stages
     return stages

@@ -85,7 +85,7 @@ def test_data_of_the_user_s_own_go_before_the_embedded_in_every_stage(tmp_path, 
 
 def test_another_method_starts_as_it_says(monkeypatch):
     asked = []
-    monkeypatch.setattr("pipelines.run.run_job.run_task", lambda request, *_: asked.append(request))
+    monkeypatch.setattr("pipelines.whole_run.run_job.run_task", lambda request, *_: asked.append(request))
     monkeypatch.setattr("pipelines.cli.run_demo.show_demo", lambda _: 0)
     ran = tinyaug(*RUN, "--method", "bert-pkd")
     assert ran.code == 0, ran.err

@@ -35,7 +35,7 @@ from pipelines.training.request import DistillRequest, FinetuneRequest
 
 if TYPE_CHECKING:
     from pipelines.options.output import Answers
-    from pipelines.run.run_job import RunRequest
+    from pipelines.whole_run.run_job import RunRequest
 
     Trained = TypeVar("Trained", verbs.FinetuneOptions, verbs.DistillOptions)
 
@@ -158,7 +158,7 @@ def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateOptions:
 
 def run_request(options: verbs.RunOptions) -> RunRequest:
     """The requests behind the options of `run`; teacher, student and caches are in the run directory."""
-    from pipelines.run.run_job import RunRequest  # it loads what trains
+    from pipelines.whole_run.run_job import RunRequest  # it loads what trains
 
     rows, profile = options.augment.rows, options.distill.profile
     if profile == Profile.quick and rows.limit is None:

@@ -26,7 +26,7 @@ def run(options: RunOptions) -> int:
     from pipelines.cli.run_demo import show_demo, welcome
     from pipelines.cli.terminal import training_reporter
     from pipelines.found import Found
-    from pipelines.run.run_job import run_task
+    from pipelines.whole_run.run_job import run_task
 
     if request.demo:
         welcome(request.augments)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines.demo.verdicts import Verdict
-    from pipelines.run.metrics import RunMetrics
-    from pipelines.run.run_job import RunOutcome
+    from pipelines.whole_run.metrics import RunMetrics
+    from pipelines.whole_run.run_job import RunOutcome
 
 EXAMPLES, VARIANTS = 2, 2
 STAGES = {

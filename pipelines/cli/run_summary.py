@@ -16,8 +16,8 @@ from pipelines.wording import counted, duration
 if TYPE_CHECKING:
     from distill.comparison import Comparison
     from distill.latency import Latency
-    from pipelines.run.metrics import Measured
-    from pipelines.run.run_job import RunOutcome, RunRequest
+    from pipelines.whole_run.metrics import Measured
+    from pipelines.whole_run.run_job import RunOutcome, RunRequest
 
 MODELS = ("teacher", "student")
 SIZES = (
@@ -114,7 +114,7 @@ def show_run_plan(request: RunRequest) -> int:
         The exit code.
     """
     from pipelines.found import Found
-    from pipelines.run.checks import plan_run
+    from pipelines.whole_run.checks import plan_run
 
     with TerminalReporter() as reporter:
         plan = plan_run(request, reporter, Found())

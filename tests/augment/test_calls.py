@@ -61,7 +61,7 @@ def test_a_text_is_drawn_by_its_hash_and_its_occurrence(text):
 @pytest.mark.parametrize(("limit", "at_once"), [("TEXTS", 2048), ("TEXTS", 4), ("VARIANTS", 10)])
 def test_how_texts_are_cut_into_calls_does_not_matter(stored, monkeypatch, size, limit, at_once):
     expected = stored.augment(DIFFERENT, n=3, seed=1)
-    monkeypatch.setattr(f"augment.augmenter.{limit}_AT_ONCE", at_once)
+    monkeypatch.setattr(f"augment.calls.{limit}_AT_ONCE", at_once)
     assert [one for part in cut(DIFFERENT, size) for one in stored.augment(part, n=3, seed=1)] == expected
 
 
@@ -73,7 +73,7 @@ def test_equal_texts_of_a_call_are_numbered_by_occurrence(monkeypatch, context):
     assert first != second != third != first
     assert augmenter.augment(["the film is good", "the film is good"], n=3, p=0.9) == [first, second]
     assert augmenter.augment(["a bad plot"], n=3, p=0.9) == [plot]
-    monkeypatch.setattr("augment.augmenter.TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr("augment.calls.TEXTS_AT_ONCE", 2)
     assert augmenter.augment(texts, n=3, p=0.9) == found
     assert augmenter.augment_table(texts, n=3, p=0.9)["source_idx"].to_pylist() == sorted(list(range(6)) * 4)
 
@@ -169,6 +169,7 @@ def test_texts_that_the_model_fails_on(context):
     texts = ["the film is good", "red fish and blue bird", "a bad plot", "red fish and blue bird"]
     expected = augmenter.augment(texts, n=2, p=0.5, seed=1)
     failing(finder, poisoned)
+    augmenter = Augmenter(finder.model, None, finder.settings)  # the other one remembers its texts
     with pytest.warns(SkippedTextsWarning) as seen:
         found = augmenter.augment(texts, n=2, p=0.5, seed=1, errors="skip")
     assert found == [expected[0], [], expected[2], []]
@@ -180,7 +181,7 @@ def test_texts_that_the_model_fails_on(context):
 def test_an_error_names_the_index_in_the_call(monkeypatch):
     augmenter = Augmenter(tiny_lm(), None, CandidateSettings(k=2, max_words=3))
     texts = [*(f"good {number}" for number in range(6)), *["good 1"] * 3, "one two three four"]
-    monkeypatch.setattr("augment.augmenter.TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr("augment.calls.TEXTS_AT_ONCE", 2)
     with pytest.raises(AugmentError, match=r"^text 9: expected at most 3 words"):
         augmenter.augment(texts)
     with pytest.raises(AugmentError, match=r"text 10: expected a string, found int"):
@@ -214,7 +215,7 @@ def test_a_batch_is_no_list_of_texts(augmenter):
 @pytest.mark.parametrize("at_once", [2048, 4])
 def test_a_table_holds_what_the_lists_hold(stored, monkeypatch, unique, at_once):
     expected = stored.augment(TEXTS, n=4, p=0.3, unique=unique)
-    monkeypatch.setattr("augment.augmenter.TEXTS_AT_ONCE", at_once)
+    monkeypatch.setattr("augment.calls.TEXTS_AT_ONCE", at_once)
     found = stored.augment_table(TEXTS, n=4, p=0.3, unique=unique)
     assert found.schema.names == ["source_idx", "variant", "text", "edits"]
     assert [found.schema.field(name).type for name in ("source_idx", "variant", "text")] == [

@@ -63,8 +63,8 @@ def test_tokens_of_a_pass_by_device(monkeypatch):
 
 
 def test_an_augmenter_takes_what_suits_its_device(mlm_folder):
-    assert Augmenter.from_pretrained(mlm_folder, device="cpu")._finder.batch_tokens == 2048
-    assert Augmenter(tiny_lm(), batch_tokens=99)._finder.batch_tokens == 99
+    assert Augmenter.from_pretrained(mlm_folder, device="cpu")._finder.finder.batch_tokens == 2048
+    assert Augmenter(tiny_lm(), batch_tokens=99)._finder.finder.batch_tokens == 99
     with pytest.raises(AugmentError, match="precision tf32: expected a GPU"):
         Augmenter.from_pretrained(mlm_folder, device="cpu", precision="tf32")
 

@@ -8,7 +8,7 @@ import pytest
 from augment import Augmenter, AugmentError, SkippedTextsWarning, Variant
 from augment.candidate_table import from_arrow, to_arrow
 from augment.presets import CandidateSettings, DrawSettings
-from tests.augment.helpers import LONG, TEXTS, tiny_lm
+from tests.augment.helpers import LONG, TEXTS, tiny_lm, tiny_vectors
 from tests.augment.test_draw import table
 
 DIFFERENT = list(dict.fromkeys(TEXTS))
@@ -26,13 +26,16 @@ def words(candidates):
     return found
 
 
-def test_candidates_are_those_of_the_different_texts(augmenter, monkeypatch):
-    found = augmenter.candidates(TEXTS)
+def test_candidates_are_those_of_the_different_texts(monkeypatch):
+    def new_augmenter():
+        return Augmenter(tiny_lm(), tiny_vectors(), CandidateSettings(k=5))
+
+    found = new_augmenter().candidates(TEXTS)
     assert found.texts == DIFFERENT
     assert found.counts["texts"] == len(DIFFERENT)
     expected = words(found)
-    monkeypatch.setattr("augment.augmenter.TEXTS_AT_ONCE", 1)
-    in_parts = augmenter.candidates(TEXTS)
+    monkeypatch.setattr("augment.calls.TEXTS_AT_ONCE", 1)
+    in_parts = new_augmenter().candidates(TEXTS)
     assert in_parts.counts["eligible_words"] == found.counts["eligible_words"]
     found = words(in_parts)
     assert found.keys() == expected.keys()

@@ -20,7 +20,7 @@ from tests.pipelines.training.verbs import evaluate, finetune, run
 @pytest.fixture
 def nothing_is_predicted(monkeypatch):
     monkeypatch.setattr("distill.evaluation.predict", lambda *_: pytest.fail("predicted before it was refused"))
-    monkeypatch.setattr("pipelines.run.run_job.run_augment", lambda *_: pytest.fail("augmented"))
+    monkeypatch.setattr("pipelines.whole_run.run_job.run_augment", lambda *_: pytest.fail("augmented"))
 
 
 @pytest.mark.parametrize("option", ["--submission", "--predictions", "--json"])

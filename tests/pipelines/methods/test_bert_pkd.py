@@ -224,7 +224,7 @@ def test_a_run_refuses_what_only_augmentation_reads(parts, tmp_path):
 
 
 def test_a_run_refuses_a_foreign_folder_before_anything_else(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.run.run_job.announcement", lambda *_: pytest.fail("estimated"))
+    monkeypatch.setattr("pipelines.whole_run.run_job.announcement", lambda *_: pytest.fail("estimated"))
     command = without(run(parts, tmp_path), "--student", "--n", "--glove", "--engine", "--workers", *OF_DISTILL)
     (tmp_path / "mine.txt").write_text("notes")
     assert "found mine.txt; choose another --out" in refused([*command, *METHOD, "--overwrite"])

@@ -13,8 +13,8 @@ from distill.guessing import find_guess
 from distill.latency import Latency
 from distill.metrics import AGREEMENTS, Metric
 from pipelines.cli.run_summary import comparison_table
-from pipelines.run.metrics import Measured
 from pipelines.tasks.glue import find_task
+from pipelines.whole_run.metrics import Measured
 from tests.pipelines.jobs import done
 from tests.pipelines.training.verbs import distill, finetune, metrics, run
 

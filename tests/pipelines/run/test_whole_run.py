@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipelines.errors import JobError, UserError
-from pipelines.run import checks as run_plan
-from pipelines.run import run_job
+from pipelines.whole_run import checks as run_plan
+from pipelines.whole_run import run_job
 from tests.fixtures import SPECIAL, save_tiny_masked_lm
 from tests.pipelines.jobs import done, tinyaug
 from tests.pipelines.training.verbs import distill, finetune, metrics, run
@@ -62,7 +62,7 @@ def test_status_tells_which_models_are_still_to_be_trained(parts, tmp_path, monk
         raise JobError("stopped here")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.run.run_job.DistillJob", stop)
+        patched.setattr("pipelines.whole_run.run_job.DistillJob", stop)
         assert tinyaug(*run(parts, out, "--max-steps", 2)).code == 1
     ran = tinyaug("status", out)
     assert (ran.code, ran.out.splitlines()[-1]) == (1, "not complete: run its command again to go on")
@@ -87,7 +87,7 @@ def test_a_long_run_is_announced_before_anything_is_done(parts, tmp_path, monkey
         raise JobError("stopped here")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.run.run_job.run_augment", stop)
+        patched.setattr("pipelines.whole_run.run_job.run_augment", stop)
         ran = tinyaug(*run(parts, out))
     assert ran.err.index("all stages will take") < ran.err.index("stopped here")
     assert "--profile quick takes" in ran.err
@@ -96,13 +96,13 @@ def test_a_long_run_is_announced_before_anything_is_done(parts, tmp_path, monkey
     (out / "metrics.json").unlink()
     (out / "student/metrics.json").unlink()
     assert "all stages will take" not in done(*run(parts, out, "--max-steps", 2)).err
-    monkeypatch.setattr("pipelines.run.run_job.announcement", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("pipelines.whole_run.run_job.announcement", lambda *_: pytest.fail("measured"))
     done(*run(parts, tmp_path / "quick", "--profile", "quick", "--max-steps", 1))
     assert not run_job._is_unannounced(SimpleNamespace(demo=True, profile="demo"))
 
 
 def test_the_announced_estimate_is_that_of_all_rows(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.run.checks.ANNOUNCED_ROWS", 20)
+    monkeypatch.setattr("pipelines.whole_run.checks.ANNOUNCED_ROWS", 20)
     plans = []
     real = run_plan._with_training
 

@@ -46,7 +46,7 @@ def test_a_folder_with_other_files(parts, tmp_path):
 
 @pytest.fixture
 def nothing_augmented(monkeypatch):
-    monkeypatch.setattr("pipelines.run.run_job.run_augment", lambda *_: pytest.fail("a stage was begun"))
+    monkeypatch.setattr("pipelines.whole_run.run_job.run_augment", lambda *_: pytest.fail("a stage was begun"))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_long_run_is_announced_once(parts, tmp_path, monkeypatch):
 
 def test_a_run_that_could_not_be_estimated_is_announced_by_its_stage(parts, tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.training.estimates.LONG_ON_CPU", 0.0)
-    monkeypatch.setattr("pipelines.run.run_job.announcement", lambda *_: None)
+    monkeypatch.setattr("pipelines.whole_run.run_job.announcement", lambda *_: None)
     assert "this will take" in done(*run(parts, tmp_path / "run", "--max-steps", 1)).err
 
 

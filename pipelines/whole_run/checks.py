@@ -20,7 +20,6 @@ from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move
-from pipelines.run.over_corpus import check_corpus, corpus_job
 from pipelines.run_folder.run_file import AUGMENT, RUN, started_run
 from pipelines.run_folder.stage_folder import stage_storage
 from pipelines.teacher_cache.room import refuse_early
@@ -30,6 +29,7 @@ from pipelines.training.finetune_job import FinetuneJob
 from pipelines.training.parts import check_dev_rows, open_data
 from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
 from pipelines.training.request import DistillRequest
+from pipelines.whole_run.over_corpus import check_corpus, corpus_job
 from pipelines.wording import duration
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from distill.metrics import Scores
     from pipelines.found import Found
     from pipelines.reporting import Reporter
-    from pipelines.run.run_job import RunRequest
     from pipelines.run_folder.storage import Storage
+    from pipelines.whole_run.run_job import RunRequest
 
 
 ANNOUNCED_ROWS = 8_000  # first rows whose words are counted before a run, which must not wait long for it

@@ -10,13 +10,13 @@ from pipelines.demo.verdicts import Verdict, choose_verdicts
 from pipelines.distilling.shards import shards_of
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.models.load import load_config, load_tokenizer
-from pipelines.run.checks import run_storage
-from pipelines.run.over_corpus import corpus_stage
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
 from pipelines.squad.following import has_answers
 from pipelines.squad.windows import write_windows
 from pipelines.training.parts import TaskData, open_data, task_columns, write_part
 from pipelines.training.results import StageResult
+from pipelines.whole_run.checks import run_storage
+from pipelines.whole_run.over_corpus import corpus_stage
 
 if TYPE_CHECKING:
     from distill.comparison import Comparison
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from distill.metrics import Scores
     from pipelines.augmenting.augment_job import Outcome
     from pipelines.found import Found
-    from pipelines.run.run_job import RunRequest
     from pipelines.run_folder.storage import Storage
     from pipelines.training.driver import Trained
+    from pipelines.whole_run.run_job import RunRequest
 
 
 @dataclass(frozen=True)

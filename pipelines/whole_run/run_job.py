@@ -11,14 +11,14 @@ from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
 from pipelines.methods.names import METHODS
-from pipelines.run.checks import announcement, check_run, judge_early, own_threads, run_storage
-from pipelines.run.metrics import RunMetrics, run_metrics
-from pipelines.run.over_corpus import CorpusRequest, corpus_job
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.run_file import AUGMENT, RUN, Identity, run_content, started_run
 from pipelines.run_folder.stage_folder import METRICS
 from pipelines.training.driver import run
 from pipelines.training.finetune_job import FinetuneJob
+from pipelines.whole_run.checks import announcement, check_run, judge_early, own_threads, run_storage
+from pipelines.whole_run.metrics import RunMetrics, run_metrics
+from pipelines.whole_run.over_corpus import CorpusRequest, corpus_job
 from pipelines.wording import rejected_rows
 
 if TYPE_CHECKING:
