@@ -16,7 +16,7 @@ from distill.masking import masked_places
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from distill.shards import Batch
 
@@ -45,10 +45,15 @@ class BatchTensors:
         found = {"input_ids": self.ids}
         if self.mask is not None:
             found["attention_mask"] = self.mask
-        segments = getattr(model.config, "type_vocab_size", None)
-        if (isinstance(segments, int) and segments > 1) or model.config.model_type == XLNET:
+        if has_segments(model.config):
             found["token_type_ids"] = self.types
         return found
+
+
+def has_segments(config: PreTrainedConfig) -> bool:
+    """Whether a model is told which tokens are of the second text."""
+    segments = getattr(config, "type_vocab_size", None)
+    return (isinstance(segments, int) and segments > 1) or config.model_type == XLNET
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from distill.errors import DistillError
 from distill.families import SLIDING, check_family, has_known_layers, has_windows
 from distill.foreign import foreign_logits
 from distill.mpnet import MPNetSelfAttention, ScoredMPNetAttention
+from distill.onnx_model import OnnxModel
 from distill.task_heads import BY_MASK, has_span_head, has_task_head, task_logits
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
 
 def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
     """The logits (B, C), of spans (B, T, 2), alone, in fp32 under autocast; no hidden state or score is kept."""
+    if isinstance(model, OnnxModel):
+        return cast("Tensor", model(inputs))
     if not has_known_layers(model.config):
         return foreign_logits(model, inputs)
     return cast("Tensor", _run_with_head(model, inputs)[1])

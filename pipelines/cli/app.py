@@ -18,6 +18,7 @@ from pipelines.cli.augment import augment, resample
 from pipelines.cli.distill import cache_teacher, distill, distill_general, pretrain
 from pipelines.cli.doctor import doctor
 from pipelines.cli.evaluate import evaluate
+from pipelines.cli.export import export
 from pipelines.cli.finetune import finetune
 from pipelines.cli.flatten import flat
 from pipelines.cli.run import run
@@ -57,7 +58,7 @@ class OncePerOption(TyperCommand):
 
 
 VERBS: tuple[Callable[[Any], int], ...] = (
-    run, augment, resample, pretrain, finetune, distill, distill_general, cache_teacher, evaluate, doctor,
+    run, augment, resample, pretrain, finetune, distill, distill_general, cache_teacher, evaluate, export, doctor,
 )  # fmt: skip
 for command in (*map(flat, VERBS), status, verify, inspect):
     app.command(cls=OncePerOption)(command)

@@ -70,9 +70,11 @@ def _parameter_name(one: Option) -> str:
 def _parameter(name: str, one: Option, hint: Any, default: Any) -> Parameter:
     if one.read is not None:
         hint = one.typed | None if default is None and one.shown is None else one.typed
-        default = one.shown if one.shown is not None else default and str(default)
+        if default is not ...:
+            default = one.shown if one.shown is not None else default and str(default)
     choices = f" One of {', '.join(one.choices)}." if one.choices else ""
-    shown = typer.Option(*one.flag.split(" "), help=escape(one.help + choices), rich_help_panel=one.panel)
+    told: dict[str, Any] = {"help": escape(one.help + choices), "rich_help_panel": one.panel}
+    shown = typer.Option(*one.flag.split(" "), **told) if one.flag.startswith("-") else typer.Argument(**told)
     default = Parameter.empty if default is ... else default
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, shown])
 

@@ -64,16 +64,41 @@ def run_evaluate(request: EvaluateOptions, reporter: Reporter, found: Found) -> 
     """
     data = open_data(request.data, found)
     wanted = check_outputs(request, data)
-    if not data.dev_parts and not wanted:
-        usual = [names[0] for part, names in data.task.splits.items() if part.startswith(DEV)]
-        raise UserError(
-            f"--task {data.task.name}: expected labelled dev rows to evaluate on, found none; give a folder that has a "
-            f"{usual[0] if usual else 'dev.csv, dev.jsonl or the like'} as --data (a single file counts as train)"
-            f"{', or ask for --submission alone' if usual else ', and the column of its labels as --label'}"
-        )
+    if not wanted:
+        refuse_without_dev(data)
     files = find_files(request.model, request.revision, "model", found, any_family=True)
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         return _Evaluation(request, data, files, folder, reporter).run(wanted)
+
+
+def refuse_without_dev(data: TaskData) -> None:
+    """Refuses a task without a labelled dev part.
+
+    Raises:
+        UserError: saying which file it would be in.
+    """
+    if data.dev_parts:
+        return
+    usual = [names[0] for part, names in data.task.splits.items() if part.startswith(DEV)]
+    raise UserError(
+        f"--task {data.task.name}: expected labelled dev rows to evaluate on, found none; give a folder that has a "
+        f"{usual[0] if usual else 'dev.csv, dev.jsonl or the like'} as --data (a single file counts as train)"
+        f"{', or ask for --submission alone' if usual else ', and the column of its labels as --label'}"
+    )
+
+
+def reading_length(files: TeacherFiles, task: Task, asked: int | None) -> int:
+    """Tokens at which a model's texts are cut: as asked, else as it was trained, at most as many as it has positions.
+
+    Args:
+        files: of the model.
+        task: its texts.
+        asked: what the user asked for.
+    """
+    from distill.checks import usable_positions
+
+    trained = trained_length(files.found.folder) or (WINDOW if task.label.is_span else MAX_LENGTH)
+    return asked or min(trained, usable_positions(files.config) or trained)
 
 
 def check_outputs(request: EvaluateOptions, data: TaskData, made: Path | None = None) -> tuple[str, ...]:
@@ -113,12 +138,9 @@ class _Evaluation:
     def __init__(
         self, request: EvaluateOptions, data: TaskData, files: TeacherFiles, folder: str, reporter: Reporter
     ) -> None:
-        from distill.checks import usable_positions
-
         self.request, self.data, self.folder, self.reporter = request, data, folder, reporter
         self.files = files
-        trained = trained_length(files.found.folder) or (WINDOW if data.task.label.is_span else MAX_LENGTH)
-        max_length = request.max_length or min(trained, usable_positions(files.config) or trained)
+        max_length = reading_length(files, data.task, request.max_length)
         check_teacher(files, data, max_length)
         for note in order_note(files.found, files.config, data.task):
             reporter.message(note)

@@ -84,6 +84,15 @@ class DataChoice(Options):
         return self
 
 
+@dataclass(frozen=True)
+class DevChoice(DataChoice):
+    """A task whose dev rows a model is judged on, if one is named."""
+
+    task: str | None = option(  # type: ignore[assignment]
+        "Task to judge on, as of evaluate [dev rows in the model's folder, else a made-up text]."
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rejects(Options):
     """What becomes of rows that were rejected."""

@@ -14,7 +14,7 @@ from pipelines.options.option import Options, flag, groups_of, options_of
 from pipelines.options.running import Engine, Workers
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
-from pipelines.options.verbs import AugmentInRun, DistillOptions, GeneralOptions, RunOptions
+from pipelines.options.verbs import AugmentInRun, DistillOptions, ExportOptions, Format, GeneralOptions, RunOptions
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ OF_LAYERS = ("losses.kinds", "losses.heads", "intermediate.batch_rows", "interme
 OF_PREDICTIONS = ("losses.temperature", "prediction.batch_rows", "prediction.learning_rate")
 OF_PKD = ("pkd.alpha", "pkd.beta", "pkd.layers")
 OF_ENCODER = ("encoder", "encoder_revision")
+OF_TASK = tuple(f"data.{name}" for name in ("data", "revision", "text", "label", "label_type", "label_names"))
 OF_CACHE = ("budget", "folder", "rebuild")
 OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
 AUGMENTED = "a method that learns from augmented rows"
@@ -151,6 +152,10 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
             lambda it: it.cache.mode != Keep.auto or not it.chosen_masked_lm.on,
             tuple(f"cache.{name}" for name in OF_CACHE),
         ),
+    ),
+    ExportOptions: (
+        Effect("--format onnx", lambda it: it.format == Format.onnx, ("int8",)),
+        Effect("--task", lambda it: it.data.task is not None, OF_TASK),
     ),
     RunOptions: (
         Effect(AUGMENTED, lambda it: METHODS[it.distill.method].augmented, _of_augmenting(AugmentInRun, "augment")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,12 +11,13 @@ from pipelines.demo import demo_run_defaults
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import running, teacher_cache, training
 from pipelines.options.augmenting import AugmentOptions
-from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, PairedCorpus
+from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, DevChoice, PairedCorpus
 from pipelines.options.models import GeneralStudent, Student
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder
 
 A_MODEL = "a folder or a name on the hub."
+Format = StrEnum("Format", ["onnx", "hub"])
 Value = TypeVar("Value")
 
 
@@ -200,6 +202,23 @@ class EvaluateOptions(Answers):
     batch_rows: int = option("Examples of a forward pass.", 64, "--batch-size", panel=Panel.RUNNING, bounds=COUNT)
     machine: running.Device
     json_file: Path | None = option("File for the metrics as JSON.", None, "--json", panel=Panel.OUTPUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Options):
+    """Options of `tinyaug export`."""
+
+    panel = Panel.OUTPUT
+    model: str = option(f"Fine-tuned model to export: {A_MODEL}", ..., "model", panel=Panel.MODELS)
+    revision: str | None = option("Revision of the model on the hub.", panel=Panel.MODELS)
+    data: DevChoice
+    max_length: int | None = option(
+        "Tokens at which texts are cut [as trained, else 128].", panel=Panel.RUNNING, bounds=Bounds(8)
+    )
+    format: Format = option("onnx for onnxruntime; hub for transformers.", ...)
+    out: str = option("Folder to make.", ...)
+    int8: bool = option("Write model_int8.onnx, too, for CPUs.", True, "--int8/--no-int8")
+    push_to: str | None = option("Repository on the hub to upload the folder to; a new one is private.")
 
 
 @dataclass(frozen=True, kw_only=True)
