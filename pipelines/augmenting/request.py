@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from augment.files.checks import case_warning
 from pipelines.augmenting.settings import Identity, JobSettings, make_identity
+from pipelines.classes.numbers import with_numbers
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.machine.compute import resolve_compute
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from augment.files.find import ModelFiles
     from glove import WordVectors
     from pipelines.found import Found
+    from pipelines.options.drawing import ByClass
     from pipelines.reporting import Reporter
     from pipelines.run_folder.identity import Versions
     from pipelines.tasks import Task
@@ -64,6 +66,7 @@ class AugmentRequest:
     verify: bool = False
     allow_rejects: bool = False
     pairs: str | None = None
+    by_class: ByClass | None = None
 
     def __post_init__(self) -> None:
         if not self.out.strip():
@@ -84,6 +87,8 @@ class ResampleRequest:
         overwrite: start afresh in a directory that holds a run.
         verify: compare hashes of finished shards.
         protect: words that stay beside those that stayed in the run.
+        by_class: variants of the rows of each class, in place of `draw["n"]`.
+        balance: as of `JobSettings`; None leaves what the run had.
     """
 
     candidates: str
@@ -95,6 +100,8 @@ class ResampleRequest:
     overwrite: bool = False
     verify: bool = False
     protect: tuple[str, ...] = ()
+    by_class: ByClass | None = None
+    balance: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,7 @@ def check_inputs(request: AugmentRequest, reporter: Reporter, found: Found) -> C
     on_bad = stop_or_skip if request.settings.on_bad_row == "stop" else bad_rows.append
     opened = found.task(request.task, request.data, request.custom, request.data_revision, on_bad)
     check_pairs(request.settings, opened.task, request.pairs)
+    with_numbers(request.settings, request.by_class, opened.task)
     if any(is_augmented(source.schema) for source in opened.split("train").sources):
         raise UserError(
             f"--data {request.data}: expected rows to augment, found rows of a `tinyaug augment` (columns "
@@ -185,5 +193,5 @@ def identity_of(request: AugmentRequest, checked: Checked, versions: Versions | 
         files += checked.opened.split(name).files
     models = {"mlm": checked.model.fingerprint, "glove": checked.vectors.fingerprint if checked.vectors else ""}
     compute = resolve_compute(request.settings.compute, checked.model, request.engine)
-    settings = replace(request.settings, compute=compute)
+    settings = with_numbers(replace(request.settings, compute=compute), request.by_class, checked.opened.task)
     return make_identity(checked.opened.task, files, settings, models, versions or software_versions(compute))
