@@ -16,20 +16,20 @@ MOST_BYTES = 1 << 30  # of one example's rows: an Arrow string array holds 2 GiB
 BLOCK = 16  # rows weighed together, which is ten times faster, as long as they are light
 
 
-def row_costs(rows: pa.Table, copies: int) -> np.ndarray:
+def row_costs(rows: pa.Table, copies: int | np.ndarray) -> np.ndarray:
     """Bytes that the rows made from each source row take.
 
     Args:
         rows: R source rows with all their columns.
-        copies: rows made from each.
+        copies: rows made from each, one number or int64 (R,).
 
     Returns:
         float64 (R,).
     """
-    sizes = np.empty(rows.num_rows)
+    sizes, copies = np.empty(rows.num_rows), np.broadcast_to(copies, rows.num_rows)
     for first in range(0, rows.num_rows, BLOCK):
         block = rows.slice(first, BLOCK)
-        if block.nbytes * copies > CHUNK_BYTES / BLOCK:
+        if block.nbytes * copies[first : first + BLOCK].max() > CHUNK_BYTES / BLOCK:
             sizes[first : first + BLOCK] = [block.slice(row, 1).nbytes for row in range(block.num_rows)]
         else:
             sizes[first : first + BLOCK] = block.nbytes / block.num_rows

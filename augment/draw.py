@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from augment.hashing import absorb, below, seeded, uniform
+from augment.presets import DrawSettings
 from augment.ragged import ragged
 
 if TYPE_CHECKING:
-    from augment.presets import DrawSettings
     from augment.sites import Sites
 
 ALL_COLUMNS = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawEach(DrawSettings):
+    """Settings of R examples that get different numbers of variants.
+
+    Args:
+        each: int64 (R,) variants of each example, in place of n.
+    """
+
+    each: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -106,25 +117,19 @@ def plan_jobs(source_idx: np.ndarray, texts: np.ndarray, settings: DrawSettings)
     Args:
         source_idx: int64 or uint64 (R,).
         texts: int64 (R, C).
-        settings: n and pairs are read.
+        settings: n, or the numbers of `DrawEach`, and pairs are read.
 
     Returns:
         Jobs ordered by example and variant.
     """
-    columns = texts.shape[1]
+    rows, columns = texts.shape
     varied = {"joint": [ALL_COLUMNS], "first": [0], "second": [min(1, columns - 1)], "each": list(range(columns))}[
         settings.pairs
     ]
-    column = np.concatenate([[ALL_COLUMNS], np.repeat(varied, settings.n)]).astype(np.int64)
-    row = np.repeat(np.arange(len(source_idx)), len(column))
-    return Jobs(
-        row,
-        source_idx[row],
-        np.tile(np.arange(len(column)), len(source_idx)),
-        np.zeros(len(row), dtype=np.int64),
-        np.tile(column, len(source_idx)),
-        texts[row],
-    )
+    each = settings.each if isinstance(settings, DrawEach) else np.full(rows, settings.n)  # (R,)
+    row, variant = ragged(np.zeros(rows, np.int64), 1 + each * len(varied))  # (J,)
+    column = np.array([ALL_COLUMNS, *varied], np.int64)[-(-variant // np.maximum(each, 1)[row])]
+    return Jobs(row, source_idx[row], variant, np.zeros(len(row), dtype=np.int64), column, texts[row])
 
 
 def choose_sites(sites: Sites, jobs: Jobs, settings: DrawSettings) -> Chosen:

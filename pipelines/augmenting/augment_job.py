@@ -18,6 +18,7 @@ from pipelines.augmenting.snapshot import ROWS, TEXTS, Snapshot, read_snapshot, 
 from pipelines.augmenting.stage_run import REJECTED, StageState, run_stage, write_manifest, write_rejected
 from pipelines.augmenting.stages import AUGMENTED, CANDIDATES, Job, Stage
 from pipelines.augmenting.variants import VariantWorker
+from pipelines.classes.numbers import check_counts
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.records import merge_counts
 from pipelines.run_folder.run_file import AUGMENT, started_run, undone_if_refused
@@ -92,6 +93,7 @@ def _input_rows(checked: Checked, reporter: Reporter, job: Job, snapshot: Snapsh
     if snapshot is None:
         reporter.message("reading the input")
         snapshot = write_snapshot(job, checked.opened, checked.bad_rows)
+    check_counts(job.identity.settings, job.task, snapshot.labels)
     lines, warnings = label_words(job.task.label, {"train": snapshot.labels})
     for line in lines:
         reporter.message(line)

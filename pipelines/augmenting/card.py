@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pipelines.augmenting.stages import AUGMENTED
+from pipelines.classes.numbers import described
 from pipelines.run_folder.records import Record, merge_counts
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def write_card(storage: Storage, job: Job, records: list[Record]) -> None:
         task=task.name,
         rows=sum(record.rows for record in records),
         source_rows=counts.get("source_rows", 0),
-        n=settings.draw.n,
+        n=described(settings, task),
         p=settings.draw.p,
         k=settings.candidates.k,
         seed=settings.draw.seed,

@@ -18,9 +18,10 @@ from pipelines.augmenting.counting import count_work
 from pipelines.augmenting.distinct_words import word_bounds
 from pipelines.augmenting.models import load_finder
 from pipelines.augmenting.neighbours import NeighbourWorker
-from pipelines.augmenting.plan import MOST_PARTS, rows_of_example, usual_part_tokens
+from pipelines.augmenting.plan import MOST_PARTS, usual_part_tokens
 from pipelines.augmenting.request import AugmentRequest, check_inputs, identity_of
 from pipelines.augmenting.stages import Job, Tally
+from pipelines.classes.numbers import expected_rows
 from pipelines.engines import worker_count
 from pipelines.run_folder.parquet import open_writer
 from pipelines.tasks.custom_files import custom_files
@@ -100,8 +101,8 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
     reporter.message("measuring on a few texts")
     looking_up = _neighbour_seconds(job, counted, request.engine, found)
     measured = _measure(finder, job, counted.sample)
-    draw, label, width = identity.settings.draw, job.task.label, len(job.task.text_columns)
-    output_rows = rows * rows_of_example(draw, width)
+    label, width = job.task.label, len(job.task.text_columns)
+    output_rows = expected_rows(identity.settings, job.task, counted.labels, rows)
     compute = identity.settings.compute
     part_tokens = compute.part_tokens or usual_part_tokens(compute.device)
     workers = worker_count(request.engine, max(1, min(MOST_PARTS, counts["mlm_tokens"] // part_tokens)))

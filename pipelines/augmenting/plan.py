@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from augment.draw import DrawEach
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -63,14 +65,25 @@ def part_bounds(costs: Iterable[float], total: float, part_tokens: int) -> list[
     return bounds if bounds[-1] == texts and len(bounds) > 1 else [*bounds, texts]
 
 
-def rows_of_example(settings: DrawSettings, columns: int) -> int:
-    """Rows that an example makes at most: itself and its variants.
+def varied_texts(settings: DrawSettings, columns: int) -> int:
+    """Texts of an example that are varied one after the other.
 
     Args:
-        settings: n and pairs are read.
+        settings: pairs are read.
+        columns: text columns.
+    """
+    return columns if settings.pairs == "each" else 1
+
+
+def rows_of_example(settings: DrawSettings, columns: int) -> int | np.ndarray:
+    """Rows that an example makes at most, itself and its variants; of `DrawEach` int64 (R,).
+
+    Args:
+        settings: n, or the numbers of `DrawEach`, and pairs are read.
         columns: text columns; pairs `each` varies one after the other.
     """
-    return settings.n * (columns if settings.pairs == "each" else 1) + 1
+    each = settings.each if isinstance(settings, DrawEach) else settings.n
+    return each * varied_texts(settings, columns) + 1
 
 
 def shard_bounds(rows: int, shard_rows: int) -> list[int]:

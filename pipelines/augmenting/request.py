@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from augment.files.checks import case_warning
 from pipelines.augmenting.settings import Identity, JobSettings, make_identity
+from pipelines.classes.numbers import with_numbers
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
 from pipelines.machine.compute import resolve_compute
 from pipelines.machine.devices import check_device
 from pipelines.run_folder.identity import software_versions
 from pipelines.tasks import BadRow, CustomOptions, OpenTask, stop_or_skip
+from pipelines.tasks.features import is_augmented
+from pipelines.tasks.task import AUGMENTED_COLUMNS, listed
 
 if TYPE_CHECKING:
     from augment.files.find import ModelFiles
     from glove import WordVectors
     from pipelines.found import Found
+    from pipelines.options.drawing import ByClass
     from pipelines.reporting import Reporter
     from pipelines.run_folder.identity import Versions
     from pipelines.tasks import Task
@@ -62,6 +66,7 @@ class AugmentRequest:
     verify: bool = False
     allow_rejects: bool = False
     pairs: str | None = None
+    by_class: ByClass | None = None
 
     def __post_init__(self) -> None:
         if not self.out.strip():
@@ -82,6 +87,8 @@ class ResampleRequest:
         overwrite: start afresh in a directory that holds a run.
         verify: compare hashes of finished shards.
         protect: words that stay beside those that stayed in the run.
+        by_class: variants of the rows of each class, in place of `draw["n"]`.
+        balance: as of `JobSettings`; None leaves what the run had.
     """
 
     candidates: str
@@ -93,6 +100,8 @@ class ResampleRequest:
     overwrite: bool = False
     verify: bool = False
     protect: tuple[str, ...] = ()
+    by_class: ByClass | None = None
+    balance: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,12 @@ def check_inputs(request: AugmentRequest, reporter: Reporter, found: Found) -> C
     on_bad = stop_or_skip if request.settings.on_bad_row == "stop" else bad_rows.append
     opened = found.task(request.task, request.data, request.custom, request.data_revision, on_bad)
     check_pairs(request.settings, opened.task, request.pairs)
-    opened.split("train")
+    with_numbers(request.settings, request.by_class, opened.task)
+    if any(is_augmented(source.schema) for source in opened.split("train").sources):
+        raise UserError(
+            f"--data {request.data}: expected rows to augment, found rows of a `tinyaug augment` (columns "
+            f"{listed(AUGMENTED_COLUMNS)}); give the file that they were made of, or draw again with `tinyaug resample`"
+        )
     for note in opened.notes():
         reporter.message(f"note: {note}")
     model = found.masked_lm(request.mlm, request.mlm_revision)
@@ -179,5 +193,5 @@ def identity_of(request: AugmentRequest, checked: Checked, versions: Versions | 
         files += checked.opened.split(name).files
     models = {"mlm": checked.model.fingerprint, "glove": checked.vectors.fingerprint if checked.vectors else ""}
     compute = resolve_compute(request.settings.compute, checked.model, request.engine)
-    settings = replace(request.settings, compute=compute)
+    settings = with_numbers(replace(request.settings, compute=compute), request.by_class, checked.opened.task)
     return make_identity(checked.opened.task, files, settings, models, versions or software_versions(compute))

@@ -11,6 +11,7 @@ from pipelines.augmenting.run_file import RunFile, existing_run
 from pipelines.augmenting.snapshot import Snapshot, read_snapshot
 from pipelines.augmenting.stage_run import StageState
 from pipelines.augmenting.stages import CANDIDATES, Job
+from pipelines.classes.numbers import check_counts, with_numbers
 from pipelines.errors import UserError
 from pipelines.run_folder.identity import software_versions
 from pipelines.run_folder.lock import only_writer
@@ -44,6 +45,7 @@ def run_resample(request: ResampleRequest, reporter: Reporter) -> Outcome:
     run, snapshot = _drawable(source)
     identity = _identity(run, request)
     check_pairs(identity.settings, identity.task, request.draw.get("pairs"))
+    check_counts(identity.settings, identity.task, snapshot.labels)
     started_run(storage, AUGMENT)
     asked = RunFile(identity, run.sources, run.candidates_hash, source.root)
 
@@ -83,12 +85,16 @@ def _drawable(source: Storage) -> tuple[RunFile, Snapshot]:
 def _identity(run: RunFile, request: ResampleRequest) -> Identity:
     given = {name: value for name, value in request.draw.items() if value is not None}
     settings = run.identity.settings
+    if "n" in given:  # one number for all rows, in place of those by class
+        settings = replace(settings, by_class=None)
     settings = replace(
         settings,
         draw=replace(settings.draw, **given),
         drop_leaks=settings.drop_leaks if request.drop_leaks is None else request.drop_leaks,
         shard_rows=settings.shard_rows if request.shard_rows is None else request.shard_rows,
+        balance=settings.balance and request.by_class is None if request.balance is None else request.balance,
         protect_more=tuple(entry for entry in request.protect if entry not in settings.candidates.protect),
     )
+    settings = with_numbers(settings, request.by_class, run.identity.task)
     versions = {**run.identity.versions, **software_versions()}  # no masked LM runs: what ran it is as it was
     return replace(run.identity, settings=settings, versions=versions)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.tasks import InputFile, Task
 
 MAX_THREADS = 1024  # libraries crash at absurd numbers
+BY_CLASS = ("by_class", "balance")  # what run.json leaves out where every row has as many variants
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class JobSettings:
         on_bad_row: `stop` or `skip`.
         drop_leaks: leave out variants that equal an example of the dev or test part.
         protect_more: kept as `candidates.protect` is, but only when variants are drawn (`resample --protect`).
+        by_class: variants of the rows of each class, in place of `draw.n`; None for none.
+        balance: make all classes as large as the largest one, whose rows have `draw.n` variants.
 
     Raises:
         AugmentError: a value of `protect_more` that is no entry of `protect`.
@@ -79,6 +82,8 @@ class JobSettings:
     on_bad_row: str = "stop"
     drop_leaks: bool = False
     protect_more: tuple[str, ...] = ()
+    by_class: tuple[int, ...] | None = None
+    balance: bool = False
 
     def __post_init__(self) -> None:
         check_protected(self.protect_more)
@@ -103,11 +108,12 @@ class Identity:
     versions: dict[str, str]
 
     def fields(self) -> dict[str, Any]:
-        """Plain data, as run.json holds it."""
+        """Plain data, as run.json holds it; numbers by class only where there are some."""
+        settings = {name: value for name, value in asdict(self.settings).items() if value or name not in BY_CLASS}
         return {
             "task": task_content(self.task),
             "inputs": self.inputs,
-            "settings": as_json(asdict(self.settings)),
+            "settings": as_json(settings),
             "models": self.models,
             "versions": self.versions,
         }
@@ -117,8 +123,8 @@ class Identity:
         """Hash of what determines the candidates: nothing of the draw."""
         content = self.fields()
         settings = dict(content["settings"])
-        for name in ("draw", "shard_rows", "drop_leaks", "protect_more"):
-            del settings[name]
+        for name in ("draw", "shard_rows", "drop_leaks", "protect_more", *BY_CLASS):
+            settings.pop(name, None)
         return content_hash({**content, "settings": settings})
 
     @property
@@ -157,6 +163,7 @@ def identity_from(content: Mapping[str, Any]) -> Identity:
         candidates = {**given.pop("candidates")}
         candidates["protect"] = tuple(candidates["protect"])
         given["protect_more"] = tuple(given.get("protect_more", ()))
+        given["by_class"] = tuple(given.get("by_class", ())) or None
         settings = JobSettings(
             CandidateSettings(**candidates), DrawSettings(**given.pop("draw")), Compute(**given.pop("compute")), **given
         )

@@ -18,6 +18,7 @@ from augment.variants import draw_variants
 from pipelines.augmenting.plan import rows_of_example
 from pipelines.augmenting.snapshot import HELD_OUT, TEXT_NUMBERS
 from pipelines.augmenting.sources import RunningCandidates, StoredCandidates
+from pipelines.classes.rows import RowNumbers
 from pipelines.run_folder.records import Reject
 from pipelines.run_folder.storage import Storage
 from pipelines.squad.following import AnswersKept, moved_answers
@@ -47,6 +48,7 @@ class VariantWorker:
         self._schema, self._is_span = augmented_schema(columns, job), job.task.label.is_span
         with Storage(job.source).open_input(HELD_OUT) as stream:
             self._held_out = HeldOut(pq.read_table(stream))
+        self._numbers = RowNumbers(job)
         self._source = RunningCandidates(job) if job.running else StoredCandidates(job, text_bounds, scattered)
 
     def tables(self, rows: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:
@@ -68,11 +70,14 @@ class VariantWorker:
 
     def _chunks(self, pieces: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:
         """Rows in runs whose variants fit into memory together; a row whose own do not is rejected."""
-        copies = rows_of_example(self._settings.draw, len(self._names))
         for rows in pieces:
+            copies = np.broadcast_to(rows_of_example(self._numbers.settings_of(rows), len(self._names)), rows.num_rows)
             costs = row_costs(rows, copies)
             heavy = {
-                int(row): (0, f"its {copies:,} rows would take {costs[row] / 1e9:.1f} GB, which is too much; lower --n")
+                int(row): (
+                    0,
+                    f"its {copies[row]:,} rows would take {costs[row] / 1e9:.1f} GB, which is too much; lower --n",
+                )
                 for row in np.flatnonzero(costs > MOST_BYTES)
             }
             rows, costs = self._without(heavy, rows, costs, tally, "augmented")
@@ -88,16 +93,16 @@ class VariantWorker:
         rows, texts = self._without(_failed_rows(texts, found.candidates.errors), rows, texts, tally, "candidates")
         sites = find_sites(found.candidates, self._job.running, found.kept)
         while True:
-            source_idx, settings = rows.column("source_idx").to_numpy(), self._settings
+            source_idx, settings = rows.column("source_idx").to_numpy(), self._numbers.settings_of(rows)
             drawer = AnswersKept(found.drawer, rows.column(ANSWERS)) if self._is_span else found.drawer
-            drawn = (sites, source_idx, texts, self._names, settings.draw, self._held_out.contains, settings.drop_leaks)
+            drawn = (sites, source_idx, texts, self._names, settings, self._held_out.contains)
             try:
-                batch = draw_variants(*drawn, drawer)
+                batch = draw_variants(*drawn, self._settings.drop_leaks, drawer)
                 break
             except FailedExamplesError as failed:
                 errors = {row: (0, error) for row, error in failed.errors.items()}
                 rows, texts = self._without(errors, rows, texts, tally, "augmented")
-        for counts in (batch.counts, found.counts):
+        for counts in (batch.counts, found.counts, self._numbers.counts(rows, batch.rows)):
             tally.counts.update(counts)
         tally.protected.update(found.protected)
         copied = [name for name in self._schema.names if name in rows.schema.names and name not in self._names]

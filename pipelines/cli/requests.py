@@ -6,7 +6,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from augment.presets import preset
+from augment.presets import DrawSettings, preset
 from pipelines.augmenting.request import AugmentRequest, ResampleRequest
 from pipelines.augmenting.settings import Compute, JobSettings
 from pipelines.engines import EngineSettings
@@ -21,6 +21,7 @@ from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import verbs
 from pipelines.options.augmenting import AugmentOptions, ResampleOptions
 from pipelines.options.data import CorpusChoice, OnBadRow, PairedCorpus
+from pipelines.options.drawing import ByClass, DrawOptions
 from pipelines.options.models import RANDOM, STARTS
 from pipelines.options.option import Options, flag
 from pipelines.options.running import Device, GeneralMachine, Machine
@@ -52,7 +53,8 @@ def augment_request(options: AugmentOptions) -> AugmentRequest:
     data, rows, engine, output = options.data, options.rows, options.engine, options.output
     compute = _changed(options.compute, device=named_device(options.compute.device))
     workers = 1 if compute.device.startswith("cuda:") and engine.workers is None else engine.workers
-    overrides = {**asdict(options.candidates), **asdict(options.draw)}
+    drawn, by_class = _drawn(options.draw)
+    overrides = {**asdict(options.candidates), **drawn}
     if is_squad(data.task) and overrides["pairs"] is None:
         overrides["pairs"] = "first"  # contexts; questions on request
     candidates, draw = preset(options.preset, GLUE.get(plain_name(data.task), Task).official_n, **overrides)
@@ -65,7 +67,8 @@ def augment_request(options: AugmentOptions) -> AugmentRequest:
         data=data.data,
         custom=data.custom,
         settings=JobSettings(
-            candidates, draw, on_device, output.shard_rows, rows.limit, rows.on_bad_row, options.drop_leaks
+            candidates, draw, on_device, output.shard_rows, rows.limit, rows.on_bad_row, options.drop_leaks,
+            balance=bool(options.draw.balance),
         ),
         engine=EngineSettings(
             engine.engine, workers, engine.threads, compute.device == "cuda", engine.address, engine.mixed_hardware
@@ -76,22 +79,34 @@ def augment_request(options: AugmentOptions) -> AugmentRequest:
         verify=output.verify,
         allow_rejects=rows.allow_rejects,
         pairs=options.draw.pairs,
-    )
+        by_class=by_class,
+    )  # fmt: skip
 
 
 def resample_request(options: ResampleOptions) -> ResampleRequest:
     """The request behind the options of `resample`."""
+    drawn, by_class = _drawn(options.draw)
     return ResampleRequest(
         options.candidates,
         options.out,
-        asdict(options.draw),
+        drawn,
         options.drop_leaks,
         options.shards.shard_rows,
         EngineSettings(options.workers.engine, options.workers.workers, 1, False, options.workers.address),
         options.shards.overwrite,
         options.shards.verify,
         options.protected.protect or (),
+        by_class,
+        options.draw.balance,
     )
+
+
+def _drawn(options: DrawOptions) -> tuple[dict[str, object], ByClass | None]:
+    """Fields of `DrawSettings` as they were typed, and numbers of variants by class in place of one."""
+    given = {one.name: getattr(options, one.name) for one in fields(DrawSettings)}
+    if isinstance(options.n, ByClass):
+        return {**given, "n": None}, options.n
+    return given, None
 
 
 def finetune_request(options: verbs.FinetuneOptions) -> FinetuneRequest:
@@ -170,9 +185,9 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
     if options.teacher is None:
         encoder = options.teacher_model or augment.mlm
         revision = options.teacher_revision if options.teacher_model else augment.mlm_revision
-        finetune = finetune_request(
-            _changed(options.finetune, data=data, model=encoder, revision=revision, out=f"{root}/teacher")
-        )
+        train = f"{root}/augmented" if options.augment_teacher else None
+        made = _changed(options.finetune, data=data, train=train, model=encoder, revision=revision)
+        finetune = finetune_request(_changed(made, out=f"{root}/teacher"))
     general, start = _over_corpus(options, encoder or augment.mlm, revision, root), {}
     if general is not None:
         start = {"start": general.out}

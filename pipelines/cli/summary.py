@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from pipelines.classes.rows import class_rows
 from pipelines.cli.terminal import rows_table, told_of, warn
 from pipelines.run_folder.parquet import RowReader
+from pipelines.tasks.task import listed
 from pipelines.wording import counted, rejected_rows
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
         ("examples", f"{counts.get('source_rows', 0):,} ({counted(outcome.snapshot.texts, 'unique text')})"),
         ("rows", f"{outcome.rows:,} with the originals, {outcome.bytes / 1e6:,.1f} MB"),
     ]
+    if by_class := class_rows(counts, outcome.job.task.label.names):
+        rows.append(("rows by class", listed(f"{name} {number:,}" for name, number in by_class.items())))
     if found:
         pieces = f"{found['single_piece_words']:,} single-piece, {found['multi_piece_words']:,} multi-piece"
         rows += [

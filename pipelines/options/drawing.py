@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from augment.presets import CONTEXTS, PAIRS, is_regex
+from augment.errors import AugmentError
+from augment.presets import CONTEXTS, PAIRS, DrawSettings, is_regex
 from pipelines.errors import UserError
 from pipelines.options.option import Options, Panel, option
 
@@ -47,6 +48,43 @@ def protected(entries: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+@dataclass(frozen=True)
+class ByClass:
+    """Variants of the rows of each class, as they were typed.
+
+    Args:
+        named: classes, by name or number, and the variants of each of their rows.
+        rest: those of all other classes; None: there must be none.
+    """
+
+    named: tuple[tuple[str, int], ...]
+    rest: int | None = None
+
+
+def variant_numbers(text: str) -> int | ByClass:
+    """`20`, `negative=40,positive=10`, or `negative=40,10` for 10 of all other classes.
+
+    Raises:
+        ValueError: saying what is expected.
+    """
+    named: dict[str, int] = {}
+    rest: list[int] = []
+    for entry in text.split(","):
+        name, given, number = (part.strip() for part in entry.rpartition("="))
+        if not number.lstrip("-").isdecimal() or name in named or (rest and not given):
+            raise ValueError("an integer, or CLASS=N for each class by commas and at most one N for all others")
+        if given:
+            named[name] = int(number)
+        else:
+            rest.append(int(number))
+    try:
+        for one in (*named.values(), *rest):
+            DrawSettings(n=one)
+    except AugmentError as error:
+        raise ValueError(str(error).removeprefix("n: expected ").partition(", found")[0]) from error
+    return ByClass(tuple(named.items()), *rest) if named else rest[0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Protected(Options):
     """Words that stay."""
@@ -85,7 +123,15 @@ class DrawOptions(Options):
     """Overrides of a preset's `DrawSettings`, by the same names."""
 
     panel = Panel.DRAWN
-    n: int | None = option("Variants of each example [20].", None, "--n -n")
+    n: int | ByClass | None = option(
+        "Variants of each example [20]; by class negative=40,positive=10, or negative=40,10 for 10 of all others.",
+        None,
+        "--n -n",
+        read=variant_numbers,
+    )
+    balance: bool | None = option(
+        "Give every class as many rows, originals counted, as the largest has.", None, "--balance/--no-balance"
+    )
     p: float | None = option("Probability of replacing a word [0.4].")
     seed: int | None = option("Same seed, same inputs, same bytes [42].")
     pairs: str | None = option("Which text of a pair is varied.", choices=PAIRS)

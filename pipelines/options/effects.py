@@ -158,7 +158,11 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect("--task", lambda it: it.data.task is not None, OF_TASK),
     ),
     RunOptions: (
-        Effect(AUGMENTED, lambda it: METHODS[it.distill.method].augmented, _of_augmenting(AugmentInRun, "augment")),
+        Effect(
+            AUGMENTED,
+            lambda it: METHODS[it.distill.method].augmented,
+            (*_of_augmenting(AugmentInRun, "augment"), "augment_teacher"),
+        ),
         Effect(
             f"--method {', '.join(name for name, one in METHODS.items() if one.corpus)}",
             lambda it: bool(METHODS[it.distill.method].corpus),
@@ -166,7 +170,9 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
         Effect("--corpus", _reads_corpus, OF_CORPUS),
         Effect("no --corpus, from which its start is made,", lambda it: not _reads_corpus(it), ("distill.start",)),
-        Effect("no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, OF_TEACHER),
+        Effect(
+            "no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, (*OF_TEACHER, "augment_teacher")
+        ),
         Effect(
             "no --teacher, which is not fine-tuned, or --student-init first-layers",
             lambda it: it.teacher is None or it.distill.chosen_start == FIRST_LAYERS or _reads_corpus(it),

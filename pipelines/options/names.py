@@ -23,6 +23,7 @@ MODELS = {  # kind and role in run.json -> option of a model, where it is not ca
 }
 ELSEWHERE = {  # what run.json calls otherwise than the field of the option
     "parts": "accumulation",
+    "settings.by_class": "n",
     "settings.kept": "pkd.beta.kept",
     "settings.protect_more": "protect",
     "task.name": "task",

@@ -32,6 +32,9 @@ class OnTask(Folder):
     """What the verbs that train on a task have in common."""
 
     data: DataChoice
+    train: str | None = option(
+        "Parquet shards to learn from, such as runs/sst2/augmented [the task's own train part].", panel=Panel.DATA
+    )
     profile: training.Profile = option(
         "quick takes 16,000 random rows (in `run` of 2,000 examples) and fewer epochs (1, 3 and 2).",
         training.Profile.paper,
@@ -60,9 +63,6 @@ class FinetuneOptions(Finetuning):
 class Distillation(Student, OnTask):
     """Options of `tinyaug distill` that its job reads as they are."""
 
-    train: str | None = option(
-        "Parquet shards to learn from, such as runs/sst2/augmented [the task's own train part].", panel=Panel.DATA
-    )
     soft_labels: str | None = option(
         "Column of --train with logits or probabilities to learn, in place of the teacher's; --teacher, then any "
         "encoder, gives the student's shape and vocabulary.",
@@ -241,6 +241,7 @@ class FinetuneInRun(FinetuneOptions):
     """Options of the second stage of a run, which says itself where the model comes from and goes to."""
 
     out: str = ""
+    train: str | None = None
     model: str = ""
     revision: str | None = None
     recipe: training.TeacherRecipe
@@ -281,6 +282,7 @@ class RunOptions(Options):
     teacher: str | None = option("Fine-tuned teacher, in place of fine-tuning one.", panel=Panel.MODELS)
     teacher_model: str | None = option("Encoder to fine-tune as the teacher [that of --mlm].", panel=Panel.MODELS)
     teacher_revision: str | None = option("Revision of the teacher on the hub.", panel=Panel.MODELS)
+    augment_teacher: bool = option("Fine-tune the teacher on the augmented rows, too.", False, panel=Panel.TRAINING)
     answers: Answers
 
     def defaults(self) -> dict[str, Any]:
