@@ -72,7 +72,8 @@ def _parameter(name: str, one: Option, hint: Any, default: Any) -> Parameter:
         hint = one.typed | None if default is None and one.shown is None else one.typed
         default = one.shown if one.shown is not None else default and str(default)
     choices = f" One of {', '.join(one.choices)}." if one.choices else ""
-    shown = typer.Option(*one.flag.split(" "), help=escape(one.help + choices), rich_help_panel=one.panel)
+    about: dict[str, Any] = {"help": escape(one.help + choices), "rich_help_panel": one.panel}
+    shown = typer.Option(*one.flag.split(" "), **about) if one.flag[:1] == "-" else typer.Argument(**about)
     default = Parameter.empty if default is ... else default
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, shown])
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.checks import check_vocabularies
 from distill.stores import without_credentials
+from pipelines.auditing.kept import without_flips
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
 from pipelines.distilling.soft_labels import check_method, find_soft_labels
 from pipelines.distilling.student_job import StudentJob
@@ -119,6 +120,8 @@ class DistillJob(StudentJob, TaskJob):
         if request.train is not None and self.stand_ins.rows is None:
             labelled = any(stage.labelled for stage in self.method.trained)
             self.train = find_shards(request.train, self.data, labelled)
+            if request.max_flip is not None:
+                self.kept = without_flips(self.train, row_columns(self.data.task), request.max_flip)
         self.check_rows()
         self.teacher = self.stand_ins.teacher or find_files(
             request.teacher, request.teacher_revision, "teacher", self.found, self.method.of_logits
@@ -174,9 +177,8 @@ class DistillJob(StudentJob, TaskJob):
             sources["encoder"] = request.encoder
         inputs = {"train": self._train_inputs(), "dev": data.inputs(data.dev_parts)}
         found = self.identity_with(task_content(data.task), inputs, sources)
-        if request.soft_labels is None:
-            return found
-        return replace(found, settings={**found.settings, "soft_labels": request.soft_labels})
+        own = {name: value for name in ("soft_labels", "max_flip") if (value := getattr(request, name)) is not None}
+        return replace(found, settings={**found.settings, **own})
 
     def _train_inputs(self) -> list[InputDigest]:
         """Name, bytes and sha256 of what the student learns from."""
@@ -187,10 +189,11 @@ class DistillJob(StudentJob, TaskJob):
             return own
         files = open_shards(self.train, row_columns(self.data.task))
         sizes = [info.size for info in files.filesystem.get_file_info(list(files.paths))]
+        decisive = [*self.kept.decided_by] if self.kept is not None else []
         return [
             InputDigest(Path(path).name, size, files.sha256(shard))
             for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
-        ] + own
+        ] + [*decisive, *own]
 
     def load(self) -> Models:
         """Teacher and student."""
@@ -266,6 +269,7 @@ class DistillJob(StudentJob, TaskJob):
             "layer map": ", ".join(map(str, self.layer_map)) or "none",
             **({"soft labels": f"column {request.soft_labels}"} if request.soft_labels else {}),
             "learnt from": shown_address(request.train) if request.train else f"the train part of {task.name}",
+            **({"left out": self.kept.words} if self.kept is not None else {}),
             **self.method.facts,
             **{stage.name: str(stage.recipe) for stage in self.method.stages},
             "max_length": self.shown_length(result),

@@ -110,18 +110,29 @@ def check_outputs(request: EvaluateOptions, data: TaskData, made: Path | None = 
     return wanted
 
 
+def read_length(files: TeacherFiles, asked: int | None, usual: int = MAX_LENGTH) -> int:
+    """Tokens at which a model's texts are cut: as asked for, else as it was trained.
+
+    Args:
+        files: of the model.
+        asked: by the user; None for nothing.
+        usual: where it is not known how it was trained.
+    """
+    from distill.checks import usable_positions
+
+    trained = trained_length(files.found.folder) or usual
+    return asked or min(trained, usable_positions(files.config) or trained)
+
+
 class _Evaluation:
     """A model, checked against its task, loaded, and given the parts of the task's data."""
 
     def __init__(
         self, request: EvaluateOptions, data: TaskData, files: TeacherFiles, folder: str, reporter: Reporter
     ) -> None:
-        from distill.checks import usable_positions
-
         self.request, self.data, self.folder, self.reporter = request, data, folder, reporter
         self.files = files
-        trained = trained_length(files.found.folder) or (WINDOW if data.task.label.is_span else MAX_LENGTH)
-        max_length = request.max_length or min(trained, usable_positions(files.config) or trained)
+        max_length = read_length(files, request.max_length, WINDOW if data.task.label.is_span else MAX_LENGTH)
         check_teacher(files, data, max_length)
         for note in order_note(files.found, files.config, data.task):
             reporter.message(note)

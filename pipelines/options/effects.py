@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.errors import UserError
 from pipelines.methods.names import GENERAL_METHODS, METHODS
+from pipelines.options.auditing import AuditOptions
 from pipelines.options.models import FIRST_LAYERS, RANDOM, TEACHER_LAYERS
 from pipelines.options.option import Options, flag, groups_of, options_of
 from pipelines.options.running import Engine, Workers
@@ -117,7 +118,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
         Effect(AUGMENTED, lambda it: METHODS[it.method].shards, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
-        Effect("--train with Parquet shards", lambda it: it.train is not None, ("soft_labels",)),
+        Effect("--train with Parquet shards", lambda it: it.train is not None, ("soft_labels", "max_flip")),
         Effect(
             "no --soft-labels", lambda it: it.soft_labels is None, ("cache.mode", *(f"cache.{one}" for one in OF_CACHE))
         ),
@@ -130,6 +131,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
         Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, OF_ENCODER),
     ),
+    AuditOptions: (Effect("no --all", lambda it: not it.all, ("sample", "seed")),),
     GeneralOptions: (
         Effect("--method tinybert", _learns_layers, ("losses.kinds", "losses.heads", "losses.layer_weights")),
         Effect(

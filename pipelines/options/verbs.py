@@ -66,6 +66,11 @@ class Distillation(Student, OnTask):
         "encoder, gives the student's shape and vocabulary.",
         panel=Panel.DATA,
     )
+    max_flip: float | None = option(
+        "Leave out variants that flip with at least this confidence, by `tinyaug audit --all`.",
+        panel=Panel.DATA,
+        bounds=Bounds(0, 1),
+    )
     teacher: str = option("Fine-tuned teacher: a folder of finetune, or any classifier.", ..., panel=Panel.MODELS)
     encoder: str | None = option(
         f"Pre-trained encoder whose first layers the student takes in first-layers: {A_MODEL}", panel=Panel.MODELS
@@ -240,6 +245,7 @@ class DistillInRun(DistillOptions):
     encoder_revision: str | None = None
     glove: str = ""
     soft_labels: str | None = None
+    max_flip: float | None = None
     machine: running.MachineInRun
 
 

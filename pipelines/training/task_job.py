@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from distill.reading import open_shards
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, forward_rows, metrics_of
 from pipelines.methods.method import MethodStage, Rows
@@ -14,13 +15,22 @@ from pipelines.tasks.label_counts import label_report
 from pipelines.training.estimates import Told, cut_texts, shown_share, subset_note
 from pipelines.training.job import Job, Models
 from pipelines.training.loop import Dev
-from pipelines.training.parts import TaskData, open_stream, task_columns, write_part, write_subset
+from pipelines.training.parts import (
+    TaskData,
+    open_stream,
+    row_columns,
+    task_columns,
+    write_chosen,
+    write_part,
+    write_subset,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from distill.metrics import Scores
     from distill.shards import ShardStream
+    from pipelines.auditing.kept import Kept
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.request import DistillRequest, FinetuneRequest
@@ -33,6 +43,7 @@ class TaskJob(Job):
     Attributes:
         data: the task; known once `check` has passed.
         train: location of shards to learn from; None for the task's own train part.
+        kept: the rows of these shards that are learnt from; None for all.
         other_tokenizer: the teacher's, where it is not the student's.
         role: of the model, for messages; empty for a model that needs none.
         advice: what to do where it is no better than guessing.
@@ -42,6 +53,7 @@ class TaskJob(Job):
     served = (Rows.AUGMENTED, Rows.ORIGINAL)
     data: TaskData
     train: str | None = None
+    kept: Kept | None = None
     other_tokenizer: Any = None
     role: ClassVar[str]
     advice: ClassVar[str]
@@ -99,8 +111,12 @@ class TaskJob(Job):
 
     def source(self, stage: MethodStage, storage: Storage) -> str:
         """Where the rows lie that a stage reads; a train part is written first."""
-        place = self.train if stage.rows is Rows.AUGMENTED else None
-        return place or write_part(storage, self.data, "train")
+        if self.train is None or stage.rows is not Rows.AUGMENTED:
+            return write_part(storage, self.data, "train")
+        if self.kept is None:
+            return self.train
+        columns = row_columns(self.data.task, stage.labelled)
+        return write_chosen(storage, open_shards(self.train, columns), columns, self.kept.rows, "kept")
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:  # noqa: ARG002
         """Batches of a stage's rows; without labels it reads the texts alone."""
@@ -126,6 +142,7 @@ class TaskJob(Job):
         if stream.columns.label and len(stream.files.paths) == 1:  # of a subset its own
             places["train"] = stream.files.paths[0]
         lines, warnings = label_report(self.data.task, places)
+        lines += (self.kept.words,) if self.kept is not None else ()
         cut, reading = cut_texts(stream), self.request.reading
         wanted = reading.train_rows if reading.has("train_rows") else None  # a profile's may be more than there are
         notes = self.data.notes() if self.reads_own else ()
