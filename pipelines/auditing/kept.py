@@ -17,6 +17,7 @@ from pipelines.auditing.judgements import FOLDER, judged_of
 from pipelines.errors import UserError
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.run_file import InputDigest
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,10 +67,10 @@ def without_flips(location: str, columns: Columns, least: float) -> Kept:
             masks.append(~flips.to_numpy())
             digests.append(InputDigest(f"{FOLDER}/{place.name}", info.size, file_sha256(files.filesystem, str(place))))
     if len(masks) < len(files.paths) or len(by) > 1:
-        found = f"those of {len(masks)} of them" if len(by) < 2 else "those of several teachers or settings"
+        found = f"those of {len(masks)}" if len(by) < 2 else "those of several teachers or settings"
         run = PurePosixPath(shown_address(location).rstrip("/")).parent.parent
         raise UserError(
-            f"--max-flip {least:g}: expected one teacher's judgements of all {len(files.paths)} shards in "
+            f"--max-flip {least:g}: expected one teacher's judgements of {counted(len(files.paths), 'shard')} in "
             f"{shown_address(location)}, found {found}; make them with `tinyaug audit {run} --teacher … --all`, of the "
             "run directory that `tinyaug augment` wrote"
         )
