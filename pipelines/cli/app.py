@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
+from pipelines.cli.audit import audit
 from pipelines.cli.augment import augment, resample
 from pipelines.cli.distill import cache_teacher, distill, distill_general, pretrain
 from pipelines.cli.doctor import doctor
@@ -58,7 +59,8 @@ class OncePerOption(TyperCommand):
 
 
 VERBS: tuple[Callable[[Any], int], ...] = (
-    run, augment, resample, pretrain, finetune, distill, distill_general, cache_teacher, evaluate, export, doctor,
+    run, augment, resample, audit, pretrain, finetune, distill, distill_general, cache_teacher, evaluate,
+    export, doctor,
 )  # fmt: skip
 for command in (*map(flat, VERBS), status, verify, inspect):
     app.command(cls=OncePerOption)(command)

@@ -19,6 +19,7 @@ from pipelines.methods import bert_small
 from pipelines.methods.finetune import RECIPE
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import verbs
+from pipelines.options.auditing import AuditOptions
 from pipelines.options.augmenting import AugmentOptions, ResampleOptions
 from pipelines.options.data import CorpusChoice, OnBadRow, PairedCorpus
 from pipelines.options.drawing import ByClass, DrawOptions
@@ -169,6 +170,11 @@ def evaluate_request(options: verbs.EvaluateOptions) -> EvaluateOptions:
     if options.json_file is not None:
         check_place(flag(type(options), "json_file"), options.json_file)
     return _decided(EvaluateOptions, options, data=options.data.with_labels())
+
+
+def audit_request(options: AuditOptions) -> AuditOptions:
+    """The request behind the options of `audit`."""
+    return _decided(AuditOptions, options)
 
 
 def run_request(options: verbs.RunOptions) -> RunRequest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.table import Column, Table
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from distill.class_report import ClassReport
     from pipelines.evaluating.evaluate_job import Evaluated
     from pipelines.options.verbs import EvaluateOptions
     from pipelines.teacher_cache.cache_job import Filled
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     Plannable = TypeVar("Plannable", bound=Job)
 
+CONFUSED = 8  # classes whose confusions fit a terminal; all are in --json
 TIMES = "the steps alone, as measured; start-up (loading, checks), evaluation on dev and writing come on top"
 Metrics = dict[str, dict[str, float]]
 
@@ -79,6 +82,21 @@ def metric_table(models: Mapping[str, Metrics]) -> Table:
     return table
 
 
+def class_table(report: ClassReport) -> Table:
+    """Scores by class, and how many of its rows are predicted as which; of more than `CONFUSED` classes not these.
+
+    Args:
+        report: of a dev part.
+    """
+    shown = [f"as {name}" for name in report.classes] if len(report.classes) <= CONFUSED else []
+    numbers = (Column(name, justify="right") for name in ("rows", "precision", "recall", "F1", *shown))
+    table = Table("class", *numbers, box=None, padding=(0, 2))
+    for (name, one), predicted in zip(report.classes.items(), report.confusion, strict=True):
+        scores = (f"{value:.4f}" for value in (one.precision, one.recall, one.f1))
+        table.add_row(name, f"{one.rows:,}", *scores, *(f"{rows:,}" for rows in predicted[: len(shown)]))
+    return table
+
+
 def show_evaluated(request: EvaluateOptions, found: Evaluated, json_file: Path | None) -> int:
     """Prints what came of `evaluate`, and writes it as JSON where asked; gives the exit code.
 
@@ -90,6 +108,9 @@ def show_evaluated(request: EvaluateOptions, found: Evaluated, json_file: Path |
     console = output_console()
     if found.dev:
         console.print(metric_table({request.model: found.dev}), soft_wrap=True)
+    for part, report in found.classes.items():
+        console.print(f"\n{part}: macro F1 {report.macro_f1:.4f}", soft_wrap=True)
+        console.print(class_table(report))
     if request.predictions is not None:
         console.print(f"predictions: {request.predictions}", soft_wrap=True)
     if found.submitted:
@@ -98,6 +119,7 @@ def show_evaluated(request: EvaluateOptions, found: Evaluated, json_file: Path |
         console.print(f"the server also wants {', '.join(found.missing)}: evaluate those tasks into the same archive")
     if json_file is not None:
         content = {"task": request.data.task, "model": request.model, "dev": found.dev, "rows": found.rows}
+        content |= {"classes": {part: asdict(report) for part, report in found.classes.items()}}
         write_whole(json_file, (json.dumps(content, indent=1) + "\n").encode())
     return 0
 

@@ -168,9 +168,8 @@ class DistillJob(StudentJob, TaskJob):
             sources["encoder"] = request.encoder
         inputs = {"train": self.train_inputs(), "dev": data.inputs(data.dev_parts)}
         found = self.identity_with(task_content(data.task), inputs, sources)
-        if request.soft_labels is None:
-            return found
-        return replace(found, settings={**found.settings, "soft_labels": request.soft_labels})
+        own = {name: value for name in ("soft_labels", "max_flip") if (value := getattr(request, name)) is not None}
+        return replace(found, settings={**found.settings, **own})
 
     def load(self) -> Models:
         """Teacher and student."""
@@ -234,6 +233,7 @@ class DistillJob(StudentJob, TaskJob):
             "layer map": ", ".join(map(str, self.layer_map)) or "none",
             **({"soft labels": f"column {request.soft_labels}"} if request.soft_labels else {}),
             "learnt from": shown_address(request.train) if request.train else f"the train part of {task.name}",
+            **({"left out": self.kept.words} if self.kept is not None else {}),
             **self.method.facts,
             **{stage.name: str(stage.recipe) for stage in self.method.stages},
             "max_length": self.shown_length(result),

@@ -32,10 +32,15 @@ def check_method(request: DistillRequest, method: Method) -> None:
             f"--soft-labels {request.soft_labels}: expected a method that learns logits alone, of the rows of --train, "
             f"found {request.method}; choose distilbert, bilstm-soft, or tinybert with --epochs-intermediate 0"
         )
-    if request.reading.train_rows is not None:
+    if request.reading.train_rows is not None or request.max_flip is not None:
+        rows = request.reading.train_rows
         raise UserError(
-            f"--soft-labels {request.soft_labels}: expected all rows of --train, found a subset of "
-            f"{request.reading.train_rows:,}; leave --train-rows or --profile quick out"
+            f"--soft-labels {request.soft_labels}: expected all rows of --train, found "
+            + (
+                "some left out; leave --max-flip out"
+                if rows is None
+                else f"a subset of {rows:,}; leave --train-rows or --profile quick out"
+            )
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from distill.class_report import ClassReport
     from distill.metrics import Scores
     from pipelines.found import Found
     from pipelines.options.verbs import EvaluateOptions
@@ -37,12 +38,14 @@ class Evaluated:
     Args:
         dev: part -> metric -> value.
         rows: part -> its rows.
+        classes: part -> scores by class; empty for a task without classes.
         submitted: files written into the archive.
         missing: files of the server that are not in it yet.
     """
 
     dev: Scores
     rows: dict[str, int]
+    classes: dict[str, ClassReport] = field(default_factory=dict)
     submitted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -164,7 +167,7 @@ class _Evaluation:
             rows[part if asked is data else asked.task.name] = len(logits)
         missing = submission.add_to_archive(request.submission, answers) if request.submission is not None else ()
         scores = {part: found.scores for part, found in judged.items()}
-        return Evaluated(scores, rows, tuple(sorted(answers)), tuple(missing))
+        return Evaluated(scores, rows, _by_class(data.task, judged), tuple(sorted(answers)), tuple(missing))
 
     def _warn(self, part: str, judged: Judged | Answered) -> None:
         """Of labels in another order, or else of a result that guessing reaches."""
@@ -186,6 +189,16 @@ class _Evaluation:
     def _place(self, data: TaskData, part: str) -> str:
         self.reporter.message(f"predicting {data.task.name} {part}")
         return write_part(Storage(f"{self.folder}/{data.task.name}"), data, part)
+
+
+def _by_class(task: Task, judged: Mapping[str, Judged | Answered]) -> dict[str, ClassReport]:
+    from distill.class_report import report_classes
+
+    return {
+        part: report_classes(found.logits, found.labels, task.label.names)
+        for part, found in judged.items()
+        if task.label.names and isinstance(found, Judged)
+    }
 
 
 def _write_predictions(path: Path, task: Task, judged: Mapping[str, Judged | Answered]) -> None:

@@ -153,8 +153,8 @@ class Comparison:
             task = self.texts.data.task
             judged[name] = {part: predictor.judge(place, task) for part, place in self.texts.places.items()}
             for part, one in judged[name].items() if name != TORCH else ():
-                if isinstance(one, Judged):
-                    self._note(name, judged[TORCH][part].logits, one.logits, bool(task.label.names))
+                if isinstance(wanted := judged[TORCH][part], Judged) and isinstance(one, Judged):
+                    self._note(name, wanted.logits, one.logits, bool(task.label.names))
         return judged
 
     def _note(self, name: str, wanted: np.ndarray, found: np.ndarray, classes: bool = False) -> None:

@@ -9,12 +9,21 @@ from typing import Any
 
 from pipelines.errors import UserError
 from pipelines.methods.names import GENERAL_METHODS, METHODS
+from pipelines.options.auditing import AuditOptions
 from pipelines.options.models import FIRST_LAYERS, RANDOM, TEACHER_LAYERS
 from pipelines.options.option import Options, flag, groups_of, options_of
 from pipelines.options.running import Engine, Workers
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
-from pipelines.options.verbs import AugmentInRun, DistillOptions, ExportOptions, Format, GeneralOptions, RunOptions
+from pipelines.options.verbs import (
+    AugmentInRun,
+    DistillOptions,
+    ExportOptions,
+    Format,
+    GeneralOptions,
+    OnTask,
+    RunOptions,
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ OF_CORPUS = (
 )
 INTERMEDIATE = "a method with an intermediate stage"
 STAGE = "--epochs-intermediate above 0"
+SHARDS = "--train with Parquet shards"
 # By training, too:
 HEEDED = ("data", "demo", "device", "dry_run", "mlm", "on_bad_row", "out", "overwrite", "revision", "seed")
 
@@ -99,6 +109,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
     Workers: (Effect("--engine ray or auto", lambda it: it.engine != Engine.local, ("address",)),),
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
+    OnTask: (Effect(SHARDS, lambda it: it.train is not None, ("max_flip",)),),
     DistillOptions: (
         Effect(INTERMEDIATE, _has_intermediate, ("intermediate.epochs", "losses.layer_weights", *OF_LAYERS)),
         Effect(
@@ -118,7 +129,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
         Effect(AUGMENTED, lambda it: METHODS[it.method].shards, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
-        Effect("--train with Parquet shards", lambda it: it.train is not None, ("soft_labels",)),
+        Effect(SHARDS, lambda it: it.train is not None, ("soft_labels",)),
         Effect(
             "no --soft-labels", lambda it: it.soft_labels is None, ("cache.mode", *(f"cache.{one}" for one in OF_CACHE))
         ),
@@ -131,6 +142,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
         Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, OF_ENCODER),
     ),
+    AuditOptions: (Effect("no --all", lambda it: not it.all, ("sample", "seed")),),
     GeneralOptions: (
         Effect("--method tinybert", _learns_layers, ("losses.kinds", "losses.heads", "losses.layer_weights")),
         Effect(

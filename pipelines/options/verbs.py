@@ -35,6 +35,11 @@ class OnTask(Folder):
     train: str | None = option(
         "Parquet shards to learn from, such as runs/sst2/augmented [the task's own train part].", panel=Panel.DATA
     )
+    max_flip: float | None = option(
+        "Leave out variants that flip with at least this confidence, by `tinyaug audit --all`.",
+        panel=Panel.DATA,
+        bounds=Bounds(0, 1),
+    )
     profile: training.Profile = option(
         "quick takes 16,000 random rows (in `run` of 2,000 examples) and fewer epochs (1, 3 and 2).",
         training.Profile.paper,
@@ -260,6 +265,7 @@ class DistillInRun(DistillOptions):
     encoder_revision: str | None = None
     glove: str = ""
     soft_labels: str | None = None
+    max_flip: float | None = None
     machine: running.MachineInRun
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pipelines.reporting import Reporter
     from pipelines.training.request import DistillRequest
 
+KEPT = ("cache", "reading", "precision", "max_flip")  # settings of `distill` that decide what is kept
+
 
 @dataclass(frozen=True)
 class Filled:
@@ -91,7 +93,7 @@ class CacheJob(DistillJob):
         settings = {
             "batch_rows": self.first.recipe.batch_rows,
             **({"layer_map": self.layer_map} if self.method.layers is None else own),
-            **{name: found.settings[name] for name in ("cache", "reading", "precision")},
+            **{name: found.settings[name] for name in KEPT if name in found.settings},
         }
         models = {"teacher": self.teacher.found.fingerprint}
         kept = Identity(settings, found.task, {"train": found.inputs["train"]}, models)

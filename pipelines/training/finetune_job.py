@@ -78,6 +78,7 @@ class FinetuneJob(TaskJob):
         return Identity(
             settings={
                 **self.method.settings,
+                **({"max_flip": request.max_flip} if request.max_flip is not None else {}),
                 "reading": asdict(request.reading),
                 "precision": request.machine.precision,
             },
@@ -113,6 +114,7 @@ class FinetuneJob(TaskJob):
             "task": name,
             "examples": f"{told.rows:,}",
             **({"learnt from": shown_address(self.request.train)} if self.request.train else {}),
+            **({"left out": self.kept.words} if self.kept is not None else {}),
             "epochs": recipe.epochs,
             "steps": f"{told.steps:,}",
             "batch": recipe.batch_rows,

@@ -140,9 +140,26 @@ def write_subset(storage: Storage, location: str, columns: Columns, rows: int, s
     if files.rows <= rows:
         return location
     of = f"{PurePath(location).stem}-" if columns.tokenised else ""  # windows of original and of augmented rows
-    name = f"data/{of}subset-{rows}{'-labelled' if columns.label else ''}.parquet"
+    chosen = np.zeros(files.rows, bool)
+    chosen[np.random.default_rng(seed).choice(files.rows, rows, replace=False)] = True
+    return write_chosen(storage, files, columns, chosen, f"{of}subset-{rows}")
+
+
+def write_chosen(storage: Storage, files: ShardFiles, columns: Columns, chosen: np.ndarray, name: str) -> str:
+    """Some rows of shards, written once, in their order.
+
+    Args:
+        storage: the stage's folder.
+        files: the shards.
+        columns: what to keep.
+        chosen: bool (R,) whether each row is, shard after shard.
+        name: of the file, without its ending.
+
+    Returns:
+        Where the rows lie.
+    """
+    name = f"data/{name}{'-labelled' if columns.label else ''}.parquet"
     if storage.size(name) is None:
-        chosen = np.sort(np.random.default_rng(seed).choice(files.rows, rows, replace=False))
         _copy_rows(storage, name, files, columns, chosen)
     return str(storage.local_folder() / name)
 
@@ -155,7 +172,7 @@ def _copy_rows(storage: Storage, name: str, files: ShardFiles, columns: Columns,
         for shard, path in enumerate(files.paths):
             with pq.ParquetFile(path, filesystem=files.filesystem) as file:
                 for group, size in enumerate(files.row_groups[shard]):
-                    inside = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, first + size)] - first
+                    inside = np.flatnonzero(chosen[first : first + size])
                     first += size
                     if not len(inside):
                         continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from distill.reading import open_shards
+from pipelines.auditing.kept import without_flips
 from pipelines.distilling.checks import find_shards
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, forward_rows, metrics_of
@@ -17,13 +19,22 @@ from pipelines.tasks.label_counts import label_report
 from pipelines.training.estimates import Told, cut_texts, shown_share, subset_note
 from pipelines.training.job import Job, Models
 from pipelines.training.loop import Dev
-from pipelines.training.parts import TaskData, open_stream, row_columns, task_columns, write_part, write_subset
+from pipelines.training.parts import (
+    TaskData,
+    open_stream,
+    row_columns,
+    task_columns,
+    write_chosen,
+    write_part,
+    write_subset,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from distill.metrics import Scores
     from distill.shards import ShardStream
+    from pipelines.auditing.kept import Kept
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
     from pipelines.training.request import DistillRequest, FinetuneRequest
@@ -37,6 +48,7 @@ class TaskJob(Job):
         data: the task; known once `check` has passed.
         train: location of shards to learn from; None for the task's own train part.
         stand_in_rows: of shards still to be made, for which the train part stands in; None where there are none.
+        kept: the rows of these shards that are learnt from; None for all.
         other_tokenizer: the teacher's, where it is not the student's.
         role: of the model, for messages; empty for a model that needs none.
         advice: what to do where it is no better than guessing.
@@ -47,6 +59,7 @@ class TaskJob(Job):
     data: TaskData
     train: str | None = None
     stand_in_rows: int | None = None
+    kept: Kept | None = None
     other_tokenizer: Any = None
     role: ClassVar[str]
     advice: ClassVar[str]
@@ -76,6 +89,8 @@ class TaskJob(Job):
         if self.request.train is not None and self.stand_in_rows is None:
             labelled = any(stage.labelled for stage in self.method.trained)
             self.train = find_shards(self.request.train, self.data, labelled)
+            if self.request.max_flip is not None:
+                self.kept = without_flips(self.train, row_columns(self.data.task), self.request.max_flip)
         opened, stages = self.data.opened, self.method.trained
         if self.data.task.label.kind == "none" and any(stage.labelled for stage in stages):
             options = "--label COLUMN" if opened is not None else "--data and --label COLUMN"
@@ -108,8 +123,12 @@ class TaskJob(Job):
 
     def source(self, stage: MethodStage, storage: Storage) -> str:
         """Where the rows lie that a stage reads; a train part is written first."""
-        place = self.train if stage.rows is Rows.AUGMENTED else None
-        return place or write_part(storage, self.data, "train")
+        if self.train is None or stage.rows is not Rows.AUGMENTED:
+            return write_part(storage, self.data, "train")
+        if self.kept is None:
+            return self.train
+        columns = row_columns(self.data.task, stage.labelled)
+        return write_chosen(storage, open_shards(self.train, columns), columns, self.kept.rows, "kept")
 
     def rows(self, stream: ShardStream, kind: Rows) -> int:
         """Rows that there will be; the original ones are there."""
@@ -119,8 +138,6 @@ class TaskJob(Job):
 
     def train_inputs(self) -> list[InputDigest]:
         """Name, bytes and sha256 of what is learnt from."""
-        from distill.reading import open_shards
-
         own = self.data.inputs(("train",)) if self.reads_own else []
         if self.train is None:
             return own
@@ -129,7 +146,7 @@ class TaskJob(Job):
         return [
             InputDigest(PurePath(path).name, size, files.sha256(shard))
             for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
-        ] + own
+        ] + [*(self.kept.decided_by if self.kept is not None else ()), *own]
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:  # noqa: ARG002
         """Batches of a stage's rows; without labels it reads the texts alone."""
@@ -155,6 +172,7 @@ class TaskJob(Job):
         if stream.columns.label and len(stream.files.paths) == 1:  # of a subset its own
             places["train"] = stream.files.paths[0]
         lines, warnings = label_report(self.data.task, places)
+        lines += (self.kept.words,) if self.kept is not None else ()
         cut, reading = cut_texts(stream), self.request.reading
         wanted = reading.train_rows if reading.has("train_rows") else None  # a profile's may be more than there are
         notes = self.data.notes() if self.reads_own else ()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from distill.class_report import ClassScores, report_classes
 from distill.errors import DistillError
 from distill.evaluation import evaluate, predict
 from distill.metrics import Metric, compute_metrics
@@ -25,6 +26,19 @@ def test_classification_by_hand():
     assert found["accuracy"] == pytest.approx(4 / 5)
     assert found["f1"] == pytest.approx(2 * 2 / (2 * 2 + 1))
     assert found["matthews"] == pytest.approx((2 * 2 - 0) / np.sqrt(3 * 2 * 3 * 2))
+
+
+def test_classes_by_hand():
+    logits = np.eye(4, dtype=np.float32)[[0, 0, 1, 1, 0]]  # predicted a a b b a
+    found = report_classes(logits, np.array([0.0, 0.0, 0.0, 1.0, 2.0]), ("a", "b", "c", "d"))
+    assert found.confusion == [[2, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert found.classes == {
+        "a": ClassScores(3, 2 / 3, 2 / 3, 2 / 3),
+        "b": ClassScores(1, 1 / 2, 1.0, 2 / 3),
+        "c": ClassScores(1, 0.0, 0.0, 0.0),
+        "d": ClassScores(0, 0.0, 0.0, 0.0),
+    }
+    assert found.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)  # d is neither there nor predicted
 
 
 def test_regression_by_hand():

@@ -17,6 +17,7 @@ from pipelines.tasks import GLUE
 from tests.pipelines.jobs import done, sentences, tinyaug
 from tests.pipelines.training.verbs import evaluate, finetune, metrics
 
+NAMES = ["negative", "positive"]
 SERVER = {
     "CoLA.tsv", "SST-2.tsv", "MRPC.tsv", "STS-B.tsv", "QQP.tsv", "MNLI-m.tsv", "MNLI-mm.tsv", "QNLI.tsv", "RTE.tsv",
     "WNLI.tsv", "AX.tsv",
@@ -73,7 +74,7 @@ def test_an_archive_collects_tasks(tmp_path):
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_predictions(parts, tmp_path, suffix):
     path = tmp_path / f"dev{suffix}"
-    done(*evaluate(parts, parts.teacher, "--predictions", path, "--json", tmp_path / "m.json"))
+    ran = done(*evaluate(parts, parts.teacher, "--predictions", path, "--json", tmp_path / "m.json"))
     if suffix == ".parquet":
         rows = pq.read_table(path).to_pylist()
     elif suffix == ".jsonl":
@@ -86,6 +87,13 @@ def test_predictions(parts, tmp_path, suffix):
     told = json.loads((tmp_path / "m.json").read_text())
     assert told["dev"]["validation"]["accuracy"] == pytest.approx(agreed)
     assert told["dev"] == metrics(parts.teacher)["dev"]
+    by_class = told["classes"]["validation"]
+    assert [[sum(row["label"] == one and row["prediction"] == other for row in rows) for other in NAMES]
+            for one in NAMES] == by_class["confusion"]  # fmt: skip
+    assert by_class["macro_f1"] == pytest.approx(sum(by_class["classes"][one]["f1"] for one in NAMES) / 2)
+    lines = [line.split() for line in ran.out.splitlines()]
+    shown = {line[0]: line[1:] for line in lines if line and line[0] in NAMES}
+    assert [shown[one][-2:] for one in NAMES] == [list(map(str, found)) for found in by_class["confusion"]]
     assert float(rows[0]["p_negative"]) + float(rows[0]["p_positive"]) == pytest.approx(1)
 
 
@@ -140,6 +148,9 @@ def test_a_score_is_learnt_and_judged_by_correlation(parts, tmp_path):
     columns = ("--task", "custom", "--text", "text", "--label", "stars", "--label-type", "score")
     done(*finetune(parts, tmp_path / "t", *columns, "--data", tmp_path / "dev", "--max-steps", 2))
     assert set(metrics(tmp_path / "t")["dev"]["validation"]) == {"spearman", "pearson"}
+    judged = ("--data", tmp_path / "dev", "--model", tmp_path / "t", "--json", tmp_path / "m.json")
+    done(*evaluate(parts, tmp_path / "t", *columns, *judged))
+    assert json.loads((tmp_path / "m.json").read_text())["classes"] == {}
     assert json.loads((tmp_path / "t/config.json").read_text())["problem_type"] == "regression"
 
 
