@@ -1,4 +1,4 @@
-"""The shapes of students: the paper's, a part of the teacher's own, or any config.json."""
+"""The shapes of students: the paper's, a part of the teacher's own, layers and a width, or any config.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import AutoConfig, BertConfig
 
 from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
-from distill.families import has_known_layers, set_layers, set_widths
+from distill.families import feed_forward_name, has_known_layers, set_layers, set_widths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ SHAPES = {
 }
 HALF = "half"  # the teacher's own shape with half its layers, rounded down
 LAYERS = re.compile(r"layers:([1-9]\d*)")  # the teacher's own shape with as many layers
+SIZED = re.compile(r"([1-9]\d*)x([1-9]\d{0,4})")  # layers and width; the rest follows from the teacher
 NAMED_SHAPES = (*SHAPES, HALF)
 
 
@@ -45,17 +46,19 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
 
     Args:
         shape: tinybert4, tinybert6, half (the teacher's widths and heads, half its layers), layers:N (N layers of the
-            teacher's widths and heads), or a config.json or folder with one.
+            teacher's widths and heads), LxW (L layers of width W: feed-forward layers as wide in proportion as the
+            teacher's, and as many heads where their number divides W, else the nearest number that does), or a
+            config.json or folder with one.
         teacher: the teacher's configuration: a named shape takes its family, vocabulary and positions from it, and
             every student takes its labels. Beside a teacher of an unknown family the presets are BERTs.
 
     Raises:
         DistillError: unknown shape, a file that cannot be read or describes no encoder, half of a teacher of one layer.
     """
-    chosen, preset = LAYERS.fullmatch(shape), SHAPES.get(shape)
+    chosen, sized, preset = LAYERS.fullmatch(shape), SIZED.fullmatch(shape), SHAPES.get(shape)
     if shape.startswith("layers:") and chosen is None:
         raise DistillError(f"expected a student layers:N with N of 1 or more; found {shape!r}. Give their number.")
-    named = shape in NAMED_SHAPES or chosen is not None
+    named = shape in NAMED_SHAPES or chosen is not None or sized is not None
     if named and not preset and not has_known_layers(teacher):
         raise DistillError(
             f"expected a student with a shape of its own beside a teacher of the type {teacher.model_type!r}; found "
@@ -67,11 +70,34 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
     if preset:
         set_layers(config, preset.layers)
         set_widths(config, preset.width, preset.feed_forward, preset.heads)
+    elif sized:
+        set_layers(config, int(sized[1]))
+        set_widths(config, *widths_like(teacher, int(sized[2])))
     elif named:
         set_layers(config, int(chosen[1]) if chosen else teacher.num_hidden_layers // 2)
     if config.num_hidden_layers < 1:
         raise DistillError(f"expected a teacher of at least 2 layers for the student {HALF}; found 1. Name another.")
     return config
+
+
+def widths_like(teacher: PreTrainedConfig, width: int) -> tuple[int, int, int]:
+    """Width, feed-forward width and heads of a student of some width.
+
+    Args:
+        teacher: whose proportions it takes.
+        width: of its hidden states.
+
+    Raises:
+        DistillError: an odd width beside a teacher whose positions turn pairs of numbers in each head.
+    """
+    pairs = 2 if getattr(teacher, "rope_parameters", None) else 1
+    counts = [count for count in range(1, width // pairs + 1) if width % (count * pairs) == 0]
+    if not counts:
+        raise DistillError(
+            f"expected an even width beside a teacher of the type {teacher.model_type!r}; found {width}. Add 1."
+        )
+    heads = min(counts, key=lambda count: abs(count - teacher.num_attention_heads))
+    return width, round(width * getattr(teacher, feed_forward_name(teacher)) / teacher.hidden_size), heads
 
 
 def _like(teacher: PreTrainedConfig) -> PreTrainedConfig:
@@ -96,8 +122,8 @@ def read_config(source: str, refusal: Callable[[Exception], str]) -> PreTrainedC
 
 def _no_shape(shape: str, error: Exception) -> str:
     return (
-        f"expected a student {', '.join(NAMED_SHAPES)}, layers:N or a config.json; found {shape!r} ({reason(error)}). "
-        "Give the path of a Hugging Face configuration with its model_type."
+        f"expected a student {', '.join(NAMED_SHAPES)}, layers:N, LxW (such as 2x144) or a config.json; found "
+        f"{shape!r} ({reason(error)}). Give the path of a Hugging Face configuration with its model_type."
     )
 
 

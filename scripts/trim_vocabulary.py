@@ -20,6 +20,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import BertForMaskedLM
 
+from distill.vocabulary import trim_embeddings, trimmed_tokenizer
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -43,7 +45,8 @@ def main() -> None:
     content = json.loads((options.model / "tokenizer.json").read_text(encoding="utf-8"))
     kept = choose(content, counts, options.size)
     options.out.mkdir(parents=True)
-    write_tokenizer(content, kept, options.out / "tokenizer.json")
+    text = json.dumps(trimmed_tokenizer(content, kept), ensure_ascii=False) + "\n"
+    (options.out / "tokenizer.json").write_text(text, encoding="utf-8")
     shutil.copyfile(options.model / "tokenizer_config.json", options.out / "tokenizer_config.json")
     trim_weights(options.model, [content["model"]["vocab"][piece] for piece in kept], options.out)
     covered = sum(counts[content["model"]["vocab"][piece]] for piece in kept)
@@ -94,32 +97,6 @@ def choose(content: dict[str, Any], counts: Counter[int], size: int) -> list[str
     return sorted([*always, *others[: size - len(always)]], key=vocabulary.__getitem__)
 
 
-def write_tokenizer(content: dict[str, Any], kept: list[str], target: Path) -> None:
-    """Writes tokenizer.json with new numbers.
-
-    Args:
-        content: of the old one.
-        kept: pieces, in the order of their new numbers.
-        target: file to write.
-    """
-    numbers = {piece: number for number, piece in enumerate(kept)}
-    added = [{**token, "id": numbers[token["content"]]} for token in content["added_tokens"]]
-    processor = dict(content["post_processor"])
-    processor["special_tokens"] = {
-        name: {**token, "ids": [numbers[piece] for piece in token["tokens"]]}
-        for name, token in processor["special_tokens"].items()
-    }
-    changed = {
-        **content,
-        "truncation": None,
-        "padding": None,
-        "added_tokens": added,
-        "post_processor": processor,
-        "model": {**content["model"], "vocab": numbers},
-    }
-    target.write_text(json.dumps(changed, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def trim_weights(source: Path, rows: list[int], target: Path) -> None:
     """Writes the model with the given rows of its embeddings and of its output bias.
 
@@ -130,12 +107,9 @@ def trim_weights(source: Path, rows: list[int], target: Path) -> None:
     """
     model = BertForMaskedLM.from_pretrained(source, dtype=torch.float32)
     bias = model.cls.predictions.bias.detach()[rows]
-    embeddings = model.bert.embeddings.word_embeddings.weight.detach()[rows]
-    model.resize_token_embeddings(len(rows), mean_resizing=False)
+    trim_embeddings(model, rows)
     with torch.no_grad():
-        model.bert.embeddings.word_embeddings.weight.copy_(embeddings)
         model.cls.predictions.bias.copy_(bias)
-    model.config.pad_token_id = rows.index(model.config.pad_token_id)
     model.save_pretrained(target)
 
 

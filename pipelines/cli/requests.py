@@ -125,7 +125,8 @@ def distill_request(options: verbs.DistillOptions) -> DistillRequest:
             f"or --corpus, to make one), found {start or 'none'}"
         )
     method, decided = METHODS[options.method], {"intermediate": LEFT_OUT, "prediction": LEFT_OUT}
-    for name, recipe in method.recipes(plain_name(options.data.task)).items():
+    for name, usual in method.recipes(plain_name(options.data.task)).items():
+        recipe = usual.from_random() if start == RANDOM else usual
         decided[name] = _recipe(recipe, name, options.profile, getattr(options, name))
     return _decided(
         DistillRequest,

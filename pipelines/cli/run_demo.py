@@ -61,6 +61,8 @@ def show_demo(outcome: RunOutcome) -> int:
     _title(console, "Teacher and student")
     console.print(Padding(comparison_table(metrics.scores, metrics.measured), (0, 0, 0, 1)))
     console.print(Padding(Text(footnote(metrics.scores, metrics.measured.latency), style="dim"), (0, 2)))
+    if metrics.trimmed is not None:
+        console.print(Padding(f"vocabulary: {metrics.trimmed}", (0, 2)))
     if metrics.measured.verdicts:
         _title(console, "What they say of dev sentences", "picked to show right and wrong ones")
         console.print(_verdicts(metrics.measured.verdicts))

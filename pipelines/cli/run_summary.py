@@ -41,6 +41,8 @@ def show_run(outcome: RunOutcome) -> int:
     console.print(rows_table([*rows, ("layer map", ", ".join(map(str, metrics.layer_map)) or "none")]))
     console.print(comparison_table(metrics.scores, metrics.measured))
     console.print(footnote(metrics.scores, metrics.measured.latency), style="dim", soft_wrap=True)
+    if metrics.trimmed is not None:
+        console.print(f"vocabulary: {metrics.trimmed}", soft_wrap=True)
     if outcome.augmented is not None:
         warn(console, warnings(outcome.augmented), "")
     console.print(f"student: {metrics.folders['student']}", soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from distill.wording import shown_bytes
 from pipelines.cli.terminal import output_console, planned, told_of, training_reporter, warn
+from pipelines.distilling.trimming import Trimmed
 from pipelines.evaluating.output_files import write_whole
 from pipelines.training import driver
 from pipelines.wording import counted, duration, pairs_words, sequences_words
@@ -47,7 +48,8 @@ def show_trained(trained: Trained, verb: str) -> int:
     metrics = trained.metrics
     models = {"teacher": metrics.get("teacher_dev", {}), "student": metrics["dev"]} if verb == "distill" else {}
     models = models or {"teacher": metrics["dev"]}
-    return _show_model(trained, metric_table(models) if any(models.values()) else None)
+    more = [f"vocabulary: {Trimmed(**metrics['trimmed'])}"] if metrics.get("trimmed") else []
+    return _show_model(trained, metric_table(models) if any(models.values()) else None, *more)
 
 
 def _show_model(trained: Trained, result: Table | str | None, *more: str) -> int:

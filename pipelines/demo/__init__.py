@@ -91,10 +91,11 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
         UserError: another task than sst2 and squad_v2, or a revision of something embedded.
     """
     from pipelines.methods.names import METHODS
-    from pipelines.options.models import GENERAL, STARTS, TEACHER_LAYERS
+    from pipelines.options.models import GENERAL, STARTS, TEACHER_LAYERS, start_of
 
     distill, method = options.distill, METHODS[options.distill.method]
     start = method.start if method.start != GENERAL else TEACHER_LAYERS  # the published weights are not embedded
+    start = start_of(distill.student, start)
     shape = {"student": "half"} if not distill.has("start") or distill.start in {*STARTS} - {GENERAL} else {}
     pack = demo_defaults(options.augment)
     recipe = {} if distill.has("profile") else SQUAD_RECIPE if pack is SQUAD_PACK else DEMO_RECIPE

@@ -242,8 +242,8 @@ def _check_heads(student: PreTrainedConfig, teacher: PreTrainedConfig, losses: L
     if mine != theirs and losses.heads == "none":
         raise UserError(
             f"expected {theirs} attention heads in the student as the teacher has, found {mine}; give it as many "
-            "(num_attention_heads in its config.json), compare means over heads with --heads mean, or leave the "
-            "attention loss out with --losses embedding,hidden"
+            f"(num_attention_heads in its config.json; of LxW a width that {theirs} divides), compare means over heads "
+            "with --heads mean, or leave the attention loss out with --losses embedding,hidden"
         )
 
 

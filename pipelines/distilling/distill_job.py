@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distill.checks import check_vocabularies
 from distill.stores import without_credentials
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
+from pipelines.distilling.results import DistillMetrics, TrimmedMetrics
 from pipelines.distilling.soft_labels import check_method, find_soft_labels
 from pipelines.distilling.student_job import StudentJob
+from pipelines.distilling.trimming import Trimmed, check_trim, trim_student, used_pieces
 from pipelines.distilling.word_student import WordPlan, build_word_student, plan_word_student
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
@@ -26,10 +29,12 @@ from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
 from pipelines.training.parts import open_data
-from pipelines.training.results import Metrics, Resolved, Result, StageResult
+from pipelines.training.results import Resolved, Result
 from pipelines.training.task_job import TaskJob
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from distill.metrics import Scores
     from distill.shards import ShardStream
     from distill.soft_labels import SoftLabels
@@ -60,38 +65,12 @@ class StandIns:
     shape: str = ""
 
 
-@dataclass(frozen=True)
-class DistillMetrics(Metrics):
-    """What metrics.json says.
-
-    Args:
-        task: its name.
-        dev: part -> metric -> value, of the student.
-        teacher_dev: the same of the teacher.
-        selected_by: the metric that chose the best epoch; None without a dev part.
-        best_step: of the last stage, whose weights were kept; None for the last step, or a stage that was left out.
-        layer_map: teacher layers that the student's learnt from.
-        truncated_share: of the rows that are longer than the model is given.
-        parameters: of student and teacher.
-        stages: name -> what came of it.
-    """
-
-    task: str
-    dev: Scores
-    teacher_dev: Scores
-    selected_by: str | None
-    best_step: int | None
-    layer_map: tuple[int, ...]
-    truncated_share: float | None
-    parameters: dict[str, int]
-    stages: dict[str, StageResult]
-
-
 class DistillJob(StudentJob, TaskJob):
     """The job of `distill`."""
 
     request: DistillRequest
     soft_labels: SoftLabels | None = None
+    trimmed: Trimmed | None = None
     kind, role = "distill", "student: "
     advice = "try more epochs, other learning rates, more rows or another --student-init"
 
@@ -122,6 +101,8 @@ class DistillJob(StudentJob, TaskJob):
             name_labels(self.teacher.config, self.data.task)
         check_teacher(self.teacher, self.data, request.reading.max_length)
         self.plan_student()
+        if request.size.share is not None:
+            check_trim(self.tokenizer, self.data.task, self.student.shape)
         check_spans(self.data.task, self.student.config, f"student {self.student.shape}")
         if self.data.task.label.is_span:  # logits belong to tokens, and both are judged by the same windows
             check_vocabularies(self.teacher.tokenizer, self.tokenizer)
@@ -168,8 +149,10 @@ class DistillJob(StudentJob, TaskJob):
             sources["encoder"] = request.encoder
         inputs = {"train": self.train_inputs(), "dev": data.inputs(data.dev_parts)}
         found = self.identity_with(task_content(data.task), inputs, sources)
-        own = {name: value for name in ("soft_labels", "max_flip") if (value := getattr(request, name)) is not None}
-        return replace(found, settings={**found.settings, **own})
+        size = request.size.asked or None
+        more = {"soft_labels": request.soft_labels, "size": size, "max_flip": request.max_flip}
+        own = {name: value for name, value in more.items() if value is not None}
+        return replace(found, settings=found.settings | own)
 
     def load(self) -> Models:
         """Teacher and student."""
@@ -224,12 +207,22 @@ class DistillJob(StudentJob, TaskJob):
             judged = judge_teacher(models.teacher.model, self.teacher, self.data, self.request, reporter, storage)
         return Resolved(self.layer_map, self.student.start, judged)
 
+    def finish(self, model: PreTrainedModel, storage: Storage, reporter: Reporter, taught: bool) -> Scores:
+        """As of any model; where its vocabulary is to be trimmed, before and after that."""
+        scores, share = super().finish(model, storage, reporter, taught), self.request.size.share
+        if share is None:
+            return scores
+        used = used_pieces(self.stream(stage, storage) for stage in self.method.trained)
+        self.tokenizer, self.trimmed = trim_student(model, self.tokenizer, used, share, scores)
+        return super().finish(model, storage, reporter, taught)
+
     def card(self, result: Result) -> str:
         """What it was made of."""
         request, task = self.request, self.data.task
         facts: dict[str, str | float] = {
             "teacher": f"`{request.teacher}`",
             "student": self.described,
+            **({"vocabulary": str(self.trimmed)} if self.trimmed else {}),
             "layer map": ", ".join(map(str, self.layer_map)) or "none",
             **({"soft labels": f"column {request.soft_labels}"} if request.soft_labels else {}),
             "learnt from": shown_address(request.train) if request.train else f"the train part of {task.name}",
@@ -248,7 +241,8 @@ class DistillJob(StudentJob, TaskJob):
     def metrics(self, result: Result) -> DistillMetrics:
         """Scores of student and teacher, and what came of each stage."""
         last = result.stages.get(self.method.stages[-1].name)
-        return DistillMetrics(
+        kind = DistillMetrics if self.trimmed is None else partial(TrimmedMetrics, trimmed=self.trimmed)
+        return kind(
             task=self.data.task.name,
             dev=result.dev,
             teacher_dev=result.resolved.teacher_dev or {},

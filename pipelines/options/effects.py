@@ -137,7 +137,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect(
             "a method whose student is an encoder",
             lambda it: METHODS[it.method].encoder,
-            ("student", "start", "losses.temperature"),
+            ("student", "start", "losses.temperature", "size.share"),
         ),
         Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
         Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, OF_ENCODER),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from pipelines.options.option import Options, Panel, option
+from pipelines.options.option import Bounds, Options, Panel, option
 
 Embeddings = StrEnum("Embeddings", ["random", "projected"])
 PROJECTED = Embeddings.projected
@@ -32,12 +33,13 @@ class Student(Options):
     teacher_revision: str | None = option("Revision of the teacher on the hub.")
     student: str = option(
         "tinybert4 (4 x 312), tinybert6 (6 x 768), half (the teacher's shape, half its layers), layers:N (N of "
-        "them), or a config.json [the method's; tinybert tinybert4; that of a folder of --student-init].",
+        "them), layers x width such as 2x144 (the rest as the teacher's), or a config.json [the method's; tinybert "
+        "tinybert4; that of a folder of --student-init].",
         "",
     )
     start: str = option(
         "general (published TinyBERT), teacher-layers (equal widths), first-layers (of an encoder), random, or a "
-        "folder [the method's; tinybert general].",
+        "folder [of 2x144 and the like random; the method's; tinybert general, of half and layers:N teacher-layers].",
         "general",
         "--student-init",
     )
@@ -48,6 +50,49 @@ class Student(Options):
     )
     encoder: str | None = None
     encoder_revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size(Options):
+    """How large a student may be.
+
+    Args:
+        ms: milliseconds a text.
+        mb: megabytes of its weights in float32.
+        share: of the word pieces that no training text has that it keeps; None leaves its vocabulary whole.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    panel = Panel.MODELS
+    share: float | None = option(
+        "Trim the student's vocabulary when it is trained: to the pieces of its training texts and this share of the "
+        "others.",
+        None,
+        "--trim-vocabulary",
+        bounds=Bounds(0, 1),
+    )
+
+    @property
+    def asked(self) -> dict[str, float]:
+        """What was asked for, by field."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def start_of(shape: str, own: str) -> str:
+    """Where a student starts where the user does not say.
+
+    Args:
+        shape: as typed.
+        own: the start of the method, or of the demo.
+
+    Returns:
+        One of STARTS: no published weights and no teacher's layers fit a shape of its own.
+    """
+    if re.fullmatch(r"\d+x\d+", shape):
+        return RANDOM
+    return TEACHER_LAYERS if own == GENERAL and (shape == "half" or shape.startswith("layers:")) else own
 
 
 def general_start(text: str) -> str:

@@ -12,7 +12,7 @@ from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import running, teacher_cache, training
 from pipelines.options.augmenting import AugmentOptions
 from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, DevChoice, PairedCorpus
-from pipelines.options.models import GeneralStudent, Student
+from pipelines.options.models import GeneralStudent, Size, Student, start_of
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder
 
@@ -84,14 +84,15 @@ class Distillation(Student, OnTask):
         "glove-wiki-gigaword-300",
         panel=Panel.MODELS,
     )
+    size: Size
     losses: training.LossChoice
     pkd: training.PkdChoice
     cache: teacher_cache.CacheChoice
 
     @property
     def chosen_start(self) -> str:
-        """Where the student starts: as typed, else as the method has it."""
-        return _chosen(self, "start", METHODS[self.method].start)
+        """Where the student starts: as typed, else as its shape and the method have it."""
+        return _chosen(self, "start", start_of(self.student, METHODS[self.method].start))
 
     @property
     def chosen_map(self) -> str:
@@ -117,6 +118,7 @@ class CacheTeacherOptions(DistillOptions):
     cache: teacher_cache.CacheAhead
     encoder: str | None = None
     encoder_revision: str | None = None
+    size: Size = Size()
     soft_labels: str | None = None
     machine: running.Device
     overwrite: bool = False

@@ -242,8 +242,8 @@ class _Run:
 
     def _publish(self) -> None:
         job, student = self.job, self.models.student
-        if job.method.stages[-1].name in self.results:
-            self.dev = job.judge(student.model, self.storage, self.reporter)
+        taught = job.method.stages[-1].name in self.results
+        self.dev = job.finish(student.model, self.storage, self.reporter, taught)
         files = publish(self.storage, self._save)
         self.storage.write_json(METRICS, {**asdict(job.metrics(self._result())), "files": files})
         drop_working_files(self.root, [stage.folder for stage in job.method.stages])

@@ -176,6 +176,17 @@ class Job(ABC):
         """Dev metrics of the trained model."""
         return {}
 
+    def finish(self, model: PreTrainedModel, storage: Storage, reporter: Reporter, taught: bool) -> Scores:
+        """Dev metrics of the trained model, which may be made smaller first, in place.
+
+        Args:
+            model: as the last stage left it.
+            storage: folder of the rows.
+            reporter: is told of them.
+            taught: whether the last stage was trained; else there is nothing to judge.
+        """
+        return self.judge(model, storage, reporter) if taught else {}
+
     def saved(self, model: PreTrainedModel) -> PreTrainedModel:
         """The part of the trained model that is published."""
         return model

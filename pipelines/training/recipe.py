@@ -12,6 +12,7 @@ QUICK_ROWS = 16_000  # a random subset: SST-2 with a BERT-base teacher in an hou
 QUICK_SOURCES = 2_000  # first rows of the input that `run` augments
 QUICK_EPOCHS = {"general": 1, "pretraining": 1, "finetune": 1, "intermediate": 3, "prediction": 2}
 MAX_LENGTH = 128
+RANDOM_RATE = 3e-4  # of a student that starts from drawn weights: docs/distillation.md has the measurement
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class StageRecipe:
     def quick(self, stage: str) -> StageRecipe:
         """The recipe of a stage in the quick profile."""
         return replace(self, epochs=min(self.epochs, QUICK_EPOCHS.get(stage, self.epochs)))
+
+    def from_random(self) -> StageRecipe:
+        """The recipe for a student that starts from drawn weights, which want a larger rate than trained ones."""
+        return replace(self, learning_rate=max(self.learning_rate, RANDOM_RATE))
 
 
 LEFT_OUT = StageRecipe(0, 1, 1.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.demo.verdicts import Verdict, choose_verdicts
 from pipelines.distilling.shards import shards_of
+from pipelines.distilling.trimming import Trimmed
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.models.load import load_config, load_tokenizer
 from pipelines.run_folder.stage_folder import METRICS, stage_storage
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
     from pipelines.training.driver import Trained
     from pipelines.whole_run.run_job import RunRequest
+
+OPTIONAL = ("verdicts", "trimmed")  # fields that are left out where there is nothing to say
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class RunMetrics:
         stages: name -> what it did.
         folders: model -> where it lies.
         profile: that epochs and rates are of.
+        trimmed: what the student's vocabulary lost; None where it is whole.
     """
 
     task: str
@@ -73,12 +77,15 @@ class RunMetrics:
     stages: dict[str, StageResult]
     folders: dict[str, str]
     profile: str
+    trimmed: Trimmed | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as they are written; verdicts of the demo alone."""
+        """The fields as they are written; verdicts of the demo alone, and what was trimmed where it was."""
         content = asdict(self)
         content |= {**content.pop("scores"), **content.pop("measured")}
-        return {name: value for name, value in content.items() if name != "verdicts" or value is not None}
+        return {
+            name: value for name, value in content.items() if name not in ("verdicts", "trimmed") or value is not None
+        }
 
 
 def read_measured(storage: Storage) -> Measured | None:
@@ -140,6 +147,7 @@ def run_metrics(
         stages=stages,
         folders={**made_of, "teacher": request.distill.teacher, "student": request.distill.out},
         profile=request.profile,
+        trimmed=Trimmed(**told["trimmed"]) if told.get("trimmed") else None,
     )
 
 

@@ -85,7 +85,7 @@ def folders(inputs, parts, corpus, tmp_path_factory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("golden")
     made = {name: root / name for name in ("augment", "distill", "distill-general", "cache-teacher", "run")}
     done(*inputs.augment(made["augment"], "--device", "cpu"))
-    done(*distill(parts, made["distill"]))
+    done(*distill(parts, made["distill"], "--lr-intermediate", 5e-5, "--lr-prediction", 3e-5))
     done(*general(parts, corpus, made["distill-general"], *MASKED, "--embedding-init", "projected"))
     ahead = distill(parts, made["cache-teacher"])[1:]
     for option in ("--epochs-intermediate", "--epochs-prediction"):
