@@ -21,7 +21,7 @@ from pipelines.cli.doctor import doctor
 from pipelines.cli.evaluate import evaluate
 from pipelines.cli.export import export
 from pipelines.cli.finetune import finetune
-from pipelines.cli.flatten import flat
+from pipelines.cli.flatten import ClickException, flat
 from pipelines.cli.run import run
 from pipelines.cli.runs import inspect, status, verify
 from pipelines.errors import JobError, UserError
@@ -50,7 +50,7 @@ class OncePerOption(TyperCommand):
             typer.BadParameter: naming the option.
         """
         given: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
-        if not any(parameter.is_eager for parameter in given):  # --help helps, whatever stands beside it
+        if not any(parameter.name == "help" for parameter in given):  # it helps, whatever stands beside it
             for parameter in given:
                 if not parameter.multiple and (times := given.count(parameter)) > 1:
                     said = f"expected it once, for it takes one value; found it {times} times: keep one"
@@ -64,8 +64,6 @@ VERBS: tuple[Callable[[Any], int], ...] = (
 )  # fmt: skip
 for command in (*map(flat, VERBS), status, verify, inspect):
     app.command(cls=OncePerOption)(command)
-
-ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry
 
 
 class Stopped(BaseException):

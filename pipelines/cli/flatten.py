@@ -5,18 +5,26 @@ from __future__ import annotations
 from dataclasses import fields
 from functools import update_wrapper
 from inspect import Parameter, Signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 from rich.markup import escape
 
+from pipelines.errors import UserError
+from pipelines.options.config_file import read_config
 from pipelines.options.effects import refuse_idle
 from pipelines.options.option import Option, Options, Panel, groups_of, hints_of, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from pipelines.options.config_file import Given
+    from pipelines.options.option import Typed
 
 Kind = TypeVar("Kind", bound=Options)
+ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry
+TYPED = ("COMMANDLINE", "DEFAULT_MAP")  # where the user's own values come from; the second are those of --config
 
 
 def flat(verb: Callable[[Any], int]) -> Callable[..., int]:
@@ -34,10 +42,15 @@ def flat(verb: Callable[[Any], int]) -> Callable[..., int]:
     options = _all_options(kind)
     parameters = {name: _parameter(name, *found) for name, found in options.items()}
 
-    def command(clicked: typer.Context, **words: Any) -> int:
+    def configured(clicked: typer.Context, config: Path | None) -> None:
+        if config is not None:
+            given = read_config(config, str(clicked.info_name), _known(clicked))
+            clicked.default_map = {**(clicked.default_map or {}), **_as_typed(clicked, given, options, str(config))}
+
+    def command(clicked: typer.Context, config: Path | None, **words: Any) -> int:  # noqa: ARG001
         values = {name: options[name][0].value(word) for name, word in words.items()}
-        typed = [name for name in words if getattr(clicked.get_parameter_source(name), "name", "") == "COMMANDLINE"]
-        flags = frozenset(options[name][0].name for name in typed)
+        typed = [name for name in words if getattr(clicked.get_parameter_source(name), "name", "") in TYPED]
+        flags = {options[name][0].name: words[name] for name in typed}
         made = _built(kind, values, flags)
         if defaults := made.defaults():
             made = _built(kind, {**values, **defaults, **{name: values[name] for name in typed}}, flags)
@@ -45,10 +58,43 @@ def flat(verb: Callable[[Any], int]) -> Callable[..., int]:
         return verb(made)
 
     update_wrapper(command, verb)
-    own = Parameter("clicked", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    command.__signature__ = Signature([own, *parameters.values()])  # type: ignore[attr-defined]
-    command.__annotations__ = {"clicked": typer.Context, **{one.name: one.annotation for one in parameters.values()}}
+    context = Parameter("clicked", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    about = "TOML file of options; what is typed goes before it."
+    said = typer.Option("--config", help=about, rich_help_panel=Panel.RUNNING, is_eager=True, callback=configured)
+    file = Parameter("config", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, said])
+    every = [context, *parameters.values(), file]
+    command.__signature__ = Signature(every)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in every}
     return command
+
+
+def _known(clicked: typer.Context) -> dict[str, set[str]]:
+    """Verb -> its options without dashes in front; of the verbs that take a file of them."""
+    verbs = getattr(clicked.find_root().command, "commands", {}).items()
+    named = {verb: {str(one.name) for one in command.params} for verb, command in verbs}
+    return {verb: {name.replace("_", "-") for name in names - {"config"}} for verb, names in named.items()}
+
+
+def _as_typed(
+    clicked: typer.Context, given: Given, options: Mapping[str, tuple[Option, Any, Any]], source: str
+) -> Given:
+    """Values of options that were not typed, checked as if they were; a list is what is typed with commas."""
+    made: Given = {}
+    for one in clicked.command.params:
+        if (name := one.name) in given:
+            value = given[name]
+            if one.multiple:
+                value = [value] if isinstance(value, str) else value
+            made[name] = value if one.multiple or isinstance(value, str) else ",".join(value)
+            option = options[name][0]
+            try:
+                if (read := option.value(one.process_value(clicked, made[name]))) is not None:
+                    option.check(read)
+            except ClickException as error:
+                raise UserError(f"{source}: {option.name}: {error.message}") from error
+            except UserError as error:
+                raise UserError(f"{source}: {error}") from error
+    return made
 
 
 def _all_options(kind: type[Options]) -> dict[str, tuple[Option, Any, Any]]:
@@ -75,11 +121,24 @@ def _parameter(name: str, one: Option, hint: Any, default: Any) -> Parameter:
     choices = f" One of {', '.join(one.choices)}." if one.choices else ""
     told: dict[str, Any] = {"help": escape(one.help + choices), "rich_help_panel": one.panel}
     shown = typer.Option(*one.flag.split(" "), **told) if one.flag.startswith("-") else typer.Argument(**told)
+    if one.gives is not None:
+        shown.is_eager, shown.callback = True, _giving(one.gives)
     default = Parameter.empty if default is ... else default
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, shown])
 
 
-def _built(kind: type[Kind], values: dict[str, Any], typed: frozenset[str]) -> Kind:
+def _giving(gives: Callable[[Any], Mapping[str, str | list[str]]]) -> Callable[[typer.Context, Any], Any]:
+    """A callback of typer's that fills in what stands for other options, which are read later."""
+
+    def given(clicked: typer.Context, value: Any) -> Any:
+        if value is not None:
+            clicked.default_map = {**gives(value), **(clicked.default_map or {})}
+        return value
+
+    return given
+
+
+def _built(kind: type[Kind], values: dict[str, Any], typed: Typed) -> Kind:
     """An object of options out of values by parameter."""
     fields = {name: values[_parameter_name(one)] for name, one in options_of(kind).items()}
     groups = {name: _built(group, values, typed) for name, group in groups_of(kind).items()}

@@ -21,6 +21,7 @@ from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import verbs
 from pipelines.options.auditing import AuditOptions
 from pipelines.options.augmenting import AugmentOptions, ResampleOptions
+from pipelines.options.config_file import config_text
 from pipelines.options.data import CorpusChoice, OnBadRow, PairedCorpus
 from pipelines.options.drawing import ByClass, DrawOptions
 from pipelines.options.models import RANDOM, STARTS
@@ -217,7 +218,8 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
         )
     )
     stated = "demo" if rows.demo and not options.distill.has("profile") else profile
-    return RunRequest(augment, finetune, distill, _answers(options.answers, distill), stated, rows.demo, general)
+    answers, config = _answers(options.answers, distill), config_text(options.typed)
+    return RunRequest(augment, finetune, distill, answers, stated, rows.demo, general, config)
 
 
 def _over_corpus(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import EnumType, StrEnum
 from functools import cache
 from inspect import get_annotations
+from pathlib import Path
 from typing import Any, ClassVar, get_type_hints
 
 from pipelines.errors import UserError
+
+Typed = Mapping[str, bool | int | float | str | Path | list[str] | None]  # flag -> what typer made of what was typed
 
 
 class Panel(StrEnum):
@@ -71,6 +74,7 @@ class Option:
         read: turns what was typed into the field's value; None where typer does. A ValueError says what is expected.
         typed: what typer makes of the words for `read`.
         shown: the default as the user would type it, where `read` makes another value of it.
+        gives: what stands for other options that were not typed, by parameter; None where it gives none.
     """
 
     help: str
@@ -81,6 +85,7 @@ class Option:
     read: Callable[[Any], Any] | None = None
     typed: Any = str
     shown: Any = None
+    gives: Callable[[Any], Mapping[str, str | list[str]]] | None = None
 
     @property
     def name(self) -> str:
@@ -136,7 +141,8 @@ class Options:
     Attributes:
         panel: of the group's options.
         words: for `{names}` in flags and help texts, where subclasses differ in little else.
-        typed: flags of the options that the user typed; empty where an object was made otherwise, as by `replace`.
+        typed: the options that the user typed, or that --config has; empty where an object was made otherwise, as by
+            `replace`.
 
     Raises:
         UserError: a value out of its bounds.
@@ -144,7 +150,7 @@ class Options:
 
     panel: ClassVar[Panel] = Panel.DATA
     words: ClassVar[dict[str, str]] = {}
-    typed: ClassVar[frozenset[str]] = frozenset()
+    typed: ClassVar[Typed] = {}
 
     def __post_init__(self) -> None:
         for name, one in options_of(type(self)).items():

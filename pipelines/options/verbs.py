@@ -13,6 +13,7 @@ from pipelines.options import running, teacher_cache, training
 from pipelines.options.augmenting import AugmentOptions
 from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, DevChoice, PairedCorpus
 from pipelines.options.models import GeneralStudent, Size, Student, start_of
+from pipelines.options.of_run import options_of_run
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder
 
@@ -200,6 +201,11 @@ class PretrainOptions(Pretraining):
 class EvaluateOptions(Answers):
     """Options of `tinyaug evaluate`."""
 
+    run: Path | None = option(
+        "Folder of run, finetune or distill: task, data and model are those there, of run the student.",
+        panel=Panel.MODELS,
+        gives=options_of_run,
+    )
     data: DataChoice
     model: str = option(f"Model to judge: {A_MODEL}", ..., panel=Panel.MODELS)
     revision: str | None = option("Revision of the model on the hub.", panel=Panel.MODELS)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
     from pipelines.training.request import DistillRequest, FinetuneRequest
 
+CONFIG = "config.toml"  # beside run.json
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -42,6 +44,7 @@ class RunRequest:
         profile: paper, quick or demo.
         demo: on the embedded pack: some verdicts are kept to be shown.
         general: what the student learns from a corpus first; None for nothing.
+        config: what the run's config.toml says.
     """
 
     augment: AugmentRequest
@@ -51,6 +54,7 @@ class RunRequest:
     profile: str = "paper"
     demo: bool = False
     general: CorpusRequest | None = None
+    config: str = ""
 
     @property
     def kind(self) -> str:
@@ -105,10 +109,10 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     augmenting, storage = time.monotonic(), run_storage(request)
     augmented = _augment(request, reporter, found) if request.augments else None
     augmenting = time.monotonic() - augmenting
-    if not request.augments:
-        with only_writer(storage, reporter.message):
-            if started_run(storage, request.kind, request.augment.overwrite) is None:
-                storage.write_json(RUN, run_content(request.kind, Identity()))
+    with only_writer(storage, reporter.message):
+        if not request.augments and started_run(storage, request.kind, request.augment.overwrite) is None:
+            storage.write_json(RUN, run_content(request.kind, Identity()))
+        storage.write_bytes(CONFIG, request.config.encode())
     general, teacher = None, None
     if request.general is not None:
         general = run(corpus_job(request.general, found), reporter, profile=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from pipelines.errors import JobError, UserError
 from pipelines.whole_run import checks as run_plan
 from pipelines.whole_run import run_job
 from tests.fixtures import SPECIAL, save_tiny_masked_lm
-from tests.pipelines.jobs import done, tinyaug
+from tests.pipelines.jobs import done, refused, tinyaug
 from tests.pipelines.training.verbs import distill, finetune, metrics, run
 
 
@@ -34,6 +35,15 @@ def test_the_whole_run(parts, tmp_path, monkeypatch):
     monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
     monkeypatch.setattr("pipelines.augmenting.stage_run.run_parts", lambda *_: pytest.fail("something was augmented"))
     assert "everything was done already" in done(*command).out
+    assert "everything was done already" in done("run", "--config", out / "config.toml").out
+    for folder, model in ((out, "student"), (out / "teacher", "teacher")):
+        judged = done("evaluate", "--run", folder, "--json", tmp_path / "judged.json")
+        assert f"model: {out}/{model}; --model judges another" in judged.err
+        assert json.loads((tmp_path / "judged.json").read_text())["dev"] == found["dev"][model]
+
+
+def test_a_run_without_a_student_is_not_judged(finished):
+    assert "expected a folder of `tinyaug run` with a student" in refused(["evaluate", "--run", str(finished)])
 
 
 def test_a_run_with_a_given_teacher(parts, tmp_path):

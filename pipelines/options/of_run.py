@@ -1,0 +1,43 @@
+"""--run: the task, data, columns and model of a run, by what its run.json says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.options.config_file import Given
+
+CLASSIFIERS = ("finetune", "distill")
+
+
+def options_of_run(run: Path) -> Given:
+    """What a user would type to have a run's student judged, or the model of a folder of `finetune` or `distill`.
+
+    Args:
+        run: folder of `tinyaug run`, finetune or distill.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    from pipelines.run_folder.storage import Storage  # here, since --help loads no pyarrow
+
+    for folder in (run, run / "student"):
+        content = Storage(str(folder)).read_json("run.json") or {}
+        if content.get("kind") in CLASSIFIERS:
+            break
+    else:
+        raise UserError(
+            f"--run {run}: expected a folder of `tinyaug run` with a student, or of {' or '.join(CLASSIFIERS)}, found "
+            "none; name task, data and model instead"
+        )
+    task, sources = content["task"], content["sources"]
+    given: Given = {"task": task["name"], "model": str(folder)}
+    columns = {"text": task["text_columns"], "label": task["label"]["column"], "label_type": task["label"]["kind"]}
+    found = {"data": sources["data"], "data_revision": sources["data_revision"]}
+    if task["name"] == "custom":
+        found |= columns
+    return given | {name: value for name, value in found.items() if value is not None}
