@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 TEACHER = "teacher"
 TEXTS = 128  # at most; a few seconds for small models
 SECONDS = 6.0  # after which no further text is begun
-PASSES = 3  # of a text through each model; the fastest counts, for others' work on the machine only slows
+# Of a text's passes through each model the fastest counts, for others' work on the machine only slows. They go on until
+STEADY = 3  # rounds of them bring none that is faster by
+GAIN = 0.05  # of it, or for
+PASSES = 24  # rounds
 WARM_UP = 4  # texts that are not counted: the first passes allocate
 CHUNK_ROWS = 8
 
@@ -107,13 +110,19 @@ def time_models(models: Mapping[str, PreTrainedModel], stream: ShardStream) -> T
         for batch in islice(stream.batches(Position()), TEXTS):
             found: dict[str, Tensor] = {}
             taught = batch.taught
-            seconds: dict[str, list[float]] = {name: [] for name in models}
-            for name, model in [*models.items()] * PASSES:
-                began = time.perf_counter()
-                found[name] = model_logits(model, model_inputs(taught if name == TEACHER else batch, model))
-                seconds[name].append(time.perf_counter() - began)
+            best, steady = dict.fromkeys(models, float("inf")), 0
+            for _ in range(PASSES):
+                steady += 1
+                for name, model in models.items():
+                    began = time.perf_counter()
+                    found[name] = model_logits(model, model_inputs(taught if name == TEACHER else batch, model))
+                    seconds = time.perf_counter() - began
+                    steady = 0 if seconds < (1 - GAIN) * best[name] else steady
+                    best[name] = min(best[name], seconds)
+                if steady == STEADY or time.perf_counter() > end:
+                    break
             for name in models:
-                fastest[name].append(min(seconds[name]))
+                fastest[name].append(best[name])
                 logits[name].append(found[name][0].numpy())
             rows.append(int(batch.row[0]))
             labels += [] if batch.labels is None else [float(batch.labels[0])]

@@ -55,8 +55,8 @@ class SoftLabels:
 def read_soft_labels(files: ShardFiles, column: str, classes: Sequence[str]) -> SoftLabels:
     """Reads a column of soft labels into memory, 4 bytes a class and row, and checks every row.
 
-    They count as probabilities where at least half of the rows are: numbers of 0 to 1 whose sum is 1. All others must
-    be, too, then.
+    They count as probabilities where at least half of the rows are, with numbers of 0 to 1 whose sum is 1, or where no
+    number of any row is below 0 or above 1, as hardly any logits are. All rows must be, then.
 
     Args:
         files: the shards.
@@ -72,15 +72,16 @@ def read_soft_labels(files: ShardFiles, column: str, classes: Sequence[str]) -> 
     if not classes:
         return SoftLabels(tuple(parts), False, column)
     even = [_is_distribution(part) for part in parts]
-    if 2 * sum(int(one.sum()) for one in even) < files.rows:
+    all_inside = all(bool(_inside(part).all()) for part in parts)
+    if 2 * sum(int(one.sum()) for one in even) < files.rows and not all_inside:
         return SoftLabels(tuple(parts), False, column)
     for path, part, fits in zip(files.paths, parts, even, strict=True):
         if not fits.all():
             row = int(np.argmin(fits))
             raise DistillError(
-                f"expected probabilities in column {column}, as in most rows: 0 to 1, with the sum 1; found "
-                f"{shown(part[row])} with the sum {part[row].sum():.4g} in {path}, row {row}. Correct it, or write "
-                "logits into all rows."
+                f"expected probabilities in column {column}, as {'all' if all_inside else 'most'} rows look like them: "
+                f"0 to 1, with the sum 1; found {shown(part[row])} with the sum {part[row].sum():.4g} in {path}, row "
+                f"{row}. Correct it, or write logits into all rows."
             )
     return SoftLabels(tuple(np.log(np.maximum(part, LEAST)) for part in parts), True, column)
 
@@ -92,8 +93,13 @@ def shown(values: NDArray[np.floating]) -> str:
 
 
 def _is_distribution(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    inside = ((values >= 0) & (values <= 1)).all(-1)
-    found: NDArray[np.bool_] = inside & (np.abs(values.sum(-1, dtype=np.float64) - 1) <= SUM_ERROR)
+    found: NDArray[np.bool_] = _inside(values) & (np.abs(values.sum(-1, dtype=np.float64) - 1) <= SUM_ERROR)
+    return found
+
+
+def _inside(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Rows whose numbers are of 0 to 1."""
+    found: NDArray[np.bool_] = ((values >= 0) & (values <= 1)).all(-1)
     return found
 
 

@@ -25,6 +25,7 @@ VOCABULARY_CLASSES = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"
 ADDED = "added_tokens.json"
 REMEDY_TYPE = 'and add "model_type": "bert", or whatever type the model is'
 USUAL_MASKS = ("[MASK]", "<mask>")
+CAUSAL = ("LMHeadModel", "ForCausalLM")  # ends of the names of models that write on
 SLOW_CLASSES = {"BertJapaneseTokenizer"}  # transformers takes them even where a tokenizer.json lies beside
 
 
@@ -78,6 +79,7 @@ def check_masked_lm(folder: Path, who: str) -> None:
             f"{who}: expected a model that transformers can load by itself, found one with code of its own "
             f"(auto_map, model type {model_type}); such code is never run, choose another model"
         )
+    _check_reads_both_ways(config, who)
     settings = _settings(folder, who)
     tokenizer_class = str(settings.get("tokenizer_class") or config.get("tokenizer_class") or "")
     if tokenizer_class in SLOW_CLASSES:
@@ -108,6 +110,16 @@ def check_masked_lm(folder: Path, who: str) -> None:
         )
     numbers = [number for number in tokenizer.numbers.values() if isinstance(number, int)]
     check_embeddings(1 + max(numbers, default=-1), config.get("vocab_size"), who)
+
+
+def _check_reads_both_ways(config: dict[str, Any], who: str) -> None:
+    """Refuses a model that was saved as one that writes on, of a type that is known as no masked LM."""
+    heads = [str(name) for name in config.get("architectures") or [] if str(name).endswith(CAUSAL)]
+    if heads and config["model_type"] not in NATIVE_TYPES:
+        raise AugmentError(
+            f"{who}: expected a masked language model, found {heads[0]} (model type {config['model_type']}), which "
+            "writes on from left to right; choose one such as bert-base-uncased, roberta-base or xlm-roberta-base"
+        )
 
 
 def case_warning(folder: Path, who: str) -> str | None:

@@ -90,6 +90,7 @@ def main() -> None:
         _say_how_to_go_on()
         _leave(stop.code)
     except ClickException as error:
+        _name_verbs(error)
         error.show()
         _leave(error.exit_code)
     except BrokenPipeError:
@@ -97,6 +98,15 @@ def main() -> None:
     except Exception as error:
         _leave(_explain(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _name_verbs(error: Any) -> None:
+    """Adds to "No such option" the verbs that have it."""
+    name, above = getattr(error, "option_name", None), getattr(error.ctx, "parent", None)
+    if name is not None and above is not None:
+        commands = above.command.commands.items()
+        if verbs := [verb for verb, one in commands if any(name in own.opts for own in one.params)]:
+            error.message = f"No such option: {name} (an option of {', '.join(verbs)})"
 
 
 def _leave(code: int) -> NoReturn:

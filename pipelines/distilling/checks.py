@@ -270,6 +270,10 @@ def _find_tokenizer(folders: tuple[Path, ...], shape: str, teacher: TeacherFiles
         UserError: it has none, and its teacher is of a family whose tokens may mean nothing to it.
     """
     from distill.families import has_known_layers
+    from distill.tokens import tokenizer_fingerprint, tokenizer_json
+
+    def reads(tokenizer: Any) -> str:  # an equal vocabulary may stand behind another normalizer or pre-tokenizer
+        return tokenizer_fingerprint(tokenizer_json(tokenizer))
 
     known = has_known_layers(teacher.config)
     for folder in folders:
@@ -277,7 +281,7 @@ def _find_tokenizer(folders: tuple[Path, ...], shape: str, teacher: TeacherFiles
             own = load_tokenizer(ModelFiles("student", str(folder), folder, None, ""))
             if not of_logits:
                 check_vocabularies(teacher.tokenizer, own)
-            elif own.get_vocab() != teacher.tokenizer.get_vocab() or not known:
+            elif not known or reads(own) != reads(teacher.tokenizer):
                 return own
     if not known:
         raise UserError(

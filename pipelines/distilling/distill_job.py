@@ -220,7 +220,7 @@ class DistillJob(StudentJob, TaskJob):
         """What it was made of."""
         request, task = self.request, self.data.task
         facts: dict[str, str | float] = {
-            "teacher": f"`{request.teacher}`",
+            **({"teacher": f"`{request.teacher}`"} if request.soft_labels is None else {}),
             "student": self.described,
             **({"vocabulary": str(self.trimmed)} if self.trimmed else {}),
             "layer map": ", ".join(map(str, self.layer_map)) or "none",
@@ -233,7 +233,8 @@ class DistillJob(StudentJob, TaskJob):
             "seed": request.reading.seed,
         }
         how = "distilled" if any(stage.kept is not None for stage in self.method.stages) else "fine-tuned on labels"
-        about = f"A student of `{request.teacher}`, {how} by `tinyaug distill`." if result.taught else UNTAUGHT
+        of = f"`{request.teacher}`" if request.soft_labels is None else f"the column `{request.soft_labels}`"
+        about = f"A student of {of}, {how} by `tinyaug distill`." if result.taught else UNTAUGHT
         registers = None if METHODS[request.method].encoder else "distill.bilstm"
         title = f"{task.name} student"
         return classifier_card(title, about, facts, task, result.dev, self.method.tags, registers)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distill.checks import check_length, check_vocabulary_size
+from pipelines.corpus.files import FileCorpus
 from pipelines.errors import UserError
 from pipelines.general.request import PAIRS, GeneralRequest
 
 if TYPE_CHECKING:
+    from pipelines.corpus.hub import HubCorpus
     from pipelines.distilling.checks import StudentPlan, TeacherFiles
     from pipelines.options.training import LossChoice
 
@@ -40,6 +42,33 @@ def check_special_tokens(files: TeacherFiles, *more: str) -> None:
     names = [needed[name] for name in ("cls_token", "sep_token", *more)]
     if any(getattr(files.tokenizer, name) is None for name in ("cls_token", "sep_token", *more)):
         raise UserError(f"{files.found.who}: expected a tokenizer with {' and '.join(names)} or their like, found none")
+
+
+def check_text(corpus: FileCorpus | HubCorpus, place: str, documents: int) -> None:
+    """Refuses a corpus of files with too few documents; one on the hub is read later, for it comes by the network.
+
+    Args:
+        corpus: what is learnt from.
+        place: where it is, for the message.
+        documents: that are needed; reading stops in the last of them.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if not isinstance(corpus, FileCorpus):
+        return
+    found, ended = 0, True
+    for piece in corpus.pieces():
+        found += ended and piece.text is not None
+        ended = piece.text is None
+        if found == documents:
+            return
+    if found:
+        raise UserError(
+            f"--corpus {place}: expected two documents or more, for next-sentence prediction takes second segments "
+            "from another one; found one. Set documents apart by blank lines"
+        )
+    raise UserError(f"--corpus {place}: expected text, found none but blank lines; give one sentence a line")
 
 
 def share_of_pairs(asked: float | None, teacher: TeacherFiles, student: StudentPlan) -> float:

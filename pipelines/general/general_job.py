@@ -11,7 +11,7 @@ from pipelines.corpus.hub import HubCorpus
 from pipelines.corpus.packed import PackedShape, packed_corpus
 from pipelines.distilling.checks import find_files
 from pipelines.distilling.student_job import StudentJob
-from pipelines.general.checks import check_general_teacher, check_prediction_weight, share_of_pairs
+from pipelines.general.checks import check_general_teacher, check_prediction_weight, check_text, share_of_pairs
 from pipelines.general.corpus_job import CorpusJob
 from pipelines.general.request import GeneralRequest, default_accumulation
 from pipelines.general.sequences import beginning
@@ -65,6 +65,7 @@ class GeneralJob(StudentJob, CorpusJob):
         check_prediction_weight(request.losses)
         pairs = share_of_pairs(request.corpus.pairs, self.teacher, self.student)
         self.shape = PackedShape(request.reading.max_length, pairs, request.corpus.limit)
+        check_text(self.corpus, request.corpus.place, documents=1)
 
     def identity(self) -> Identity:
         """Method, corpus, teacher and student."""

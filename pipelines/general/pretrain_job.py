@@ -9,7 +9,7 @@ from distill.masking import CountedMasking, MaskSettings
 from pipelines.corpus.packed import PackedShape
 from pipelines.distilling.checks import TeacherFiles, check_vocabulary, naming
 from pipelines.distilling.student_job import UNTELLING
-from pipelines.general.checks import check_special_tokens
+from pipelines.general.checks import check_special_tokens, check_text
 from pipelines.general.corpus_job import CorpusJob
 from pipelines.general.request import PretrainRequest, default_accumulation
 from pipelines.methods.bert_small import pretraining
@@ -69,6 +69,7 @@ class PretrainJob(CorpusJob):
         check_vocabulary_size(self.config, self.tokenizer, "student")
         check_length(self.config, request.reading.max_length, "student")
         self.shape = PackedShape(request.reading.max_length, 1.0, request.corpus.limit, next_sentence=True)
+        check_text(self.corpus, request.corpus.place, documents=2)
 
     @property
     def packed_by(self) -> tuple[str, ...]:

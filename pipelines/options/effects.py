@@ -220,10 +220,10 @@ def refuse_idle(options: Options) -> None:
 
 
 def _typed(options: Options, place: str) -> str:
-    """The option at a place, with a value of text, if another value was typed than its default."""
+    """The option at a place, with a value of text, if it was typed."""
     *groups, name = place.split(".")
     owner: Options = reduce(getattr, groups, options)
     value = getattr(owner, name)
-    if not owner.has(name) or value == getattr(type(owner), name):
+    if not owner.has(name):
         return ""
     return f"{flag(type(owner), name)} {value}" if isinstance(value, str) else flag(type(owner), name)

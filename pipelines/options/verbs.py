@@ -70,11 +70,11 @@ class Distillation(Student, OnTask):
     """Options of `tinyaug distill` that its job reads as they are."""
 
     soft_labels: str | None = option(
-        "Column of --train with logits or probabilities to learn, in place of the teacher's; --teacher, then any "
-        "encoder, gives the student's shape and vocabulary.",
+        "Column of --train with logits or probabilities to learn, in place of the teacher's. --teacher is then any "
+        "encoder that gives the student's shape and vocabulary, or left out where --student-init does.",
         panel=Panel.DATA,
     )
-    teacher: str = option("Fine-tuned teacher: a folder of finetune, or any classifier.", ..., panel=Panel.MODELS)
+    teacher: str = option("Fine-tuned teacher: a folder of finetune, or any classifier.", "", panel=Panel.MODELS)
     encoder: str | None = option(
         f"Pre-trained encoder whose first layers the student takes in first-layers: {A_MODEL}", panel=Panel.MODELS
     )

@@ -44,6 +44,22 @@ def test_no_more_texts_than_there_is_time_for(stream, monkeypatch):
     assert len(time_models({"student": tiny_encoder().eval()}, stream[0]).rows) == 1
 
 
+def test_other_work_on_the_machine_is_told_apart(stream, monkeypatch):
+    """Two passes of a student's text in three last ten times as long."""
+    passes, clock = [0], [0.0]
+
+    def logits(model, _):
+        passes[0] += 1
+        clock[0] += model * (1 if passes[0] % 3 == 0 else 10)
+        return torch.zeros(1, 2)
+
+    monkeypatch.setattr(latency, "model_logits", logits)
+    monkeypatch.setattr(latency, "model_inputs", lambda *_: {})
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: clock[0])
+    found = time_models({"teacher": 0.002, "student": 0.001}, stream[0])
+    assert found.latency.milliseconds == {"teacher": 2.0, "student": 1.0}
+
+
 def test_size_of_a_model(tmp_path):
     model = tiny_encoder()
     model.save_pretrained(tmp_path)

@@ -70,6 +70,7 @@ def changed(row: int, value) -> list:
         (changed(4, [0.25, 0.25, 0.5]), r"expected 2 numbers .* negative, positive; found 3 in .*1\.parquet, row 1\."),
         (changed(3, []), r"found 0 in .*1\.parquet, row 0\."),
         (changed(2, [0.25, 0.7]), r"found \[0\.25, 0\.7\] with the sum 0\.95 in .*0\.parquet, row 2\."),
+        ([[0.25, 0.7]] * 5, r"as all rows look like them: 0 to 1, with the sum 1; found .* the sum 0\.95 in .*row 0\."),
         (changed(3, [1.25, -0.25]), r"found \[1\.25, -0\.25\] with the sum 1 in .*1\.parquet, row 0\."),
         (changed(1, [0.25, float("nan")]), r"expected finite numbers .* found \[0\.25, nan\] in .*0\.parquet, row 1\."),
         (changed(1, [0.25, None]), r"expected finite numbers .* found \[0\.25, nan\] in .*0\.parquet, row 1\."),

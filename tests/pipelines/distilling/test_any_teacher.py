@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -100,6 +102,20 @@ def test_what_is_refused(parts, teacher, start, tmp_path):
     other = distill(parts, out, "--student", start, "--student-init", start, "--teacher", parts.teacher)
     done(*other, "--dry-run")  # the same vocabulary
     assert not out.exists()
+
+
+def test_an_equal_vocabulary_behind_another_normalizer_is_another_tokenizer(parts, tmp_path):
+    """A start that keeps upper case reads by its own rule, though its tokens are numbered as its teacher's."""
+    cased = shutil.copytree(parts.encoder, tmp_path / "cased")
+    tokenizer = json.loads((cased / "tokenizer.json").read_text())
+    tokenizer["normalizer"]["lowercase"] = False
+    (cased / "tokenizer.json").write_text(json.dumps(tokenizer))
+    told = json.loads((cased / "tokenizer_config.json").read_text())
+    (cased / "tokenizer_config.json").write_text(json.dumps({**told, "do_lower_case": False}))
+    for start in (cased, parts.encoder):
+        done(*taught(parts, parts.teacher, start, tmp_path / f"from-{start.name}", "--max-steps", 1))
+    assert "tokenizer" in run_json(tmp_path / "from-cased")["settings"]["student"]
+    assert "tokenizer" not in run_json(tmp_path / f"from-{parts.encoder.name}")["settings"]["student"]
 
 
 def test_a_broken_teacher_names_what_is_wrong(parts, start, tmp_path):

@@ -52,6 +52,23 @@ def test_a_student_of_a_column_needs_no_teacher(parts, rows, tmp_path):
     assert "everything was done already" in done(*command).out
 
 
+def test_a_student_with_a_start_of_its_own_needs_no_teacher_s_shape(parts, rows, tmp_path):
+    command, out = without(soft(parts, rows, tmp_path / "s"), "--teacher"), tmp_path / "s"
+    said = "--soft-labels p: expected a model for the student's shape and vocabulary, found none"
+    assert said in refused(command)
+    assert "--teacher: expected a model that was fine-tuned" in refused(without(command, "--soft-labels"))
+    done(*command, "--student-init", parts.encoder, "--max-steps", 2)
+    assert metrics(out)["stages"]["prediction"]["steps"] == 2
+    card = (out / "README.md").read_text()
+    assert "A student of the column `p`" in card
+    assert "teacher:" not in card
+
+
+def test_verbs_that_have_an_option_are_named():
+    said = refused(["run", "--task", "sst2", "--soft-labels", "p"])
+    assert "No such option: --soft-labels (an option of distill)" in said
+
+
 def test_words_learn_from_a_column_too(parts, rows, tmp_path):
     command = soft(parts, rows, tmp_path / "s", "--max-steps", 2, "--glove", parts.glove)
     done(*without(command, "--method"), "--method", "bilstm-soft")

@@ -20,7 +20,7 @@ from tests.pipelines.training.verbs import distill, general
     ("content", "said"),
     [
         (b"", "found an empty file"),
-        (b"\n\n  \n", "found none but blank lines"),
+        (b"\n\n  \n", "corpus.txt: expected text, found none but blank lines"),
         (b"a film\n\0\1\2\n", "line 2: expected text, found a binary file"),
         (b"a film\nna\xc3\xafve\ncaf\xe9\n", "line 3: expected UTF-8, found byte 0xe9"),
     ],

@@ -83,7 +83,13 @@ def test_options_that_the_other_stage_heeds_are_taken(parts, tmp_path):
     done(*distill(parts, tmp_path / "a", *without, *half))
     assert metrics(tmp_path / "a")["layer_map"] == [3, 4]
     done(*distill(parts, tmp_path / "b", *without, "--layer-weights", "1,1,1,3", "--temperature", 2))
-    done(*distill(parts, tmp_path / "c", *without, "--losses", "hidden,embedding,attention", "--heads", "none"))
+
+
+def test_a_default_that_was_typed_is_no_exception(parts, corpus, tmp_path):
+    said = "--cosine-weight: expected --method distilbert beside it, else it has no effect"
+    assert said in refused(general(parts, corpus, tmp_path / "out", "--cosine-weight", 1))
+    said = "--alpha: expected --method bert-pkd beside it, else it has no effect"
+    assert said in refused(distill(parts, tmp_path / "out", "--alpha", 0.7))
 
 
 def test_labels_of_a_custom_task_need_its_files(parts, tmp_path):
