@@ -99,7 +99,7 @@ def _is_distribution(values: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def _inside(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Rows whose numbers are of 0 to 1."""
-    found: NDArray[np.bool_] = ((values >= 0) & (values <= 1)).all(-1)
+    found: NDArray[np.bool_] = np.all((values >= 0) & (values <= 1), axis=-1)
     return found
 
 

