@@ -51,7 +51,7 @@ def augment_table(
         AugmentError: columns that are not there or named like ours, no rows, a bad text, named by its row.
         ModelFailedError: the masked LM fails whatever it is given.
     """
-    table = pa.table(data.with_format("arrow")[:] if hasattr(data, "with_format") else data)
+    table = as_table(data)
     names = (text,) if isinstance(text, str) else tuple(text)
     _check(table, names)
     columns = [table.column(name).to_pylist() for name in names]
@@ -61,6 +61,25 @@ def augment_table(
     others = table.select([name for name in table.column_names if name not in names]).take(found["source_idx"])
     rows = {name: found[made[name]] if name in made else others[name] for name in table.column_names}
     return pa.table({**rows, **{name: found[name] for name in OURS[:2]}, "edits": _named(found["edits"], names)})
+
+
+def as_table(data: Any) -> pa.Table:
+    """Rows in memory as an Arrow table.
+
+    Args:
+        data: a table, a data frame, whose index is left out, a data set of `datasets`, or a dict of lists.
+
+    Raises:
+        AugmentError: none of these.
+    """
+    rows = data.with_format("arrow")[:] if hasattr(data, "with_format") else data
+    try:
+        return pa.table(rows.reset_index(drop=True) if hasattr(rows, "reset_index") else rows)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise AugmentError(
+            "data: expected a table, a data frame, a data set or a dict of lists of one length, found "
+            f"{type(data).__name__} ({str(error).strip().splitlines()[0]})"
+        ) from error
 
 
 def _check(table: pa.Table, names: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from distill.masking import CountedMasking, MaskSettings
     from distill.next_sentence import pack_pairs
     from distill.objectives import IntermediateStage, LabelStage, PredictionStage
+    from distill.one_call import Distilled, DistillSettings, distill_model
     from distill.packing import Packing, pack, tokenised
     from distill.pkd import PkdSettings, PkdStage
     from distill.pretraining import PretrainingStage, new_bert
@@ -46,6 +47,7 @@ HOMES = {  # by module
     "masking": ("CountedMasking", "MaskSettings"),
     "next_sentence": ("pack_pairs",),
     "objectives": ("IntermediateStage", "LabelStage", "PredictionStage"),
+    "one_call": ("Distilled", "DistillSettings", "distill_model"),
     "packing": ("Packing", "pack", "tokenised"),
     "pkd": ("PkdSettings", "PkdStage"),
     "pretraining": ("PretrainingStage", "new_bert"),
@@ -67,6 +69,8 @@ __all__ = [
     "DistilbertSettings",
     "DistilbertStage",
     "DistillError",
+    "DistillSettings",
+    "Distilled",
     "GeneralStage",
     "HeadReduction",
     "Hooks",
@@ -92,6 +96,7 @@ __all__ = [
     "TrainSettings",
     "build_student",
     "cache_key",
+    "distill_model",
     "evaluate",
     "fill_cache",
     "new_bert",

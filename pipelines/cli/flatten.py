@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import update_wrapper
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from rich.markup import escape
 
 from pipelines.errors import UserError
 from pipelines.options.config_file import read_config
-from pipelines.options.effects import refuse_idle
-from pipelines.options.option import Option, Options, Panel, groups_of, hints_of, options_of
+from pipelines.options.made import all_options, made
+from pipelines.options.option import Options, Panel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pipelines.options.config_file import Given
-    from pipelines.options.option import Typed
+    from pipelines.options.made import Found
+    from pipelines.options.option import Option
 
-Kind = TypeVar("Kind", bound=Options)
 ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry
 TYPED = ("COMMANDLINE", "DEFAULT_MAP")  # where the user's own values come from; the second are those of --config
 
@@ -39,7 +38,7 @@ def flat(verb: Callable[[Any], int]) -> Callable[..., int]:
         The command. It refuses options that have no effect, and hands the verb what was typed.
     """
     kind: type[Options] = next(iter(get_type_hints(verb).values()))
-    options = _all_options(kind)
+    options = all_options(kind)
     parameters = {name: _parameter(name, *found) for name, found in options.items()}
 
     def configured(clicked: typer.Context, config: Path | None) -> None:
@@ -48,14 +47,9 @@ def flat(verb: Callable[[Any], int]) -> Callable[..., int]:
             clicked.default_map = {**(clicked.default_map or {}), **_as_typed(clicked, given, options, str(config))}
 
     def command(clicked: typer.Context, config: Path | None, **words: Any) -> int:  # noqa: ARG001
-        values = {name: options[name][0].value(word) for name, word in words.items()}
+        values = {name: options[name].option.value(word) for name, word in words.items()}
         typed = [name for name in words if getattr(clicked.get_parameter_source(name), "name", "") in TYPED]
-        flags = {options[name][0].name: words[name] for name in typed}
-        made = _built(kind, values, flags)
-        if defaults := made.defaults():
-            made = _built(kind, {**values, **defaults, **{name: values[name] for name in typed}}, flags)
-        refuse_idle(made)
-        return verb(made)
+        return verb(made(kind, {name: words[name] for name in typed}, **values))
 
     update_wrapper(command, verb)
     context = Parameter("clicked", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
@@ -75,9 +69,7 @@ def _known(clicked: typer.Context) -> dict[str, set[str]]:
     return {verb: {name.replace("_", "-") for name in names - {"config"}} for verb, names in named.items()}
 
 
-def _as_typed(
-    clicked: typer.Context, given: Given, options: Mapping[str, tuple[Option, Any, Any]], source: str
-) -> Given:
+def _as_typed(clicked: typer.Context, given: Given, options: Mapping[str, Found], source: str) -> Given:
     """Values of options that were not typed, checked as if they were; a list is what is typed with commas."""
     made: Given = {}
     for one in clicked.command.params:
@@ -86,7 +78,7 @@ def _as_typed(
             if one.multiple:
                 value = [value] if isinstance(value, str) else value
             made[name] = value if one.multiple or isinstance(value, str) else ",".join(value)
-            option = options[name][0]
+            option = options[name].option
             try:
                 if (read := option.value(one.process_value(clicked, made[name]))) is not None:
                     option.check(read)
@@ -95,22 +87,6 @@ def _as_typed(
             except UserError as error:
                 raise UserError(f"{source}: {error}") from error
     return made
-
-
-def _all_options(kind: type[Options]) -> dict[str, tuple[Option, Any, Any]]:
-    """All options by parameter: what is said of each, its type and its default, `...` for none."""
-    found: dict[str, tuple[Option, Any, Any]] = {}
-    hints, own, groups = hints_of(kind), options_of(kind), groups_of(kind)
-    for name in (one.name for one in fields(kind)):
-        if name in own:
-            found[_parameter_name(own[name])] = (own[name], hints[name], getattr(kind, name, ...))
-        elif name in groups:
-            found |= _all_options(groups[name])
-    return dict(sorted(found.items(), key=lambda item: list(Panel).index(item[1][0].panel or Panel.DATA)))
-
-
-def _parameter_name(one: Option) -> str:
-    return one.name.removeprefix("--").replace("-", "_")
 
 
 def _parameter(name: str, one: Option, hint: Any, default: Any) -> Parameter:
@@ -136,12 +112,3 @@ def _giving(gives: Callable[[Any], Mapping[str, str | list[str]]]) -> Callable[[
         return value
 
     return given
-
-
-def _built(kind: type[Kind], values: dict[str, Any], typed: Typed) -> Kind:
-    """An object of options out of values by parameter."""
-    fields = {name: values[_parameter_name(one)] for name, one in options_of(kind).items()}
-    groups = {name: _built(group, values, typed) for name, group in groups_of(kind).items()}
-    made = kind(**fields, **groups)
-    object.__setattr__(made, "typed", typed)
-    return made

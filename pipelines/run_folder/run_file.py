@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augment.errors import AugmentError
@@ -132,10 +133,17 @@ def run_content(kind: str, identity: Identity, **more: Any) -> Any:
         "kind": kind,
         **decided,
         "versions": {**versions, "python": ".".join(map(str, sys.version_info[:3]))},
-        "command": ["tinyaug", *map(without_credentials, sys.argv[1:])],
+        "command": _command(),
         **more,
     }
     return as_json(content if sources is None else {**content, "sources": sources})
+
+
+def _command() -> list[str]:
+    """What goes on with a run: the command line, or the script that called `pipelines.run`."""
+    program, *typed = sys.argv
+    is_ours = Path(program).name == "tinyaug" or Path(program).parts[-2:] == ("pipelines", "__main__.py")
+    return [*(["tinyaug"] if is_ours else ["python", program]), *map(without_credentials, typed)]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from augment import Augmenter
+from augment import Augmenter, augment_table
 from augment.candidate_table import from_arrow
 from tests.pipelines.conftest import ROWS
 from tests.pipelines.jobs import done, in_a_process, manifest, rebuilt, rows
@@ -156,15 +156,9 @@ def _words_with_candidates(run) -> dict[str, int]:
     }
 
 
-def test_the_library_draws_the_same_rows_from_the_run_s_candidates(finished):
-    augmenter = Augmenter.from_candidates(from_arrow(pq.read_table(finished / "candidates/data")))
-    expected = rows(finished)
-    originals = [row for row in expected if row["variant"] == 0]
-    ids = [row["source_idx"] for row in originals]
-    found = augmenter.augment_table([row["sentence"] for row in originals], n=3, ids=ids).to_pylist()
-    for row in expected:
-        for edit in row["edits"]:
-            assert edit.pop("column") == "sentence"
-    columns = ("source_idx", "variant", "edits")
-    assert [row["text"] for row in found] == [row["sentence"] for row in expected]
-    assert [[row[name] for name in columns] for row in found] == [[row[name] for name in columns] for row in expected]
+def test_a_table_in_memory_becomes_the_rows_of_the_job(finished):
+    candidates = from_arrow(pq.read_table(finished / "candidates/data"))
+    originals = [row for row in rows(finished) if row["variant"] == 0]
+    data = {name: [row[name] for row in originals] for name in ("sentence", "label", "idx")}
+    found = augment_table(data, "sentence", Augmenter.from_candidates(candidates), n=3)
+    assert found.to_pylist() == rows(finished)
