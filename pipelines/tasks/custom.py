@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from pipelines.tasks.task import BadRow
 
 
+MOST_OF_A_NAME = 40  # characters; what is longer is rather a text
+
+
 @dataclass(frozen=True)
 class CustomOptions:
     """What the user says of a custom task.
@@ -217,8 +220,22 @@ def _require(source: Source, column: str, what: str) -> None:
     if column not in names:
         raise UserError(
             f"{source.place}: expected the {what} column {column!r}, found columns {listed(names)}."
-            f"{near(column, names)} Name it with --{what}."
+            f"{near(column, names)}{_header_hint(source)} Name it with --{what}."
         )
+
+
+def _header_hint(source: Source) -> str:
+    """What seems to be wrong with the first line of a file that should name the columns; empty for nothing."""
+    names, kind = source.schema.names, split_name(source.path)[1]
+    if kind not in (".csv", ".tsv"):
+        return ""
+    for mark in ";\t|,":
+        if len(names) == 1 and mark in names[0]:
+            apart = "tabs" if kind == ".tsv" else "commas"
+            return f" Its columns seem to be separated by {mark!r}: write the file with {apart} between them."
+    if any(name.strip().replace(".", "").isdecimal() or len(name) > MOST_OF_A_NAME for name in names):
+        return " Its first line looks like a row: write the names of the columns above it."
+    return ""
 
 
 def _stored_names(sources: tuple[Source, ...], column: str) -> tuple[str, ...]:
