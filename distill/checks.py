@@ -91,10 +91,10 @@ def check_labels(config: PreTrainedConfig, names: Sequence[str], who: str, task:
     if len(found) != len(names):
         lacking = [name for name in names if name.lower() not in {one.lower() for one in found}]
         lacks = "" if is_unnamed(config) or len(found) > len(names) else f" It lacks {', '.join(lacking)}."
-        raise DistillError(
-            f"{expected}{len(found)} ({', '.join(found)}).{lacks} Give a model for {task}, and where --label-names is "
-            "given, all of its classes."
-        )
+        remedy = f"Give a model for {task}, and where --label-names is given, all of its classes."
+        if not lacking:
+            remedy = f"If the data has no rows of the others, tell them: --label-names {','.join(found)}."
+        raise DistillError(f"{expected}{len(found)} ({', '.join(found)}).{lacks} {remedy}")
     if twice := sorted({name for name in found if found.count(name) > 1}):
         raise DistillError(f"{who}: expected different labels; found {', '.join(twice)} twice. Correct its id2label.")
     mine, theirs = [[name.lower() for name in some] for some in (found, names)]

@@ -95,10 +95,8 @@ def _input_rows(checked: Checked, reporter: Reporter, job: Job, snapshot: Snapsh
         snapshot = write_snapshot(job, checked.opened, checked.bad_rows)
     check_counts(job.identity.settings, job.task, snapshot.labels)
     lines, warnings = label_words(job.task.label, {"train": snapshot.labels})
-    for line in lines:
+    for line in (*lines, *(f"warning: {warning}" for warning in warnings)):
         reporter.message(line)
-    for warning in warnings:
-        reporter.message(f"warning: {warning}")
     return snapshot
 
 

@@ -62,7 +62,7 @@ def count_work(opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: li
         UserError: a row that cannot be read.
     """
     settings, whole = job.identity.settings, opened.split("train")
-    every = sampling((source.path for source in whole.sources), settings.limit)
+    every = sampling((source.path for source in whole.sources), settings.limit) if whole.picked is None else 1
     split = whole.sampled(every)
     unique = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
     labels, counts, step = LabelCounter(job.task.label), Counter[str](), 1

@@ -127,7 +127,7 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
 
 def _sampling(request: AugmentRequest) -> AugmentRequest:
     """The same request, of which a large input of the user's own is not even read whole for its classes."""
-    if request.custom is None or request.data is None:
+    if request.custom is None or request.data is None or request.custom.dev_split is not None:
         return request
     every = sampling(custom_files(request.data).get("train", ()), request.settings.limit)
     return replace(request, custom=replace(request.custom, every=every))

@@ -188,9 +188,8 @@ def identity_of(request: AugmentRequest, checked: Checked, versions: Versions | 
     Raises:
         UserError: a precision that cannot be decided on this machine.
     """
-    files = list(checked.opened.split("train").files)
-    for name in checked.opened.held_out():
-        files += checked.opened.split(name).files
+    parts = [checked.opened.split(name) for name in ("train", *checked.opened.held_out())]
+    files = [*{file.name: file for part in parts for file in part.files}.values()]  # a part split off shares them
     models = {"mlm": checked.model.fingerprint, "glove": checked.vectors.fingerprint if checked.vectors else ""}
     compute = resolve_compute(request.settings.compute, checked.model, request.engine)
     settings = with_numbers(replace(request.settings, compute=compute), request.by_class, checked.opened.task)

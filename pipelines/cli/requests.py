@@ -6,7 +6,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from augment.presets import DrawSettings, preset
+from augment.presets import preset
 from pipelines.augmenting.request import AugmentRequest, ResampleRequest
 from pipelines.augmenting.settings import Compute, JobSettings
 from pipelines.engines import EngineSettings
@@ -23,7 +23,6 @@ from pipelines.options.auditing import AuditOptions
 from pipelines.options.augmenting import AugmentOptions, ResampleOptions
 from pipelines.options.config_file import config_text
 from pipelines.options.data import CorpusChoice, OnBadRow, PairedCorpus
-from pipelines.options.drawing import ByClass, DrawOptions
 from pipelines.options.models import FIRST_LAYERS, RANDOM, STARTS
 from pipelines.options.option import Options, flag
 from pipelines.options.running import Device, GeneralMachine, Machine
@@ -55,8 +54,7 @@ def augment_request(options: AugmentOptions) -> AugmentRequest:
     data, rows, engine, output = options.data, options.rows, options.engine, options.output
     compute = _changed(options.compute, device=named_device(options.compute.device))
     workers = 1 if compute.device.startswith("cuda:") and engine.workers is None else engine.workers
-    drawn, by_class = _drawn(options.draw)
-    overrides = {**asdict(options.candidates), **drawn}
+    overrides = {**asdict(options.candidates), **options.draw.settings}
     if is_squad(data.task) and overrides["pairs"] is None:
         overrides["pairs"] = "first"  # contexts; questions on request
     candidates, draw = preset(options.preset, GLUE.get(plain_name(data.task), Task).official_n, **overrides)
@@ -81,34 +79,25 @@ def augment_request(options: AugmentOptions) -> AugmentRequest:
         verify=output.verify,
         allow_rejects=rows.allow_rejects,
         pairs=options.draw.pairs,
-        by_class=by_class,
+        by_class=options.draw.by_class,
     )  # fmt: skip
 
 
 def resample_request(options: ResampleOptions) -> ResampleRequest:
     """The request behind the options of `resample`."""
-    drawn, by_class = _drawn(options.draw)
     return ResampleRequest(
         options.candidates,
         options.out,
-        drawn,
+        options.draw.settings,
         options.drop_leaks,
         options.shards.shard_rows,
         EngineSettings(options.workers.engine, options.workers.workers, 1, False, options.workers.address),
         options.shards.overwrite,
         options.shards.verify,
         options.protected.protect or (),
-        by_class,
+        options.draw.by_class,
         options.draw.balance,
     )
-
-
-def _drawn(options: DrawOptions) -> tuple[dict[str, object], ByClass | None]:
-    """Fields of `DrawSettings` as they were typed, and numbers of variants by class in place of one."""
-    given = {one.name: getattr(options, one.name) for one in fields(DrawSettings)}
-    if isinstance(options.n, ByClass):
-        return {**given, "n": None}, options.n
-    return given, None
 
 
 def finetune_request(options: verbs.FinetuneOptions) -> FinetuneRequest:

@@ -76,11 +76,14 @@ def comparison_table(scores: Comparison, measured: Measured) -> Table:
 
 def footnote(scores: Comparison, latency: Latency) -> str:
     """What the intervals and the milliseconds are."""
+    from distill.latency import SECONDS, TEXTS
+
     said = [f"{part}: {counted(rows, 'row')}" for part, rows in scores.dev_rows.items()]
     if any(scores.intervals.values()):
         said.append("in brackets the 95% interval")
     texts, threads = latency.texts, counted(latency.threads, "thread")
-    said.append(f"milliseconds: a forward pass, median of {texts} texts one by one, on the CPU ({threads})")
+    most = "" if texts == TEXTS else f" ({TEXTS} at most, in {SECONDS:.0f} s)"
+    said.append(f"milliseconds: a forward pass, median of {texts} texts one by one{most}, on the CPU ({threads})")
     return "; ".join(said)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -76,6 +77,11 @@ def planned(done: bool) -> Iterator[Console]:
     if done:
         console.print("everything was done already; nothing is left to do")
     yield console
+    with suppress(OSError):  # where the system does not tell
+        load, cpus = os.getloadavg()[0], os.cpu_count() or 1
+        if load > cpus and not done:
+            said = f"this machine is busy (load {load:.0f} on {counted(cpus, 'CPU')}): times were measured beside its"
+            warn(console, [f"{said} other work; on a quiet machine they are shorter"], "note: ")
     console.print("nothing was written")
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from augment.errors import AugmentError
 from augment.files.find import ModelFiles
 from distill.checks import check_labels, check_length, check_problem, check_vocabularies, check_vocabulary_size
-from pipelines.distilling.shards import check_shard_labels, shards_of
+from pipelines.distilling.shards import check_held_back, check_shard_labels, shards_of
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
 from pipelines.models.load import SAVE_ONE, has_vocabulary, load_config, load_tokenizer, refuse_unfinished
 from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
 from pipelines.squad.fitting import check_spans
-from pipelines.training.parts import TaskData, row_columns
+from pipelines.training.parts import DEV, TaskData, row_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,10 @@ def find_shards(place: str, data: TaskData, labelled: bool) -> str:
     from distill.reading import open_shards
 
     train = shards_of(place)
-    check_shard_labels(open_shards(train, row_columns(data.task, labelled)), data.task, labelled)
+    files = open_shards(train, row_columns(data.task, labelled))
+    check_shard_labels(files, data.task, labelled)
+    if data.opened is not None and data.task.dev_split is not None and (dev := data.opened.split(DEV).picked):
+        check_held_back(files, dev.rows, f"--dev-split {data.task.dev_split:g}")
     return train
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.options.option import COUNT, Bounds, Options, flag, option
+from pipelines.options.option import COUNT, RATE, Bounds, Options, flag, option
 
 if TYPE_CHECKING:
     from pipelines.tasks import CustomOptions
@@ -42,6 +42,9 @@ class DataChoice(Options):
     label: str | None = option("Label column of a custom task.")
     label_type: str | None = option("What the labels of a custom task are.", choices=("class", "score", "none"))
     label_names: tuple[str, ...] | None = option("Class names in the order of a teacher's.", read=comma_separated)
+    dev_split: float | None = option(
+        "Share of the train rows of a custom task to hold back as its dev part, the same in every verb.", bounds=RATE
+    )
     skip_bad_rows: bool = False
 
     @cached_property
@@ -54,21 +57,20 @@ class DataChoice(Options):
         from pipelines.tasks import CustomOptions
         from pipelines.tasks.glue import find_task, plain_name
 
-        named = [
-            name for name in ("text", "label", "label_type", "label_names") if getattr(self, name) not in (None, [])
-        ]
+        options = ("text", "label", "label_type", "label_names", "dev_split")
+        named = [name for name in options if getattr(self, name) not in (None, [])]
         if not named:
             return None
         typed = ", ".join(flag(DataChoice, name) for name in named)
         if plain_name(self.task) != "custom":
             task = find_task(self.task)
             raise UserError(
-                f"{typed}: expected --task custom, found --task {task.name}, whose columns are known (text "
+                f"{typed}: expected --task custom, found --task {task.name}, whose columns and parts are known (text "
                 f"{', '.join(task.text_columns)}; label {task.label.column}); leave {typed} out, or pass --task custom"
             )
         if not self.text:
             raise UserError(f"--text: expected the name of a text column beside {typed}, found none; add --text COLUMN")
-        return CustomOptions(tuple(self.text), self.label, self.label_type, self.label_names)
+        return CustomOptions(tuple(self.text), self.label, self.label_type, self.label_names, dev_split=self.dev_split)
 
     def with_labels(self) -> DataChoice:
         """The same, where labels that are named can be read: training and judging read them from the task's files.
@@ -76,9 +78,10 @@ class DataChoice(Options):
         Raises:
             UserError: labels of a custom task whose own parts, which would have them, were not named.
         """
-        if self.data is None and self.custom is not None and self.custom.label is not None:
+        if self.data is None and self.custom is not None and (self.custom.label or self.dev_split):
+            named = f"--label {self.custom.label}" if self.custom.label else "--dev-split"
             raise UserError(
-                f"--label {self.custom.label}: expected --data with the task's own files beside it, found none; add "
+                f"{named}: expected --data with the task's own files beside it, found none; add "
                 "--data, or leave the label out for a method that reads none"
             )
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +138,14 @@ class DrawOptions(Options):
     duplicates: str | None = option(
         "Draw again for equal variants, then drop them.", None, "--unique/--keep-duplicates", **either("redraw", "keep")
     )
+
+    @property
+    def by_class(self) -> ByClass | None:
+        """Variants by class, where they were typed."""
+        return self.n if isinstance(self.n, ByClass) else None
+
+    @property
+    def settings(self) -> dict[str, int | float | str | None]:
+        """Fields of `DrawSettings`; None leaves what the preset, or the run, has."""
+        given = {one.name: getattr(self, one.name) for one in fields(DrawSettings)}
+        return given if self.by_class is None else {**given, "n": None}

@@ -26,6 +26,7 @@ ELSEWHERE = {  # what run.json calls otherwise than the field of the option
     "settings.by_class": "n",
     "settings.kept": "pkd.beta.kept",
     "settings.protect_more": "protect",
+    "task.dev_split": "dev_split",
     "task.name": "task",
     "task.text_columns": "text",
     "task.label.column": "label",

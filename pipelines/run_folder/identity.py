@@ -58,14 +58,15 @@ def software_versions(compute: Compute | None = None) -> Versions:
 
 
 def task_content(task: Task) -> dict[str, Any]:
-    """A task as plain data."""
-    return as_json({"name": task.name, "text_columns": task.text_columns, "label": asdict(task.label)})
+    """A task as plain data; its split-off dev part only where there is one."""
+    split = {} if task.dev_split is None else {"dev_split": task.dev_split}
+    return as_json({"name": task.name, "text_columns": task.text_columns, "label": asdict(task.label), **split})
 
 
 def task_from(content: Mapping[str, Any]) -> Task:
     """Reads a task back: what `task_content` gave."""
     label = Label(**{**content["label"], "names": tuple(content["label"]["names"])})
-    return Task(content["name"], tuple(content["text_columns"]), label)
+    return Task(content["name"], tuple(content["text_columns"]), label, dev_split=content.get("dev_split"))
 
 
 def content_hash(content: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.errors import UserError
 from pipelines.tasks.custom_files import ARROW, FORMATS, custom_files
+from pipelines.tasks.dev_split import split_off
 from pipelines.tasks.features import is_augmented
 from pipelines.tasks.labels import LabelReader, discover_classes, plain_name
 from pipelines.tasks.readers.columnar import distinct_values, is_text
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from pipelines.tasks.task import BadRow
 
 
+MOST_OF_A_NAME = 40  # characters; what is longer is rather a text
+
+
 @dataclass(frozen=True)
 class CustomOptions:
     """What the user says of a custom task.
@@ -41,6 +45,7 @@ class CustomOptions:
         label_type: "class", "score" or "none"; None: by the column's values.
         label_names: Class names in order; None: found in the train part.
         every: One row of so many is read, about; 1: all.
+        dev_split: Share of the train rows that becomes the dev part; None: there is one, or none.
 
     Raises:
         UserError: If they contradict each other.
@@ -51,6 +56,7 @@ class CustomOptions:
     label_type: str | None = None
     label_names: tuple[str, ...] | None = None
     every: int = 1
+    dev_split: float | None = None
 
     def __post_init__(self) -> None:
         if not self.text:
@@ -88,7 +94,8 @@ def open_custom(data: Path, options: CustomOptions, on_bad: Callable[[BadRow], N
     found = reader.find_label()
     parts = {part: partial(reader.open_part, part, found) for part in files}
     expected = f"a file named {{}} with a suffix of {listed(FORMATS)}".format
-    return OpenTask(reader.task(found.label), parts, expected, str(data), read_notes=(*found.notes, *notes))
+    opened = OpenTask(reader.task(found.label), parts, expected, str(data), read_notes=(*found.notes, *notes))
+    return opened if options.dev_split is None else split_off(opened, options.dev_split)
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class _Reader:
     _opened: dict[str, tuple[Source, ...]] = field(default_factory=dict)
 
     def task(self, label: Label) -> Task:
-        return Task("custom", self.options.text, label)
+        return Task("custom", self.options.text, label, dev_split=self.options.dev_split)
 
     def find_label(self) -> _Found:
         options = self.options
@@ -213,8 +220,22 @@ def _require(source: Source, column: str, what: str) -> None:
     if column not in names:
         raise UserError(
             f"{source.place}: expected the {what} column {column!r}, found columns {listed(names)}."
-            f"{near(column, names)} Name it with --{what}."
+            f"{near(column, names)}{_header_hint(source)} Name it with --{what}."
         )
+
+
+def _header_hint(source: Source) -> str:
+    """What seems to be wrong with the first line of a file that should name the columns; empty for nothing."""
+    names, kind = source.schema.names, split_name(source.path)[1]
+    if kind not in (".csv", ".tsv"):
+        return ""
+    for mark in ";\t|,":
+        if len(names) == 1 and mark in names[0]:
+            apart = "tabs" if kind == ".tsv" else "commas"
+            return f" Its columns seem to be separated by {mark!r}: write the file with {apart} between them."
+    if any(name.strip().replace(".", "").isdecimal() or len(name) > MOST_OF_A_NAME for name in names):
+        return " Its first line looks like a row: write the names of the columns above it."
+    return ""
 
 
 def _stored_names(sources: tuple[Source, ...], column: str) -> tuple[str, ...]:

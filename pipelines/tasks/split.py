@@ -6,18 +6,36 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+
 from pipelines.errors import UserError
 from pipelines.tasks.readers.columnar import read
-from pipelines.tasks.readers.source import ROWS, Plan, Role, Source, file_digest
-from pipelines.tasks.task import InputFile, Task, listed
+from pipelines.tasks.readers.source import ROWS, SOURCE_IDX, Plan, Role, Source, file_digest
+from pipelines.tasks.task import InputFile, Task, listed, pass_over
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    import pyarrow as pa
-
     from pipelines.tasks.task import BadRow
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Some rows of the files of a part.
+
+    Attributes:
+        rows: source_idx of the rows that are held out of it (int64).
+        inside: Whether these are the part, or all others.
+    """
+
+    rows: np.ndarray
+    inside: bool
+
+    def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The picked rows of a batch."""
+        return batch.filter(pa.array(np.isin(batch.column(SOURCE_IDX), self.rows) == self.inside))
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,7 @@ class Split:
         sources: Its files, in order.
         plan: How their rows become batches.
         on_bad: Is given every bad row; it stops the reading by raising.
+        picked: Which rows of the files it is; None for all.
     """
 
     name: str
@@ -37,6 +56,7 @@ class Split:
     sources: tuple[Source, ...]
     plan: Plan
     on_bad: Callable[[BadRow], None]
+    picked: Picked | None = None
     _counted: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
     _estimated: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
     _hashed: list[tuple[int, str]] = field(default_factory=list, repr=False, compare=False)
@@ -96,11 +116,13 @@ class Split:
 
     def _batches(self, limit: int | None, rows: int) -> Iterator[pa.RecordBatch]:
         start = good = 0
+        on_bad = pass_over if self.picked is not None and self.picked.inside else self.on_bad  # they are the others'
         for index, source in enumerate(self.sources):
             left, first = None if limit is None else limit - start, start
             if left == 0:
                 break
-            for chunk, batch in read(source, self.plan, self.on_bad, start, left, rows):
+            for chunk, whole in read(source, self.plan, on_bad, start, left, rows):
+                batch = whole if self.picked is None else self.picked.of(whole)
                 start, good = start + chunk.size, good + batch.num_rows
                 self._estimated[index] = (start - first) * chunk.stands_for
                 if batch.num_rows:

@@ -76,6 +76,7 @@ class Task:
         official_n: Variants of each example in the authors' published code.
         submission: Files that the GLUE server expects, one for each test part in order.
         submits_names: Whether the server expects the names of classes, not their numbers.
+        dev_split: Share of the train rows that is the dev part; None where a file of its own is, or none.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Task:
     official_n: int = 20
     submission: tuple[str, ...] = ()
     submits_names: bool = False
+    dev_split: float | None = None
 
     @property
     def submitted(self) -> dict[str, str]:

@@ -228,8 +228,6 @@ class _Run:
             teacher = self.models.teacher
             self.targets[stage.reads, kept] = open_targets(job.cache, teacher, stream, kept, self.caches, self.ranks)
         dev = job.dev(self.storage) if stage.selects else None
-        if stage.selects and dev is None:
-            self.reporter.warning("no labelled dev part: the last epoch is kept, not the best one")
         settings = replace(train_settings(stage.recipe, machine, seed), warmup_steps=stage.warmup_steps)
         state = train_stage(
             stage, stage.objective(self.models.student, self.models.teacher), stream,

@@ -168,6 +168,11 @@ class Job(ABC):
         """What the first start decides or measures beside the driver."""
         return Resolved()
 
+    @property
+    def has_dev(self) -> bool:
+        """Whether there is a labelled dev part."""
+        return False
+
     def dev(self, storage: Storage) -> Dev | None:  # noqa: ARG002
         """What an epoch is judged on."""
         return None

@@ -66,7 +66,7 @@ class TaskData:
         if self.opened is None:
             return []
         files = [file for part in parts for file in self.opened.split(part).files]
-        return [InputDigest(file.name, file.bytes, file.sha256) for file in files]
+        return [*dict.fromkeys(InputDigest(file.name, file.bytes, file.sha256) for file in files)]
 
 
 def open_data(choice: DataChoice, found: Found) -> TaskData:

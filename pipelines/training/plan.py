@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from pipelines.training.job import Job, Models
 
 
+NO_DEV = (
+    "no labelled dev part: the last epoch is kept, not the best one, and no score is told; of a custom task "
+    "--dev-split 0.1 holds a tenth of the rows back as one"
+)
+
+
 @dataclass(frozen=True)
 class Begun:
     """What an earlier start left in a job's folder.
@@ -114,6 +120,8 @@ def measure(job: Job, models: Models, storage: Storage, caches: Path, begun: Beg
         tuple(dict.fromkeys(line for one in told.values() for line in getattr(one, kind)))
         for kind in ("notes", "facts")
     )
+    if not job.has_dev and any(stage.selects for stage in trained):
+        notes += (NO_DEV,)
     estimate = TrainingEstimate(tuple(stages), cache.words, needed, disk, notes, facts, job.first_look)
     return Plan(cache, estimate, told[trained[0].reads].truncated)
 

@@ -184,9 +184,14 @@ class TaskJob(Job):
         share = result.resolved.truncated_share
         return f"{self.max_length}" + ("" if share is None else f" (longer: {shown_share(share)} of the texts)")
 
+    @property
+    def has_dev(self) -> bool:
+        """Whether there is a labelled dev part."""
+        return bool(self.data.dev_parts)
+
     def dev(self, storage: Storage) -> Dev | None:
         """The selecting dev part (MNLI: matched), or None where there is none."""
-        if not self.data.dev_parts:
+        if not self.has_dev:
             return None
         place, columns = write_part(storage, self.data, self.data.dev_parts[0]), task_columns(self.data.task, True)
         if self.data.task.label.is_span:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from distill.comparison import Comparison
+from distill.latency import Latency
 from pipelines.cli import terminal
+from pipelines.cli.run_summary import footnote
 from pipelines.run_folder.records import Record
 from pipelines.wording import rejected_rows
 from tests.pipelines.jobs import done, tinyaug
@@ -24,6 +27,22 @@ def test_time_left_counts_this_run_alone(monkeypatch, capsys):
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "finding candidates: 8 of 10 shards done already"
     assert said[-1] == "  90%, 0 rows/s, 1 masked words/s, 60 s left"
+
+
+def test_a_plan_says_that_the_machine_is_busy(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    for load, said in ((5.0, "note: this machine is busy (load 5 on 2 CPUs)"), (1.9, "nothing was written")):
+        monkeypatch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))
+        lines = done(*inputs.augment(tmp_path / "run", "--dry-run")).out.splitlines()
+        assert said in lines[-2 if load > 2 else -1]
+        assert ("busy" in "".join(lines)) == (load > 2)
+
+
+def test_the_number_of_timed_texts_is_explained():
+    few, all_of_them = (Latency({"teacher": 2.0}, texts, 1) for texts in (49, 128))
+    scores = Comparison({}, {}, {}, {}, {})
+    assert "median of 49 texts one by one (128 at most, in 6 s), on the CPU" in footnote(scores, few)
+    assert "median of 128 texts one by one, on the CPU" in footnote(scores, all_of_them)
 
 
 def test_no_line_is_broken_where_there_is_no_terminal(inputs, tmp_path):

@@ -104,6 +104,22 @@ def test_a_header_alone_has_no_rows_with_a_label_too(tmp_path):
         custom_rows(write(tmp_path / "r.csv", 'text,y\n"open,1\n'), "text", label="y")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("r.csv", "id;body\n1;a b\n", "separated by ';': write the file with commas"),
+        ("r.tsv", "id,body\n1,a b\n", "separated by ',': write the file with tabs"),
+        ("r.csv", "17,it does not start\n18,it stops\n", "first line looks like a row"),
+        ("r.csv", f"a,{'word ' * 9}\nb,c\n", "first line looks like a row"),
+        ("r.csv", "id,tekst\n1,a\n", "found columns id, tekst. Did you mean 'tekst'? Name it"),
+    ],
+)
+def test_a_header_that_names_no_columns_gets_a_hint(tmp_path, name, content, hint):
+    with pytest.raises(UserError) as caught:
+        custom_rows(write(tmp_path / name, content), "text" if "tekst" in content else "body")
+    assert hint in str(caught.value)
+
+
 def test_a_row_without_its_label_is_shown_as_it_is_written(tmp_path):
     lines = '{"t": "x y", "y": 1}\n{"t": "x y"}\n'
     _, bad = custom_rows(write(tmp_path / "r.jsonl", lines), "t", label="y")

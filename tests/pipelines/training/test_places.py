@@ -42,7 +42,7 @@ def test_no_labelled_dev_rows(parts, custom, tmp_path):
                     nowhere):  # fmt: skip
         said = refused(command)
         assert "--task custom: expected labelled dev rows to evaluate on, found none; give a folder that has a" in said
-        assert said.endswith("as --data (a single file counts as train), and the column of its labels as --label")
+        assert said.endswith("as --data (a single file counts as train) and its labels as --label, or --dev-split")
     said = refused(evaluate(parts, parts.teacher, "--data", parts.data / "dev.tsv"))
     assert "has a dev.tsv as --data (a single file counts as train), or ask for --submission alone" in said
 

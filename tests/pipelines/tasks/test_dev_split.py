@@ -1,0 +1,103 @@
+"""A share of the train rows as dev part: by class, by text, the same for whoever asks, and never trained on."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.errors import UserError
+from pipelines.tasks import CustomOptions, open_task
+from tests.pipelines.jobs import done, refused, rows
+from tests.pipelines.tasks.reading import rows_of, write
+from tests.pipelines.training.verbs import evaluate, finetune, metrics, run, run_json
+
+CLASSES = {"bill": 80, "tech": 60, "law": 10}
+TICKETS = [(f"{name} ticket {place}", name) for name, count in CLASSES.items() for place in range(count)]
+
+
+def split(path, tickets, share=0.1, **options):
+    write(path, "\n".join(["t,y", *(f"{text},{label}" for text, label in tickets), ""]))
+    opened = open_task("custom", path, CustomOptions(("t",), "y", dev_split=share, **options), on_bad=lambda _: None)
+    return {part: rows_of(opened.split(part)) for part in opened.parts}
+
+
+def test_every_class_gives_its_share_in_whatever_order_the_rows_come(tmp_path):
+    found = split(tmp_path / "a.csv", TICKETS)
+    names = ("bill", "law", "tech")
+    assert {part: [Counter(row["y"] for row in some)[one] for one in range(3)] for part, some in found.items()} == {
+        "train": [72, 9, 54],
+        "validation": [8, 1, 6],
+    }
+    assert {row["source_idx"] for some in found.values() for row in some} == set(range(150))
+    assert all(TICKETS[row["source_idx"]] == (row["t"], names[row["y"]]) for some in found.values() for row in some)
+    shuffled = split(tmp_path / "b.csv", random.Random(1).sample(TICKETS, 150))
+    assert {row["t"] for row in shuffled["validation"]} == {row["t"] for row in found["validation"]}
+
+
+def test_equal_texts_stay_together(tmp_path):
+    tickets = TICKETS + [(text, "tech") for text, _ in TICKETS[:80]] + [("the same text", "bill")] * 70
+    found = split(tmp_path / "a.csv", tickets)
+    train, dev = ({row["t"] for row in found[part]} for part in ("train", "validation"))
+    assert not train & dev
+    assert "the same text" in train  # more rows than the share of its class has
+
+
+def test_bad_rows_are_of_no_part(tmp_path):
+    found = split(
+        tmp_path / "a.csv", [*TICKETS[:70], ("no class", ""), *TICKETS[70:]], label_names=("bill", "law", "tech")
+    )
+    numbers = {row["source_idx"] for some in found.values() for row in some}
+    assert numbers == set(range(151)) - {70}
+
+
+def test_scores_and_classes_without_rows(tmp_path):
+    scores = split(tmp_path / "a.csv", [(f"text {place}", place / 3) for place in range(40)], label_type="score")
+    assert [len(some) for some in scores.values()] == [36, 4]
+    told = split(tmp_path / "b.csv", TICKETS, label_names=("bill", "none", "law", "tech"))
+    assert len(told["validation"]) == 15
+
+
+@pytest.mark.parametrize(
+    ("tickets", "share", "said"),
+    [
+        ([*TICKETS, ("one", "rare"), ("two", "rare")], 0.1, "found 2 of the class rare with too few different texts"),
+        ([*TICKETS, ("one", "rare"), ("two", "rare")], 0.9, "found 2 of the class rare"),
+        ([*TICKETS, *[("same", "rare")] * 20], 0.5, "found 20 of the class rare"),
+    ],
+)
+def test_too_few_rows(tmp_path, tickets, share, said):
+    with pytest.raises(UserError, match=said):
+        split(tmp_path / "a.csv", tickets, share)
+
+
+def test_what_is_refused(parts, tmp_path):
+    custom = ("--task", "custom", "--text", "sentence")
+    command = finetune(parts, tmp_path / "out", *custom, "--label", "label", "--dev-split", 0.1)
+    assert "expected data without a dev part, found dev.tsv" in refused(command)
+    file = ("--data", parts.data / "train.tsv", "--dev-split", 0.1)
+    assert "expected a task with labels" in refused(finetune(parts, tmp_path / "out", *custom, *file))
+    assert "expected --task custom" in refused(finetune(parts, tmp_path / "out", "--dev-split", 0.1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_trains_on_no_variant_of_a_dev_row(parts, tmp_path):
+    pd.read_csv(parts.data / "train.tsv", sep="\t").to_csv(tmp_path / "data.csv", index=False)
+    custom = ("--task", "custom", "--text", "sentence", "--label", "label", "--data", tmp_path / "data.csv")
+    done(*run(parts, tmp_path / "run", *custom, "--dev-split", 0.2, "--max-steps", 2))
+    held = pq.read_table(tmp_path / "run/input/held-out.parquet").column("sentence").to_pylist()
+    augmented = rows(tmp_path / "run")
+    assert (len(held), len({row["source_idx"] for row in augmented})) == (12, 48)
+    assert {*held}.isdisjoint(row["sentence"] for row in augmented if row["variant"] == 0)
+    for folder in ("teacher", "student"):
+        assert run_json(tmp_path / "run" / folder)["task"]["dev_split"] == 0.2
+    assert [one["name"] for one in run_json(tmp_path / "run")["identity"]["inputs"]] == ["data.csv"]
+    judged = metrics(tmp_path / "run")
+    assert judged["dev_rows"] == {"validation": 12}
+    said = done(*evaluate(parts, tmp_path / "run/student", *custom, "--dev-split", 0.2, "--max-length", 32)).out
+    assert f"{judged['dev']['student']['validation']['accuracy']:.4f}" in said
+    other = ("--train", tmp_path / "run/augmented", "--dev-split", 0.4)
+    assert "variants of" in refused(finetune(parts, tmp_path / "out", *custom, *other))
