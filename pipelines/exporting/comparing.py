@@ -47,9 +47,10 @@ class Compared:
     agreed: float | None = None
 
     def joined(self, other: Compared) -> Compared:
-        """Both comparisons as one."""
-        found = (max(self.difference, other.difference), max(self.relative, other.relative))
-        return Compared(*found, other.agreed if self.agreed is None else self.agreed)
+        """Both comparisons as one; what is no number stays none."""
+        difference = float(np.maximum(self.difference, other.difference))
+        relative = float(np.maximum(self.relative, other.relative))
+        return Compared(difference, relative, other.agreed if self.agreed is None else self.agreed)
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,9 @@ class Comparison:
             task = self.texts.data.task
             judged[name] = {part: predictor.judge(place, task) for part, place in self.texts.places.items()}
             for part, one in judged[name].items() if name != TORCH else ():
-                if isinstance(one, Judged):
-                    self._note(name, judged[TORCH][part].logits, one.logits, bool(task.label.names))
+                wanted = judged[TORCH][part]
+                if isinstance(one, Judged) and isinstance(wanted, Judged):
+                    self._note(name, wanted.logits, one.logits, bool(task.label.names))
         return judged
 
     def _note(self, name: str, wanted: np.ndarray, found: np.ndarray, classes: bool = False) -> None:
