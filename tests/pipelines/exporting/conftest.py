@@ -50,9 +50,10 @@ def saved(model: PreTrainedModel, folder: Path) -> Path:
 
 def refused(out: Path, code: int, *arguments: object) -> Ran:
     """A command that fails with one line and leaves nothing."""
-    before = sorted(out.parent.iterdir())
+    above = next(folder for folder in out.parents if folder.exists())
+    before = sorted(above.iterdir())
     ran = tinyaug("export", *arguments, "--out", out)
     assert ran.code == code, ran.err
     assert ran.err.splitlines()[-1].startswith(f"tinyaug: {'error' if code == 2 else 'failed'}: ")
-    assert sorted(out.parent.iterdir()) == before
+    assert sorted(above.iterdir()) == before
     return ran
