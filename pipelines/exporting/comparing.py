@@ -170,8 +170,8 @@ class Comparison:
         if one is not None and not one.relative <= BOUND:  # NaN is apart, too
             raise JobError(
                 f"model.onnx: expected the model's logits, with differences of at most {BOUND:g} (of the largest logit "
-                f"where that is above 1); found {one.difference:.3g}. Nothing was written: the weights are damaged, or "
-                "torch's exporter misreads this model; --format hub needs no exporter"
+                f"where that is above 1); found {one.difference:.3g}. Nothing was written: torch's exporter misreads "
+                "this model; --format hub needs no exporter"
             )
 
 

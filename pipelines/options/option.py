@@ -63,7 +63,8 @@ class Option:
 
     Args:
         help: text of the help.
-        flag: names as typer takes them, such as `--n -n` or `--unique/--keep-duplicates`; empty: the field's name.
+        flag: names as typer takes them, such as `--n -n` or `--unique/--keep-duplicates`; empty: the field's name. A
+            name without dashes is an argument.
         panel: of the help; None for that of the group.
         bounds: of a number.
         choices: the texts that are taken; empty for those of the field's StrEnum, or for any.

@@ -181,7 +181,7 @@ class HubHandler(Handler):
             return Answer(401)
         name = "/".join(filter(None, (asked.get("organization"), asked["name"])))
         self.server.repositories.append(Repository("models", name, {"main": {}}))
-        self.server.private[name] = asked.get("private")
+        self.server.private[name] = asked.get("private") or asked.get("visibility") == "private"
         return _json({"url": f"{self.server.url}/{name}", "name": name})
 
     def _preupload(self, sent: bytes) -> Answer:

@@ -118,6 +118,7 @@ def test_the_same_bytes_again(exported, parts, tmp_path):
             assert (tmp_path / "made" / "again" / name).read_bytes() == (exported / name).read_bytes(), name
 
 
+@pytest.mark.integration
 def test_scores_of_pairs(tmp_path):
     model = saved(tiny_encoder("distilbert", num_labels=1), tmp_path / "model")
     one, other = list(sentences(12, seed=3)), list(sentences(12, seed=4))
@@ -134,8 +135,11 @@ def test_scores_of_pairs(tmp_path):
     assert set(found["dev"]["onnx"]["validation"]) == {"spearman", "pearson"}
     assert found["dev"]["onnx"]["validation"] == pytest.approx(found["dev"]["torch"]["validation"], abs=1e-4)
     assert found["compared"]["onnx"]["agreed"] is None
+    made = alone(LOGITS, tmp_path / "out", "model.onnx", json.dumps(one), "[2]")  # no segments, as the model has none
+    assert np.shape(made["logits"][0]) == (2, 1)
 
 
+@pytest.mark.integration
 def test_answers_in_texts(tmp_path):
     torch.manual_seed(0)
     config: BertConfig = tiny_config(initializer_range=0.4)
