@@ -158,6 +158,7 @@ class _Export:
 
         tokenizer = self.files.tokenizer
         tokenizer.model_input_names = [*input_names(model)]  # what it makes is what the model takes
+        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names  # without the key it is not saved
         if self.request.format == Format.hub:
             save_model(model, tokenizer, folder)
             return {}
