@@ -47,9 +47,10 @@ class Compared:
     agreed: float | None = None
 
     def joined(self, other: Compared) -> Compared:
-        """Both comparisons as one."""
-        found = (max(self.difference, other.difference), max(self.relative, other.relative))
-        return Compared(*found, other.agreed if self.agreed is None else self.agreed)
+        """Both comparisons as one; what is no number stays none."""
+        difference = float(np.maximum(self.difference, other.difference))
+        relative = float(np.maximum(self.relative, other.relative))
+        return Compared(difference, relative, other.agreed if self.agreed is None else self.agreed)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ class Comparison:
             task = self.texts.data.task
             judged[name] = {part: predictor.judge(place, task) for part, place in self.texts.places.items()}
             for part, one in judged[name].items() if name != TORCH else ():
-                if isinstance(wanted := judged[TORCH][part], Judged) and isinstance(one, Judged):
+                wanted = judged[TORCH][part]
+                if isinstance(one, Judged) and isinstance(wanted, Judged):
                     self._note(name, wanted.logits, one.logits, bool(task.label.names))
         return judged
 
@@ -168,8 +170,8 @@ class Comparison:
         if one is not None and not one.relative <= BOUND:  # NaN is apart, too
             raise JobError(
                 f"model.onnx: expected the model's logits, with differences of at most {BOUND:g} (of the largest logit "
-                f"where that is above 1); found {one.difference:.3g}. Nothing was written: the weights are damaged, or "
-                "torch's exporter misreads this model; --format hub needs no exporter"
+                f"where that is above 1); found {one.difference:.3g}. Nothing was written: torch's exporter misreads "
+                "this model; --format hub needs no exporter"
             )
 
 

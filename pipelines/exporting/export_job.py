@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from augment.errors import is_of_machine
@@ -20,13 +20,11 @@ from pipelines.exporting.hub import check_push, push_folder
 from pipelines.exporting.texts import find_texts
 from pipelines.models.load import name_labels
 from pipelines.options.verbs import Format
-from pipelines.run_folder.stage_folder import publish_folder, stage_storage
-from pipelines.run_folder.storage import remove_folders, unwritten
+from pipelines.run_folder.stage_folder import stage_storage
+from pipelines.run_folder.storage import move_into_place, unwritten
 from pipelines.wording import first_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from transformers import PreTrainedModel
 
     from distill.onnx_model import OnnxModel
@@ -79,21 +77,29 @@ def run_export(request: ExportOptions, reporter: Reporter, found: Found) -> Expo
     if request.push_to is not None:
         check_push(request.push_to)
     files = find_files(request.model, request.revision, "model", found, any_family=True)
-    target, made = storage.local_folder(), storage.missing_folders()
+    target = storage.local_folder()
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         export = _Export(request, files, find_texts(request.data, files.config, files.found, folder, found), reporter)
-        try:
-            publish_folder(target, export.fill)
-        except BaseException as error:
-            shutil.rmtree(target.with_name(f"{target.name}.tmp"), ignore_errors=True)
-            remove_folders(made)
-            if isinstance(error, OSError):
-                raise unwritten(str(target), error) from error
-            raise
+        _publish(target, export)
     if request.push_to is None:
         return export.exported
     reporter.message(f"uploading to {request.push_to}")
     return replace(export.exported, pushed=push_folder(target, request.push_to))
+
+
+def _publish(target: Path, export: _Export) -> None:
+    """Makes the folder at once, out of one beside it or above it."""
+    above = next(folder for folder in target.parents if folder.is_dir())
+    try:
+        with tempfile.TemporaryDirectory(dir=above, prefix=f".{target.name}-") as hidden:
+            partial = Path(hidden) / target.name
+            partial.mkdir()
+            export.fill(partial)
+            for path in partial.iterdir():
+                move_into_place(path, path)
+            move_into_place(partial, target)
+    except OSError as error:
+        raise unwritten(str(target), error) from error
 
 
 def _check_packages(wanted: Format) -> None:
@@ -128,13 +134,22 @@ class _Export:
         model = load_in_order(self.files.found, self.files.config, task)
         if task.label.names and is_unnamed(model.config):
             name_labels(model.config, task)
+        self._refuse_broken(model)
         forms = {TORCH: model, **self._write(model, folder)}
         sizes = {name: sum(path.stat().st_size for path in folder.glob(f"{FILES[name]}*")) for name in forms}
-        sizes[TORCH] = sizes[TORCH] or model_size(model, self.files.found.folder)["bytes"]
+        sizes[TORCH] = model_size(model, self.files.found.folder)["bytes"]
         findings = Comparison(forms, self.files.tokenizer, self.max_length, self.texts, self.reporter).run()
         self.exported = Exported(sizes, findings, self.texts.words, self.max_length)
         (folder / "export.json").write_text(json.dumps(asdict(self.exported), indent=1) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(export_card(self.files, task, self.exported), encoding="utf-8")
+
+    def _refuse_broken(self, model: PreTrainedModel) -> None:
+        broken = [name for name, one in model.named_parameters() if not one.isfinite().all()]
+        if broken:
+            raise UserError(
+                f"{self.files.found.who}: expected weights that are finite numbers, found NaN or infinity in "
+                f"{broken[0]}; train it anew, or copy the folder again"
+            )
 
     def _write(self, model: PreTrainedModel, folder: Path) -> dict[str, OnnxModel]:
         """Writes model and tokenizer; gives the forms beside torch's, loaded from the files."""
@@ -143,6 +158,7 @@ class _Export:
 
         tokenizer = self.files.tokenizer
         tokenizer.model_input_names = [*input_names(model)]  # what it makes is what the model takes
+        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names  # without the key it is not saved
         if self.request.format == Format.hub:
             save_model(model, tokenizer, folder)
             return {}

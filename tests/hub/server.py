@@ -1,11 +1,14 @@
 """A small server that speaks the model hub's API: what `huggingface_hub` and `datasets` ask for, and no more.
 
+Uploads are commits of whole files, as the hub has it for small ones.
+
 Large files are answered as the hub does: by a redirect to another host, with hash and size of the file in its headers.
 `cut` makes the connection break in the middle of a file, again and again, until it is emptied.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -13,7 +16,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 LARGE = (".safetensors", ".bin", ".parquet")
 API = re.compile(r"/api/(models|datasets)/(.+?)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?\Z")
+UPLOAD = re.compile(r"/api/models/(.+?)/(preupload|commit)/main\Z")
 RESOLVE = re.compile(r"/(datasets/)?(.+?)/resolve/([^/]+)/(.+)\Z")
 
 
@@ -80,6 +84,8 @@ class Hub(Server):
         self.repositories = repositories
         self.token: str | None = None  # asked for, if there is one
         self.forged: set[str] = set()  # names of files of which one byte is sent wrongly
+        self.private: dict[str, bool | None] = {}  # of repositories that were made here
+        self.full = False  # whether uploads are refused
 
 
 @contextmanager
@@ -148,10 +154,50 @@ class HubHandler(Handler):
     server: Hub
 
     def do_POST(self) -> None:
-        """`paths-info`: what is known of some paths."""
-        length = int(self.headers.get("Content-Length") or 0)
-        self.asked_paths = json.loads(self.rfile.read(length) or b"{}").get("paths", [])
-        self._send(self.answer(), body=True)
+        """`paths-info`: what is known of some paths; and what makes a repository and uploads into it."""
+        sent, path = self._read(), unquote(urlsplit(self.path).path)
+        if path == "/api/repos/create":
+            self._send(self._created(json.loads(sent)), body=True)
+        elif path == "/api/validate-yaml":  # the head of a card
+            self._send(_json({"errors": [], "warnings": []}), body=True)
+        elif found := UPLOAD.match(path):
+            self._send(self._preupload(sent) if found[2] == "preupload" else self._commit(found[1], sent), body=True)
+        else:
+            self.asked_paths = json.loads(sent or b"{}").get("paths", [])
+            self._send(self.answer(), body=True)
+
+    def _read(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        content = b""
+        while size := int(self.rfile.readline(), 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return content
+
+    def _created(self, asked: dict[str, Any]) -> Answer:
+        if not self.server.token or self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            return Answer(401)
+        name = "/".join(filter(None, (asked.get("organization"), asked["name"])))
+        self.server.repositories.append(Repository("models", name, {"main": {}}))
+        self.server.private[name] = asked.get("private") or asked.get("visibility") == "private"
+        return _json({"url": f"{self.server.url}/{name}", "name": name})
+
+    def _preupload(self, sent: bytes) -> Answer:
+        files = [{"path": one["path"], "uploadMode": "regular"} for one in json.loads(sent)["files"]]
+        return _json({"files": [{**one, "shouldIgnore": False, "oid": None} for one in files]})
+
+    def _commit(self, name: str, sent: bytes) -> Answer:
+        if self.server.full:
+            return Answer(403, b"storage limit reached", {"X-Error-Message": "storage limit reached"})
+        [repository] = [one for one in self.server.repositories if one.name == name]
+        for line in filter(None, sent.split(b"\n")):
+            one = json.loads(line)
+            if one["key"] == "file":
+                repository.revisions["main"][one["value"]["path"]] = base64.b64decode(one["value"]["content"])
+        commit = commit_of(repository.revisions["main"])
+        return _json({"commitUrl": f"{self.server.url}/{name}/commit/{commit}", "commitOid": commit, "success": True})
 
     def answer(self) -> Answer:
         """What the hub says; a token that it wants and does not get is an error, as for gated repositories."""
