@@ -93,8 +93,7 @@ def shown(values: NDArray[np.floating]) -> str:
 
 
 def _is_distribution(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = _inside(values) & (np.abs(values.sum(-1, dtype=np.float64) - 1) <= SUM_ERROR)
-    return found
+    return np.asarray(_inside(values) & (np.abs(values.sum(-1, dtype=np.float64) - 1) <= SUM_ERROR))
 
 
 def _inside(values: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -237,9 +237,15 @@ class DistillJob(StudentJob, TaskJob):
         return super().source(stage, storage)
 
     def rows(self, stream: ShardStream, kind: Rows) -> int:
-        """Rows that there will be; the original ones are there."""
-        made = self.stand_ins.rows if kind is Rows.AUGMENTED else None
-        rows = len(stream) if made is None else made
+        """Rows that there will be, of SQuAD windows; the original ones are there."""
+        made, rows = self.stand_ins.rows if kind is Rows.AUGMENTED else None, len(stream)
+        if made is not None and self.data.task.label.is_span:  # as many of each row as there are of an original one
+            import pyarrow.parquet as pq
+
+            made = round(
+                made * rows / pq.read_metadata(Path(stream.files.paths[0]).with_name("train.parquet")).num_rows
+            )
+        rows = rows if made is None else made
         return min(rows, self.request.reading.train_rows or rows)
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:

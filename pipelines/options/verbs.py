@@ -195,7 +195,9 @@ class EvaluateOptions(Answers):
     model: str = option(f"Model to judge: {A_MODEL}", ..., panel=Panel.MODELS)
     revision: str | None = option("Revision of the model on the hub.", panel=Panel.MODELS)
     max_length: int | None = option(
-        "Tokens at which texts are cut [as trained, else 128].", panel=Panel.RUNNING, bounds=Bounds(8)
+        "Tokens at which texts are cut, or of a window of SQuAD [as trained, else 128; squad 384].",
+        panel=Panel.RUNNING,
+        bounds=Bounds(8),
     )
     batch_rows: int = option("Examples of a forward pass.", 64, "--batch-size", panel=Panel.RUNNING, bounds=COUNT)
     machine: running.Device
