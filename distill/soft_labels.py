@@ -98,8 +98,7 @@ def _is_distribution(values: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def _inside(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Rows whose numbers are of 0 to 1."""
-    found: NDArray[np.bool_] = ((values >= 0) & (values <= 1)).all(-1)
-    return found
+    return np.asarray(((values >= 0) & (values <= 1)).all(-1))
 
 
 def _read_shard(files: ShardFiles, shard: int, column: str, classes: Sequence[str]) -> NDArray[np.float32]:
