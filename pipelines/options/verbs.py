@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.demo import demo_run_defaults
+from pipelines.errors import UserError
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import running, teacher_cache, training
 from pipelines.options.augmenting import AugmentOptions
 from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, PairedCorpus
-from pipelines.options.models import GeneralStudent, Student
+from pipelines.options.models import FIRST_LAYERS, STARTS, GeneralStudent, Student
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder
 
@@ -90,6 +91,27 @@ class Distillation(Student, OnTask):
     def chosen_map(self) -> str:
         """The layer map: as typed, else as the method has it."""
         return _chosen(self, "layer_map", METHODS[self.method].layer_map)
+
+    @property
+    def chosen_teacher(self) -> str:
+        """The teacher; beside soft labels the model that the student starts from may give shape and vocabulary.
+
+        Raises:
+            UserError: there is neither.
+        """
+        start, column = self.chosen_start, self.soft_labels
+        if self.teacher:
+            return self.teacher
+        if column is None:
+            raise UserError("--teacher: expected a model that was fine-tuned for the task, found none; give one")
+        if start == FIRST_LAYERS and self.encoder is not None:
+            return self.encoder
+        if start in STARTS or not METHODS[self.method].encoder:
+            raise UserError(
+                f"--soft-labels {column}: expected a model for the student's shape and vocabulary, found none; give "
+                "--student-init FOLDER, or --teacher with any encoder"
+            )
+        return start
 
 
 @dataclass(frozen=True, kw_only=True)
