@@ -23,14 +23,17 @@ class Excluded:
     Args:
         ids: int64 (M, E) vocabulary ids; that of [MASK], which never is proposed, where there are fewer.
         but_cjk: bool (M,) masks where nothing but CJK characters may stand; None where there are none.
+        unspaced: bool (M,) masks where words stand without a space before them; None where there are none.
     """
 
     ids: Tensor
     but_cjk: Tensor | None
+    unspaced: Tensor | None = None
 
     def of(self, masks: slice | Tensor) -> Excluded:
         """The same of some of the masks."""
-        return Excluded(self.ids[masks], None if self.but_cjk is None else self.but_cjk[masks])
+        but_cjk, unspaced = (None if one is None else one[masks] for one in (self.but_cjk, self.unspaced))
+        return Excluded(self.ids[masks], but_cjk, unspaced)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from augment.candidate_table import SOURCES, Candidates
 from augment.casing import is_cased
 from augment.characters import is_cjk
-from augment.device_copies import CJK_ONLY
+from augment.device_copies import CJK_ONLY, UNSPACED
 from augment.kept import NO_WORDS, Sorted, WordSorter, kept_counts
 from augment.masked_copies import MaskedCopies, Masks
 from augment.proposals import Proposals
@@ -203,7 +203,7 @@ class CandidateFinder:
         return None
 
     def excluded(self, words: Words, wanted: np.ndarray) -> np.ndarray | None:
-        """What must not be proposed for some words: all but CJK for CJK; with `exclude_original` the word in any case.
+        """What must not be proposed: all but CJK for CJK; words behind a space where there is none; if asked the word.
 
         Args:
             words: of T texts.
@@ -213,11 +213,13 @@ class CandidateFinder:
             int64 (M, E) as `MaskedLM.propose` reads it; None where nothing is excluded.
         """
         texts, single = words.texts_of(wanted), words.single_piece[wanted]
+        ids = words.rows.ids[words.rows.offsets[texts] + words.tokens[wanted]]
+        unspaced = self.model.vocabulary.lack_space(ids)
         if not self.settings.exclude_original:  # no CJK character is ASCII
-            single &= ~np.array([text.isascii() for text in words.texts], dtype=bool)[texts]
+            single &= unspaced | ~np.array([text.isascii() for text in words.texts], dtype=bool)[texts]
         asked = np.flatnonzero(single)
-        ids = words.rows.ids[words.rows.offsets[texts[asked]] + words.tokens[wanted[asked]]]
-        rows = list(map(self._barred, words.spellings(wanted[asked]), ids.tolist()))
+        told = ids[asked].tolist(), unspaced[asked].tolist()
+        rows = list(map(self._barred, words.spellings(wanted[asked]), *told))
         if not any(rows):
             return None
         found = np.full((len(wanted), max(map(len, rows))), -1, dtype=np.int64)
@@ -225,8 +227,8 @@ class CandidateFinder:
             found[row, : len(barred)] = barred
         return found
 
-    def _barred(self, spelling: str, token: int) -> tuple[int, ...]:
-        barred = (CJK_ONLY,) if is_cjk(spelling) else ()
+    def _barred(self, spelling: str, token: int, unspaced: bool) -> tuple[int, ...]:
+        barred = ((CJK_ONLY,) if is_cjk(spelling) else ()) + ((UNSPACED,) if unspaced else ())
         if not self.settings.exclude_original:
             return barred
         return (*barred, *self.model.vocabulary.same_word(token, spelling))

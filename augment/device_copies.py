@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from augment.masked_copies import MaskedCopies
 
 CJK_ONLY = -2  # in `exclude`: bars all that is no CJK character
+UNSPACED = -3  # in `exclude`: words that stand without a space before them, in place of those that stand behind one
 MASKS_STEP = 256  # masks of a batch are filled up to a multiple where their number is not that of the rows
 
 
@@ -29,8 +30,8 @@ class DeviceCopies:
     Args:
         copies: what to make.
         device: where the masked LM runs.
-        exclude: int64 (slots, E) vocabulary ids never proposed for each slot, or CJK_ONLY for all but CJK
-            characters; -1 where there are fewer; None for nothing.
+        exclude: int64 (slots, E) vocabulary ids never proposed for each slot, CJK_ONLY for all but CJK
+            characters, or UNSPACED; -1 where there are fewer; None for nothing.
         two_segments: whether the masked LM tells segments apart.
         kernel: attention over copies end to end (`augment.batch.varlen_kernel`), or None.
     """
@@ -144,9 +145,10 @@ class DeviceCopies:
         return (column > self._visible[copy] + self._special.between).long() if self._two_segments else None
 
     def _barred(self, exclude: np.ndarray) -> Excluded:
-        cjk = (exclude == CJK_ONLY).any(axis=1)
         ids = np.where(exclude >= 0, exclude, self._special.mask)
-        return Excluded(to_device(ids, self._device), to_device(cjk, self._device) if cjk.any() else None)
+        told = ((exclude == code).any(axis=1) for code in (CJK_ONLY, UNSPACED))
+        flags = [to_device(one, self._device) if one.any() else None for one in told]
+        return Excluded(to_device(ids, self._device), *flags)
 
     def _excluded_at(self, masks: Tensor) -> Excluded | None:
         return None if self._excluded is None else self._excluded.of(masks)

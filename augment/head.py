@@ -45,8 +45,11 @@ class Head:
         self._logits, self._forms, self._kernels = logits, vocabulary.most_forms, kernels
         self.rows = default_head_rows(device, len(vocabulary.proposable))
         # added to the logits before the top is taken: 0 for words, -inf for all that is never proposed
-        self._barred = torch.where(torch.from_numpy(vocabulary.proposable), 0.0, -torch.inf).to(device)
-        self._barred_but_cjk = torch.where(torch.from_numpy(vocabulary.cjk), 0.0, -torch.inf).to(device)
+        unspaced = vocabulary.proposable if vocabulary.unspaced is None else vocabulary.unspaced
+        self._barred, self._barred_but_cjk, self._barred_unspaced = (
+            torch.where(torch.from_numpy(may), 0.0, -torch.inf).to(device)
+            for may in (vocabulary.proposable, vocabulary.cjk, unspaced)
+        )
         self._lower_case = torch.from_numpy(vocabulary.lower_case).to(device)
 
     def answers(self, hidden: Tensor, k: int, excluded: Excluded | None) -> Answers:
@@ -83,7 +86,10 @@ class Head:
     def _barred_logits(self, hidden: Tensor, excluded: Excluded | None) -> tuple[Tensor, Tensor]:
         logits = self._logits(hidden).float()  # (M, V)
         normaliser = torch.logsumexp(logits, dim=1)  # (M,)
-        logits += self._barred
+        if excluded is None or excluded.unspaced is None:
+            logits += self._barred
+        else:
+            logits += torch.where(excluded.unspaced[:, None], self._barred_unspaced, self._barred)
         if excluded is not None:
             logits.scatter_(1, excluded.ids, -torch.inf)
             if excluded.but_cjk is not None:

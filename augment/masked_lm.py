@@ -116,8 +116,8 @@ class MaskedLM:
 
         Args:
             copies: of the texts.
-            exclude: int64 (slots, E) vocabulary ids never proposed for each slot of the masks, or CJK_ONLY for all
-                but CJK characters; -1 where there are fewer.
+            exclude: int64 (slots, E) vocabulary ids never proposed for each slot of the masks; CJK_ONLY, UNSPACED
+                and -1 as in `DeviceCopies`.
         """
         return DeviceCopies(copies, self.device, exclude, self.segments > 1, self._varlen)
 

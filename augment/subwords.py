@@ -38,11 +38,11 @@ class SubwordSplitter(WordSplitter):
 
     def __init__(self, backend: Tokenizer, unknown_id: int, kind: str) -> None:
         super().__init__(_without_marks(backend) if kind == SENTENCE_PIECE else backend, unknown_id)
-        self._kind, self._space = kind, SPACE_OF[kind]
+        self._kind, self.space = kind, SPACE_OF[kind]
         self._numbers = {number: byte for byte, number in _alphabet().items()}
         pieces = [self._backend.id_to_token(number) or "" for number in range(backend.get_vocab_size())]
-        self._spaced = [piece.startswith(self._space) for piece in pieces]
-        self._bare = [piece == self._space for piece in pieces]
+        self.spaced = [piece.startswith(self.space) for piece in pieces]
+        self._bare = [piece == self.space for piece in pieces]
 
     def split(self, texts: Sequence[str]) -> Words:
         """As `WordSplitter.split`."""
@@ -68,7 +68,7 @@ class SubwordSplitter(WordSplitter):
             start, end = _stripped(text, *span)
             bare = self._bare[number]  # a space alone, whose span may be that of the next piece
             mark = pieces and start < end and not bare and not has_letter_or_digit(text[start:end])
-            if pre_token != current or (pieces and self._spaced[number]) or mark or after_mark:
+            if pre_token != current or (pieces and self.spaced[number]) or mark or after_mark:
                 first, is_open = token, False
             current, after_mark = pre_token, mark
             last = words[-1][1] if words else 0
@@ -102,12 +102,12 @@ class SubwordSplitter(WordSplitter):
 
     def begins_word(self, piece: str) -> bool:
         """As `WordSplitter.begins_word`: pieces with the space before a word."""
-        return piece.startswith(self._space) and piece != self._space
+        return piece.startswith(self.space) and piece != self.space
 
     def spelling(self, piece: str) -> str:
         """As `WordSplitter.spelling`, without the space; bytes that are no text give a word that is not printable."""
         if self._kind == SENTENCE_PIECE:
-            return piece.removeprefix(self._space)
+            return piece.removeprefix(self.space)
         try:
             spelled = bytes(self._numbers[character] for character in piece).decode()
         except (KeyError, UnicodeDecodeError):
@@ -121,7 +121,7 @@ class SubwordSplitter(WordSplitter):
         if self._kind == BYTE_LEVEL:
             alphabet = _alphabet()
             written = "".join(alphabet[byte] for byte in written.encode())
-        space = self._space if self._spaced[instead] else ""
+        space = self.space if self.spaced[instead] else ""
         return [token.id for token in self._backend.model.tokenize(space + written)]
 
 

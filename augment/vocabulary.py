@@ -27,10 +27,25 @@ class Vocabulary:
     Args:
         tokens: spelling of every id, without the space that stands before a word.
         proposable: bool (V,): whole, printable words that may stand for a word.
+        unspaced: bool (V,): the same where no space stands before a word, at the beginning of a text or behind a
+            bracket: pieces that begin without one, of words that are proposable behind one, which tells `film` from
+            the rest of a word such as `ing`. None where pieces know no spaces.
+        spaced: bool (V,): pieces that begin with the space before a word; None where pieces know none.
     """
 
     tokens: list[str]
     proposable: np.ndarray
+    unspaced: np.ndarray | None = None
+    spaced: np.ndarray | None = None
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Bool (V,): proposable at one place or the other."""
+        return self.proposable if self.unspaced is None else self.proposable | self.unspaced
+
+    def lack_space(self, ids: np.ndarray) -> np.ndarray:
+        """Whether no space stands before words of one piece, by their ids (M,)."""
+        return np.zeros(len(ids), dtype=bool) if self.spaced is None else ~self.spaced[ids]
 
     def same_word(self, token: int, spelling: str) -> tuple[int, ...]:
         """Proposable ids that would stand as the word itself, once they have taken its case.
@@ -50,8 +65,8 @@ class Vocabulary:
 
     @cached_property
     def cjk(self) -> np.ndarray:
-        """Bool (V,): the proposable words that are a CJK character."""
-        return np.array([may and is_cjk(token) for token, may in zip(self.tokens, self.proposable, strict=True)])
+        """Bool (V,): the known words that are a CJK character."""
+        return np.array([may and is_cjk(token) for token, may in zip(self.tokens, self.known, strict=True)])
 
     @cached_property
     def lower_case(self) -> np.ndarray:
@@ -67,7 +82,7 @@ class Vocabulary:
     @cached_property
     def _by_fold(self) -> dict[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
-        for index in np.flatnonzero(self.proposable).tolist():
+        for index in np.flatnonzero(self.known).tolist():
             key = fold_case(self.tokens[index])
             found[key] = (*found.get(key, ()), index)
         return found
@@ -107,7 +122,20 @@ def read_vocabulary(
     )
     listed = np.flatnonzero(proposable)
     proposable[listed] = splitter.are_one_word([tokens[index] for index in listed])
-    return Vocabulary(tokens, proposable)
+    return Vocabulary(tokens, proposable, *_without_space(pieces, tokens, proposable, splitter.space))
+
+
+def _without_space(
+    pieces: list[str], tokens: list[str], proposable: np.ndarray, space: str
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """`unspaced` and `spaced` of a vocabulary; None where its pieces know no space."""
+    if not space:
+        return None, None
+    spaced = np.array([piece.startswith(space) for piece in pieces])
+    words = {tokens[index] for index in np.flatnonzero(proposable)}
+    return ~spaced & np.array(
+        [bool(piece) and token in words for piece, token in zip(pieces, tokens, strict=True)]
+    ), spaced
 
 
 def is_proposable(word: str, splitter: WordSplitter, punctuation: bool) -> bool:

@@ -88,7 +88,12 @@ class WordSplitter:
     Args:
         backend: the tokenizer's Rust half. It is set to read `[MASK]` or `[SEP]` in a text as ordinary text.
         unknown_id: id of the unknown token.
+
+    Attributes:
+        space: how pieces write the space before a word; empty where they do not.
     """
+
+    space = ""
 
     def __init__(self, backend: Tokenizer, unknown_id: int) -> None:
         backend.encode_special_tokens = True

@@ -93,14 +93,12 @@ def shown(values: NDArray[np.floating]) -> str:
 
 
 def _is_distribution(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = _inside(values) & (np.abs(values.sum(-1, dtype=np.float64) - 1) <= SUM_ERROR)
-    return found
+    return np.asarray(_inside(values) & (np.abs(values.sum(-1, dtype=np.float64) - 1) <= SUM_ERROR))
 
 
 def _inside(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Rows whose numbers are of 0 to 1."""
-    found: NDArray[np.bool_] = np.all((values >= 0) & (values <= 1), axis=-1)
-    return found
+    return np.asarray(((values >= 0) & (values <= 1)).all(-1))
 
 
 def _read_shard(files: ShardFiles, shard: int, column: str, classes: Sequence[str]) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """Exact match and F1 of answers by the rules of SQuAD's official evaluation (Rajpurkar et al., 2016 and 2018).
 
 Written from the published rules: lower case, no punctuation, no articles, single blanks; the best over several true
-answers; a question without an answer wants the empty text. True answers that are empty once normalised do not count.
+answers; a question without an answer wants the empty text. True answers that are empty once normalised do not count,
+by the rules of 2.0; those of 1.1, which has no such answers, differ there alone.
 """
 
 from __future__ import annotations
@@ -75,13 +76,16 @@ def squad_scores(questions: Sequence[Question], impossible: bool) -> dict[str, f
         "f1" and "exact"; of 2.0 also "best_f1", "best_f1_thresh", "best_exact", "best_exact_thresh" and, where there
         are such questions, "HasAns_f1", "HasAns_exact" and "NoAns_f1" (in which both are equal).
     """
-    at_zero = [answer_scores(one.at(0.0), one.answers) for one in questions]
+    spans = [answer_scores(one.predicted, one.answers) for one in questions]
+    at_zero = [  # held back it is right where there is no answer, even where nothing is left of all true ones
+        span if one.null_odds <= 0 else (float(not one.answers),) * 2
+        for one, span in zip(questions, spans, strict=True)
+    ]
     scores = _means(at_zero, "")
     if not impossible:
         return scores
     with_answer = [found for one, found in zip(questions, at_zero, strict=True) if one.answers]
     without = [found for one, found in zip(questions, at_zero, strict=True) if not one.answers]
-    spans = [answer_scores(one.predicted, one.answers) for one in questions]
     for place, name in enumerate(("exact", "f1")):
         best, threshold = best_threshold(questions, [found[place] for found in spans])
         scores |= {f"best_{name}": best, f"best_{name}_thresh": threshold}

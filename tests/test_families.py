@@ -8,7 +8,7 @@ import pytest
 
 from distill.embedding_init import NOT_PROJECTED
 from distill.errors import DistillError
-from distill.families import FAMILIES
+from distill.families import FAMILIES, has_known_spans
 from distill.general import check_head
 from distill.shapes import student_config
 from tests.augment.test_masked_lm import KIN
@@ -34,12 +34,13 @@ def test_every_family_is_listed_and_run_by_the_tests_of_distillation():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_a_family_can_do(family):
-    _, named, masked, projected, augments = table()[family]
+    _, named, masked, projected, augments, spans = table()[family]
     model = tiny_encoder(family)
     assert named == _works(lambda: student_config("tinybert4", model.config))
     assert masked == _works(lambda: check_head(tiny_masked_lm() if family == "bert" else model, "teacher"))
     assert projected == (family not in NOT_PROJECTED)
     assert augments == (family in KIN)
+    assert spans == has_known_spans(model.config)
 
 
 def _works(act) -> bool:

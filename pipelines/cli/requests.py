@@ -23,7 +23,7 @@ from pipelines.options.auditing import AuditOptions
 from pipelines.options.augmenting import AugmentOptions, ResampleOptions
 from pipelines.options.config_file import config_text
 from pipelines.options.data import CorpusChoice, OnBadRow, PairedCorpus
-from pipelines.options.models import FIRST_LAYERS, RANDOM, STARTS
+from pipelines.options.models import RANDOM, STARTS
 from pipelines.options.option import Options, flag
 from pipelines.options.running import Device, GeneralMachine, Machine
 from pipelines.options.teacher_cache import GeneralCacheChoice, Keep
@@ -122,31 +122,12 @@ def distill_request(options: verbs.DistillOptions) -> DistillRequest:
         DistillRequest,
         _windows(_quick(options)),
         data=options.data.with_labels(),
-        teacher=options.teacher or _start_as_teacher(options),
+        teacher=options.chosen_teacher,
         start=start,
         student=options.student or (method.student if start in STARTS else ""),
         layer_map=options.chosen_map,
         **decided,
     )
-
-
-def _start_as_teacher(options: verbs.DistillOptions) -> str:
-    """What gives a student of soft labels its shape and vocabulary where no teacher does: the model it starts from.
-
-    Raises:
-        UserError: there is neither.
-    """
-    start, column = options.chosen_start, options.soft_labels
-    if column is None:
-        raise UserError("--teacher: expected a model that was fine-tuned for the task, found none; `tinyaug finetune`")
-    if start == FIRST_LAYERS and options.encoder is not None:
-        return options.encoder
-    if start in STARTS or not METHODS[options.method].encoder:
-        raise UserError(
-            f"--soft-labels {column}: expected a model for the student's shape and vocabulary, found none; give "
-            "--student-init FOLDER, or --teacher with any encoder"
-        )
-    return start
 
 
 def cache_request(options: verbs.CacheTeacherOptions) -> DistillRequest:

@@ -51,4 +51,6 @@ class Answers(Options):
 
     panel = Panel.OUTPUT
     submission: Path | None = option("Zip archive for the GLUE server; other tasks' files in it are kept.")
-    predictions: Path | None = option("Predictions on the dev parts, as .csv, .tsv, .jsonl or .parquet.")
+    predictions: Path | None = option(
+        "Predictions on the dev parts, as .csv, .tsv, .jsonl or .parquet; SQuAD's as .json."
+    )

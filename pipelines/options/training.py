@@ -115,7 +115,9 @@ class Reading(Options):
     """
 
     panel = Panel.TRAINING
-    max_length: int = option("Tokens at which texts are cut.", 128, bounds=Bounds(8))
+    max_length: int = option(
+        "Tokens at which texts are cut; of SQuAD, of a window (384 where not given).", 128, bounds=Bounds(8)
+    )
     train_rows: int | None = option("Learn from a random subset of so many rows.", panel=Panel.DATA, bounds=COUNT)
     seed: int = option("Seed of order, dropout, drawn weights and subsets.", 42, bounds=Bounds(0, 2**31 - 1))
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.demo import demo_run_defaults
+from pipelines.errors import UserError
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import running, teacher_cache, training
 from pipelines.options.augmenting import AugmentOptions
 from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, DevChoice, PairedCorpus
-from pipelines.options.models import GeneralStudent, Size, Student, start_of
+from pipelines.options.models import FIRST_LAYERS, STARTS, GeneralStudent, Size, Student, start_of
 from pipelines.options.of_run import options_of_run
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder
@@ -99,6 +100,27 @@ class Distillation(Student, OnTask):
     def chosen_map(self) -> str:
         """The layer map: as typed, else as the method has it."""
         return _chosen(self, "layer_map", METHODS[self.method].layer_map)
+
+    @property
+    def chosen_teacher(self) -> str:
+        """The teacher; beside soft labels the model that the student starts from may give shape and vocabulary.
+
+        Raises:
+            UserError: there is neither.
+        """
+        start, column = self.chosen_start, self.soft_labels
+        if self.teacher:
+            return self.teacher
+        if column is None:
+            raise UserError("--teacher: expected a model that was fine-tuned for the task, found none; give one")
+        if start == FIRST_LAYERS and self.encoder is not None:
+            return self.encoder
+        if start in STARTS or not METHODS[self.method].encoder:
+            raise UserError(
+                f"--soft-labels {column}: expected a model for the student's shape and vocabulary, found none; give "
+                "--student-init FOLDER, or --teacher with any encoder"
+            )
+        return start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +232,9 @@ class EvaluateOptions(Answers):
     model: str = option(f"Model to judge: {A_MODEL}", ..., panel=Panel.MODELS)
     revision: str | None = option("Revision of the model on the hub.", panel=Panel.MODELS)
     max_length: int | None = option(
-        "Tokens at which texts are cut [as trained, else 128].", panel=Panel.RUNNING, bounds=Bounds(8)
+        "Tokens at which texts are cut, or of a window of SQuAD [as trained, else 128; squad 384].",
+        panel=Panel.RUNNING,
+        bounds=Bounds(8),
     )
     batch_rows: int = option("Examples of a forward pass.", 64, "--batch-size", panel=Panel.RUNNING, bounds=COUNT)
     machine: running.Device

@@ -115,7 +115,7 @@ class AnswerJudge:
         for number, (row, answer) in enumerate(
             zip(self._rows, self._answers(model, stream, precision, stop), strict=True)
         ):
-            said = row["context"][answer.start : answer.end]
+            said = row["context"][answer.start : answer.end].strip()  # SentencePiece's tokens may begin with a blank
             odds = answer.null_odds if may_lack else float("-inf")
             questions[row.get("id", str(number))] = Question(tuple(row["answers"]["text"]), said, odds)
         return Answered(questions, squad_scores([*questions.values()], may_lack))

@@ -16,7 +16,7 @@ from pipelines.tasks.task import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from distill.windows import Span, Window
+    from distill.windows import Span, Window, WindowCutter
     from pipelines.run_folder.storage import Storage
     from pipelines.tasks.squad import Row
 
@@ -39,7 +39,14 @@ def window_columns(labelled: bool) -> Columns:
     return Columns((IDS, TYPES), LABEL if labelled else None, tokenised=True)
 
 
-def write_windows(storage: Storage, place: str, tokenizer: Any, max_length: int, judged: bool = False) -> str:
+def write_windows(
+    storage: Storage,
+    place: str,
+    tokenizer: Any,
+    max_length: int,
+    judged: bool = False,
+    left_out: list[str] | None = None,
+) -> str:
     """The windows of some rows, in their order, written once.
 
     Args:
@@ -48,12 +55,13 @@ def write_windows(storage: Storage, place: str, tokenizer: Any, max_length: int,
         tokenizer: a fast one.
         max_length: tokens of a window.
         judged: for predictions: windows know where their tokens stand, and answers need not lie whole in one.
+        left_out: takes the ids of rows whose answer lies whole in no window, which have none then; None refuses them.
 
     Returns:
         Their path.
 
     Raises:
-        UserError: a row without answers, or whose answer lies whole in no window; the message has its id.
+        UserError: a row whose answer lies whole in no window; the message has its id.
         DistillError: rows that cannot be read.
     """
     own = Path(place).is_relative_to(storage.local_folder())
@@ -63,10 +71,13 @@ def write_windows(storage: Storage, place: str, tokenizer: Any, max_length: int,
     )
     if storage.size(name) is not None:
         return str(storage.local_folder() / name)
-    schema = pa.schema(list(kinds.items()))
+    from distill.tokens import tokenizer_json
+    from distill.windows import WindowCutter
+
+    cutter, schema = WindowCutter(tokenizer_json(tokenizer), max_length), pa.schema(list(kinds.items()))
     with storage.writing(name) as sink, open_writer(sink, schema) as writer:
         waiting: list[tuple[int, Window]] = []
-        for found in _windows(place, tokenizer, max_length, judged):
+        for found in _windows(place, cutter, left_out, judged):
             waiting += found
             if len(waiting) >= GROUP_ROWS:
                 writer.write_table(_table(waiting, schema))
@@ -97,20 +108,22 @@ def rows_of(place: str) -> Iterator[list[Row]]:
                 yield batch.to_pylist()
 
 
-def _windows(place: str, tokenizer: Any, max_length: int, judged: bool) -> Iterator[list[tuple[int, Window]]]:
+def _windows(
+    place: str, cutter: WindowCutter, left_out: list[str] | None, judged: bool
+) -> Iterator[list[tuple[int, Window]]]:
     """The windows of some rows at a time, each with the number of its row."""
-    from distill.tokens import tokenizer_json
-    from distill.windows import WindowCutter
-
-    cutter, number = WindowCutter(tokenizer_json(tokenizer), max_length), 0
+    number = 0
     for rows in rows_of(place):
         spans = [_first_answer(row) for row in rows]
         cut = cutter.cut([row["question"] for row in rows], [row["context"] for row in rows], spans)
         found = []
         for row, span, windows in zip(rows, spans, cut, strict=True):
-            if span is not None and not judged and not any(window.has_answer for window in windows):
-                raise _not_whole(place, row, number, max_length)
-            found += [(number, window) for window in windows]
+            if judged or span is None or any(window.has_answer for window in windows):
+                found += [(number, window) for window in windows]
+            elif left_out is None:
+                raise _not_whole(row, number, cutter.max_length)
+            else:
+                left_out.append(row.get("id", f"of row {number}"))
             number += 1
         yield found
 
@@ -120,11 +133,12 @@ def _first_answer(row: Row) -> Span | None:
     return (starts[0], starts[0] + len(texts[0])) if texts else None
 
 
-def _not_whole(place: str, row: Row, number: int, max_length: int) -> UserError:
+def _not_whole(row: Row, number: int, max_length: int) -> UserError:
     name, answer = row.get("id", f"of row {number}"), row["answers"]["text"][0]
     return UserError(
-        f"{place}: question {name}: expected its answer whole in a window of {max_length} tokens, found none that has "
-        f"all of {shown(answer)}; raise --max-length, or take the question out of the file"
+        f"train part, question {name}: expected its answer whole in a window of {max_length} tokens, found none that "
+        f"has all of {shown(answer)}; raise --max-length, take the question out of the file, or let `run` leave such "
+        "questions out with --on-bad-row skip"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ from pipelines.run_folder.stage_folder import TOKENS
 from pipelines.squad.judging import AnswerJudge
 from pipelines.squad.windows import write_windows
 from pipelines.tasks.label_counts import label_report
+from pipelines.tasks.task import listed
 from pipelines.training.estimates import Told, cut_texts, shown_share, subset_note
 from pipelines.training.job import Job, Models
 from pipelines.training.loop import Dev
@@ -28,6 +30,7 @@ from pipelines.training.parts import (
     write_part,
     write_subset,
 )
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     from pipelines.training.results import Result
 
 
+NAMED = 3  # questions that a note names
+
+
 class TaskJob(Job):
     """A job that trains a classifier, or a regression, for a task.
 
@@ -50,6 +56,7 @@ class TaskJob(Job):
         stand_in_rows: of shards still to be made, for which the train part stands in; None where there are none.
         kept: the rows of these shards that are learnt from; None for all.
         other_tokenizer: the teacher's, where it is not the student's.
+        left_out: ids of SQuAD's rows whose answer lies whole in no window.
         role: of the model, for messages; empty for a model that needs none.
         advice: what to do where it is no better than guessing.
     """
@@ -63,6 +70,11 @@ class TaskJob(Job):
     other_tokenizer: Any = None
     role: ClassVar[str]
     advice: ClassVar[str]
+
+    @cached_property
+    def left_out(self) -> list[str]:
+        """None at first."""
+        return []
 
     @property
     def max_length(self) -> int:
@@ -112,8 +124,9 @@ class TaskJob(Job):
     def place(self, stage: MethodStage, storage: Storage) -> str:
         """Where a stage's rows lie, or their windows; what is made of the user's rows is written first."""
         place = self.source(stage, storage)
-        if self.data.task.label.is_span:
-            place = write_windows(storage, place, self.tokenizer, self.max_length)
+        if self.data.task.label.is_span:  # a variant may push its answer out of a window that held the original's
+            left_out = self.left_out if self.data.skip_bad_rows or place == self.train else None
+            place = write_windows(storage, place, self.tokenizer, self.max_length, left_out=left_out)
         reading = self.request.reading
         if reading.train_rows is None or self.provisional:
             return place
@@ -131,9 +144,14 @@ class TaskJob(Job):
         return write_chosen(storage, open_shards(self.train, columns), columns, self.kept.rows, "kept")
 
     def rows(self, stream: ShardStream, kind: Rows) -> int:
-        """Rows that there will be; the original ones are there."""
-        made = self.stand_in_rows if kind is Rows.AUGMENTED else None
-        rows = len(stream) if made is None else made
+        """Rows that there will be, of SQuAD windows; the original ones are there."""
+        made, rows = self.stand_in_rows if kind is Rows.AUGMENTED else None, len(stream)
+        if made is not None and self.data.task.label.is_span:  # as many of each row as there are of an original one
+            import pyarrow.parquet as pq
+
+            of_train = pq.read_metadata(PurePath(stream.files.paths[0]).with_name("train.parquet")).num_rows
+            made = round(made * rows / of_train)
+        rows = rows if made is None else made
         return min(rows, self.request.reading.train_rows or rows)
 
     def train_inputs(self) -> list[InputDigest]:
@@ -165,8 +183,15 @@ class TaskJob(Job):
         """Classes of the parts in the folder, what is cut of the texts, and what the user may not have meant."""
         if self.data.task.label.is_span:
             wanted = self.request.reading.train_rows if self.request.reading.has("train_rows") else None
+            notes, few = self.data.notes(), [*dict.fromkeys(self.left_out)]
+            if few:
+                notes += (
+                    f"left out {counted(len(self.left_out), 'row')} whose answer lies whole in no window of "
+                    f"{self.max_length} tokens, of the questions {listed(few[:NAMED])}"
+                    f"{' and others' if len(few) > NAMED else ''}; a higher --max-length keeps them",
+                )
             facts = (f"windows of {self.max_length} tokens to learn from: {len(stream):,}",)
-            return Told(facts, self.data.notes() + subset_note(wanted, self.rows(stream, Rows.AUGMENTED)))
+            return Told(facts, notes + subset_note(wanted, self.rows(stream, Rows.AUGMENTED)))
         parts = [*([] if self.train else ["train"]), *self.data.dev_parts]
         places = {part: write_part(storage, self.data, part) for part in parts if storage.size(f"data/{part}.parquet")}
         if stream.columns.label and len(stream.files.paths) == 1:  # of a subset its own

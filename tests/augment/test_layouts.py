@@ -22,6 +22,7 @@ from augment.vocabulary import Vocabulary
 from augment.words import TokenRows
 from tests.augment.helpers import TEXTS, one_digit_apart, tiny_finder, tiny_vectors
 from tests.augment.test_masked_lm import model_of
+from tests.devices import needs_gpu
 from tests.fixtures import tiny_masked_lm, tiny_tokenizer
 
 WAITING = ("_local_scalar_dense", "nonzero", "masked_select")
@@ -146,8 +147,7 @@ def test_the_encoder_is_one_graph(layout):
     np.testing.assert_array_equal(found.scores, expected.scores)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("layout", Layout)
 def test_a_gpu_finds_what_the_cpu_does_in_every_layout(layout, precision):
@@ -163,8 +163,7 @@ def test_a_gpu_finds_what_the_cpu_does_in_every_layout(layout, precision):
     assert np.mean(shared) > (0.99 if precision == "fp32" else 0.9)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_gpu
 def test_a_batch_on_a_gpu_is_not_waited_for():
     model = MaskedLM(tiny_masked_lm(0), tiny_tokenizer(), "cuda", "bf16")
     finder = CandidateFinder(model, None, CandidateSettings(k=5), 300)
@@ -180,8 +179,7 @@ def test_a_batch_on_a_gpu_is_not_waited_for():
     assert all(len(one.taken(1)[0]) == 1 for one in answers)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_gpu
 def test_a_batch_that_does_not_fit_a_gpu_is_split():
     """A card of which this process may have 256 MB more than it has now, and a batch of a million tokens."""
     texts = [" ".join(TEXTS)] * 3000

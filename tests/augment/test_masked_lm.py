@@ -10,6 +10,7 @@ import transformers
 from augment.errors import AugmentError
 from augment.masked_lm import MaskedLM, resolve_device
 from tests.augment.helpers import Copies, one_digit_apart, propose, tiny_lm
+from tests.devices import needs_gpu
 from tests.fixtures import VOCABULARY, tiny_masked_lm, tiny_tokenizer
 
 SHARED = {"vocab_size": len(VOCABULARY), "initializer_range": 0.4, "max_position_embeddings": 66}
@@ -244,8 +245,7 @@ def test_tokenizers_that_cannot_be_used():
         MaskedLM(tiny_masked_lm(), object())
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_a_gpu_proposes_what_the_cpu_does(precision):
     lm = MaskedLM(tiny_masked_lm(), tiny_tokenizer(), "cuda", precision)

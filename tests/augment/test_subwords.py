@@ -107,6 +107,19 @@ def test_candidates_are_whole_words_that_stand_after_a_space(family):
     assert all(word.isprintable() and " " not in word and "Ġ" not in word and "▁" not in word for word in words)
 
 
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta"])
+def test_a_word_without_a_space_before_it_is_replaced_by_such_words(family):
+    """The model says what may stand behind a bracket by pieces without a space; rests of words are none."""
+    lm = LMS[family]
+    finder, pieces = CandidateFinder(lm, None, CandidateSettings(k=5), 300), TOKENIZERS[KINDS[family]]
+    found = finder.propose(finder.prepare(["(film good"])).ids
+    inside, behind = (pieces.convert_ids_to_tokens(row[row >= 0].tolist()) for row in found)
+    words = {lm.vocabulary.tokens[number] for number in np.flatnonzero(lm.vocabulary.proposable)}
+    assert len(inside) == len(behind) == 5
+    assert all(piece.startswith(lm.splitter.space) for piece in behind)
+    assert {*inside} <= words
+
+
 @pytest.mark.parametrize("context", ["original", "running"])
 @pytest.mark.parametrize("family", ["roberta", "xlm-roberta"])
 @settings(max_examples=40, deadline=None)

@@ -16,7 +16,7 @@ from distill.losses import LossSettings
 from distill.masking import MaskSettings
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
-from tests.devices import HAS_GPU
+from tests.devices import needs_gpu
 from tests.distill.runs import BrokenOff, losses, tiny_run, tiny_targets
 from tests.distill.test_general import pair
 from tests.distill.test_packing import stream_of, write_ids
@@ -186,8 +186,7 @@ def test_general_distillation_with_masked_tokens(tmp_path, recorder):
     assert (tmp_path / "graphs" / "losses.csv").read_bytes() == (tmp_path / "plain" / "losses.csv").read_bytes()
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not HAS_GPU, reason="needs a CUDA device")
+@needs_gpu
 @pytest.mark.parametrize("waits", [torch.Tensor.item, lambda _: torch.cuda.synchronize()], ids=["item", "synchronize"])
 def test_a_card_goes_on_where_a_capture_was_broken_off(waits):
     recorder, ones = CudaRecorder(), torch.ones(1000, device="cuda")

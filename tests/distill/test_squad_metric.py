@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from distill.squad_metric import Question, answer_scores, best_threshold, f1, normalised, squad_scores
+from tests.oracles import plain_squad
 
 NONE = float("-inf")
 
@@ -80,3 +83,41 @@ def test_scores_of_version_2():
 
 def test_answering_nothing_may_be_best():
     assert best_threshold([Question((), "x", -1.0), Question(("y",), "x", 0.5)], [0.0, 0.0]) == (0.5, 0.0)
+
+
+BY_HAND = (
+    "", " ", "the", "The.", "a", "an apple", "a-n", "the-the cat", "U.S.A.", "US A", "an'", "A.D. 5", "3.14", "314",
+    "the\u00a0cat", "cat\tdog\ncat", "Ünïcode THE Café", "“quoted”", "don't", "dont", "theatre", "a_b", "the_cat",
+    "İstanbul", "ﬁre", "1,000 a day", "x\u2028y", "-- the --", "cat.the.dog", "ǅ", "٣ the", "a\u0301 b", "the\u0301",
+)  # fmt: skip
+TEXTS = st.one_of(
+    st.sampled_from(BY_HAND),
+    st.lists(st.sampled_from(["the", "a", "An", "cat", "dog", "cat's", "U.S.", "-", "é", " ", "5"]), max_size=5).map(
+        " ".join
+    ),
+    st.text(max_size=12),
+)
+QUESTIONS = st.lists(
+    st.tuples(st.lists(TEXTS, max_size=3), TEXTS, st.integers(-4, 4).map(float)), min_size=1, max_size=9
+)
+
+
+@pytest.mark.parametrize("predicted", BY_HAND)
+def test_every_pair_of_texts_scores_as_the_plain_rules_say(predicted):
+    for answer in BY_HAND:
+        assert normalised(answer).split() == plain_squad.words_of(answer)
+        assert answer_scores(predicted, [answer]) == pytest.approx(plain_squad.raw_scores([answer], predicted))
+
+
+@given(QUESTIONS)
+def test_scores_and_best_thresholds_are_those_of_the_plain_rules(asked):
+    found = squad_scores([Question(tuple(answers), said, odds) for answers, said, odds in asked], impossible=True)
+    at_zero = plain_squad.thresholded(asked, 0.0)
+    for place, name in enumerate(("exact", "f1")):
+        assert found[name] == pytest.approx(plain_squad.mean(at_zero, place))
+        best, threshold = plain_squad.best_threshold(asked, place)
+        assert (found[f"best_{name}"], found[f"best_{name}_thresh"]) == pytest.approx((best, threshold))
+        for kind, wanted in (("HasAns", True), ("NoAns", False)):
+            some = [score for score, (answers, _, _) in zip(at_zero, asked, strict=True) if bool(answers) is wanted]
+            if some and f"{kind}_{name}" in found:
+                assert found[f"{kind}_{name}"] == pytest.approx(plain_squad.mean(some, place))

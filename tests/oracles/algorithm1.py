@@ -107,7 +107,7 @@ class BertModel:
         probabilities = self._probabilities(x_masked, i, second)
         scored = [
             (number, self.spelled[number], probabilities[number])
-            for number in self.allowed
+            for number in self.allowed_for(original)
             if not (self.exclude_original and self.spelled[number].lower() == original.pieces[0].lower())
             and (is_cjk(self.spelled[number][0]) or not is_cjk(original.spelling[0]))
         ]
@@ -116,6 +116,9 @@ class BertModel:
         for word, score in ranked:
             kept.setdefault(word.lower(), (word, score))
         return Found(list(kept.values())[: self.k], "mlm", sure)
+
+    def allowed_for(self, original: Word) -> list[int]:  # noqa: ARG002 - WordPiece writes no spaces
+        return self.allowed
 
     def _probabilities(self, x_masked: list[tuple[str, ...]], i: int, second: list[str] | None) -> list[float]:
         first = [piece for word in x_masked for piece in word]

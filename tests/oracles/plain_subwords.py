@@ -91,6 +91,17 @@ class SubwordModel(BertModel):
             if self.may_stand(self.spelled[number])
         ]
 
+    def allowed_for(self, original: Word) -> list[int]:
+        """Behind a space words that are written with one; where there is none, of the same words those without."""
+        if original.pieces[0].startswith(self.space):
+            return self.allowed
+        words = {self.spelled[number] for number in self.allowed}
+        return [
+            number
+            for number, token in enumerate(self.tokens)
+            if not token.startswith(self.space) and token not in SPECIAL and self.spelled[number] in words
+        ]
+
     def may_stand(self, word: str) -> bool:
         """Printable, and a mark alone or none at all."""
         marks = [character for character in word if is_punctuation(character)]

@@ -10,9 +10,9 @@ import torch
 from transformers import AutoTokenizer, BertForQuestionAnswering
 
 from distill.squad_metric import exact_match
-from tests.pipelines.jobs import done, kill, refused, start, tinyaug, wait_for
+from tests.pipelines.jobs import done, kill, later_wins, refused, start, tinyaug, wait_for
 from tests.pipelines.squad.conftest import TASK
-from tests.pipelines.squad.data import official, questions
+from tests.pipelines.squad.data import official, questions, write_official
 from tests.pipelines.training.verbs import metrics, results
 
 SAME = ("model.safetensors", "intermediate/losses.csv", "prediction/losses.csv", "prediction/dev.csv", "README.md")
@@ -52,18 +52,43 @@ def test_a_student_learns_layers_of_augmented_rows_and_predictions_of_the_origin
     assert BertForQuestionAnswering.from_pretrained(tmp_path / "student").config.num_hidden_layers == 2
 
 
-def test_a_dry_run_counts_augmented_rows_in_the_intermediate_stage_alone(squad, parts, tmp_path):
-    said = done(
+def whole(squad, parts, out, *more) -> list[str]:
+    """A `run` of two variants a row."""
+    return later_wins(
         "run", *TASK, "--data", squad.data, "--mlm", parts.mlm, "--glove", parts.glove, "--n", 2, "--workers", 1,
-        "--teacher-model", squad.encoder, "--student", parts.student, "--student-init", "random",
-        "--out", tmp_path / "run", "--dry-run",
-    ).out  # fmt: skip
-    rows = {
-        words[0]: int(words[1]) for line in said.splitlines() if len(words := line.split()) > 5 and words[1].isdigit()
-    }
+        "--teacher-model", squad.encoder, "--student", parts.student, "--student-init", "random", "--out", out, *more,
+    )  # fmt: skip
+
+
+def planned(said: str) -> dict[str, int]:
+    """Rows of each stage by what a dry run prints."""
+    words = [line.split() for line in said.splitlines()]
+    return {some[0]: int(some[1]) for some in words if len(some) > 5 and some[1].isdigit()}
+
+
+def test_a_dry_run_counts_augmented_rows_in_the_intermediate_stage_alone(squad, parts, tmp_path):
+    said = done(*whole(squad, parts, tmp_path / "run", "--dry-run")).out
+    rows = planned(said)
     assert rows["intermediate"] == 3 * len(questions())  # each with two variants
     assert rows["finetune"] == rows["prediction"] == len(questions())
     assert said.count("teacher cache: off") == 1
+
+
+def test_a_dry_run_counts_windows_of_rows_that_are_not_there_yet(squad, parts, tmp_path):
+    said = done(*whole(squad, parts, tmp_path / "run", "--max-length", 24, "--dry-run")).out
+    assert planned(said)["intermediate"] == 3 * planned(said)["finetune"] > 4 * len(questions())
+
+
+def test_an_answer_that_fits_no_window_is_a_bad_row(squad, parts, tmp_path):
+    long = {**questions()[0], "id": "long", "answers": {"text": [questions()[0]["context"][3:60]], "answer_start": [3]}}
+    path, command = tmp_path / "data", whole(squad, parts, tmp_path / "run", "--max-length", 16, "--max-steps", 1)
+    write_official(path)
+    (path / "train-v2.0.json").write_text(json.dumps(official([long, *questions()])), encoding="utf-8")
+    command[command.index("--data") + 1] = str(path)
+    assert "question long: expected its answer whole in a window of 16 tokens" in refused(command)
+    said = done(*command, "--on-bad-row", "skip", "--overwrite").err
+    assert "left out 1 row whose answer lies whole in no window of 16 tokens, of the questions long" in said
+    assert "left out 4 rows whose" in said  # with its variants
 
 
 @pytest.mark.integration
@@ -107,5 +132,5 @@ def test_what_does_not_fit_is_refused(squad, parts, tmp_path):
     path = tmp_path / "train.json"
     path.write_text(json.dumps(official(long)), encoding="utf-8")
     said = refused(squad.finetune(out, "--data", path, "--max-length", 16))
-    assert "question q0: expected its answer whole in a window of 16 tokens" in said
+    assert "train part, question q0: expected its answer whole in a window of 16 tokens" in said
     assert not out.exists()
