@@ -11,7 +11,7 @@ from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import running, teacher_cache, training
 from pipelines.options.augmenting import AugmentOptions
 from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, PairedCorpus
-from pipelines.options.models import GeneralStudent, Size, Student, start_of
+from pipelines.options.models import RANDOM, GeneralStudent, Size, Student, start_of
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder
 
@@ -85,7 +85,8 @@ class Distillation(Student, OnTask):
     @property
     def chosen_start(self) -> str:
         """Where the student starts: as typed, else as its shape and the method have it."""
-        return _chosen(self, "start", start_of(self.student, METHODS[self.method].start))
+        own = start_of(self.student, METHODS[self.method].start)
+        return _chosen(self, "start", RANDOM if self.size.targets else own)
 
     @property
     def chosen_map(self) -> str:
