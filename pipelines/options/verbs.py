@@ -175,7 +175,7 @@ class Pretraining(Folder):
     )
     tokenizer_revision: str | None = option("Revision of that BERT on the hub.", panel=Panel.MODELS)
     student: str = option(
-        "tinybert4 (4 x 312), tinybert6 (6 x 768), half, layers:N (of that BERT's shape), or a config.json.",
+        "tinybert4 (4 x 312), tinybert6 (6 x 768), half, layers:N, 2x144 (the rest as that BERT's), or a config.json.",
         "tinybert4",
         panel=Panel.MODELS,
     )
