@@ -34,6 +34,7 @@ SECONDS = 6.0  # after which no further text is begun
 STEADY = 3  # rounds of them bring none that is faster by
 GAIN = 0.05  # of it, or for
 PASSES = 24  # rounds
+GROUPS, IN_GROUP = 9, 3  # of passes of a text of no meaning; the first group is not counted, of each the fastest is
 WARM_UP = 4  # texts that are not counted: the first passes allocate
 CHUNK_ROWS = 8
 
@@ -132,6 +133,30 @@ def time_models(models: Mapping[str, PreTrainedModel], stream: ShardStream) -> T
     return Timed(rows, labels, logits, Latency(times, len(rows), torch.get_num_threads()))
 
 
+def time_text(model: PreTrainedModel, length: int) -> float:
+    """Milliseconds of one text: the median over some groups of passes of the fastest of each.
+
+    Args:
+        model: on the CPU, in eval mode.
+        length: tokens of the text.
+    """
+    ids, seconds = torch.full((1, length), 5), []
+    with torch.inference_mode():
+        for _ in range(GROUPS * IN_GROUP):
+            began = time.perf_counter()
+            model_logits(model, {"input_ids": ids})
+            seconds.append(time.perf_counter() - began)
+    groups = [min(seconds[start : start + IN_GROUP]) for start in range(0, len(seconds), IN_GROUP)]
+    return 1000 * median(groups[1:])  # the first passes allocate
+
+
+def parameter_counts(model: PreTrainedModel) -> tuple[int, int]:
+    """Parameters, and those of them that are not embeddings."""
+    counts = [(name, value.numel()) for name, value in model.named_parameters()]
+    total = sum(count for _, count in counts)
+    return total, total - sum(count for name, count in counts if "embeddings" in name.split("."))
+
+
 def model_size(model: PreTrainedModel, folder: Path) -> dict[str, int]:
     """How large a model is.
 
@@ -143,13 +168,11 @@ def model_size(model: PreTrainedModel, folder: Path) -> dict[str, int]:
         `layers`; `parameters`, and those of them that are not embeddings, which a vocabulary decides more than a
         model's depth; `bytes` of its weights' files.
     """
-    counts = [(name, value.numel()) for name, value in model.named_parameters()]
-    embeddings = sum(count for name, count in counts if "embeddings" in name.split("."))
+    total, inside = parameter_counts(model)
     weights = [*folder.glob("model*.safetensors")] or [*folder.glob("pytorch_model*.bin")]
-    total = sum(count for _, count in counts)
     return {
         "layers": int(getattr(model.config, "num_hidden_layers", 0)),
         "parameters": total,
-        "without_embeddings": total - embeddings,
+        "without_embeddings": inside,
         "bytes": sum(path.stat().st_size for path in weights),
     }

@@ -90,6 +90,15 @@ class Found:
         found: ModelFiles = self._once(("model", name, revision, what), make)
         return found
 
+    def measured(self, what: tuple[object, ...], measure: Callable[[], Any]) -> Any:
+        """A measurement of this machine, made once a command: another one may come out otherwise.
+
+        Args:
+            what: it is of.
+            measure: makes it.
+        """
+        return self._once(("measured", *what), measure)
+
     def vectors(self, name: str, progress: Callable[[str], None] | None = None) -> WordVectors:
         """Word vectors by file or name, converted to their memory-mapped form where they are not yet.
 

@@ -95,6 +95,17 @@ def test_another_method_starts_as_it_says(monkeypatch):
     assert "the demo: a teacher, and a student" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("words", "student"),
+    [(("--student", "2x96"), "2x96"), (("--target-ms", 5), ""), (("--student-init", "random"), "half")],
+)
+def test_a_random_start_has_rates_of_its_own(words, student):
+    options = typed(*words)
+    assert (options["student"], options["student_init"]) == (student, "random")
+    assert (options["lr_intermediate"], options["lr_prediction"]) == (None, None)
+    assert (options["epochs_prediction"], options["lr_finetune"]) == (1, 2e-4)
+
+
 def test_a_method_that_pre_trains_does_so_over_the_train_sentences():
     def corpus(*words):
         return handed(RunOptions, "--task", "sst2", "--demo", *words).general

@@ -91,14 +91,18 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
         UserError: another task than sst2 and squad_v2, or a revision of something embedded.
     """
     from pipelines.methods.names import METHODS
-    from pipelines.options.models import GENERAL, STARTS, TEACHER_LAYERS, start_of
+    from pipelines.options.models import GENERAL, RANDOM, STARTS, TEACHER_LAYERS, start_of
 
     distill, method = options.distill, METHODS[options.distill.method]
     start = method.start if method.start != GENERAL else TEACHER_LAYERS  # the published weights are not embedded
-    start = start_of(distill.student, start)
-    shape = {"student": "half"} if not distill.has("start") or distill.start in {*STARTS} - {GENERAL} else {}
+    sized = bool(distill.size.targets)
+    start = RANDOM if sized else start_of(distill.student, start)
+    is_half = not sized and (not distill.has("start") or distill.start in {*STARTS} - {GENERAL})
+    shape = {"student": "half"} if is_half else {}
     pack = demo_defaults(options.augment)
     recipe = {} if distill.has("profile") else SQUAD_RECIPE if pack is SQUAD_PACK else DEMO_RECIPE
+    if RANDOM in (start, distill.start):  # it has rates of its own
+        recipe = {name: value for name, value in recipe.items() if name not in ("lr_intermediate", "lr_prediction")}
     if not method.augmented:  # it reads a quarter of the rows
         recipe = {name: value for name, value in recipe.items() if name != "epochs_prediction"}
     corpus: dict[str, Path | str | float] = DEMO_CORPUS if options.general.corpus.place is not None else {}

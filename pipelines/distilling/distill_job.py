@@ -10,6 +10,7 @@ from distill.checks import check_vocabularies
 from distill.stores import without_credentials
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
 from pipelines.distilling.results import DistillMetrics, TrimmedMetrics
+from pipelines.distilling.sizing import Chosen, choose_shape
 from pipelines.distilling.soft_labels import check_method, find_soft_labels
 from pipelines.distilling.student_job import StudentJob
 from pipelines.distilling.trimming import Trimmed, check_trim, trim_student, used_pieces
@@ -70,6 +71,7 @@ class DistillJob(StudentJob, TaskJob):
 
     request: DistillRequest
     soft_labels: SoftLabels | None = None
+    chosen: Chosen | None = None
     trimmed: Trimmed | None = None
     kind, role = "distill", "student: "
     advice = "try more epochs, other learning rates, more rows or another --student-init"
@@ -100,6 +102,11 @@ class DistillJob(StudentJob, TaskJob):
             check_method(request, self.method)
             name_labels(self.teacher.config, self.data.task)
         check_teacher(self.teacher, self.data, request.reading.max_length)
+        if request.size.targets:
+            self.chosen = self.found.measured(
+                ("student", request.out), lambda: choose_shape(request, self.teacher, self.data)
+            )
+            self.request = replace(request, student=self.chosen.shape)
         self.plan_student()
         if request.size.share is not None:
             check_trim(self.tokenizer, self.data.task, self.student.shape)
@@ -195,7 +202,8 @@ class DistillJob(StudentJob, TaskJob):
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """As of every task, and of the student."""
         told = super().tell(storage, stream)
-        return replace(told, notes=told.notes + self.notes())
+        chosen = self.chosen.lines if self.chosen else ()
+        return replace(told, facts=chosen + told.facts, notes=told.notes + self.notes())
 
     def resolve(self, storage: Storage, models: Models, reporter: Reporter) -> Resolved:
         """Judges the teacher, unless this command has done so."""
@@ -222,6 +230,7 @@ class DistillJob(StudentJob, TaskJob):
         facts: dict[str, str | float] = {
             **({"teacher": f"`{request.teacher}`"} if request.soft_labels is None else {}),
             "student": self.described,
+            **({"chosen as": f"the largest measured within {request.size.shown}"} if self.chosen else {}),
             **({"vocabulary": str(self.trimmed)} if self.trimmed else {}),
             "layer map": ", ".join(map(str, self.layer_map)) or "none",
             **({"soft labels": f"column {request.soft_labels}"} if request.soft_labels else {}),

@@ -84,6 +84,7 @@ OF_PREDICTIONS = ("losses.temperature", "prediction.batch_rows", "prediction.lea
 OF_PKD = ("pkd.alpha", "pkd.beta", "pkd.layers")
 OF_ENCODER = ("encoder", "encoder_revision")
 OF_TASK = tuple(f"data.{name}" for name in ("data", "revision", "text", "label", "label_type", "label_names"))
+TARGETS = ("size.ms", "size.mb")
 OF_CACHE = ("budget", "folder", "rebuild")
 OF_TEACHER = ("finetune.recipe.epochs", "finetune.recipe.batch_rows", "finetune.recipe.learning_rate")
 AUGMENTED = "a method that learns from augmented rows"
@@ -137,8 +138,10 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect(
             "a method whose student is an encoder",
             lambda it: METHODS[it.method].encoder,
-            ("student", "start", "losses.temperature", "size.share"),
+            ("student", "start", "losses.temperature", "size.share", *TARGETS),
         ),
+        Effect("no --student", lambda it: not it.has("student"), TARGETS),
+        Effect("--student-init random", lambda it: it.chosen_start == RANDOM, TARGETS),
         Effect("--beta above 0", lambda it: it.pkd.beta > 0, ("pkd.layers",)),
         Effect("--student-init first-layers", lambda it: it.chosen_start == FIRST_LAYERS, OF_ENCODER),
     ),
@@ -182,6 +185,11 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
         Effect("--corpus", _reads_corpus, OF_CORPUS),
         Effect("no --corpus, from which its start is made,", lambda it: not _reads_corpus(it), ("distill.start",)),
+        Effect(
+            "no --corpus, over which a shape that is named learns first,",
+            lambda it: not _reads_corpus(it),
+            tuple(f"distill.{place}" for place in TARGETS),
+        ),
         Effect(
             "no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, (*OF_TEACHER, "augment_teacher")
         ),

@@ -10,6 +10,7 @@ from pipelines.options.option import Bounds, Options, Panel, option
 
 Embeddings = StrEnum("Embeddings", ["random", "projected"])
 PROJECTED = Embeddings.projected
+POSITIVE = Bounds(0, 10**9, inside=True)
 GENERAL, TEACHER_LAYERS, FIRST_LAYERS, RANDOM = STARTS = ("general", "teacher-layers", "first-layers", "random")
 
 
@@ -66,6 +67,18 @@ class Size(Options):
     """
 
     panel = Panel.MODELS
+    ms: float | None = option(
+        "Take the largest student that reads a text in so many milliseconds on this CPU, in place of --student.",
+        None,
+        "--target-ms",
+        bounds=POSITIVE,
+    )
+    mb: float | None = option(
+        "Take the largest student whose weights are so many megabytes (float32, whole vocabulary).",
+        None,
+        "--target-mb",
+        bounds=POSITIVE,
+    )
     share: float | None = option(
         "Trim the student's vocabulary when it is trained: to the pieces of its training texts and this share of the "
         "others.",
@@ -78,6 +91,20 @@ class Size(Options):
     def asked(self) -> dict[str, float]:
         """What was asked for, by field."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def targets(self) -> dict[str, float]:
+        """Those that a shape has to meet."""
+        return {name: value for name, value in self.asked.items() if name != "share"}
+
+    @property
+    def shown(self) -> str:
+        """The same in words."""
+        return " and ".join(f"{value:g} {'MB' if name == 'mb' else name}" for name, value in self.targets.items())
+
+    def allows(self, ms: float, mb: float) -> bool:
+        """Whether a student meets the targets."""
+        return ms <= (self.ms or ms) and mb <= (self.mb or mb)
 
 
 def start_of(shape: str, own: str) -> str:

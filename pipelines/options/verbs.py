@@ -13,7 +13,7 @@ from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import running, teacher_cache, training
 from pipelines.options.augmenting import AugmentOptions
 from pipelines.options.data import CorpusChoice, CorpusInRun, DataChoice, DevChoice, PairedCorpus
-from pipelines.options.models import FIRST_LAYERS, STARTS, GeneralStudent, Size, Student, start_of
+from pipelines.options.models import FIRST_LAYERS, RANDOM, STARTS, GeneralStudent, Size, Student, start_of
 from pipelines.options.of_run import options_of_run
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder
@@ -94,7 +94,8 @@ class Distillation(Student, OnTask):
     @property
     def chosen_start(self) -> str:
         """Where the student starts: as typed, else as its shape and the method have it."""
-        return _chosen(self, "start", start_of(self.student, METHODS[self.method].start))
+        own = start_of(self.student, METHODS[self.method].start)
+        return _chosen(self, "start", RANDOM if self.size.targets else own)
 
     @property
     def chosen_map(self) -> str:
@@ -204,7 +205,7 @@ class Pretraining(Folder):
     )
     tokenizer_revision: str | None = option("Revision of that BERT on the hub.", panel=Panel.MODELS)
     student: str = option(
-        "tinybert4 (4 x 312), tinybert6 (6 x 768), half, layers:N (of that BERT's shape), or a config.json.",
+        "tinybert4 (4 x 312), tinybert6 (6 x 768), half, layers:N, 2x144 (the rest as that BERT's), or a config.json.",
         "tinybert4",
         panel=Panel.MODELS,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 
 import pyarrow.parquet as pq
 import pytest
@@ -113,4 +114,78 @@ def test_a_run_with_a_student_of_a_size(parts, tmp_path):
 )
 def test_what_is_refused(parts, tmp_path, more, said):
     assert said in " ".join(refused(distill(parts, tmp_path / "out", *more)).split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def clock(parts, monkeypatch):
+    """A millisecond for each layer and 8 numbers of width, in place of measured times; the shapes that were timed."""
+    timed = []
+    tokenizer = AutoTokenizer.from_pretrained(parts.teacher)
+    texts = [line.split("\t")[0] for line in (parts.data / "train.tsv").read_text().splitlines()[1:]]
+    tokens = median(len(tokenizer(text).input_ids) for text in texts)
+
+    def time_text(model, length):
+        assert length == tokens
+        timed.append((model.config.num_hidden_layers, model.config.hidden_size))
+        return model.config.num_hidden_layers * model.config.hidden_size / 8
+
+    monkeypatch.setattr("distill.latency.time_text", time_text)
+    return timed
+
+
+def _targeted(parts, out, *more: object) -> list[str]:
+    """The command with neither a shape nor a start, unless they are given."""
+    command = _sized(parts, out)
+    place = command.index("--student")
+    return [*command[:place], *command[place + 2 :], *map(str, more)]
+
+
+def test_the_largest_student_that_meets_its_targets(parts, tmp_path, clock):
+    out = tmp_path / "out"
+    said = done(*_targeted(parts, out, "--target-ms", 4, "--max-steps", 1)).err
+    # widths of 4, 8, 12, 16 and 24 in one or two layers: 1x24 has more parameters than 2x16, but one layer
+    assert "taken: --student 2x16" in said
+    assert {(1, 24), (2, 24)} <= {*clock}  # larger ones were tried
+    told = run_json(out)
+    assert (told["sources"]["student"], told["settings"]["size"]) == ("2x16", {"ms": 4.0})
+    assert json.loads((out / "config.json").read_text())["hidden_size"] == 16
+    assert "the largest measured within 4 ms" in (out / "README.md").read_text()
+    timed = len(clock)
+    (out / "metrics.json").unlink()
+    done(*_targeted(parts, out, "--target-ms", 4, "--max-steps", 1))
+    assert len(clock) == timed
+    assert "--target-ms: 4.0 there, 5.0 now" in refused(_targeted(parts, out, "--target-ms", 5, "--max-steps", 1))
+
+
+def test_a_target_of_megabytes_counts_the_weights(parts, tmp_path, clock):
+    out = tmp_path / "out"
+    done(*_targeted(parts, out, "--target-mb", 0.03, "--target-ms", 100, "--max-steps", 1))
+    layers, width = map(int, run_json(out)["sources"]["student"].split("x"))
+    weights = (out / "model.safetensors").stat().st_size
+    assert 0.02e6 < weights < 0.032e6  # with some KB of names
+    assert max(clock) == (layers, width)  # what has more megabytes is not timed
+
+
+def test_a_run_measures_once(parts, tmp_path, clock):
+    command = run(parts, tmp_path / "out", "--teacher", parts.teacher, "--target-ms", 2.5, "--max-steps", 1)
+    for option in ("--student", "--student-init"):
+        del command[command.index(option) : command.index(option) + 2]
+    assert "taken: --student 2x8" in done(*command).err
+    assert len(clock) == len({*clock})
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--target-ms", "0.1"), "--target-ms 0.1: expected at least 0.5 ms, as the smallest student"),
+        (("--target-mb", "0.001"), "--target-mb 0.001: expected at least 0.00"),
+        (("--target-ms", "0"), "--target-ms: expected a number between 0 and"),
+        (("--target-ms", "5", "--student", "2x16"), "--target-ms: expected no --student beside it"),
+        (("--target-ms", "5", "--student-init", "teacher-layers"), "expected --student-init random beside it"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_targets_that_are_refused(parts, tmp_path, clock, more, said):
+    assert said in " ".join(refused(_targeted(parts, tmp_path / "out", *more)).split())
     assert not (tmp_path / "out").exists()
