@@ -201,7 +201,8 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
         )
     )
     stated = "demo" if rows.demo and not options.distill.has("profile") else profile
-    return RunRequest(augment, finetune, distill, _answers(options.answers, distill), stated, rows.demo, general)
+    answers, demo = _answers(options.answers, distill), rows.demo
+    return RunRequest(augment, finetune, distill, answers, stated, demo, general, options.baseline)
 
 
 def _over_corpus(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.checks import check_vocabularies
 from distill.stores import without_credentials
-from pipelines.auditing.kept import without_flips
+from pipelines.auditing.kept import find_kept
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
 from pipelines.distilling.soft_labels import check_method, find_soft_labels
 from pipelines.distilling.student_job import StudentJob
@@ -120,8 +120,7 @@ class DistillJob(StudentJob, TaskJob):
         if request.train is not None and self.stand_ins.rows is None:
             labelled = any(stage.labelled for stage in self.method.trained)
             self.train = find_shards(request.train, self.data, labelled)
-            if request.max_flip is not None:
-                self.kept = without_flips(self.train, row_columns(self.data.task), request.max_flip)
+            self.kept = find_kept(self.train, row_columns(self.data.task), request.max_flip, request.originals)
         self.check_rows()
         self.teacher = self.stand_ins.teacher or find_files(
             request.teacher, request.teacher_revision, "teacher", self.found, self.method.of_logits
@@ -177,8 +176,9 @@ class DistillJob(StudentJob, TaskJob):
             sources["encoder"] = request.encoder
         inputs = {"train": self._train_inputs(), "dev": data.inputs(data.dev_parts)}
         found = self.identity_with(task_content(data.task), inputs, sources)
-        own = {name: value for name in ("soft_labels", "max_flip") if (value := getattr(request, name)) is not None}
-        return replace(found, settings={**found.settings, **own})
+        own = {"soft_labels": request.soft_labels, "max_flip": request.max_flip, "originals": request.originals or None}
+        told = {name: value for name, value in own.items() if value is not None}
+        return replace(found, settings={**found.settings, **told})
 
     def _train_inputs(self) -> list[InputDigest]:
         """Name, bytes and sha256 of what the student learns from."""

@@ -162,6 +162,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
             ("general.corpus.place",),
         ),
         Effect("--corpus", _reads_corpus, OF_CORPUS),
+        Effect("a method that learns from its teacher", lambda it: METHODS[it.distill.method].taught, ("baseline",)),
         Effect("no --corpus, from which its start is made,", lambda it: not _reads_corpus(it), ("distill.start",)),
         Effect("no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, OF_TEACHER),
         Effect(

@@ -71,6 +71,7 @@ class Distillation(Student, OnTask):
         panel=Panel.DATA,
         bounds=Bounds(0, 1),
     )
+    originals: bool = False  # of --train: a baseline of `run` learns from these rows alone
     teacher: str = option("Fine-tuned teacher: a folder of finetune, or any classifier.", ..., panel=Panel.MODELS)
     encoder: str | None = option(
         f"Pre-trained encoder whose first layers the student takes in first-layers: {A_MODEL}", panel=Panel.MODELS
@@ -268,6 +269,11 @@ class RunOptions(Options):
     teacher: str | None = option("Fine-tuned teacher, in place of fine-tuning one.", panel=Panel.MODELS)
     teacher_model: str | None = option("Encoder to fine-tune as the teacher [that of --mlm].", panel=Panel.MODELS)
     teacher_revision: str | None = option("Revision of the teacher on the hub.", panel=Panel.MODELS)
+    baseline: bool = option(
+        "Compare the student with one taught without augmentation and one fine-tuned on labels alone.",
+        False,
+        panel=Panel.TRAINING,
+    )
     answers: Answers
 
     def defaults(self) -> dict[str, Any]:

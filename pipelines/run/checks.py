@@ -20,6 +20,7 @@ from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
 from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move
+from pipelines.run.baseline import check_baselines, plan_baselines
 from pipelines.run.over_corpus import check_corpus, corpus_job
 from pipelines.run_folder.run_file import AUGMENT, RUN, started_run
 from pipelines.run_folder.stage_folder import stage_storage
@@ -86,6 +87,7 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         shape = request.general.student or DEFAULT_STUDENT
     job = DistillJob(request.distill, found, stand_ins=StandIns(teacher, rows=0, shape=shape))
     job.check()
+    check_baselines(request, found, job.stand_ins, data)
     if request.augments:
         check_inputs(request.augment, reporter, found)
     begun = None
@@ -276,7 +278,10 @@ def _with_training(
         rows = None if augmented or augment is None else augment.output_rows
         stand_ins = StandIns(None if is_made else teacher, rows, shape)
         distill = plan(DistillJob(request.distill, found, stand_ins=stand_ins), f"{folder}/student").estimate
-    every = (*before, distill)
+        if rows is not None and augment is not None:  # the originals alone
+            stand_ins = replace(stand_ins, rows=augment.rows)
+        after = plan_baselines(request, found, stand_ins, folder)
+    every = (*before, distill, *after)
     training = replace(
         distill,
         stages=tuple(stage for one in every for stage in one.stages),

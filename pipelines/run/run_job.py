@@ -11,6 +11,7 @@ from pipelines.distilling.distill_job import DistillJob
 from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
 from pipelines.methods.names import METHODS
+from pipelines.run.baseline import run_baselines
 from pipelines.run.checks import announcement, check_run, judge_early, own_threads, run_storage
 from pipelines.run.metrics import RunMetrics, run_metrics
 from pipelines.run.over_corpus import CorpusRequest, corpus_job
@@ -42,6 +43,7 @@ class RunRequest:
         profile: paper, quick or demo.
         demo: on the embedded pack: some verdicts are kept to be shown.
         general: what the student learns from a corpus first; None for nothing.
+        baseline: whether the student is compared with others of its shape.
     """
 
     augment: AugmentRequest
@@ -51,6 +53,7 @@ class RunRequest:
     profile: str = "paper"
     demo: bool = False
     general: CorpusRequest | None = None
+    baseline: bool = False
 
     @property
     def kind(self) -> str:
@@ -115,12 +118,14 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
     student = run(DistillJob(request.distill, found, judged), reporter, request.profile if said is None else None)
+    others = run_baselines(request, student.metrics["teacher_dev"], reporter, found)
     if request.evaluate is not None:
         run_evaluate(request.evaluate, reporter, found)
-    metrics = run_metrics(request, augmented, (general, teacher), student, began, augmenting, found)
+    metrics = run_metrics(request, augmented, (general, teacher), student, others, began, augmenting, found)
     with only_writer(storage, reporter.message):
         storage.write_json(METRICS, metrics.to_json())
-    return RunOutcome(storage, augmented, metrics, student.fresh or bool(augmented and augmented.fresh))
+    made = any(one.fresh for one in (student, *others.values()))
+    return RunOutcome(storage, augmented, metrics, made or bool(augmented and augmented.fresh))
 
 
 def _is_unannounced(request: RunRequest) -> bool:
