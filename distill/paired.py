@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLES = 1_000
+BATCH = 50  # of them whose rows are in memory at once
 SEED = 0
 
 
@@ -104,7 +105,7 @@ def _bootstrap(statistic: Callable[[NDArray[np.int64]], float], rows: int) -> tu
     """
     if rows < 2:
         return -1.0, 1.0
-    settings: dict[str, Any] = {"n_resamples": RESAMPLES, "vectorized": False, "method": "percentile"}
+    settings: dict[str, Any] = {"n_resamples": RESAMPLES, "vectorized": False, "method": "percentile", "batch": BATCH}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of scikit-learn, where all rows that are drawn are of one class
         found = stats.bootstrap((np.arange(rows),), statistic, rng=np.random.default_rng(SEED), **settings)
