@@ -80,9 +80,9 @@ def without_flips(location: str, columns: Columns, least: float) -> Kept:
             continue
         with reading(f"judgements of {path}"):
             table = pq.read_table(str(place), filesystem=files.filesystem)
-        told = judged_of(table.schema)
-        if told.pop("shard", None) == files.sha256(shard) and table.num_rows == files.shard_rows(shard):
-            by.add(str(sorted(told.items())))
+        of, judge = judged_of(table.schema)
+        if of == files.sha256(shard) and table.num_rows == files.shard_rows(shard):
+            by.add(judge)
             flips = pc.and_(table.column("flips"), pc.greater_equal(table.column("confidence"), np.float32(least)))
             masks.append(~flips.to_numpy())
             digests.append(InputDigest(f"{FOLDER}/{place.name}", info.size, file_sha256(files.filesystem, str(place))))

@@ -162,7 +162,7 @@ class Report:
     def _label(self, said: np.float32) -> str | float:
         return self.names[int(said)] if self.names else round(float(said), 4)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Any:
         """The report as it is written; groups of which nothing is known are left out."""
         groups = {
             group: {member: {**asdict(one), "share": one.share} for member, one in members.items() if one.of}

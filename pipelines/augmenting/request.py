@@ -14,6 +14,8 @@ from pipelines.machine.compute import resolve_compute
 from pipelines.machine.devices import check_device
 from pipelines.run_folder.identity import software_versions
 from pipelines.tasks import BadRow, CustomOptions, OpenTask, stop_or_skip
+from pipelines.tasks.features import is_augmented
+from pipelines.tasks.task import AUGMENTED_COLUMNS, listed
 
 if TYPE_CHECKING:
     from augment.files.find import ModelFiles
@@ -133,7 +135,11 @@ def check_inputs(request: AugmentRequest, reporter: Reporter, found: Found) -> C
     on_bad = stop_or_skip if request.settings.on_bad_row == "stop" else bad_rows.append
     opened = found.task(request.task, request.data, request.custom, request.data_revision, on_bad)
     check_pairs(request.settings, opened.task, request.pairs)
-    opened.split("train")
+    if any(is_augmented(source.schema) for source in opened.split("train").sources):
+        raise UserError(
+            f"--data {request.data}: expected rows to augment, found rows of a `tinyaug augment` (columns "
+            f"{listed(AUGMENTED_COLUMNS)}); give the file that they were made of, or draw again with `tinyaug resample`"
+        )
     for note in opened.notes():
         reporter.message(f"note: {note}")
     model = found.masked_lm(request.mlm, request.mlm_revision)

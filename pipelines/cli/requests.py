@@ -176,9 +176,9 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
     if options.teacher is None:
         encoder = options.teacher_model or augment.mlm
         revision = options.teacher_revision if options.teacher_model else augment.mlm_revision
-        finetune = finetune_request(
-            _changed(options.finetune, data=data, model=encoder, revision=revision, out=f"{root}/teacher")
-        )
+        train = f"{root}/augmented" if options.augment_teacher else None
+        made = _changed(options.finetune, data=data, train=train, model=encoder, revision=revision)
+        finetune = finetune_request(_changed(made, out=f"{root}/teacher"))
     general, start = _over_corpus(options, encoder or augment.mlm, revision, root), {}
     if general is not None:
         start = {"start": general.out}

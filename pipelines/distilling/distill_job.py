@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.checks import check_vocabularies
 from distill.stores import without_credentials
-from pipelines.auditing.kept import find_kept
-from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files, find_shards
+from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
 from pipelines.distilling.soft_labels import check_method, find_soft_labels
 from pipelines.distilling.student_job import StudentJob
 from pipelines.distilling.word_student import WordPlan, build_word_student, plan_word_student
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.evaluating.teacher_check import judge_teacher
-from pipelines.methods.method import MethodStage, Rows
 from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move, name_labels, pack_teacher
 from pipelines.options.models import FIRST_LAYERS, RANDOM
@@ -24,12 +21,11 @@ from pipelines.options.option import flag
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
-from pipelines.run_folder.run_file import Identity, InputDigest
 from pipelines.squad.fitting import check_asked, check_spans
 from pipelines.teacher_cache.room import check_cache_place
 from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
-from pipelines.training.parts import open_data, row_columns, write_part
+from pipelines.training.parts import open_data
 from pipelines.training.results import Metrics, Resolved, Result, StageResult
 from pipelines.training.task_job import TaskJob
 
@@ -41,6 +37,7 @@ if TYPE_CHECKING:
     from distill.teacher import Teacher
     from pipelines.found import Found
     from pipelines.reporting import Reporter
+    from pipelines.run_folder.run_file import Identity
     from pipelines.run_folder.storage import Storage
     from pipelines.training.estimates import Told
     from pipelines.training.request import DistillRequest
@@ -106,7 +103,7 @@ class DistillJob(StudentJob, TaskJob):
             request = replace(request, start=RANDOM, student=self.stand_ins.shape)
         cache = request.cache if request.soft_labels is None else CacheChoice(mode=Keep.off)
         super().__init__(request, METHODS[request.method].build(request), found, cache)
-        self.provisional = self.stand_ins != StandIns()
+        self.provisional, self.stand_in_rows = self.stand_ins != StandIns(), self.stand_ins.rows
 
     def check(self, started: Any = None) -> None:  # noqa: ARG002
         """Finds task, rows, teacher and student; labels, vocabularies, heads, lengths and layer map must fit."""
@@ -116,11 +113,6 @@ class DistillJob(StudentJob, TaskJob):
         check_asked(self.data.task, request)
         self.cache = self._cache_of_task()
         check_classes(self.data.task)
-        self.train = None
-        if request.train is not None and self.stand_ins.rows is None:
-            labelled = any(stage.labelled for stage in self.method.trained)
-            self.train = find_shards(request.train, self.data, labelled)
-            self.kept = find_kept(self.train, row_columns(self.data.task), request.max_flip, request.originals)
         self.check_rows()
         self.teacher = self.stand_ins.teacher or find_files(
             request.teacher, request.teacher_revision, "teacher", self.found, self.method.of_logits
@@ -174,26 +166,10 @@ class DistillJob(StudentJob, TaskJob):
         sources = {**self.data_sources(), "train": without_credentials(request.train) if request.train else None}
         if request.start == FIRST_LAYERS:
             sources["encoder"] = request.encoder
-        inputs = {"train": self._train_inputs(), "dev": data.inputs(data.dev_parts)}
+        inputs = {"train": self.train_inputs(), "dev": data.inputs(data.dev_parts)}
         found = self.identity_with(task_content(data.task), inputs, sources)
-        own = {"soft_labels": request.soft_labels, "max_flip": request.max_flip, "originals": request.originals or None}
-        told = {name: value for name, value in own.items() if value is not None}
-        return replace(found, settings={**found.settings, **told})
-
-    def _train_inputs(self) -> list[InputDigest]:
-        """Name, bytes and sha256 of what the student learns from."""
-        from distill.reading import open_shards
-
-        own = self.data.inputs(("train",)) if self.reads_own else []
-        if self.train is None:
-            return own
-        files = open_shards(self.train, row_columns(self.data.task))
-        sizes = [info.size for info in files.filesystem.get_file_info(list(files.paths))]
-        decisive = [*self.kept.decided_by] if self.kept is not None else []
-        return [
-            InputDigest(Path(path).name, size, files.sha256(shard))
-            for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
-        ] + [*decisive, *own]
+        soft = {} if request.soft_labels is None else {"soft_labels": request.soft_labels}
+        return replace(found, settings={**found.settings, **soft, **self.left_out()})
 
     def load(self) -> Models:
         """Teacher and student."""
@@ -232,18 +208,6 @@ class DistillJob(StudentJob, TaskJob):
         name_labels(student.model.config, self.data.task)
         move(student.model, self.request.machine.device)
         return student
-
-    def source(self, stage: MethodStage, storage: Storage) -> str:
-        """Where a stage's rows lie, or those that stand in for them."""
-        if self.stand_ins.rows is not None:
-            return write_part(storage, self.data, "train")
-        return super().source(stage, storage)
-
-    def rows(self, stream: ShardStream, kind: Rows) -> int:
-        """Rows that there will be; the original ones are there."""
-        made = self.stand_ins.rows if kind is Rows.AUGMENTED else None
-        rows = len(stream) if made is None else made
-        return min(rows, self.request.reading.train_rows or rows)
 
     def tell(self, storage: Storage, stream: ShardStream) -> Told:
         """As of every task, and of the student."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Method, MethodStage, Rows, TaskMethod
+from pipelines.methods.method import Method, MethodStage, TaskMethod
 from pipelines.training.recipe import StageRecipe
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ RECIPE = StageRecipe(3, 32, 2e-5)  # the paper says nothing of it
 
 
 def finetune(request: FinetuneRequest) -> Method:
-    """Cross-entropy of the labels, or the squared error of a score, on the task's own train part."""
-    stage = MethodStage(
-        "finetune", _labels, request.recipe, Rows.ORIGINAL, labelled=True, selects=True, folder="labels"
-    )
+    """Cross-entropy of the labels, or the squared error of a score; on the rows of --train where it is given."""
+    stage = MethodStage("finetune", _labels, request.recipe, labelled=True, selects=True, folder="labels")
     return Method((stage,), {"recipe": asdict(request.recipe)}, projections=False)
 
 

@@ -15,7 +15,7 @@ from pipelines.options.option import Options, flag, groups_of, options_of
 from pipelines.options.running import Engine, Workers
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
-from pipelines.options.verbs import AugmentInRun, DistillOptions, GeneralOptions, RunOptions
+from pipelines.options.verbs import AugmentInRun, DistillOptions, GeneralOptions, OnTask, RunOptions
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,9 @@ def _of_augmenting(kind: type[Options], place: str) -> tuple[str, ...]:
     return own + tuple(one for name, group in groups for one in _of_augmenting(group, f"{place}.{name}"))
 
 
+SHARDS = "--train with Parquet shards"
 EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
+    OnTask: (Effect(SHARDS, lambda it: it.train is not None, ("max_flip",)),),
     Workers: (Effect("--engine ray or auto", lambda it: it.engine != Engine.local, ("address",)),),
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
@@ -118,7 +120,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
         Effect(AUGMENTED, lambda it: METHODS[it.method].shards, ("train",)),
         Effect("--method bert-pkd", lambda it: "pkd" in METHODS[it.method].own, OF_PKD),
-        Effect("--train with Parquet shards", lambda it: it.train is not None, ("soft_labels", "max_flip")),
+        Effect(SHARDS, lambda it: it.train is not None, ("soft_labels",)),
         Effect(
             "no --soft-labels", lambda it: it.soft_labels is None, ("cache.mode", *(f"cache.{one}" for one in OF_CACHE))
         ),
@@ -155,7 +157,11 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         ),
     ),
     RunOptions: (
-        Effect(AUGMENTED, lambda it: METHODS[it.distill.method].augmented, _of_augmenting(AugmentInRun, "augment")),
+        Effect(
+            AUGMENTED,
+            lambda it: METHODS[it.distill.method].augmented,
+            (*_of_augmenting(AugmentInRun, "augment"), "augment_teacher"),
+        ),
         Effect(
             f"--method {', '.join(name for name, one in METHODS.items() if one.corpus)}",
             lambda it: bool(METHODS[it.distill.method].corpus),
@@ -164,7 +170,9 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
         Effect("--corpus", _reads_corpus, OF_CORPUS),
         Effect("a method that learns from its teacher", lambda it: METHODS[it.distill.method].taught, ("baseline",)),
         Effect("no --corpus, from which its start is made,", lambda it: not _reads_corpus(it), ("distill.start",)),
-        Effect("no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, OF_TEACHER),
+        Effect(
+            "no --teacher, which is not fine-tuned,", lambda it: it.teacher is None, (*OF_TEACHER, "augment_teacher")
+        ),
         Effect(
             "no --teacher, which is not fine-tuned, or --student-init first-layers",
             lambda it: it.teacher is None or it.distill.chosen_start == FIRST_LAYERS or _reads_corpus(it),

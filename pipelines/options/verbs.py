@@ -30,6 +30,15 @@ class OnTask(Folder):
     """What the verbs that train on a task have in common."""
 
     data: DataChoice
+    train: str | None = option(
+        "Parquet shards to learn from, such as runs/sst2/augmented [the task's own train part].", panel=Panel.DATA
+    )
+    max_flip: float | None = option(
+        "Leave out variants that flip with at least this confidence, by `tinyaug audit --all`.",
+        panel=Panel.DATA,
+        bounds=Bounds(0, 1),
+    )
+    originals: bool = False  # of --train: a baseline of `run` learns from these rows alone
     profile: training.Profile = option(
         "quick takes 16,000 random rows (in `run` of 2,000 examples) and fewer epochs (1, 3 and 2).",
         training.Profile.paper,
@@ -58,20 +67,11 @@ class FinetuneOptions(Finetuning):
 class Distillation(Student, OnTask):
     """Options of `tinyaug distill` that its job reads as they are."""
 
-    train: str | None = option(
-        "Parquet shards to learn from, such as runs/sst2/augmented [the task's own train part].", panel=Panel.DATA
-    )
     soft_labels: str | None = option(
         "Column of --train with logits or probabilities to learn, in place of the teacher's; --teacher, then any "
         "encoder, gives the student's shape and vocabulary.",
         panel=Panel.DATA,
     )
-    max_flip: float | None = option(
-        "Leave out variants that flip with at least this confidence, by `tinyaug audit --all`.",
-        panel=Panel.DATA,
-        bounds=Bounds(0, 1),
-    )
-    originals: bool = False  # of --train: a baseline of `run` learns from these rows alone
     teacher: str = option("Fine-tuned teacher: a folder of finetune, or any classifier.", ..., panel=Panel.MODELS)
     encoder: str | None = option(
         f"Pre-trained encoder whose first layers the student takes in first-layers: {A_MODEL}", panel=Panel.MODELS
@@ -228,6 +228,8 @@ class FinetuneInRun(FinetuneOptions):
     """Options of the second stage of a run, which says itself where the model comes from and goes to."""
 
     out: str = ""
+    train: str | None = None
+    max_flip: float | None = None
     model: str = ""
     revision: str | None = None
     recipe: training.TeacherRecipe
@@ -269,6 +271,7 @@ class RunOptions(Options):
     teacher: str | None = option("Fine-tuned teacher, in place of fine-tuning one.", panel=Panel.MODELS)
     teacher_model: str | None = option("Encoder to fine-tune as the teacher [that of --mlm].", panel=Panel.MODELS)
     teacher_revision: str | None = option("Revision of the teacher on the hub.", panel=Panel.MODELS)
+    augment_teacher: bool = option("Fine-tune the teacher on the augmented rows, too.", False, panel=Panel.TRAINING)
     baseline: bool = option(
         "Compare the student with one taught without augmentation and one fine-tuned on labels alone.",
         False,

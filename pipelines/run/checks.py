@@ -74,7 +74,7 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
     if request.evaluate is not None:
         check_outputs(request.evaluate, data, storage.local_folder().absolute())
     if request.finetune is not None:
-        finetune = FinetuneJob(request.finetune, found)
+        finetune = FinetuneJob(request.finetune, found, 0 if request.finetune.train else None)
         finetune.check()
         teacher = replace(finetune.files, found=replace(finetune.files.found, what="teacher model"))
     else:
@@ -268,14 +268,15 @@ def _with_training(
 ) -> RunPlan:
     reporter.message("measuring training steps")
     before, shape, is_made = [], "", True
+    rows = None if augmented or augment is None else augment.output_rows
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         if request.general is not None:
             before.append(plan(corpus_job(request.general, found), f"{folder}/general").estimate)
             shape = "" if before[-1].done else request.general.student or DEFAULT_STUDENT
         if request.finetune is not None:
-            before.append(plan(FinetuneJob(request.finetune, found), f"{folder}/teacher").estimate)
+            made_of = rows if request.finetune.train else None
+            before.append(plan(FinetuneJob(request.finetune, found, made_of), f"{folder}/teacher").estimate)
             is_made = before[-1].done
-        rows = None if augmented or augment is None else augment.output_rows
         stand_ins = StandIns(None if is_made else teacher, rows, shape)
         distill = plan(DistillJob(request.distill, found, stand_ins=stand_ins), f"{folder}/student").estimate
         if rows is not None and augment is not None:  # the originals alone

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.errors import UserError
 from pipelines.tasks.custom_files import ARROW, FORMATS, custom_files
+from pipelines.tasks.features import is_augmented
 from pipelines.tasks.labels import LabelReader, discover_classes, plain_name
 from pipelines.tasks.readers.columnar import distinct_values, is_text
 from pipelines.tasks.readers.delimited import delimited_source
@@ -184,7 +185,8 @@ def _check_columns(source: Source, options: CustomOptions) -> None:
     names = source.schema.names
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{source.place}: expected different column names, found twice: {listed(twice)}. Rename one.")
-    if ours := [name for name in names if name in OUR_COLUMNS]:
+    ours = [name for name in names if name in OUR_COLUMNS]
+    if ours and not is_augmented(source.schema):
         raise UserError(
             f"{source.place}: expected no column named {listed(OUR_COLUMNS)}, which we add; found "
             f"{listed(ours)}. Rename it."
@@ -230,7 +232,8 @@ def _stored_names(sources: tuple[Source, ...], column: str) -> tuple[str, ...]:
 def _types(sources: tuple[Source, ...], task: Task) -> dict[str, pa.DataType]:
     """The type of each column of a part's files that holds what all of them have; MIXED where there is none."""
     found = {}
-    for name in dict.fromkeys(name for source in sources for name in source.schema.names):
+    names = (name for source in sources for name in source.schema.names)
+    for name in dict.fromkeys(name for name in names if name not in OUR_COLUMNS):
         kinds = {source.place: source.schema.field(name).type for source in sources if name in source.schema.names}
         found[name] = next(iter(kinds.values()))
         if name not in (*task.text_columns, task.label.column):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from pipelines.tasks.task import AUGMENTED_COLUMNS
+
 if TYPE_CHECKING:
     from pipelines.tasks.task import Task
 
@@ -38,6 +40,11 @@ def features_metadata(schema: pa.Schema, task: Task) -> bytes:
         elif (feature := _feature(field.type)) is not None:
             features[field.name] = feature
     return json.dumps({"info": {"features": features}}, ensure_ascii=False).encode("utf-8")
+
+
+def is_augmented(schema: pa.Schema) -> bool:
+    """Whether rows have the columns that augmented shards add; other programs may have filtered them since."""
+    return set(AUGMENTED_COLUMNS) <= set(schema.names) and pa.types.is_nested(schema.field("edits").type)
 
 
 def _feature(kind: pa.DataType) -> Any:

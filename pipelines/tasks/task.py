@@ -14,8 +14,11 @@ from pipelines.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-OUR_COLUMNS = ("source_idx", "variant", "edits", "__texts")
-"""Columns that augmented rows and the input snapshot add to a task's own."""
+AUGMENTED_COLUMNS = ("source_idx", "variant", "edits")
+"""Columns that augmented rows add to a task's own."""
+
+OUR_COLUMNS = (*AUGMENTED_COLUMNS, "__texts")
+"""The same with the one that the input snapshot adds."""
 
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
 """The answers of a question as the hub has them: texts, and the code points of the context where they start."""

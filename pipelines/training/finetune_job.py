@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from distill.stores import without_credentials
 from pipelines.distilling.checks import TeacherFiles, find_files
 from pipelines.methods.finetune import finetune
 from pipelines.models.load import check_classes, load_task_model, move, name_labels
+from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
-from pipelines.run_folder.run_file import Identity
+from pipelines.run_folder.run_file import Identity, InputDigest
 from pipelines.squad.fitting import check_spans
 from pipelines.training.job import Models
 from pipelines.training.model_card import classifier_card
@@ -52,8 +54,9 @@ class FinetuneJob(TaskJob):
     advice = "try more epochs, another learning rate or more rows"
     files: TeacherFiles
 
-    def __init__(self, request: FinetuneRequest, found: Found) -> None:
+    def __init__(self, request: FinetuneRequest, found: Found, stand_in_rows: int | None = None) -> None:
         super().__init__(request, finetune(request), found)
+        self.stand_in_rows, self.provisional = stand_in_rows, stand_in_rows is not None
 
     def check(self, started: Any = None) -> None:  # noqa: ARG002
         """Finds task and encoder."""
@@ -77,17 +80,22 @@ class FinetuneJob(TaskJob):
                 **self.method.settings,
                 "reading": asdict(request.reading),
                 "precision": request.machine.precision,
+                **self.left_out(),
             },
             task=task_content(data.task),
-            inputs={"data": data.inputs(("train", *data.dev_parts))},
+            inputs={"data": data.inputs(("train", *data.dev_parts))} if self.train is None else self._inputs(),
             models={"encoder": found.fingerprint},
             sources={
                 **self.data_sources(),
+                **({"train": without_credentials(request.train)} if request.train else {}),
                 "model": request.model,
                 "model_revision": found.revision,
                 "device": request.machine.device,
             },
         )
+
+    def _inputs(self) -> dict[str, list[InputDigest]]:
+        return {"train": self.train_inputs(), "dev": self.data.inputs(self.data.dev_parts)}
 
     def load(self) -> Models:
         """The encoder with a head for the task."""
@@ -105,6 +113,8 @@ class FinetuneJob(TaskJob):
             "encoder": f"`{self.request.model}`",
             "task": name,
             "examples": f"{told.rows:,}",
+            **({"learnt from": shown_address(self.request.train)} if self.request.train else {}),
+            **({"left out": self.kept.words} if self.kept is not None else {}),
             "epochs": recipe.epochs,
             "steps": f"{told.steps:,}",
             "batch": recipe.batch_rows,

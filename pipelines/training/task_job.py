@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from distill.reading import open_shards
+from pipelines.auditing.kept import find_kept
+from pipelines.distilling.checks import find_shards
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, forward_rows, metrics_of
 from pipelines.methods.method import MethodStage, Rows
+from pipelines.run_folder.run_file import InputDigest
 from pipelines.run_folder.stage_folder import TOKENS
 from pipelines.squad.judging import AnswerJudge
 from pipelines.squad.windows import write_windows
@@ -44,6 +48,7 @@ class TaskJob(Job):
         data: the task; known once `check` has passed.
         train: location of shards to learn from; None for the task's own train part.
         kept: the rows of these shards that are learnt from; None for all.
+        stand_in_rows: of shards still to be made, for which the train part stands in; None where there are none.
         other_tokenizer: the teacher's, where it is not the student's.
         role: of the model, for messages; empty for a model that needs none.
         advice: what to do where it is no better than guessing.
@@ -54,6 +59,7 @@ class TaskJob(Job):
     data: TaskData
     train: str | None = None
     kept: Kept | None = None
+    stand_in_rows: int | None = None
     other_tokenizer: Any = None
     role: ClassVar[str]
     advice: ClassVar[str]
@@ -74,11 +80,17 @@ class TaskJob(Job):
         return self.train is None or any(stage.rows is Rows.ORIGINAL for stage in self.method.trained)
 
     def check_rows(self) -> None:
-        """Refuses a task without the train part or the labels that a stage reads.
+        """Finds the rows of --train; refuses a task without the train part or the labels that a stage reads.
 
         Raises:
-            UserError: there are none.
+            UserError, DistillError: there are none, or shards of another task.
         """
+        self.train = None
+        if self.request.train is not None and self.stand_in_rows is None:
+            labelled = any(stage.labelled for stage in self.method.trained)
+            self.train = find_shards(self.request.train, self.data, labelled)
+            columns = row_columns(self.data.task)
+            self.kept = find_kept(self.train, columns, self.request.max_flip, self.request.originals)
         opened, stages = self.data.opened, self.method.trained
         if self.data.task.label.kind == "none" and any(stage.labelled for stage in stages):
             options = "--label COLUMN" if opened is not None else "--data and --label COLUMN"
@@ -117,6 +129,29 @@ class TaskJob(Job):
             return self.train
         columns = row_columns(self.data.task, stage.labelled)
         return write_chosen(storage, open_shards(self.train, columns), columns, self.kept.rows, "kept")
+
+    def rows(self, stream: ShardStream, kind: Rows) -> int:
+        """Rows that there will be; the original ones are there."""
+        made = self.stand_in_rows if kind is Rows.AUGMENTED else None
+        rows = len(stream) if made is None else made
+        return min(rows, self.request.reading.train_rows or rows)
+
+    def train_inputs(self) -> list[InputDigest]:
+        """Name, bytes and sha256 of what is learnt from."""
+        own = self.data.inputs(("train",)) if self.reads_own else []
+        if self.train is None:
+            return own
+        files = open_shards(self.train, row_columns(self.data.task))
+        sizes = [info.size for info in files.filesystem.get_file_info(list(files.paths))]
+        return [
+            InputDigest(PurePath(path).name, size, files.sha256(shard))
+            for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
+        ] + [*(self.kept.decided_by if self.kept is not None else ()), *own]
+
+    def left_out(self) -> dict[str, float | bool]:
+        """The settings that leave out rows of --train, as far as there are any."""
+        told = {"max_flip": self.request.max_flip, "originals": self.request.originals or None}
+        return {name: value for name, value in told.items() if value is not None}
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:  # noqa: ARG002
         """Batches of a stage's rows; without labels it reads the texts alone."""
