@@ -93,7 +93,7 @@ class Report:
     confident: dict[float, int] = field(default_factory=lambda: dict.fromkeys(CONFIDENCES, 0))
     flipped: list[tuple[float, Example]] = field(default_factory=list)
 
-    def add(self, keys: Keys, flips: Flips, originals: NDArray[np.int64], edits: pa.ChunkedArray) -> None:
+    def add(self, keys: Keys, flips: Flips, originals: NDArray[np.float32], edits: pa.ChunkedArray) -> None:
         """Counts rows.
 
         Args:
