@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from pipelines.training.parts import TaskData
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pipelines.auditing.flips import Keys
     from pipelines.found import Found
     from pipelines.options.auditing import AuditOptions
     from pipelines.reporting import Reporter
@@ -107,7 +108,7 @@ class _Auditor:
                 self._judge(shard, part, of_shard.part(part))
         return self.report
 
-    def _judge(self, shard: Shard, rows: NDArray[np.int64], keys: Any) -> None:
+    def _judge(self, shard: Shard, rows: NDArray[np.int64], keys: Keys) -> None:
         augmented, whole, columns = self.augmented, self.request.all, self.augmented.task.text_columns
         originals = keys.originals(augmented.storage.display(shard.place))
         flips = read_judgements(augmented.storage, shard, self.by) if whole else None

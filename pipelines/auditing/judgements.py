@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipelines.evaluating.dev_scores import Predictor
 
 FOLDER = "audit"  # beside `data`
-METADATA = b"tinyaug"
+SHARD, JUDGE = b"shard", b"judge"  # of a file's metadata
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class JudgedBy:
     names: tuple[str, ...]
     max_length: int
     precision: str
+
+    def as_json(self) -> str:
+        """The same as a file's metadata has it."""
+        return json.dumps(asdict(self), sort_keys=True)
 
 
 def parts_of(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -83,8 +87,7 @@ def write_judgements(storage: Storage, shard: Shard, by: JudgedBy, flips: Flips)
         by: what they depend on.
         flips: of its rows, in order.
     """
-    content = json.dumps({"shard": shard.sha256, **asdict(by)}, sort_keys=True)
-    table = flips.table().replace_schema_metadata({METADATA: content})
+    table = flips.table().replace_schema_metadata({SHARD: shard.sha256, JUDGE: by.as_json()})
     write_tables(storage, f"{AUGMENTED}/{FOLDER}/{shard.name}", [table])
 
 
@@ -101,11 +104,10 @@ def read_judgements(storage: Storage, shard: Shard, by: JudgedBy) -> Flips | Non
         return None
     with storage.open_input(name) as file:
         table = pq.read_table(file)
-    is_same = judged_of(table.schema) == {"shard": shard.sha256, **asdict(by), "names": list(by.names)}
-    return Flips.of_table(table) if is_same else None
+    return Flips.of_table(table) if judged_of(table.schema) == (shard.sha256, by.as_json()) else None
 
 
-def judged_of(schema: Any) -> dict[str, Any]:
-    """What a file of judgements says of its shard and teacher; nothing for another file."""
-    found = json.loads((schema.metadata or {}).get(METADATA, b"{}"))
-    return found if isinstance(found, dict) else {}
+def judged_of(schema: Any) -> tuple[str, str]:
+    """The shard and the judge that a file of judgements is of; empty for another file."""
+    told = schema.metadata or {}
+    return told.get(SHARD, b"").decode(), told.get(JUDGE, b"").decode()

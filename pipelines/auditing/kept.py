@@ -40,6 +40,26 @@ class Kept:
     decided_by: tuple[InputDigest, ...] = ()
 
 
+def find_kept(location: str, columns: Columns, max_flip: float | None, originals: bool) -> Kept | None:
+    """The rows of some shards that are learnt from; None for all.
+
+    Args:
+        location: folder of the shards.
+        columns: that they must have.
+        max_flip: confidence of flips that are left out; None leaves none out.
+        originals: leave all variants out.
+
+    Raises:
+        UserError, DistillError: as `without_flips`.
+    """
+    if originals:
+        files = open_shards(location, columns)
+        found = [pq.read_table(path, columns=["variant"], filesystem=files.filesystem) for path in files.paths]
+        rows = np.concatenate([table.column("variant").to_numpy() == 0 for table in found])
+        return Kept(rows, f"the originals alone: {rows.sum():,} of {len(rows):,} rows")
+    return without_flips(location, columns, max_flip) if max_flip is not None else None
+
+
 def without_flips(location: str, columns: Columns, least: float) -> Kept:
     """Leaves out the variants that flip, by what `tinyaug audit --all` wrote beside their shards.
 
@@ -60,9 +80,9 @@ def without_flips(location: str, columns: Columns, least: float) -> Kept:
             continue
         with reading(f"judgements of {path}"):
             table = pq.read_table(str(place), filesystem=files.filesystem)
-        told = judged_of(table.schema)
-        if told.pop("shard", None) == files.sha256(shard) and table.num_rows == files.shard_rows(shard):
-            by.add(str(sorted(told.items())))
+        of, judge = judged_of(table.schema)
+        if of == files.sha256(shard) and table.num_rows == files.shard_rows(shard):
+            by.add(judge)
             flips = pc.and_(table.column("flips"), pc.greater_equal(table.column("confidence"), np.float32(least)))
             masks.append(~flips.to_numpy())
             digests.append(InputDigest(f"{FOLDER}/{place.name}", info.size, file_sha256(files.filesystem, str(place))))

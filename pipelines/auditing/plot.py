@@ -13,7 +13,7 @@ from pipelines.evaluating.output_files import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipelines.auditing.report import Report
+    from pipelines.auditing.report import Report, Share
 
 MOST_BARS = 20  # of a group; names of more would overlap
 
@@ -57,7 +57,7 @@ def write_plot(report: Report, path: Path) -> None:
     write_whole(path, sink.getvalue())
 
 
-def _bars(axes: Any, members: dict[str, Any], title: str, of_all: float) -> None:
+def _bars(axes: Any, members: dict[str, Share], title: str, of_all: float) -> None:
     most = sorted(members, key=lambda name: -members[name].of)[:MOST_BARS]
     names = [name for name in members if name in most]
     axes.bar(range(len(names)), [100 * members[name].share for name in names], color="tab:blue")

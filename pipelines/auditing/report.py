@@ -93,7 +93,7 @@ class Report:
     confident: dict[float, int] = field(default_factory=lambda: dict.fromkeys(CONFIDENCES, 0))
     flipped: list[tuple[float, Example]] = field(default_factory=list)
 
-    def add(self, keys: Keys, flips: Flips, originals: NDArray[np.int64], edits: pa.ChunkedArray) -> None:
+    def add(self, keys: Keys, flips: Flips, originals: NDArray[np.float32], edits: pa.ChunkedArray) -> None:
         """Counts rows.
 
         Args:
@@ -162,7 +162,7 @@ class Report:
     def _label(self, said: np.float32) -> str | float:
         return self.names[int(said)] if self.names else round(float(said), 4)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Any:
         """The report as it is written; groups of which nothing is known are left out."""
         groups = {
             group: {member: {**asdict(one), "share": one.share} for member, one in members.items() if one.of}

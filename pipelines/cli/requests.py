@@ -209,7 +209,7 @@ def run_request(options: verbs.RunOptions) -> RunRequest:
     )
     stated = "demo" if rows.demo and not options.distill.has("profile") else profile
     answers, config = _answers(options.answers, distill), config_text(options.typed)
-    return RunRequest(augment, finetune, distill, answers, stated, rows.demo, general, config)
+    return RunRequest(augment, finetune, distill, answers, stated, rows.demo, general, config, options.baseline)
 
 
 def _over_corpus(

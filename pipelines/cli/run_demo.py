@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from pipelines.cli.run_summary import comparison_table, footnote
+from pipelines.cli.run_summary import ABOUT_STANDINGS, comparison_table, footnote, standings_table
 from pipelines.cli.summary import show_variants, warnings
 from pipelines.cli.terminal import plain_console, rows_table, warn
 from pipelines.tasks.squad import is_squad
@@ -63,6 +63,10 @@ def show_demo(outcome: RunOutcome) -> int:
     console.print(Padding(Text(footnote(metrics.scores, metrics.measured.latency), style="dim"), (0, 2)))
     if metrics.trimmed is not None:
         console.print(Padding(f"vocabulary: {metrics.trimmed}", (0, 2)))
+    if metrics.measured.standings:
+        _title(console, "Did it help?")
+        console.print(standings_table(metrics.measured.standings))
+        console.print(Padding(Text(ABOUT_STANDINGS, style="dim"), (0, 2)))
     if metrics.measured.verdicts:
         _title(console, "What they say of dev sentences", "picked to show right and wrong ones")
         console.print(_verdicts(metrics.measured.verdicts))

@@ -16,10 +16,16 @@ from pipelines.wording import counted, duration
 if TYPE_CHECKING:
     from distill.comparison import Comparison
     from distill.latency import Latency
+    from pipelines.whole_run.baseline import Standing
     from pipelines.whole_run.metrics import Measured
     from pipelines.whole_run.run_job import RunOutcome, RunRequest
 
 MODELS = ("teacher", "student")
+STANDING = {"unaugmented": "without augmentation", "finetuned": "fine-tuned on labels"}
+ABOUT_STANDINGS = (
+    "lead: points by which the student is ahead, with its 95% interval; p: of McNemar's exact test, with the rows that "
+    "the student alone has right and those that the other alone has"
+)
 SIZES = (
     ("parameters", "parameters", "M"),
     ("without embeddings", "without_embeddings", "M"),
@@ -43,6 +49,9 @@ def show_run(outcome: RunOutcome) -> int:
     console.print(footnote(metrics.scores, metrics.measured.latency), style="dim", soft_wrap=True)
     if metrics.trimmed is not None:
         console.print(f"vocabulary: {metrics.trimmed}", soft_wrap=True)
+    if metrics.measured.standings:
+        console.print(standings_table(metrics.measured.standings))
+        console.print(ABOUT_STANDINGS, style="dim", soft_wrap=True)
     if outcome.augmented is not None:
         warn(console, warnings(outcome.augmented), "")
     console.print(f"student: {metrics.folders['student']}", soft_wrap=True)
@@ -85,6 +94,29 @@ def footnote(scores: Comparison, latency: Latency) -> str:
     most = "" if texts == TEXTS else f" ({TEXTS} at most, in {SECONDS:.0f} s)"
     said.append(f"milliseconds: a forward pass, median of {texts} texts one by one{most}, on the CPU ({threads})")
     return "; ".join(said)
+
+
+def standings_table(standings: list[Standing]) -> Table:
+    """Each model's results with their intervals, and how far the student is ahead of it.
+
+    Args:
+        standings: of all models.
+    """
+    numbers = (Column(name, justify="right", no_wrap=True) for name in ("", "student's lead", "p"))
+    table, shown = Table(Column(no_wrap=True), *numbers, box=None, padding=(0, 1)), ""
+    for one in standings:
+        if shown != f"{one.part} {one.metric}":
+            shown = f"{one.part} {one.metric}"
+            table.add_row(shown)
+        value = f"{one.value:.1%} [{100 * one.interval[0]:.1f}-{100 * one.interval[1]:.1f}]"
+        lead, test = "", ""
+        if one.lead is not None:
+            low, high = one.lead.interval
+            lead = f"{100 * one.lead.difference:+.1f} [{100 * low:+.1f} to {100 * high:+.1f}]"
+        if one.lead is not None and one.lead.alone is not None:
+            test = f"{one.lead.p_value:.2g} ({one.lead.alone[0]:,}:{one.lead.alone[1]:,})"
+        table.add_row(f"  {STANDING.get(one.model, one.model)}", value, lead, test)
+    return table
 
 
 def _score(scores: Comparison, model: str, part: str, name: str) -> str:

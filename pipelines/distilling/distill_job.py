@@ -156,10 +156,9 @@ class DistillJob(StudentJob, TaskJob):
             sources["encoder"] = request.encoder
         inputs = {"train": self.train_inputs(), "dev": data.inputs(data.dev_parts)}
         found = self.identity_with(task_content(data.task), inputs, sources)
-        size = request.size.asked or None
-        more = {"soft_labels": request.soft_labels, "size": size, "max_flip": request.max_flip}
+        more = {"soft_labels": request.soft_labels, "size": request.size.asked or None}
         own = {name: value for name, value in more.items() if value is not None}
-        return replace(found, settings=found.settings | own)
+        return replace(found, settings=found.settings | own | self.chosen_rows())
 
     def load(self) -> Models:
         """Teacher and student."""

@@ -106,11 +106,12 @@ def _of_augmenting(kind: type[Options], place: str) -> tuple[str, ...]:
     return own + tuple(one for name, group in groups for one in _of_augmenting(group, f"{place}.{name}"))
 
 
+SHARDS = "--train with Parquet shards"
 EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
+    OnTask: (Effect(SHARDS, lambda it: it.train is not None, ("max_flip",)),),
     Workers: (Effect("--engine ray or auto", lambda it: it.engine != Engine.local, ("address",)),),
     CacheChoice: (Effect("--cache other than off", lambda it: it.mode != Keep.off, OF_CACHE),),
     LossChoice: (Effect("attention among --losses", lambda it: "attention" in it.kinds, ("heads",)),),
-    OnTask: (Effect(SHARDS, lambda it: it.train is not None, ("max_flip",)),),
     DistillOptions: (
         Effect(INTERMEDIATE, _has_intermediate, ("intermediate.epochs", "losses.layer_weights", *OF_LAYERS)),
         Effect(
@@ -184,6 +185,7 @@ EFFECTS: dict[type[Options], tuple[Effect, ...]] = {
             ("general.corpus.place",),
         ),
         Effect("--corpus", _reads_corpus, OF_CORPUS),
+        Effect("a method that learns from its teacher", lambda it: METHODS[it.distill.method].taught, ("baseline",)),
         Effect("no --corpus, from which its start is made,", lambda it: not _reads_corpus(it), ("distill.start",)),
         Effect(
             "no --corpus, over which a shape that is named learns first,",

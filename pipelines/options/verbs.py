@@ -42,6 +42,7 @@ class OnTask(Folder):
         panel=Panel.DATA,
         bounds=Bounds(0, 1),
     )
+    originals: bool = False  # of --train: a baseline of `run` learns from these rows alone
     profile: training.Profile = option(
         "quick takes 16,000 random rows (in `run` of 2,000 examples) and fewer epochs (1, 3 and 2).",
         training.Profile.paper,
@@ -280,6 +281,7 @@ class FinetuneInRun(FinetuneOptions):
 
     out: str = ""
     train: str | None = None
+    max_flip: float | None = None
     model: str = ""
     revision: str | None = None
     recipe: training.TeacherRecipe
@@ -322,6 +324,11 @@ class RunOptions(Options):
     teacher_model: str | None = option("Encoder to fine-tune as the teacher [that of --mlm].", panel=Panel.MODELS)
     teacher_revision: str | None = option("Revision of the teacher on the hub.", panel=Panel.MODELS)
     augment_teacher: bool = option("Fine-tune the teacher on the augmented rows, too.", False, panel=Panel.TRAINING)
+    baseline: bool = option(
+        "Compare the student with one taught without augmentation and one fine-tuned on labels alone.",
+        False,
+        panel=Panel.TRAINING,
+    )
     answers: Answers
 
     def defaults(self) -> dict[str, Any]:

@@ -81,6 +81,7 @@ class FinetuneJob(TaskJob):
                 **({"max_flip": request.max_flip} if request.max_flip is not None else {}),
                 "reading": asdict(request.reading),
                 "precision": request.machine.precision,
+                **self.chosen_rows(),
             },
             task=task_content(data.task),
             inputs={"data": data.inputs(("train", *data.dev_parts))} if self.train is None else self._inputs(),

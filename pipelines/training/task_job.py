@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from distill.reading import open_shards
-from pipelines.auditing.kept import without_flips
+from pipelines.auditing.kept import find_kept
 from pipelines.distilling.checks import find_shards
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, forward_rows, metrics_of
@@ -101,8 +101,8 @@ class TaskJob(Job):
         if self.request.train is not None and self.stand_in_rows is None:
             labelled = any(stage.labelled for stage in self.method.trained)
             self.train = find_shards(self.request.train, self.data, labelled)
-            if self.request.max_flip is not None:
-                self.kept = without_flips(self.train, row_columns(self.data.task), self.request.max_flip)
+            columns = row_columns(self.data.task)
+            self.kept = find_kept(self.train, columns, self.request.max_flip, self.request.originals)
         opened, stages = self.data.opened, self.method.trained
         if self.data.task.label.kind == "none" and any(stage.labelled for stage in stages):
             options = "--label COLUMN" if opened is not None else "--data and --label COLUMN"
@@ -165,6 +165,11 @@ class TaskJob(Job):
             InputDigest(PurePath(path).name, size, files.sha256(shard))
             for shard, (path, size) in enumerate(zip(files.paths, sizes, strict=True))
         ] + [*(self.kept.decided_by if self.kept is not None else ()), *own]
+
+    def chosen_rows(self) -> dict[str, float | bool]:
+        """The settings that leave out rows of --train, as far as there are any."""
+        told = {"max_flip": self.request.max_flip, "originals": self.request.originals or None}
+        return {name: value for name, value in told.items() if value is not None}
 
     def stream(self, stage: MethodStage, storage: Storage, cached: bool = True) -> ShardStream:  # noqa: ARG002
         """Batches of a stage's rows; without labels it reads the texts alone."""

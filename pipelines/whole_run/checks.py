@@ -29,6 +29,7 @@ from pipelines.training.finetune_job import FinetuneJob
 from pipelines.training.parts import check_dev_rows, open_data
 from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
 from pipelines.training.request import DistillRequest
+from pipelines.whole_run.baseline import check_baselines, plan_baselines
 from pipelines.whole_run.over_corpus import check_corpus, corpus_job
 from pipelines.wording import duration
 
@@ -86,6 +87,7 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         shape = request.general.student or DEFAULT_STUDENT
     job = DistillJob(request.distill, found, stand_ins=StandIns(teacher, rows=0, shape=shape))
     job.check()
+    check_baselines(request, found, job.stand_ins, data)
     if request.augments:
         check_inputs(request.augment, reporter, found)
     begun = None
@@ -277,7 +279,10 @@ def _with_training(
             is_made = before[-1].done
         stand_ins = StandIns(None if is_made else teacher, rows, shape)
         distill = plan(DistillJob(request.distill, found, stand_ins=stand_ins), f"{folder}/student").estimate
-    every = (*before, distill)
+        if rows is not None and augment is not None:  # the originals alone
+            stand_ins = replace(stand_ins, rows=augment.rows)
+        after = plan_baselines(request, found, stand_ins, folder)
+    every = (*before, distill, *after)
     training = replace(
         distill,
         stages=tuple(stage for one in every for stage in one.stages),

@@ -16,6 +16,7 @@ from pipelines.squad.following import has_answers
 from pipelines.squad.windows import write_windows
 from pipelines.training.parts import TaskData, open_data, task_columns, write_part
 from pipelines.training.results import StageResult
+from pipelines.whole_run.baseline import Standing, find_standings
 from pipelines.whole_run.checks import run_storage
 from pipelines.whole_run.over_corpus import corpus_stage
 
@@ -41,12 +42,14 @@ class Measured:
         latency: of both models.
         seconds: of the command (`all`), and of the augmentation (`augment`; None where it was done before).
         verdicts: what both models say of some dev sentences; None but for the demo.
+        standings: results of these and of the baselines, judged pairwise; None without baselines.
     """
 
     sizes: dict[str, dict[str, int]]
     latency: Latency
     seconds: dict[str, float | None]
     verdicts: list[Verdict] | None = None
+    standings: list[Standing] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class RunMetrics:
         folders: model -> where it lies.
         profile: that epochs and rates are of.
         trimmed: what the student's vocabulary lost; None where it is whole.
+        baselines: name -> what each of its stages did; None where none were asked for.
     """
 
     task: str
@@ -78,14 +82,14 @@ class RunMetrics:
     folders: dict[str, str]
     profile: str
     trimmed: Trimmed | None = None
+    baselines: dict[str, dict[str, StageResult]] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as they are written; verdicts of the demo alone, and what was trimmed where it was."""
+        """The fields as they are written; verdicts of the demo, a trimmed vocabulary and baselines where there are."""
         content = asdict(self)
         content |= {**content.pop("scores"), **content.pop("measured")}
-        return {
-            name: value for name, value in content.items() if name not in ("verdicts", "trimmed") or value is not None
-        }
+        optional = ("verdicts", "trimmed", "standings", "baselines")
+        return {name: value for name, value in content.items() if name not in optional or value is not None}
 
 
 def read_measured(storage: Storage) -> Measured | None:
@@ -96,7 +100,8 @@ def read_measured(storage: Storage) -> Measured | None:
     from distill.latency import Latency
 
     verdicts = [Verdict.from_json(found) for found in content["verdicts"]] if "verdicts" in content else None
-    return Measured(content["sizes"], Latency(**content["latency"]), content["seconds"], verdicts)
+    standings = [Standing.from_json(one) for one in content["standings"]] if "standings" in content else None
+    return Measured(content["sizes"], Latency(**content["latency"]), content["seconds"], verdicts, standings)
 
 
 def run_metrics(
@@ -104,6 +109,7 @@ def run_metrics(
     augmented: Outcome | None,
     before: tuple[Trained | None, Trained | None],
     student: Trained,
+    others: dict[str, Trained],
     began: float,
     augmenting: float,
     found: Found,
@@ -115,12 +121,13 @@ def run_metrics(
         augmented: the first stage; None for a method that reads no augmented rows.
         before: the stage over the corpus, and the teacher; None where there is no corpus, or a teacher was given.
         student: the last.
+        others: the baselines by their names.
         began: when the command did, by `time.monotonic`.
         augmenting: seconds of the augmentation.
         found: what the command has found already.
     """
     told, data, (general, teacher) = student.metrics, open_data(request.distill.data, found), before
-    stages = {name: StageResult(**stage) for name, stage in told["stages"].items()}
+    stages = _stages(student)
     if teacher is not None:
         known = {one.name: teacher.metrics[one.name] for one in fields(StageResult) if one.name in teacher.metrics}
         stages = {"finetune": StageResult(**known), **stages}
@@ -131,6 +138,9 @@ def run_metrics(
     made = student.fresh or (teacher is not None and teacher.fresh)
     if measured is None or made or (request.demo and data.task.label.names and measured.verdicts is None):
         measured = _measure(request, data, found)
+    standings = measured.standings if request.baseline else None
+    if request.baseline and (made or standings is None or any(one.fresh for one in others.values())):
+        standings = find_standings(request, data, found)
     made_of = {} if request.general is None else {"general": request.general.out}
     rows = {"rows": 0, "examples": 0}
     if augmented is not None:
@@ -141,14 +151,24 @@ def run_metrics(
         augmented=rows,
         scores=_compared(request, data, told["teacher_dev"], told["dev"]),
         parameters=told["parameters"],
-        measured=replace(measured, seconds=seconds or took, verdicts=measured.verdicts if request.demo else None),
+        measured=replace(
+            measured,
+            seconds=seconds or took,
+            verdicts=measured.verdicts if request.demo else None,
+            standings=standings,
+        ),
         layer_map=told["layer_map"],
         truncated_share=told.get("truncated_share"),
         stages=stages,
         folders={**made_of, "teacher": request.distill.teacher, "student": request.distill.out},
         profile=request.profile,
         trimmed=Trimmed(**told["trimmed"]) if told.get("trimmed") else None,
+        baselines={name: _stages(one) for name, one in others.items()} or None,
     )
+
+
+def _stages(trained: Trained) -> dict[str, StageResult]:
+    return {name: StageResult(**stage) for name, stage in trained.metrics["stages"].items()}
 
 
 def _compared(request: RunRequest, data: TaskData, teacher: Scores, student: Scores) -> Comparison:

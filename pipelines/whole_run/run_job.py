@@ -16,6 +16,7 @@ from pipelines.run_folder.run_file import AUGMENT, RUN, Identity, run_content, s
 from pipelines.run_folder.stage_folder import METRICS
 from pipelines.training.driver import run
 from pipelines.training.finetune_job import FinetuneJob
+from pipelines.whole_run.baseline import run_baselines
 from pipelines.whole_run.checks import announcement, check_run, judge_early, own_threads, run_storage
 from pipelines.whole_run.metrics import RunMetrics, run_metrics
 from pipelines.whole_run.over_corpus import CorpusRequest, corpus_job
@@ -45,6 +46,7 @@ class RunRequest:
         demo: on the embedded pack: some verdicts are kept to be shown.
         general: what the student learns from a corpus first; None for nothing.
         config: what the run's config.toml says.
+        baseline: whether the student is compared with others of its shape.
     """
 
     augment: AugmentRequest
@@ -55,6 +57,7 @@ class RunRequest:
     demo: bool = False
     general: CorpusRequest | None = None
     config: str = ""
+    baseline: bool = False
 
     @property
     def kind(self) -> str:
@@ -119,12 +122,14 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
     student = run(DistillJob(request.distill, found, judged), reporter, request.profile if said is None else None)
+    others = run_baselines(request, student.metrics["teacher_dev"], reporter, found)
     if request.evaluate is not None:
         run_evaluate(request.evaluate, reporter, found)
-    metrics = run_metrics(request, augmented, (general, teacher), student, began, augmenting, found)
+    metrics = run_metrics(request, augmented, (general, teacher), student, others, began, augmenting, found)
     with only_writer(storage, reporter.message):
         storage.write_json(METRICS, metrics.to_json())
-    return RunOutcome(storage, augmented, metrics, student.fresh or bool(augmented and augmented.fresh))
+    made = any(one.fresh for one in (student, *others.values()))
+    return RunOutcome(storage, augmented, metrics, made or bool(augmented and augmented.fresh))
 
 
 def _is_unannounced(request: RunRequest) -> bool:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.pipelines.jobs import done, kill, refused, sha256, start, wait_for
-from tests.pipelines.training.verbs import ahead, distill, metrics, results, run_json
+from tests.pipelines.training.verbs import ahead, distill, finetune, metrics, results, run_json
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,16 @@ def test_variants_that_flip_are_left_out(parts, audited, tmp_path):
     assert "everything was done already" in done(*command).out
     other = refused(flipped(parts, audited, tmp_path / "s", "--max-flip", 0.9))
     assert "--max-flip: 0.6 there, 0.9 now" in other
+
+
+def test_fine_tuning_leaves_them_out_too(parts, audited, tmp_path):
+    command = finetune(parts, tmp_path / "t", "--train", audited / "augmented", "--max-flip", 0.6, "--epochs", 1)
+    kept = len(kept_texts(audited, 0.6))
+    assert f"{kept}" in done(*command, "--dry-run").out
+    assert f"--max-flip 0.6 leaves out {240 - kept} of 240 rows" in done(*command).err
+    assert metrics(tmp_path / "t")["rows"] == kept
+    assert run_json(tmp_path / "t")["settings"]["max_flip"] == 0.6
+    assert "--max-flip: 0.6 there, 0.9 now" in refused([*command, "--max-flip", 0.9])
 
 
 def test_a_cache_made_ahead_is_of_the_same_rows(parts, audited, tmp_path):
@@ -104,8 +114,8 @@ def test_judgements_of_two_teachers(parts, audited, tmp_path):
     run = shutil.copytree(audited, tmp_path / "run")
     path = sorted((run / "augmented/audit").iterdir())[1]
     table = pq.read_table(path)
-    told = table.schema.metadata[b"tinyaug"].replace(b'"max_length": 32', b'"max_length": 16')
-    pq.write_table(table.replace_schema_metadata({b"tinyaug": told}), path)
+    told = table.schema.metadata[b"judge"].replace(b'"max_length": 32', b'"max_length": 16')
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"judge": told}), path)
     assert "found those of several teachers" in refused(flipped(parts, run, tmp_path / "s"))
 
 

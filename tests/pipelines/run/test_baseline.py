@@ -1,0 +1,105 @@
+"""`run --baseline`: the student beside one taught without augmentation and one fine-tuned on labels alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.pipelines.jobs import done, kill, refused, sha256, start, wait_for
+from tests.pipelines.training.verbs import evaluate, metrics, run, run_json
+
+
+def predictions(parts, model, tmp_path):
+    """Which dev rows a model has right."""
+    path = tmp_path / "dev.parquet"
+    done(*evaluate(parts, model, "--predictions", path))
+    rows = pq.read_table(path).to_pylist()
+    return np.array([row["prediction"] == row["label"] for row in rows])
+
+
+def test_a_run_with_baselines(parts, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    command = run(parts, out, "--baseline")
+    planned = done(*command, "--dry-run").out
+    assert [name for name in ("unaugmented: prediction", "finetuned: labels") if name in planned]
+    assert not out.exists()
+    ran = done(*command)
+    found = metrics(out)
+    assert {name: list(stages) for name, stages in found["baselines"].items()} == {
+        "unaugmented": ["intermediate", "prediction"],
+        "finetuned": ["labels"],
+    }
+    assert [stage["rows"] for stages in found["baselines"].values() for stage in stages.values()] == [60] * 3
+    originals = pq.read_table(out / "baselines/unaugmented/data/kept.parquet").column("sentence").to_pylist()
+    assert originals == pq.read_table(out / "input/rows.parquet").column("sentence").to_pylist()
+    models = {
+        "teacher": out / "teacher", "student": out / "student",
+        **{name: out / "baselines" / name for name in ("unaugmented", "finetuned")},
+    }  # fmt: skip
+    right = {name: predictions(parts, model, tmp_path) for name, model in models.items()}
+    assert [one["model"] for one in found["standings"]] == list(models)
+    for one in found["standings"]:
+        mine, other = right["student"], right[one["model"]]
+        assert one["value"] == pytest.approx(other.mean())
+        if one["model"] != "student":
+            assert one["lead"]["difference"] == pytest.approx(mine.mean() - other.mean())
+            assert one["lead"]["alone"] == [(mine & ~other).sum(), (other & ~mine).sum()]
+    assert "without augmentation" in ran.out
+    assert "fine-tuned on labels" in ran.out
+    assert run_json(out / "baselines/finetuned")["settings"]["method"] == "finetune"
+    assert done("status", out).out.count("trained") == 4
+    monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
+    monkeypatch.setattr("pipelines.whole_run.metrics.find_standings", lambda *_: pytest.fail("something was judged"))
+    again = done(*command)
+    assert "everything was done already" in again.out
+    assert again.out.count("fine-tuned on labels") == 1
+
+
+def test_baselines_are_added_to_a_finished_run(parts, tmp_path):
+    out = tmp_path / "run"
+    done(*run(parts, out, "--max-steps", 2))
+    before = (out / "student/model.safetensors").read_bytes()
+    assert "standings" not in metrics(out)
+    done(*run(parts, out, "--max-steps", 2, "--baseline"))
+    assert len(metrics(out)["standings"]) == 4
+    assert (out / "student/model.safetensors").read_bytes() == before
+
+
+@pytest.mark.integration
+def test_a_killed_baseline_goes_on(parts, tmp_path):
+    out = tmp_path / "run"
+    command = run(parts, out, "--teacher", parts.teacher, "--max-steps", 30, "--checkpoint-every", 1, "--baseline")
+    process = start(*command)
+    wait_for(lambda: list((out / "baselines/unaugmented").glob("*/step-*")), process)
+    kill(process)
+    student = sha256(out / "student/model.safetensors")
+    done(*command)
+    assert sha256(out / "student/model.safetensors") == student
+    assert list(metrics(out)["baselines"]) == ["unaugmented", "finetuned"]
+
+
+def test_a_method_of_original_rows_is_compared_with_fine_tuning(parts, tmp_path):
+    shape = json.loads((parts.encoder / "config.json").read_text()) | {"num_hidden_layers": 2, "architectures": None}
+    student = tmp_path / "student.json"
+    student.write_text(json.dumps(shape))
+    out = tmp_path / "run"
+    shaped = ("--student", student, "--student-init", "first-layers")
+    command = run(parts, out, "--method", "bert-pkd", *shaped, "--max-steps", 2, "--baseline")
+    for option in ("--epochs-intermediate", "--n", "--engine", "--workers", "--mlm", "--glove"):
+        place = command.index(option)
+        del command[place : place + 2]
+    done(*command)
+    assert list(metrics(out)["baselines"]) == ["finetuned"]
+
+
+def test_what_cannot_be_compared(parts, tmp_path):
+    command = run(parts, tmp_path / "run", "--baseline")
+    (parts.data / "dev.tsv").rename(tmp_path / "dev.tsv")
+    try:
+        assert "--baseline: expected a labelled dev part" in refused(command)
+    finally:
+        (tmp_path / "dev.tsv").rename(parts.data / "dev.tsv")
+    assert not (tmp_path / "run").exists()
