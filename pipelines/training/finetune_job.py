@@ -78,7 +78,6 @@ class FinetuneJob(TaskJob):
         return Identity(
             settings={
                 **self.method.settings,
-                **({"max_flip": request.max_flip} if request.max_flip is not None else {}),
                 "reading": asdict(request.reading),
                 "precision": request.machine.precision,
                 **self.chosen_rows(),
