@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augment.files.checks import case_warning
+from pipelines.augmenting.run_file import RunFile
 from pipelines.augmenting.settings import Identity, JobSettings, make_identity
 from pipelines.engines import EngineSettings
 from pipelines.errors import UserError
@@ -43,6 +44,7 @@ class AugmentRequest:
         verify: compare hashes of finished shards, not their sizes alone.
         allow_rejects: rejected rows are no failure.
         pairs: as the user gave it; None where the preset decides.
+        reuse: run directory whose candidates are taken where they are the same; None for that of `out`.
 
     Raises:
         UserError: no name of a run directory.
@@ -62,6 +64,7 @@ class AugmentRequest:
     verify: bool = False
     allow_rejects: bool = False
     pairs: str | None = None
+    reuse: str | None = None
 
     def __post_init__(self) -> None:
         if not self.out.strip():
@@ -181,3 +184,24 @@ def identity_of(request: AugmentRequest, checked: Checked, versions: Versions | 
     compute = resolve_compute(request.settings.compute, checked.model, request.engine)
     settings = replace(request.settings, compute=compute)
     return make_identity(checked.opened.task, files, settings, models, versions or software_versions(compute))
+
+
+def asked_run(request: AugmentRequest, checked: Checked, reuse: str | None, versions: Versions | None) -> RunFile:
+    """What run.json would say of a request.
+
+    Args:
+        request: what the user asked for.
+        checked: its inputs.
+        reuse: the run whose candidates are taken.
+        versions: as for `identity_of`.
+    """
+    identity = identity_of(request, checked, versions)
+    sources = {
+        "task": request.task,
+        "data": str(request.data) if request.data is not None else None,
+        "data_revision": checked.opened.revision,
+        "mlm": request.mlm,
+        "mlm_revision": checked.model.revision,
+        "glove": request.glove,
+    }
+    return RunFile(identity, sources, identity.candidates_hash, reused_from=reuse)

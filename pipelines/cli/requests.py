@@ -77,6 +77,7 @@ def augment_request(options: AugmentOptions) -> AugmentRequest:
         verify=output.verify,
         allow_rejects=rows.allow_rejects,
         pairs=options.draw.pairs,
+        reuse=output.reuse,
     )
 
 

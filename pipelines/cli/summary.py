@@ -95,6 +95,9 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
         ("examples", f"{counts.get('source_rows', 0):,} ({counted(outcome.snapshot.texts, 'unique text')})"),
         ("rows", f"{outcome.rows:,} with the originals, {outcome.bytes / 1e6:,.1f} MB"),
     ]
+    if outcome.job.reuse or "reused_texts" in found:
+        reused = found.get("reused_texts", 0)
+        rows.append(("reused", f"candidates of {reused:,} of the unique texts, found by an earlier run"))
     if found:
         pieces = f"{found['single_piece_words']:,} single-piece, {found['multi_piece_words']:,} multi-piece"
         rows += [
