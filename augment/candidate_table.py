@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from augment.kept import Sorted
 
 SOURCES = ("mlm", "glove")
+MLM, GLOVE = range(2)
 WORD = pa.struct(
     [
         pa.field("start", pa.int32()),
@@ -139,6 +140,23 @@ def from_arrow(table: pa.Table) -> Candidates:
         errors,
         own_case=tuple(name in cased for name in SOURCES),
     )
+
+
+def word_counts(sources: np.ndarray, sizes: np.ndarray) -> dict[str, int]:
+    """Eligible words, by whom was asked and what came of it.
+
+    Args:
+        sources: int8 (W,) index into SOURCES.
+        sizes: int64 (W,) candidates of each.
+    """
+    return {
+        "eligible_words": len(sources),
+        "single_piece_words": int((sources == MLM).sum()),
+        "multi_piece_words": int((sources == GLOVE).sum()),
+        "words_with_mlm_candidates": int(((sources == MLM) & (sizes > 0)).sum()),
+        "words_with_glove_candidates": int(((sources == GLOVE) & (sizes > 0)).sum()),
+        "words_without_candidates": int((sizes == 0).sum()),
+    }
 
 
 def _offsets(lists: pa.ListArray) -> np.ndarray:

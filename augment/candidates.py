@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from augment.candidate_table import SOURCES, Candidates
+from augment.candidate_table import GLOVE, MLM, Candidates, word_counts
 from augment.casing import is_cased
 from augment.characters import is_cjk
 from augment.device_copies import CJK_ONLY, UNSPACED
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from augment.words import TokenRows, Words
     from glove import WordVectors
 
-MLM, GLOVE = (SOURCES.index(name) for name in SOURCES)
 VECTORS_ASKED = 10_000  # words whose case tells whether vectors are cased
 
 
@@ -106,7 +105,7 @@ class CandidateFinder:
             partners: likewise.
         """
         words = self.model.splitter.split(texts)
-        kept = self._sorted(words)
+        kept = self.sorted_words(words)
         free = self.free(words, kept)
         copies = self._copies(words, free, partners, self.settings.context == "running")
         return Asked(words, kept, free, copies, self.excluded(words, free))
@@ -146,7 +145,7 @@ class CandidateFinder:
         Returns:
             int64 (S,), ascending.
         """
-        kept = self._sorted(words) if kept is None else kept
+        kept = self.sorted_words(words) if kept is None else kept
         counts = [len(one.free) for one in kept]
         places = np.array([place for one in kept for place in one.free], dtype=np.int64)
         return places + np.repeat(words.offsets[:-1], counts)
@@ -176,8 +175,15 @@ class CandidateFinder:
         masks = Masks(texts, masked - words.offsets[texts], words.tokens[masked], slots)
         return MaskedCopies(words.rows, self.seconds(words, partners), masks, self.special, self.settings.mask_spacing)
 
-    def _sorted(self, words: Words) -> list[Sorted]:
-        """How the words of each text are sorted; a text that is too long has none."""
+    def sorted_words(self, words: Words) -> list[Sorted]:
+        """How the words of each text are sorted.
+
+        Args:
+            words: of T texts.
+
+        Returns:
+            For each text; one that is too long has no words.
+        """
         limit = np.diff(words.offsets) <= self.settings.max_words
         return [self._sorter.sort(words, number) if may else NO_WORDS for number, may in enumerate(limit)]
 
@@ -271,7 +277,7 @@ class CandidateFinder:
             scores,
             spellings,
             errors,
-            {**counts, **_word_counts(sources, sizes), "texts": len(words.texts), "failed_texts": len(errors)},
+            {**counts, **word_counts(sources, sizes), "texts": len(words.texts), "failed_texts": len(errors)},
             own_case=self._own_case,
         )
 
@@ -287,14 +293,3 @@ class CandidateFinder:
 
 def _has_case(vectors: WordVectors) -> bool:
     return is_cased(vectors.word(row) for row in range(min(len(vectors), VECTORS_ASKED)))
-
-
-def _word_counts(sources: np.ndarray, sizes: np.ndarray) -> dict[str, int]:
-    return {
-        "eligible_words": len(sources),
-        "single_piece_words": int((sources == MLM).sum()),
-        "multi_piece_words": int((sources == GLOVE).sum()),
-        "words_with_mlm_candidates": int(((sources == MLM) & (sizes > 0)).sum()),
-        "words_with_glove_candidates": int(((sources == GLOVE) & (sizes > 0)).sum()),
-        "words_without_candidates": int((sizes == 0).sum()),
-    }

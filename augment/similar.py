@@ -108,7 +108,9 @@ class SimilarWords:
         Returns:
             A row of SCHEMA for each word, in order, those without neighbours included: nobody looks for these again.
         """
-        found = self._search(self._vectors, words) if self._vectors is not None else {}
+        found = self.known.of(words) if self.known is not None else {}
+        if self._vectors is not None:
+            found |= self._search(self._vectors, [word for word in words if word not in found])
         rows = [(word, found.get(word, [])) for word in words]
         lists = ([[entry[place] for entry in entries] for _, entries in rows] for place in (0, 1))
         return pa.table([[word for word, _ in rows], *lists], schema=SCHEMA)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from augment.candidate_table import Candidates
+from augment.candidate_table import Candidates, word_counts
 from augment.errors import AugmentError
+from augment.kept import kept_counts
 from augment.ragged import gathered, joined_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from augment.candidates import CandidateFinder
 
 
 def join_candidates(parts: Sequence[Candidates]) -> Candidates:
@@ -86,6 +89,18 @@ def select_candidates(candidates: Candidates, numbers: np.ndarray) -> Candidates
         counts={},
         kept=[candidates.kept[number] for number in wanted] if candidates.kept else [],
     )
+
+
+def counted_again(stored: Candidates, finder: CandidateFinder) -> Candidates:
+    """Candidates that were found before, with the counts that `find` gives; the masked LM had nothing to do.
+
+    Args:
+        stored: of texts that could be worked on.
+        finder: has the model, vectors and settings that they were found with.
+    """
+    kept = finder.sorted_words(finder.model.splitter.split(stored.texts))
+    found = word_counts(stored.sources, np.diff(stored.offsets))
+    return replace(stored, kept=kept, counts={**kept_counts(kept), **found, "texts": len(stored.texts)})
 
 
 class StoredCandidates:

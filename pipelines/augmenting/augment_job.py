@@ -12,13 +12,14 @@ from pipelines.augmenting.card import write_card
 from pipelines.augmenting.flat_parts import FEW_REPEATS
 from pipelines.augmenting.neighbours import neighbour_stages
 from pipelines.augmenting.plan import shard_bounds
-from pipelines.augmenting.request import AugmentRequest, Checked, ResampleRequest, check_inputs, identity_of
+from pipelines.augmenting.request import AugmentRequest, Checked, ResampleRequest, asked_run, check_inputs, identity_of
 from pipelines.augmenting.run_file import RunFile, read_run, refuse_other
 from pipelines.augmenting.snapshot import ROWS, TEXTS, Snapshot, read_snapshot, write_snapshot
 from pipelines.augmenting.stage_run import REJECTED, StageState, run_stage, write_manifest, write_rejected
 from pipelines.augmenting.stages import AUGMENTED, CANDIDATES, Job, Stage
 from pipelines.augmenting.variants import VariantWorker
 from pipelines.classes.numbers import check_counts
+from pipelines.reusing.earlier_run import drop_previous, recorded_run, set_aside
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.records import merge_counts
 from pipelines.run_folder.run_file import AUGMENT, started_run, undone_if_refused
@@ -84,8 +85,11 @@ def run_augment(request: AugmentRequest, reporter: Reporter, found: Found) -> Ou
     started_run(storage, AUGMENT)
     with only_writer(storage, reporter.message) as lock:
         checked = check_inputs(request, reporter, found)
-        asked, job_of = partial(_asked, request, checked), partial(_job, request, checked, storage)
-        return carry_out(request, asked, job_of, partial(_input_rows, checked, reporter), reporter, lock)
+        reuse = set_aside(request, partial(identity_of, request, checked), reporter.message)
+        asked, job_of = partial(asked_run, request, checked, reuse), partial(_job, request, checked, storage)
+        outcome = carry_out(request, asked, job_of, partial(_input_rows, checked, reporter), reporter, lock)
+        drop_previous(storage)
+        return outcome
 
 
 def _input_rows(checked: Checked, reporter: Reporter, job: Job, snapshot: Snapshot | None) -> Snapshot:
@@ -118,7 +122,7 @@ def is_augmented(request: AugmentRequest, reporter: Reporter, found: Found) -> b
     checked = check_inputs(request, reporter, found)
     job = _job(request, checked, storage, started)
     done = all_done(stage_states(job, read_snapshot(storage), request.verify))
-    refuse_other(storage, started, partial(_asked, request, checked), done)
+    refuse_other(storage, started, partial(asked_run, request, checked, None), done)
     return done
 
 
@@ -273,24 +277,11 @@ def _finish(
     )
 
 
-def _asked(request: AugmentRequest, checked: Checked, versions: Versions | None) -> RunFile:
-    """What run.json would say of a request."""
-    identity = identity_of(request, checked, versions)
-    sources = {
-        "task": request.task,
-        "data": str(request.data) if request.data is not None else None,
-        "data_revision": checked.opened.revision,
-        "mlm": request.mlm,
-        "mlm_revision": checked.model.revision,
-        "glove": request.glove,
-    }
-    return RunFile(identity, sources, identity.candidates_hash)
-
-
 def _job(request: AugmentRequest, checked: Checked, storage: Storage, run: RunFile) -> Job:
     """A run for its workers, who may be in other directories."""
     mlm, glove = (_absolute(name) if name is not None else None for name in (request.mlm, request.glove))
-    return Job(storage.root, storage.root, run.identity, run.candidates_hash, mlm, checked.model.revision, glove)
+    names, reuse = (mlm, checked.model.revision, glove), recorded_run(storage, run)
+    return Job(storage.root, storage.root, run.identity, run.candidates_hash, *names, reuse)
 
 
 def _absolute(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,14 +12,17 @@ import pyarrow as pa
 
 from augment.candidate_table import to_arrow
 from augment.kept import protected_by_entry
+from augment.stored import counted_again, join_candidates, select_candidates
 from pipelines.augmenting.models import load_finder
 from pipelines.found import Found
+from pipelines.reusing.known_texts import ReusedCandidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipelines.augmenting.stages import Job, Tally
 
+NONE = np.zeros(0, dtype=np.int64)
 ROW_GROUP_TEXTS, ROW_GROUP_WORDS = 512, 20_000
 
 
@@ -33,6 +37,7 @@ class CandidateWorker:
 
     def __init__(self, job: Job, _columns: pa.Schema) -> None:
         self._job, self._finder = job, load_finder(job, Found())
+        self._reused = ReusedCandidates(job.reuse) if job.reuse is not None else None
         self._reading, self._device, self._assembling = Lock(), Lock(), Lock()
 
     def tables(self, rows: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:
@@ -48,12 +53,19 @@ class CandidateWorker:
         job = self._job
         with self._reading:
             texts = pa.concat_tables(rows)
-            partners = texts.column("partner").to_pylist() if job.with_partner else None
-            asked = self._finder.prepare(texts.column("text").to_pylist(), partners)
+            known, stored = self._reused.of(texts) if self._reused is not None else (NONE, None)
+            new = np.setdiff1d(np.arange(texts.num_rows), known)
+            partners = texts.column("partner").take(pa.array(new)).to_pylist() if job.with_partner else None
+            asked = self._finder.prepare(texts.column("text").take(pa.array(new)).to_pylist(), partners)
         with self._device:
             proposals = self._finder.propose(asked)
         with self._assembling:
             candidates = self._finder.assemble(asked, proposals)
+            if stored is not None:
+                order = np.argsort(np.concatenate([new, known]))
+                joined = join_candidates([candidates, counted_again(stored, self._finder)])
+                candidates = replace(select_candidates(joined, order), counts=joined.counts)
+                tally.counts["reused_texts"] += len(known)
         tally.counts.update(candidates.counts)
         tally.protected.update(protected_by_entry(candidates.kept, job.identity.settings.candidates.protect))
         table = to_arrow(candidates, texts.column("text_id").to_pylist())

@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pipelines.augmenting.distinct_words import DistinctWords
 from pipelines.augmenting.snapshot import UniqueTexts
 from pipelines.tasks.label_counts import LabelCounter
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from augment.candidates import CandidateFinder
     from pipelines.augmenting.stages import Job
+    from pipelines.reusing.known_texts import KnownTexts
     from pipelines.tasks import BadRow, OpenTask
 
 SAMPLED_TEXTS = 192
@@ -36,6 +39,7 @@ class Counted(NamedTuple):
         words: distinct words of the rows that were read, as `DistinctWords` has them; none without vectors.
         words_about: how many all rows have.
         exact: whether all rows were read; otherwise the numbers have three digits.
+        reused: unique texts whose candidates an earlier run has; what `counts` and `words` say is of the others.
     """
 
     rows: int
@@ -47,9 +51,12 @@ class Counted(NamedTuple):
     words: pa.Table
     words_about: int
     exact: bool
+    reused: int = 0
 
 
-def count_work(opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: list[BadRow]) -> Counted:
+def count_work(
+    opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: list[BadRow], earlier: KnownTexts | None = None
+) -> Counted:
     """Counts rows, unique texts and what the masked LM would read.
 
     Args:
@@ -57,6 +64,7 @@ def count_work(opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: li
         job: the job.
         finder: splits texts into words.
         bad_rows: the list that the task's `on_bad` fills while rows are read.
+        earlier: texts of an earlier run, whose candidates are taken from there.
 
     Raises:
         UserError: a row that cannot be read.
@@ -65,7 +73,7 @@ def count_work(opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: li
     every = sampling((source.path for source in whole.sources), settings.limit) if whole.picked is None else 1
     split = whole.sampled(every)
     unique = UniqueTexts(job.task.text_columns, job.with_partner, settings.candidates.mask_spacing)
-    labels, counts, step = LabelCounter(job.task.label), Counter[str](), 1
+    labels, counts, step, reused = LabelCounter(job.task.label), Counter[str](), 1, 0
     sample: list[tuple[str, str]] = []
     wanted = SAMPLED_FOR_DEVICE if settings.compute.device.startswith("cuda") else SAMPLED_TEXTS
     words = DistinctWords()
@@ -75,8 +83,12 @@ def count_work(opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: li
         seen, (_, new) = unique.count, unique.add(batch)
         texts = new.column("text").to_pylist()
         partners = new.column("partner").to_pylist() if job.with_partner else texts
-        counts.update(finder.count(texts, partners))
         sample += [pair for place, pair in enumerate(zip(texts, partners, strict=True), seen) if place % step == 0]
+        if earlier is not None:
+            left = np.flatnonzero(earlier.numbers(new) < 0).tolist()
+            reused += len(texts) - len(left)
+            texts, partners = ([values[place] for place in left] for values in (texts, partners))
+        counts.update(finder.count(texts, partners))
         if job.glove is not None:
             words.add(texts)
         while len(sample) > 2 * wanted:  # how many there will be is not known yet
@@ -84,7 +96,8 @@ def count_work(opened: OpenTask, job: Job, finder: CandidateFinder, bad_rows: li
         known.append((known[-1][0] + batch.num_rows, unique.count))
     sample, distinct = sample[:: max(1, -(-len(sample) // wanted))], words.found()
     of_words = (distinct, distinct.num_rows)
-    found = Counted(known[-1][0], len(bad_rows), unique.count, counts, labels.found(), sample, *of_words, every == 1)
+    rows, labelled = known[-1][0], labels.found()
+    found = Counted(rows, len(bad_rows), unique.count, counts, labelled, sample, *of_words, every == 1, reused)
     return found if found.exact else _of_all(found, split.rows_about, settings.limit, known)
 
 
@@ -98,6 +111,7 @@ def _of_all(found: Counted, about: int, limit: int | None, known: list[tuple[int
         rows=_rounded(found.rows * share),
         rejected=_rounded(found.rejected * share),
         texts=_rounded(found.texts * more),
+        reused=_rounded(found.reused * more),
         counts={name: _rounded(count * more) for name, count in found.counts.items()},
         words_about=_rounded(found.words_about * share**GROWTH),
     )

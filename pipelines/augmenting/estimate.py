@@ -23,6 +23,8 @@ from pipelines.augmenting.request import AugmentRequest, check_inputs, identity_
 from pipelines.augmenting.stages import Job, Tally
 from pipelines.classes.numbers import expected_rows
 from pipelines.engines import worker_count
+from pipelines.reusing.earlier_run import chosen_run
+from pipelines.reusing.known_texts import KnownTexts
 from pipelines.run_folder.parquet import open_writer
 from pipelines.tasks.custom_files import custom_files
 from pipelines.tasks.label_counts import label_words
@@ -58,6 +60,7 @@ class Estimate:
         neighbour_seconds: what looking for them takes of `seconds`.
         labels: the classes with their rows, in words, and what looks wrong about them.
         exact: whether all rows were counted, not a sample of them.
+        reused: unique texts whose candidates an earlier run has; what is counted of words is of the others.
     """
 
     rows: int
@@ -74,6 +77,7 @@ class Estimate:
     neighbour_seconds: float
     labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     exact: bool = True
+    reused: int = 0
 
 
 def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estimate:
@@ -96,7 +100,9 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
     reporter.message("loading the masked LM")
     finder = load_finder(job, found)
     reporter.message("counting words")
-    counted = count_work(checked.opened, job, finder, checked.bad_rows)
+    earlier = chosen_run(request, lambda: identity, reporter.message)
+    known = KnownTexts(earlier) if earlier is not None else None
+    counted = count_work(checked.opened, job, finder, checked.bad_rows, known)
     rows, texts, counts = counted.rows, counted.texts, counted.counts
     reporter.message("measuring on a few texts")
     looking_up = _neighbour_seconds(job, counted, request.engine, found)
@@ -122,6 +128,7 @@ def estimate(request: AugmentRequest, reporter: Reporter, found: Found) -> Estim
         looking_up,
         label_words(label, {"train": counted.labels}) if counted.exact else label_words(label, {}),
         counted.exact,
+        counted.reused,
     )
 
 

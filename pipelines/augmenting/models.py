@@ -55,7 +55,7 @@ def load_finder(job: Job, found: Found) -> CandidateFinder:
     model = load_masked_lm(files, device, settings.compute.precision, settings.candidates.punctuation)
     tokens = settings.compute.batch_tokens or model.batch_tokens  # a run records the number
     finder = CandidateFinder(model, vectors, settings.candidates, tokens, settings.compute.threads)
-    finder.similar.known = known_neighbours(job) if vectors is not None else None
+    finder.similar.known = known_neighbours(job.source, job.candidates_hash) if vectors is not None else None
     return finder
 
 
@@ -114,18 +114,19 @@ def _require_same(what: str, name: str, found: str, expected: str) -> None:
         )
 
 
-def known_neighbours(job: Job) -> KnownNeighbours | None:
-    """The neighbours that a job has found; None where it has no such table, or not all of it.
+def known_neighbours(run: str, candidates_hash: str) -> KnownNeighbours | None:
+    """The neighbours that a run has found; None where it has no such table, or not all of it.
 
     Args:
-        job: its folder is read.
+        run: its folder.
+        candidates_hash: of its settings.
     """
-    storage = Storage(job.source)
+    storage = Storage(run)
     snapshot = read_snapshot(storage)
     parts = len(snapshot.word_bounds) - 1 if snapshot is not None else 0
     names, tables = ShardNames(NEIGHBOURS, "part", parts), []
     for part in range(parts):
-        record = read_record(storage, names, part, job.candidates_hash)
+        record = read_record(storage, names, part, candidates_hash)
         if record is None:
             return None
         reader = RowReader(storage, names.data(part))

@@ -10,10 +10,12 @@ import pyarrow as pa
 
 from augment.similar import SimilarWords
 from augment.words import eligibility
-from pipelines.augmenting.models import NEIGHBOURS, load_words
+from pipelines.augmenting.models import NEIGHBOURS, known_neighbours, load_words
+from pipelines.augmenting.run_file import existing_run
 from pipelines.augmenting.snapshot import WORDS
 from pipelines.augmenting.stages import Stage
 from pipelines.found import Found
+from pipelines.run_folder.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +62,9 @@ class NeighbourWorker:
             None if alone else settings.compute.threads,
             "cpu" if alone or not torch.cuda.is_available() else settings.compute.device,
         )
+        if job.reuse is not None:
+            earlier = existing_run(Storage(job.reuse))
+            self._similar.known = known_neighbours(job.reuse, earlier.candidates_hash)
 
     def tables(self, rows: Iterator[pa.Table], tally: Tally) -> Iterator[pa.Table]:
         """Neighbours of a part's words.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augment.files.checks import case_warning
+from pipelines.augmenting.run_file import RunFile
 from pipelines.augmenting.settings import Identity, JobSettings, make_identity
 from pipelines.classes.numbers import with_numbers
 from pipelines.engines import EngineSettings
@@ -47,6 +48,7 @@ class AugmentRequest:
         verify: compare hashes of finished shards, not their sizes alone.
         allow_rejects: rejected rows are no failure.
         pairs: as the user gave it; None where the preset decides.
+        reuse: run directory whose candidates are taken where they are the same; None for that of `out`.
 
     Raises:
         UserError: no name of a run directory.
@@ -67,6 +69,7 @@ class AugmentRequest:
     allow_rejects: bool = False
     pairs: str | None = None
     by_class: ByClass | None = None
+    reuse: str | None = None
 
     def __post_init__(self) -> None:
         if not self.out.strip():
@@ -194,3 +197,24 @@ def identity_of(request: AugmentRequest, checked: Checked, versions: Versions | 
     compute = resolve_compute(request.settings.compute, checked.model, request.engine)
     settings = with_numbers(replace(request.settings, compute=compute), request.by_class, checked.opened.task)
     return make_identity(checked.opened.task, files, settings, models, versions or software_versions(compute))
+
+
+def asked_run(request: AugmentRequest, checked: Checked, reuse: str | None, versions: Versions | None) -> RunFile:
+    """What run.json would say of a request.
+
+    Args:
+        request: what the user asked for.
+        checked: its inputs.
+        reuse: the run whose candidates are taken.
+        versions: as for `identity_of`.
+    """
+    identity = identity_of(request, checked, versions)
+    sources = {
+        "task": request.task,
+        "data": str(request.data) if request.data is not None else None,
+        "data_revision": checked.opened.revision,
+        "mlm": request.mlm,
+        "mlm_revision": checked.model.revision,
+        "glove": request.glove,
+    }
+    return RunFile(identity, sources, identity.candidates_hash, reused_from=reuse)

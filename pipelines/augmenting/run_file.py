@@ -26,12 +26,14 @@ class RunFile:
         sources: names of masked LM, vectors and data as the user gave them, to replay the run.
         candidates_hash: hash of what the candidates were made with.
         resampled_from: the run whose candidates were drawn from; None for a run of its own.
+        reused_from: the run whose candidates were taken for the texts that it has; None for none.
     """
 
     identity: Identity
     sources: dict[str, Any]
     candidates_hash: str
     resampled_from: str | None = None
+    reused_from: str | None = None
 
     def write(self, storage: Storage) -> None:
         """Writes run.json, the first file of a run."""
@@ -42,6 +44,7 @@ class RunFile:
             "candidates_hash": self.candidates_hash,
             "sources": self.sources,
             "resampled_from": self.resampled_from,
+            **({"reused_from": self.reused_from} if self.reused_from else {}),
         }
         storage.write_json(RUN, content)
 
@@ -98,4 +101,5 @@ def refuse_other(storage: Storage, started: RunFile, asked: Callable[[Versions |
 
 def _run_of(content: dict[str, Any]) -> RunFile:
     sources, candidates_hash = content["sources"], content["candidates_hash"]
-    return RunFile(identity_from(content["identity"]), sources, candidates_hash, content.get("resampled_from"))
+    others = (content.get(name) for name in ("resampled_from", "reused_from"))
+    return RunFile(identity_from(content["identity"]), sources, candidates_hash, *others)

@@ -40,6 +40,7 @@ class Job:
         mlm: folder or hub name of the masked LM; None where none is needed.
         mlm_revision: its commit on the hub.
         glove: file or name of the vectors; None for none.
+        reuse: run directory whose candidates are taken for the texts that it has; None for none.
     """
 
     root: str
@@ -49,6 +50,7 @@ class Job:
     mlm: str | None = None
     mlm_revision: str | None = None
     glove: str | None = None
+    reuse: str | None = None
 
     @property
     def task(self) -> Task:

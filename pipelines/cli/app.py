@@ -23,7 +23,7 @@ from pipelines.cli.export import export
 from pipelines.cli.finetune import finetune
 from pipelines.cli.flatten import ClickException, flat
 from pipelines.cli.run import run
-from pipelines.cli.runs import inspect, status, verify
+from pipelines.cli.runs import clean, inspect, status, verify
 from pipelines.errors import JobError, UserError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ VERBS: tuple[Callable[[Any], int], ...] = (
     run, augment, resample, audit, pretrain, finetune, distill, distill_general, cache_teacher, evaluate,
     export, doctor,
 )  # fmt: skip
-for command in (*map(flat, VERBS), status, verify, inspect):
+for command in (*map(flat, VERBS), status, verify, inspect, clean):
     app.command(cls=OncePerOption)(command)
 
 

@@ -42,6 +42,7 @@ def show_plan(request: AugmentRequest) -> int:
     rows = [
         ("rows", f"{about}{plan.rows:,}" + (f", {plan.rejected:,} rejected" if plan.rejected else "")),
         ("unique texts", f"{about}{plan.texts:,}"),
+        *([("reused", f"candidates of {about}{plan.reused:,}, found before")] if plan.reused else []),
         ("masked words", f"{about}{counts['masked_words']:,} in {counts['masked_copies']:,} copies"),
         ("multi-piece words", f"{about}{counts['multi_piece_words']:,} for GloVe"),
         ("masked-LM tokens", f"{about}{counts['mlm_tokens']:,}"),

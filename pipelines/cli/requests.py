@@ -80,6 +80,7 @@ def augment_request(options: AugmentOptions) -> AugmentRequest:
         allow_rejects=rows.allow_rejects,
         pairs=options.draw.pairs,
         by_class=options.draw.by_class,
+        reuse=output.reuse,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from distill.wording import shown_bytes
 from pipelines.cli.summary import warnings
 from pipelines.cli.terminal import TerminalReporter, planned, rows_table, told_of, warn
-from pipelines.cli.training_summary import is_detail, show_stages
+from pipelines.cli.training_summary import is_detail, show_removable, show_stages
 from pipelines.wording import counted, duration
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def show_run(outcome: RunOutcome) -> int:
         warn(console, warnings(outcome.augmented), "")
     console.print(f"student: {metrics.folders['student']}", soft_wrap=True)
     console.print(f"metrics: {outcome.storage.display('metrics.json')}", soft_wrap=True)
+    show_removable(console, outcome.storage)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`tinyaug status`, `verify` and `inspect`: looking at a run."""
+"""`tinyaug status`, `verify`, `inspect` and `clean`: looking at a run, and deleting what can be made again."""
 
 from __future__ import annotations
 
@@ -78,6 +78,21 @@ def inspect(
         )
     columns = list(existing_run(storage).identity.task.text_columns)
     show_variants(output_console(), storage, columns, examples, variants)
+    return 0
+
+
+def clean(run: Begun, dry_run: Annotated[bool, Option(help="List it with sizes; delete nothing.")] = False) -> int:
+    """Delete what can be made again: teacher_cache/, tokenised rows, half-written files; never a result."""
+    from distill.wording import shown_bytes
+    from pipelines.cli.terminal import output_console
+    from pipelines.run_folder.clean import clean
+    from pipelines.run_folder.storage import Storage
+
+    console, found = output_console(), clean(Storage(run), dry_run)
+    for folder in found:
+        console.print(f"{shown_bytes(folder.bytes):>10}  {folder.path}", soft_wrap=True)
+    total = shown_bytes(sum(folder.bytes for folder in found))
+    console.print(f"{total} would be deleted; nothing was" if dry_run else f"{total} deleted")
     return 0
 
 

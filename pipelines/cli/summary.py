@@ -99,6 +99,9 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
     ]
     if by_class := class_rows(counts, outcome.job.task.label.names):
         rows.append(("rows by class", listed(f"{name} {number:,}" for name, number in by_class.items())))
+    if outcome.job.reuse or "reused_texts" in found:
+        reused = found.get("reused_texts", 0)
+        rows.append(("reused", f"candidates of {reused:,} of the unique texts, found by an earlier run"))
     if found:
         pieces = f"{found['single_piece_words']:,} single-piece, {found['multi_piece_words']:,} multi-piece"
         rows += [

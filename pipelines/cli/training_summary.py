@@ -14,6 +14,7 @@ from distill.wording import shown_bytes
 from pipelines.cli.terminal import output_console, planned, told_of, training_reporter, warn
 from pipelines.distilling.trimming import Trimmed
 from pipelines.evaluating.output_files import write_whole
+from pipelines.run_folder.clean import removable
 from pipelines.training import driver
 from pipelines.wording import counted, duration, pairs_words, sequences_words
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from distill.class_report import ClassReport
     from pipelines.evaluating.evaluate_job import Evaluated
     from pipelines.options.verbs import EvaluateOptions
+    from pipelines.run_folder.storage import Storage
     from pipelines.teacher_cache.cache_job import Filled
     from pipelines.training.driver import Trained
     from pipelines.training.estimates import TrainingEstimate
@@ -60,7 +62,20 @@ def _show_model(trained: Trained, result: Table | str | None, *more: str) -> int
             console.print(result)
         for line in (f"model: {trained.storage.display()}", *more):
             console.print(line, soft_wrap=True)
+        show_removable(console, trained.storage)
     return 0
+
+
+def show_removable(console: Console, storage: Storage) -> None:
+    """Names the folders of a finished run or training that may be deleted, if there are any.
+
+    Args:
+        console: prints.
+        storage: its folder.
+    """
+    if found := [folder for folder in removable(storage) if folder.bytes]:
+        size, names = shown_bytes(sum(one.bytes for one in found)), ", ".join(str(one.path) for one in found)
+        console.print(f"may be deleted: {names} ({size}; `tinyaug clean {storage.display()}`)", soft_wrap=True)
 
 
 def is_detail(metric: str) -> bool:

@@ -30,7 +30,11 @@ def read_config(path: Path, verb: str, known: Mapping[str, Collection[str]]) -> 
     Raises:
         UserError: a file that is no TOML, or a key that is no option: of any verb at the top, of its own in a table.
     """
-    content = _content(path)
+    try:
+        content = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"--config {path}: expected a TOML file, such as a line n = 4, found: {reason}") from error
     tables = {name: value for name, value in content.items() if isinstance(value, dict)}
     common = {key: value for key, value in content.items() if key not in tables}
     _refuse_unknown(f"{path}: expected the name of a verb in brackets", tables, known)
@@ -60,15 +64,6 @@ def config_text(typed: Typed) -> str:
             hint = "  # without the credentials in its address" if safe != plain else ""
             lines.append(f"{name.lstrip('-')} = {json.dumps(safe, ensure_ascii=False)}{hint}")
     return "\n".join([*lines, ""])
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        with path.expanduser().open("rb") as stream:
-            return tomllib.load(stream)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"--config {path}: expected a TOML file, such as a line n = 4, found: {reason}") from error
 
 
 def _refuse_unknown(expected: str, found: Collection[str], known: Collection[str]) -> None:

@@ -94,7 +94,6 @@ OF_CORPUS = (
 )
 INTERMEDIATE = "a method with an intermediate stage"
 STAGE = "--epochs-intermediate above 0"
-SHARDS = "--train with Parquet shards"
 # By training, too:
 HEEDED = ("data", "demo", "device", "dry_run", "mlm", "on_bad_row", "out", "overwrite", "revision", "seed")
 

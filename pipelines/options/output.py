@@ -42,6 +42,9 @@ class RunDirectory(Shards):
     """A run directory."""
 
     out: str | None = option("Run directory: a path or s3://… [runs/TASK].")
+    reuse: str | None = option(
+        "Run directory whose candidates are taken for the texts that it has, or none [one that is overwritten]."
+    )
     dry_run: bool = option(DRY_RUN, False)
 
 

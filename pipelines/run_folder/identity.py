@@ -37,6 +37,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", 
         before, after = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
             found += differences(before, after, kind, f"{prefix}{name}.")
+        elif before != after and (files := _changed_files(before, after)):
+            found += files
         elif before != after:
             there, now = (_short(UNSAID.get(name) if one is None else one) for one in (before, after))
             found.append(f"{option_of(kind, prefix + name)}: {there} there, {now} now")
@@ -55,6 +57,24 @@ def software_versions(compute: Compute | None = None) -> Versions:
 
         versions["linear_layers"] = linear_kernel(compute.device, compute.precision)
     return versions
+
+
+def _changed_files(before: Any, after: Any) -> list[str]:
+    """Which input files changed since a run was begun, in words; none of anything but lists of files."""
+    if not all(isinstance(files, list) for files in (before, after)):
+        return []
+    if not all(isinstance(file, dict) and "sha256" in file for file in [*before, *after]):
+        return []
+    words = []
+    for name in sorted({file["name"] for file in [*before, *after]}):
+        then, now = ([file for file in files if file["name"] == name] for files in (before, after))
+        if then and now and then != now:
+            old, new = (", ".join(f"{file['bytes']:,}" for file in files) for files in (then, now))
+            told = f"{old} bytes then, {new} now" if old != new else f"{old} bytes as before"
+            words.append(f"content of the input file {name} ({told})")
+        elif then != now:
+            words.append(f"input files: {name} is {'new' if now else 'not among them any more'}")
+    return words
 
 
 def task_content(task: Task) -> dict[str, Any]:

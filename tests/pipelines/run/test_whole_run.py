@@ -30,11 +30,14 @@ def test_the_whole_run(parts, tmp_path, monkeypatch):
     assert [found["sizes"][model]["layers"] for model in ("teacher", "student")] == [4, 2]
     assert "verdicts" not in found
     assert [path.name for path in (out / "teacher_cache").glob("[!.]*")] == ["logits"]  # layers of one epoch
+    assert f"may be deleted: {out}/teacher_cache (" in ran.out
     assert archive.exists()
     assert (done("status", out).out.count("trained"), tinyaug("status", out).out[-9:]) == (2, "complete\n")
     monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
     monkeypatch.setattr("pipelines.augmenting.stage_run.run_parts", lambda *_: pytest.fail("something was augmented"))
     assert "everything was done already" in done(*command).out
+    assert f"{out}/teacher_cache\n" in done("clean", out).out
+    assert not (out / "teacher_cache").exists()
     assert "everything was done already" in done("run", "--config", out / "config.toml").out
     for folder, model in ((out, "student"), (out / "teacher", "teacher")):
         judged = done("evaluate", "--run", folder, "--json", tmp_path / "judged.json")

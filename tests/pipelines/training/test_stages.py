@@ -204,7 +204,8 @@ def test_stages_on_different_rows(parts, monkeypatch, tmp_path):
     assert "everything was done already" in done(*command).out
     text = (data / "train.tsv").read_text()
     (data / "train.tsv").write_text(text.replace("\t0\n", "\t1\n"))
-    assert "found other inputs" in refused(command)
+    size = (data / "train.tsv").stat().st_size
+    assert f"content of the input file train.tsv ({size:,} bytes as before)" in refused(command)
 
 
 def test_the_rows_of_each_stage_are_told(parts, monkeypatch, tmp_path):

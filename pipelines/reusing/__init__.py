@@ -1,0 +1,1 @@
+"""Candidates that an earlier run found are taken from it, text by text."""
