@@ -175,7 +175,12 @@ class _Export:
                 raise
             raise UserError(
                 f"{self.files.found.who}: expected a model that torch's ONNX exporter converts, found a "
-                f"{type(model).__name__}, which it does not ({first_line(error)[:160]}); --format hub writes it for "
-                "transformers; docs/deploy.md lists what converts"
+                f"{type(model).__name__}, which it does not ({first_line(_cause(error))[:160]}); --format hub writes "
+                "it for transformers; docs/deploy.md lists what converts"
             ) from error
         return {name: OnnxModel(path, model.config) for name, path in paths.items()}
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What went wrong first: the exporter's own message is advice."""
+    return error if error.__cause__ is None else _cause(error.__cause__)
