@@ -88,7 +88,7 @@ def without_flips(location: str, columns: Columns, least: float) -> Kept:
             digests.append(InputDigest(f"{FOLDER}/{place.name}", info.size, file_sha256(files.filesystem, str(place))))
     if len(masks) < len(files.paths) or len(by) > 1:
         found = f"those of {len(masks)}" if len(by) < 2 else "those of several teachers or settings"
-        run = PurePosixPath(shown_address(location).rstrip("/")).parent.parent
+        run = shown_address(location).rstrip("/").rsplit("/", 2)[0]
         raise UserError(
             f"--max-flip {least:g}: expected one teacher's judgements of {counted(len(files.paths), 'shard')} in "
             f"{shown_address(location)}, found {found}; make them with `tinyaug audit {run} --teacher … --all`, of the "

@@ -154,6 +154,28 @@ def test_scores(parts, run, tmp_path):
     assert "class" not in json.loads(told.read_text())["by"]
 
 
+def test_pairs(parts, pairs_folder, tmp_path):
+    task = ("--task", "rte", "--data", pairs_folder)
+    done(*finetune(parts, tmp_path / "t", *task, "--max-steps", 8, "--lr", 1e-2))
+    models = ("--mlm", parts.mlm, "--glove", parts.glove, "--engine", "local", "--workers", 1, "--n", 6, "--p", 0.9)
+    done("augment", *task, "--out", tmp_path / "run", *models)
+    ran = done(*audit(tmp_path / "run", tmp_path / "t", "--all", "--json", tmp_path / "a.json"))
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["variants"]["of"] == 120
+    for example in found["flipped"]:
+        assert len(example["original"]) == len(example["texts"]) == 2
+        assert " | ".join(example["texts"]) in ran.out
+
+
+def test_rows_without_labels_take_the_names_of_the_teacher(parts, tmp_path):
+    data = tmp_path / "texts.csv"
+    data.write_text("text\n" + "".join(f"the film is number {row} and quite good\n" for row in range(6)))
+    models = ("--mlm", parts.mlm, "--glove", parts.glove, "--engine", "local", "--workers", 1, "--n", 2)
+    done("augment", "--task", "custom", "--text", "text", "--data", data, "--out", tmp_path / "run", *models)
+    done(*audit(tmp_path / "run", parts.teacher, "--json", tmp_path / "a.json"))
+    assert set(json.loads((tmp_path / "a.json").read_text())["by"]["class"]) <= {"negative", "positive"}
+
+
 def test_what_cannot_be_audited(parts, run, tmp_path):
     assert "expected the run directory of a `tinyaug augment`" in refused(audit(parts.teacher, parts.teacher))
     assert "expected a model folder" in refused(audit(run, tmp_path / "nothing"))

@@ -7,8 +7,12 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import done, kill, refused, sha256, start, wait_for
+from tests.pipelines.run_folder.test_object_store import endpoint, store
 from tests.pipelines.training.verbs import ahead, distill, finetune, metrics, results, run_json
+
+__all__ = ["endpoint", "store"]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +92,22 @@ def test_a_killed_distillation_goes_on_to_the_same_student(parts, audited, tmp_p
     done(*command)
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
     assert (tmp_path / "killed/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+@pytest.mark.integration
+def test_in_an_object_store(parts, audited, store, tmp_path):
+    uri = store("audited")
+    for path in audited.rglob("*"):
+        if path.is_file() and path.parent.name != "audit":
+            Storage(uri).write_bytes(str(path.relative_to(audited)), path.read_bytes())
+    command = flipped(parts, audited, tmp_path / "s", "--train", store("audited/augmented"), "--max-steps", 2)
+    assert "`tinyaug audit s3://bucket/audited --teacher … --all`" in refused(command)
+    done("audit", uri, "--teacher", parts.teacher, "--all", "--device", "cpu")
+    assert Storage(uri).names("augmented/audit") == sorted(
+        path.name for path in (audited / "augmented/audit").iterdir()
+    )
+    done(*command)
+    assert pq.read_table(tmp_path / "s/data/kept.parquet").column("sentence").to_pylist() == kept_texts(audited, 0.6)
 
 
 def test_judgements_that_are_missing_or_of_other_rows(parts, audited, tmp_path):
