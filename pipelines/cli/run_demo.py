@@ -50,9 +50,11 @@ def show_demo(outcome: RunOutcome) -> int:
     console, metrics = plain_console(), outcome.metrics
     if not outcome.fresh:
         console.print("everything was done already; nothing was run, and the numbers are those of then")
+    took = metrics.measured.seconds
+    stages = sum(stage.seconds or 0 for stage in metrics.stages.values())
     # Else a command before this one did a part.
-    whole = outcome.augmented is None or metrics.measured.seconds["augment"] is not None
-    _title(console, "What was done" + (f", in {_time(metrics.measured.seconds['all'])}" if whole else ""))
+    whole = (outcome.augmented is None or took["augment"] is not None) and stages <= (took["all"] or 0)
+    _title(console, "What was done" + (f", in {_time(took['all'])}" if whole else ""))
     console.print(_stages(metrics))
     if outcome.augmented is not None:
         _title(console, "New sentences from old ones", "green: from the masked LM, magenta: from GloVe")
@@ -79,13 +81,13 @@ def show_demo(outcome: RunOutcome) -> int:
 
 
 def _stages(metrics: RunMetrics) -> Table:
-    rows = []
+    rows, unit = [], "questions" if is_squad(metrics.task) else "sentences"
     if metrics.augmented["rows"]:
-        made = f"{metrics.augmented['examples']:,} sentences became {metrics.augmented['rows']:,}"
+        made = f"{metrics.augmented['examples']:,} {unit} became {metrics.augmented['rows']:,}"
         rows = [("augmented the data", made, _time(metrics.measured.seconds["augment"]))]
     for name, stage in metrics.stages.items():
         few = f"{stage.examples:,} of " if stage.examples < stage.rows else ""
-        seen = f"{stage.steps:,} steps on {few}{stage.rows:,} sentences"
+        seen = f"{stage.steps:,} steps on {few}{stage.rows:,} {unit}"
         rows.append((STAGES.get(name, name), seen, _time(stage.seconds)))
     table = rows_table(rows)
     table.columns[-1].justify = "right"
