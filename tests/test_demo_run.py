@@ -19,7 +19,7 @@ from distill.latency import Latency, Timed
 from pipelines.demo import DATA, DEMO_RECIPE, MLM
 from pipelines.demo.verdicts import LONGEST, choose_verdicts
 from pipelines.errors import UserError
-from pipelines.options.verbs import RunOptions
+from pipelines.options.whole_run import RunOptions
 from pipelines.tasks.glue import find_task
 from tests.pipelines.jobs import REPOSITORY, handed, tinyaug
 from tests.ready import start_ready

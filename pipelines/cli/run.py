@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.options.verbs import RunOptions
+from pipelines.options.whole_run import RunOptions
 
 
 def run(options: RunOptions) -> int:
@@ -17,7 +17,7 @@ def run(options: RunOptions) -> int:
 
     [bold]tinyaug run --task sst2 --data glue_data --teacher runs/teacher --student tinybert6 --out runs/sst2[/]
     """
-    from pipelines.cli.requests import run_request
+    from pipelines.cli.run_request import run_request
     from pipelines.cli.run_summary import show_run, show_run_plan
 
     request = run_request(options)

@@ -14,7 +14,7 @@ from pipelines.options.option import flag
 
 if TYPE_CHECKING:
     from pipelines.options.augmenting import AugmentOptions
-    from pipelines.options.verbs import RunOptions
+    from pipelines.options.whole_run import RunOptions
 
 FOLDER = Path(__file__).resolve().parent
 MLM, GLOVE, DATA = FOLDER / "mlm", FOLDER / "glove" / "glove.demo.50d.txt.gz", FOLDER / "sst2"

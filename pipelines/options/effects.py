@@ -16,14 +16,13 @@ from pipelines.options.running import Engine, Workers
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
 from pipelines.options.verbs import (
-    AugmentInRun,
     DistillOptions,
     ExportOptions,
     Format,
     GeneralOptions,
     OnTask,
-    RunOptions,
 )
+from pipelines.options.whole_run import AugmentInRun, RunOptions
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pipelines.options import verbs
+from pipelines.options import verbs, whole_run
+from pipelines.options.augmenting import AugmentOptions
 from pipelines.options.option import Options, groups_of, options_of
 
 VERBS: dict[str, tuple[type[Options], ...]] = {  # kind of run.json -> options of its verb, and of its stage in `run`
-    "augment": (verbs.AugmentOptions, verbs.AugmentInRun),
-    "finetune": (verbs.FinetuneOptions, verbs.FinetuneInRun),
-    "distill": (verbs.DistillOptions, verbs.DistillInRun),
+    "augment": (AugmentOptions, whole_run.AugmentInRun),
+    "finetune": (verbs.FinetuneOptions, whole_run.FinetuneInRun),
+    "distill": (verbs.DistillOptions, whole_run.DistillInRun),
     "cache-teacher": (verbs.CacheTeacherOptions,),
-    "distill-general": (verbs.GeneralOptions, verbs.CorpusStageInRun),
-    "pretrain": (verbs.PretrainOptions, verbs.CorpusStageInRun),
+    "distill-general": (verbs.GeneralOptions, whole_run.CorpusStageInRun),
+    "pretrain": (verbs.PretrainOptions, whole_run.CorpusStageInRun),
 }
 MODELS = {  # kind and role in run.json -> option of a model, where it is not called by its role
     "distill encoder": "--encoder (in `run`: --teacher-model)",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.options.made import from_keywords, keywords
-from pipelines.options.verbs import RunOptions
+from pipelines.options.whole_run import RunOptions
 from pipelines.reporting import Silent
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run(**options: Any) -> Finished:
         UserError, AugmentError, DistillError, VectorsError: an option, file or model that cannot be used.
         JobError: a stage failed; what was finished is kept.
     """
-    from pipelines.cli.requests import run_request
+    from pipelines.cli.run_request import run_request
     from pipelines.found import Found
     from pipelines.whole_run.run_job import run_task
 

@@ -13,7 +13,7 @@ import pipelines
 from augment import AugmentError
 from augment.tables import as_table
 from pipelines.options.made import from_keywords
-from pipelines.options.verbs import RunOptions
+from pipelines.options.whole_run import RunOptions
 from tests.pipelines.jobs import done, handed, sentences
 from tests.pipelines.training.verbs import metrics, run_json
 
