@@ -14,7 +14,7 @@ from pipelines.options.verbs import DistillOptions
 from tests.pipelines.jobs import done, handed, refused
 from tests.pipelines.training.verbs import distill, evaluate, metrics, run, run_json
 
-PAPER, RANDOM = (5e-5, 3e-5), (3e-4, 3e-4)
+PAPER, RANDOM = (5e-5, 3e-5), (1e-3, 1e-3)
 
 
 def typed(*words: object) -> DistillOptions:
@@ -31,7 +31,7 @@ def typed(*words: object) -> DistillOptions:
         (("--student", "half"), "teacher-layers", PAPER),
         (("--student", "layers:2"), "teacher-layers", PAPER),
         (("--student", "2x144"), "random", RANDOM),
-        (("--student", "2x144", "--lr-prediction", "1e-4"), "random", (3e-4, 1e-4)),
+        (("--student", "2x144", "--lr-prediction", "1e-4"), "random", (1e-3, 1e-4)),
         (("--student", "tinybert4", "--student-init", "random"), "random", RANDOM),
         (("--student", "half", "--student-init", "general"), "general", PAPER),
         (("--student", "2x144", "--student-init", "mine"), "mine", PAPER),
@@ -46,7 +46,7 @@ def test_a_shape_has_a_start_and_rates_that_suit_it(words, start, rates):
 def test_other_methods_start_as_they_do(method, start):
     assert distill_request(typed("--method", method)).start == start
     request = distill_request(typed("--method", method, "--student", "2x144"))
-    assert (request.start, request.prediction.learning_rate) == ("random", 3e-4)
+    assert (request.start, request.prediction.learning_rate) == ("random", 1e-3)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from pipelines.found import Found
 from pipelines.methods.names import METHODS
 from pipelines.options.data import DataChoice
+from pipelines.options.models import Size
 from pipelines.options.running import Machine
 from pipelines.options.teacher_cache import CacheChoice
 from pipelines.options.training import LossChoice, PkdChoice, Reading
@@ -103,7 +104,8 @@ def test_other_weights_and_layers(parts, tmp_path):
 def test_a_temperature_of_a_method_s_own(method, group, own):
     request = DistillRequest(
         data=DataChoice(task="sst2"), out="", teacher="", reading=Reading(), machine=Machine(), pkd=PkdChoice(),
-        cache=CacheChoice(), losses=LossChoice(), intermediate=LEFT_OUT, prediction=StageRecipe(1, 8, 1e-5),
+        cache=CacheChoice(), losses=LossChoice(), size=Size(), intermediate=LEFT_OUT,
+        prediction=StageRecipe(1, 8, 1e-5),
     )  # fmt: skip
     for given, expected in ((None, own), (2.0, 2.0), (1.0, 1.0)):
         asked = replace(request, losses=LossChoice(temperature=given))

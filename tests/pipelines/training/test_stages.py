@@ -46,7 +46,7 @@ def test_models_load_as_pipelines(parts, student):
 def test_run_json_and_metrics_tell_everything(parts, student):
     told, found = run_json(student), metrics(student)
     assert told["settings"]["intermediate"]["epochs"] == 2
-    assert told["settings"]["intermediate"]["learning_rate"] == 3e-4  # of a random start
+    assert told["settings"]["intermediate"]["learning_rate"] == 1e-3  # of a random start
     assert told["settings"]["student"]["layer_map"] == told["resolved"]["layer_map"] == [2, 4]
     assert told["resolved"]["cache"]["intermediate"] == "full"
     assert [file["name"] for file in told["inputs"]["train"]] == sorted(p.name for p in parts.train.glob("data/*"))
@@ -108,9 +108,9 @@ def test_a_damaged_student_of_the_first_stage_is_made_again(parts, student, tmp_
 
 def test_other_settings_are_refused_by_name(parts, student):
     before = everything(student)
-    ran = tinyaug(*distill(parts, student, "--lr-prediction", 1e-3))
+    ran = tinyaug(*distill(parts, student, "--lr-prediction", 3e-5))
     assert ran.code == 2
-    assert "--lr-prediction: 0.0003 there, 0.001 now" in ran.err
+    assert "--lr-prediction: 0.001 there, 3e-05 now" in ran.err
     assert everything(student) == before
 
 
