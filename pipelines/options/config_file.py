@@ -58,7 +58,7 @@ def config_text(typed: Typed) -> str:
         f"# the command is given; here it was {Path.cwd()}",
     ]
     for name, value in typed.items():
-        if name not in NOT_KEPT:
+        if name not in NOT_KEPT and value is not None:
             plain = str(value) if isinstance(value, Path) else value
             safe = without_credentials(plain) if isinstance(plain, str) else plain
             hint = "  # without the credentials in its address" if safe != plain else ""

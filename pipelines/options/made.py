@@ -98,9 +98,10 @@ def _value(name: str, found: Found, value: Any) -> Any:
         value = [value] if isinstance(value, str) else list(value)
         return found.option.value(value)
     if found.option.read is not None:
-        if isinstance(value, (str, bool)):
+        if isinstance(value, str) or (isinstance(value, bool) and "/" in found.option.flag):
             return found.option.value(value)
-        return tuple(value) if isinstance(value, list) else value
+        if not isinstance(value, bool):
+            return tuple(value) if isinstance(value, list) else value
     if isinstance(value, (str, Path)) and kinds & {Path, str}:
         return Path(value) if Path in kinds else str(value)
     if isinstance(value, bool) != (bool in kinds) or not isinstance(value, Real if float in kinds else Integral):
