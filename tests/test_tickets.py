@@ -54,7 +54,9 @@ def test_from_a_csv_to_a_small_model(tmp_path, monkeypatch):
     done("finetune", *config, "--model", MLM, "--epochs", 4, "--lr", "3e-4", "--batch-size", 16, "--out", "teacher")
     protected = [word for pattern in PROTECT for word in ("--protect", pattern)]
     drawn = ("--preset", "texts", "--balance", "--n", 1, *protected)
-    done("augment", *config, *drawn, "--mlm", MLM, "--glove", GLOVE, "--engine", "local", "--workers", 1, "--out", "aug")
+    done(
+        "augment", *config, *drawn, "--mlm", MLM, "--glove", GLOVE, "--engine", "local", "--workers", 1, "--out", "aug"
+    )
     augmented = rows(tmp_path / "aug")
     assert len({sum(row["queue"] == label for row in augmented) for label in range(3)}) == 1  # every class has as many
     marks = [re.compile(pattern[1:-1]) for pattern in PROTECT]

@@ -75,7 +75,7 @@ def open_augmented(run: str) -> Augmented:
         run: as the user named it.
 
     Raises:
-        UserError: it is none, it is not finished, or its task has answers in texts in place of labels.
+        UserError: the folder is no run, the run is not finished, or its task has answers in texts in place of labels.
     """
     storage = Storage(run)
     task = existing_run(storage).identity.task

@@ -44,7 +44,7 @@ class Share:
 
     @property
     def share(self) -> float:
-        """Of those that flip; 0 of none."""
+        """Share of variants that flip; 0 without variants."""
         return self.flips / max(1, self.of)
 
 

@@ -86,7 +86,7 @@ def refuse_without_dev(data: TaskData) -> None:
     raise UserError(
         f"--task {data.task.name}: expected labelled dev rows to evaluate on, found none; give a folder that has a "
         f"{usual[0] if usual else 'dev.csv, dev.jsonl or the like'} as --data (a single file counts as train)"
-        f"{', or ask for --submission alone' if usual else ', and the column of its labels as --label, or --dev-split'}"
+        f"{', or ask for --submission alone' if usual else ' and its labels as --label, or --dev-split'}"
     )
 
 

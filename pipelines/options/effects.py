@@ -232,6 +232,6 @@ def _typed(options: Options, place: str) -> str:
     *groups, name = place.split(".")
     owner: Options = reduce(getattr, groups, options)
     value = getattr(owner, name)
-    if not owner.has(name):
+    if not owner.has(name) or value is False:  # which asks for nothing
         return ""
     return f"{flag(type(owner), name)} {value}" if isinstance(value, str) else flag(type(owner), name)

@@ -68,13 +68,13 @@ class Size(Options):
 
     panel = Panel.MODELS
     ms: float | None = option(
-        "Take the largest student that reads a text in so many milliseconds on this CPU, in place of --student.",
+        "Take the largest student that reads a text in at most this many milliseconds on this CPU; no --student then.",
         None,
         "--target-ms",
         bounds=POSITIVE,
     )
     mb: float | None = option(
-        "Take the largest student whose weights are so many megabytes (float32, whole vocabulary).",
+        "Take the largest student whose weights are at most this many megabytes (float32, whole vocabulary).",
         None,
         "--target-mb",
         bounds=POSITIVE,
@@ -94,12 +94,12 @@ class Size(Options):
 
     @property
     def targets(self) -> dict[str, float]:
-        """Those that a shape has to meet."""
+        """Targets that a shape has to meet."""
         return {name: value for name, value in self.asked.items() if name != "share"}
 
     @property
     def shown(self) -> str:
-        """The same in words."""
+        """The targets in words."""
         return " and ".join(f"{value:g} {'MB' if name == 'mb' else name}" for name, value in self.targets.items())
 
     def allows(self, ms: float, mb: float) -> bool:

@@ -43,7 +43,7 @@ class RunDirectory(Shards):
 
     out: str | None = option("Run directory: a path or s3://… [runs/TASK].")
     reuse: str | None = option(
-        "Run directory whose candidates are taken for the texts that it has, or none [one that is overwritten]."
+        "Take the candidates of texts that this run has; none finds them all anew [a run that is overwritten]."
     )
     dry_run: bool = option(DRY_RUN, False)
 

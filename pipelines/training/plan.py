@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 NO_DEV = (
-    "no labelled dev part: the last epoch is kept, not the best one, and no score is told; of a custom task "
+    "no labelled dev part: the last epoch is kept, not the best one, and no score is reported; of a custom task "
     "--dev-split 0.1 holds a tenth of the rows back as one"
 )
 

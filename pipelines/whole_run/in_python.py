@@ -77,7 +77,10 @@ def run(**options: Any) -> Finished:
     if options.get("dry_run"):
         raise UserError("dry_run: expected it of the command (`tinyaug run --dry-run`) alone, found it in a call")
     with _on_disk(options.get("data")) as data:
-        request = run_request(from_keywords(RunOptions, **{**options, **({} if data is None else {"data": data})}))
+        read = from_keywords(RunOptions, **{**options, **({} if data is None else {"data": data})})
+        if data is not options.get("data"):  # config.toml names no folder that will be gone
+            object.__setattr__(read, "typed", {name: value for name, value in read.typed.items() if name != "--data"})
+        request = run_request(read)
         outcome = run_task(request, _Logging(), Found())
     folder = outcome.storage.local_folder()
     augmented = folder / "augmented" if outcome.augmented is not None else None

@@ -166,7 +166,7 @@ def test_output_at_an_address_nobody_knows(inputs, tmp_path, uri):
         (("--address", "auto"), "--address auto: expected --engine ray or auto beside it, else it has no effect"),
         (("--device", "cuda:1", "--engine", "ray"), "--device cuda:1: expected cuda with Ray"),
         (("--label-names", "", "--task", "custom"), "--text: expected the name of a text column beside --label-names"),
-        (("--label", "label"), "--label: expected --task custom, found --task sst2, whose columns are known"),
+        (("--label", "label"), "--label: expected --task custom, found --task sst2, whose columns and parts are known"),
         (("--text", "sentence"), "expected --task custom"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -67,7 +67,7 @@ def test_changed_input_is_refused(inputs, run, tmp_path, part):
     with (data / f"{part}.tsv").open("a") as stream:
         stream.write("one more\t1\n")
     ran = tinyaug(*augment(inputs, data, run, "--task", "sst2", *TEN))
-    assert (ran.code, "inputs: " in ran.err) == (2, True)
+    assert (ran.code, f"content of the input file {part}.tsv" in ran.err) == (2, True)
 
 
 def test_workers_and_places_are_no_settings(inputs, run, tmp_path):

@@ -196,7 +196,7 @@ def test_a_run_augments_nothing(parts, tmp_path):
     assert not (tmp_path / "run").exists()
     assert "prediction" in done(*command).out
     assert sorted(path.name for path in (tmp_path / "run").glob("[!.]*")) == [
-        "metrics.json", "run.json", "student", "teacher", "teacher_cache"
+        "config.toml", "metrics.json", "run.json", "student", "teacher", "teacher_cache"
     ]  # fmt: skip
     assert list(metrics(tmp_path / "run")["stages"]) == ["finetune", "prediction"]
     assert done("status", tmp_path / "run").out.endswith("complete\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -60,6 +61,7 @@ def test_a_call_does_what_the_command_does(parts, tmp_path, monkeypatch):
         ({"data": "x.csv", "text": "a", "epochs_finetune": 1, "limit": 5, "unique": True, "profile": "quick"}, None),
         ({"batch_tokens": 512, "cache_budget": "1GB", "losses": "attention"}, None),
         ({"demo": True, "n": 5}, "--demo --n 5"),
+        ({"demo": True, "p": np.float64(0.25), "seed": np.int64(7)}, "--demo --p 0.25 --seed 7"),
         ({"unique": False, "on_bad_row": "skip"}, "--keep-duplicates --on-bad-row skip"),
     ],
 )

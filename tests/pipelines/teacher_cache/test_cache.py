@@ -41,7 +41,7 @@ def test_other_rows_are_refused_and_made_when_asked(parts, tmp_path):
     done(*ahead(parts, cache, "--train-rows", 50))
     before = everything(cache)
     assert "--seed: 42 there, 7 now" in refused(ahead(parts, cache, "--train-rows", 50, "--seed", 7))
-    assert "inputs.train" in refused(ahead(parts, cache, "--train-rows", 50, train=False))
+    assert "input files: train.tsv is new" in refused(ahead(parts, cache, "--train-rows", 50, train=False))
     assert "--rebuild-cache" in refused(ahead(parts, cache, "--max-length", 16))
     assert everything(cache) == before
     old = shard_names(cache / "full")
