@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from augment.errors import AugmentError
 from augment.files.find import ModelFiles
 from distill.checks import check_labels, check_length, check_problem, check_vocabularies, check_vocabulary_size
-from pipelines.distilling.shards import check_held_back, check_shard_labels, shards_of
+from pipelines.distilling.held_back import check_held_back
+from pipelines.distilling.shards import check_shard_labels, shards_of
 from pipelines.errors import UserError
 from pipelines.evaluating.label_order import refuse_unordered
 from pipelines.methods.tinybert import loss_settings
@@ -105,7 +106,7 @@ def find_shards(place: str, data: TaskData, labelled: bool) -> str:
     files = open_shards(train, row_columns(data.task, labelled))
     check_shard_labels(files, data.task, labelled)
     if data.opened is not None and data.task.dev_split is not None and (dev := data.opened.split(DEV).picked):
-        check_held_back(files, dev.rows, f"--dev-split {data.task.dev_split:g}")
+        check_held_back(files, dev, data.task)
     return train
 
 

@@ -7,18 +7,15 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from pipelines.augmenting.stages import AUGMENTED
 from pipelines.errors import UserError
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.custom_files import FORMATS
-from pipelines.tasks.features import is_augmented
 from pipelines.tasks.labels import MISSING, class_name, plain_name
 from pipelines.tasks.readers.columnar import decoded_array, python_values
 from pipelines.tasks.readers.parquet_reader import stored_class_names
-from pipelines.tasks.readers.source import SOURCE_IDX
 from pipelines.tasks.task import UNLABELLED, RowError, listed, shown
 
 if TYPE_CHECKING:
@@ -145,34 +142,6 @@ def check_shard_labels(files: ShardFiles, task: Task, learnt: bool = False) -> N
                             f"{path}, row {row}, column {column!r}: expected a label of {task.name} ({listed(names)}, "
                             f"or their numbers, 0 to {len(names) - 1}), found {shown(value)}; correct it, {remedy}"
                         )
-
-
-def check_held_back(files: ShardFiles, rows: np.ndarray, option: str) -> None:
-    """Refuses augmented rows that were made of rows of the dev part; reads their source_idx alone.
-
-    Args:
-        files: the shards.
-        rows: source_idx of the dev part.
-        option: that made the part.
-
-    Raises:
-        UserError: naming the shard and some of the rows.
-        DistillError: a shard that cannot be read.
-    """
-    import pyarrow.parquet as pq
-
-    from distill.stores import reading
-
-    for path in files.paths:
-        with reading(f"source_idx of {path}"), pq.ParquetFile(path, filesystem=files.filesystem) as file:
-            if not is_augmented(file.schema_arrow):
-                continue
-            found = np.intersect1d(np.asarray(file.read([SOURCE_IDX]).column(0)), rows)
-        if len(found):
-            raise UserError(
-                f"{path}: expected rows that {option} leaves in the train part, found variants of {len(found):,} dev "
-                f"rows (source_idx {listed(map(str, found.tolist()), 5)}); augment with {option}, too"
-            )
 
 
 def _are_numbers(names: Iterable[str]) -> bool:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.errors import UserError
+from pipelines.tasks.features import is_augmented
 from pipelines.tasks.split import Picked
 from pipelines.tasks.task import listed, pass_over
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pipelines.tasks.split import OpenTask, Split
 
 DEV = "validation"
@@ -30,7 +33,7 @@ def split_off(opened: OpenTask, share: float) -> OpenTask:
         share: Of the rows, above 0 and below 1.
 
     Raises:
-        UserError: If there is a dev part, no label, or a class has too few rows for both parts.
+        UserError: If there is a dev part, no label, rows that we augmented, or a class has too few rows for both parts.
     """
     option, label = f"--dev-split {share:g}", opened.task.label
     if DEV in opened.parts:
@@ -39,6 +42,11 @@ def split_off(opened: OpenTask, share: float) -> OpenTask:
     if label.column is None:
         raise UserError(f"{option}: expected a task with labels, found none. Name their column with --label.")
     train = opened.split("train")
+    if any(is_augmented(source.schema) for source in train.sources):  # variants of one text would be in both parts
+        raise UserError(
+            f"{option}: expected original rows, found {opened.place} with rows of a `tinyaug augment`. Give the file "
+            "that they were made of as --data (finetune and distill take these as --train), or leave the option out."
+        )
     numbers, classes, digests = _read(replace(train, on_bad=pass_over, _counted={}))
     chosen = np.concatenate([_some(digests[classes == one], share) for one in np.unique(classes)])
     inside = np.isin(digests, chosen)
@@ -50,7 +58,8 @@ def split_off(opened: OpenTask, share: float) -> OpenTask:
                 f"{option}: expected rows for both parts, found {rows:,}{name} with too few different texts. Give "
                 "another share, add rows, or a dev file."
             )
-    parts = {name: partial(_picked, train, name, Picked(numbers[inside], name == DEV)) for name in ("train", DEV)}
+    held = partial(Picked, numbers[inside], digests=np.unique(digests[inside]))
+    parts = {name: partial(_picked, train, name, held(inside=name == DEV)) for name in ("train", DEV)}
     return replace(opened, parts={**opened.parts, **parts}, _opened={})
 
 
@@ -63,11 +72,15 @@ def _read(train: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for batch in train.batches():
         texts = zip(*(batch.column(name).to_pylist() for name in train.task.text_columns), strict=True)
-        digests = np.frombuffer(b"".join(map(_digest, texts)), np.uint64)
         numbers, labels = np.asarray(batch.column("source_idx")), np.asarray(batch.column(train.task.label.column))
-        found.append((numbers, labels if train.task.label.names else np.zeros_like(numbers), digests))
+        found.append((numbers, labels if train.task.label.names else np.zeros_like(numbers), text_digests(texts)))
     numbers, classes, digests = map(np.concatenate, zip(*found, strict=True))
     return numbers, classes, digests
+
+
+def text_digests(rows: Iterable[tuple[str, ...]]) -> np.ndarray:
+    """Digests of the texts of rows (uint64), by which the dev part is chosen and known again."""
+    return np.frombuffer(b"".join(map(_digest, rows)), np.uint64)
 
 
 def _digest(texts: tuple[str, ...]) -> bytes:

@@ -28,10 +28,12 @@ class Picked:
     Attributes:
         rows: source_idx of the rows that are held out of it (int64).
         inside: Whether these are the part, or all others.
+        digests: Of the texts of the rows that are held out, each once (uint64), as `text_digests` makes them.
     """
 
     rows: np.ndarray
     inside: bool
+    digests: np.ndarray
 
     def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The picked rows of a batch."""

@@ -6,12 +6,14 @@ import random
 from collections import Counter
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import UserError
 from pipelines.tasks import CustomOptions, open_task
-from tests.pipelines.jobs import done, refused, rows
+from tests.pipelines.jobs import augment, done, refused, rows
 from tests.pipelines.tasks.reading import rows_of, write
 from tests.pipelines.training.verbs import evaluate, finetune, metrics, run, run_json
 
@@ -100,4 +102,71 @@ def test_a_run_trains_on_no_variant_of_a_dev_row(parts, tmp_path):
     said = done(*evaluate(parts, tmp_path / "run/student", *custom, "--dev-split", 0.2, "--max-length", 32)).out
     assert f"{judged['dev']['student']['validation']['accuracy']:.4f}" in said
     other = ("--train", tmp_path / "run/augmented", "--dev-split", 0.4)
-    assert "variants of" in refused(finetune(parts, tmp_path / "out", *custom, *other))
+    assert "texts of the dev part" in refused(finetune(parts, tmp_path / "out", *custom, *other))
+
+
+@pytest.fixture(scope="module")
+def custom(parts, tmp_path_factory):
+    """A file without a dev part, rows that were augmented of it without --dev-split, and the options that name it."""
+    folder = tmp_path_factory.mktemp("custom")
+    pd.read_csv(parts.data / "train.tsv", sep="\t").to_csv(folder / "data.csv", index=False)
+    named = ("--task", "custom", "--text", "sentence", "--label", "label", "--data", folder / "data.csv")
+    done(*augment(parts, folder / "data.csv", folder / "whole", *named))
+    done(*augment(parts, folder / "data.csv", folder / "split", *named, "--dev-split", 0.2))
+    return folder, named
+
+
+def train(parts, custom, tmp_path, table, *more) -> list[str]:
+    """A fine-tuning on rows of somebody's own."""
+    (tmp_path / "own").mkdir()
+    pq.write_table(table, tmp_path / "own/rows.parquet")
+    _, named = custom
+    options = ("--dev-split", 0.2, "--train", tmp_path / "own", "--max-steps", 1)
+    return finetune(parts, tmp_path / "out", *named, *options, *more)
+
+
+def table_of(run_folder):
+    return pq.read_table(run_folder / "augmented/data")
+
+
+def test_augmented_rows_are_not_split(parts, custom, tmp_path):
+    folder, named = custom
+    augmented = (*named, "--data", folder / "whole/augmented", "--dev-split", 0.2)
+    assert "expected original rows" in refused(finetune(parts, tmp_path / "out", *augmented))
+
+
+def test_rows_of_ones_own_may_not_be_dev_rows(parts, custom, tmp_path):
+    table = pa.Table.from_pandas(pd.read_csv(custom[0] / "data.csv"), preserve_index=False)
+    said = refused(train(parts, custom, tmp_path, table.append_column("variant", pa.array(["b"] * len(table)))))
+    assert "found 11 texts of the dev part (row " in said
+    assert "leave these rows and their variants out" in said
+
+
+@pytest.mark.parametrize("left_out", [["edits"], ["edits", "source_idx"], ["edits", "variant"], []])
+def test_augmented_rows_without_some_of_our_columns(parts, custom, tmp_path, left_out):
+    table = table_of(custom[0] / "whole").drop_columns(left_out)
+    assert "found 11 texts of the dev part" in refused(train(parts, custom, tmp_path, table))
+
+
+def test_augmented_rows_without_their_originals(parts, custom, tmp_path):
+    table, train_rows = table_of(custom[0] / "whole"), table_of(custom[0] / "split")["source_idx"]
+    of_train = pc.is_in(table["source_idx"], value_set=train_rows.combine_chunks())
+    variants = table.filter(pc.or_(pc.greater(table["variant"], 0), of_train))  # dev rows were left out, but not theirs
+    said = refused(train(parts, custom, tmp_path, variants))
+    assert "found variants without originals, of 12 rows of the dev part (source_idx " in said
+
+
+def test_rows_in_another_order_were_split_alike(parts, custom, tmp_path):
+    folder, _ = custom
+    ordered = pd.read_csv(folder / "data.csv").sort_values("sentence")
+    ordered.to_csv(tmp_path / "sorted.csv", index=False)
+    done(*train(parts, custom, tmp_path, table_of(folder / "split"), "--data", tmp_path / "sorted.csv"))
+
+
+def test_a_variant_that_equals_a_dev_row_is_a_train_row(parts, custom, tmp_path):
+    columns = ["source_idx", "variant", "sentence", "label"]
+    whole, split = (table_of(custom[0] / name).select(columns).to_pylist() for name in ("whole", "split"))
+    kept = {row["sentence"] for row in split if row["variant"] == 0}
+    held = next(row for row in whole if row["variant"] == 0 and row["sentence"] not in kept)
+    next(row for row in split if row["variant"] == 1)["sentence"] = held["sentence"]
+    done(*train(parts, custom, tmp_path, pa.Table.from_pylist(split)))
