@@ -98,8 +98,9 @@ def clean(run: Begun, dry_run: Annotated[bool, Option(help="List it with sizes; 
 
 def _models(storage: Storage) -> dict[str, bool]:
     """The models that `tinyaug run` makes beside the data, as far as one was begun, and whether each is done."""
-    names = ("general", "teacher", "student", *(f"baselines/{name}" for name in ("unaugmented", "finetuned")))
-    begun = [model for model in names if storage.size(f"{model}/run.json") is not None]
+    from pipelines.run_folder.clean import MODELS
+
+    begun = [model for model in MODELS if storage.size(f"{model}/run.json") is not None]
     if begun and "student" not in begun:
         begun.append("student")
     return {model: storage.size(f"{model}/metrics.json") is not None for model in begun}

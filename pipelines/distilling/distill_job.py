@@ -104,7 +104,8 @@ class DistillJob(StudentJob, TaskJob):
         check_teacher(self.teacher, self.data, request.reading.max_length)
         if request.size.targets:
             self.chosen = self.found.measured(
-                ("student", request.out), lambda: choose_shape(request, self.teacher, self.data)
+                ("student", request.teacher, *request.size.targets.items()),  # its baselines have the same shape
+                lambda: choose_shape(request, self.teacher, self.data),
             )
             self.request = replace(request, student=self.chosen.shape)
         self.plan_student()

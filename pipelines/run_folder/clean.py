@@ -15,7 +15,8 @@ from pipelines.run_folder.storage import PARTIAL, Storage
 if TYPE_CHECKING:
     from pathlib import Path
 
-STAGES = ("", "general", "teacher", "student")  # folders of a run with a run.json, if they are there
+MODELS = ("general", "teacher", "student", "baselines/unaugmented", "baselines/finetuned")
+STAGES = ("", *MODELS)  # folders of a run with a run.json, if they are there
 CACHE = "teacher_cache"
 
 

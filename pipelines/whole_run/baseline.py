@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.distilling.distill_job import DistillJob, StandIns
@@ -11,7 +13,7 @@ from pipelines.evaluating.dev_scores import Predictor, metrics_of
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.methods.names import METHODS
 from pipelines.models.load import load_config, load_tokenizer, move
-from pipelines.options.models import FIRST_LAYERS, TEACHER_LAYERS
+from pipelines.options.models import FIRST_LAYERS, RANDOM, TEACHER_LAYERS
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
 from pipelines.run_folder.stage_folder import stage_storage
@@ -82,6 +84,7 @@ def baselines(request: RunRequest) -> dict[str, DistillRequest]:
     if method.encoder:
         recipe = METHODS[FINETUNE].recipes(distill.data.task)["prediction"]
         recipe = recipe.quick(FINETUNE) if request.profile == "quick" else recipe
+        recipe = request.finetune.recipe if request.finetune is not None else recipe
         start = FIRST_LAYERS if distill.start == TEACHER_LAYERS and distill.encoder is not None else distill.start
         found[FINETUNED] = replace(
             plain,
@@ -89,7 +92,7 @@ def baselines(request: RunRequest) -> dict[str, DistillRequest]:
             method=FINETUNE,
             start=start,
             intermediate=LEFT_OUT,
-            prediction=request.finetune.recipe if request.finetune is not None else recipe,
+            prediction=recipe.from_random() if start == RANDOM else recipe,
             losses=LossChoice(),
             cache=CacheChoice(mode=Keep.off),
         )
@@ -147,7 +150,11 @@ def run_baselines(request: RunRequest, judged: Scores, reporter: Reporter, found
         reporter: is told of progress.
         found: what the command has found already.
     """
-    made = {}
+    made, distill = {}, request.distill
+    if distill.size.targets:  # another measurement might choose another shape
+        config = json.loads((Path(distill.out) / "config.json").read_text(encoding="utf-8"))
+        shape, size = f"{config['num_hidden_layers']}x{config['hidden_size']}", replace(distill.size, ms=None, mb=None)
+        request = replace(request, distill=replace(distill, student=shape, size=size))
     for name, one in baselines(request).items():
         reporter.message(f"baseline: {name}")
         made[name] = run(DistillJob(one, found, judged), reporter, profile=None)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipelines.training.driver import Trained
     from pipelines.whole_run.run_job import RunRequest
 
-OPTIONAL = ("verdicts", "trimmed")  # fields that are left out where there is nothing to say
+OPTIONAL = ("verdicts", "trimmed", "standings", "baselines")  # left out where there is nothing to say
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ class RunMetrics:
         """The fields as they are written; verdicts of the demo, a trimmed vocabulary and baselines where there are."""
         content = asdict(self)
         content |= {**content.pop("scores"), **content.pop("measured")}
-        optional = ("verdicts", "trimmed", "standings", "baselines")
-        return {name: value for name, value in content.items() if name not in optional or value is not None}
+        return {name: value for name, value in content.items() if name not in OPTIONAL or value is not None}
 
 
 def read_measured(storage: Storage) -> Measured | None:
