@@ -232,6 +232,7 @@ def _typed(options: Options, place: str) -> str:
     *groups, name = place.split(".")
     owner: Options = reduce(getattr, groups, options)
     value = getattr(owner, name)
-    if not owner.has(name) or value is False:  # which asks for nothing
+    switched_off = value is False and "/" not in options_of(type(owner))[name].flag  # which asks for nothing
+    if not owner.has(name) or switched_off:
         return ""
     return f"{flag(type(owner), name)} {value}" if isinstance(value, str) else flag(type(owner), name)
