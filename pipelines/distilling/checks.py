@@ -18,7 +18,8 @@ from pipelines.methods.tinybert import loss_settings
 from pipelines.models.load import SAVE_ONE, has_vocabulary, load_config, load_tokenizer, refuse_unfinished
 from pipelines.options.models import FIRST_LAYERS, GENERAL, RANDOM, STARTS, TEACHER_LAYERS
 from pipelines.squad.fitting import check_spans
-from pipelines.training.parts import DEV, TaskData, row_columns
+from pipelines.tasks.task import DEV
+from pipelines.training.parts import TaskData, row_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,8 @@ from pipelines.models.load import move, trained_length
 from pipelines.run_folder.storage import Storage
 from pipelines.squad.judging import Answered, write_answers
 from pipelines.tasks.squad import MAX_LENGTH as WINDOW
-from pipelines.training.parts import DEV, TaskData, open_data, task_columns, write_part
+from pipelines.tasks.task import DEV
+from pipelines.training.parts import TaskData, open_data, task_columns, write_part
 from pipelines.training.recipe import MAX_LENGTH
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from pipelines.run_folder.storage import Storage
 from pipelines.tasks import Label, Task
 from pipelines.tasks.glue import find_task
 from pipelines.tasks.squad import SQUAD
-from pipelines.training.parts import DEV, TaskData, open_data, write_part
+from pipelines.tasks.task import DEV
+from pipelines.training.parts import TaskData, open_data, write_part
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipelines.errors import JobError, UserError
 from pipelines.run_folder.lock import only_writer, refuse_if_held
 from pipelines.run_folder.run_file import RUN
-from pipelines.run_folder.stage_folder import TOKENS
+from pipelines.run_folder.stage_folder import BASELINES, FINETUNED, TOKENS, UNAUGMENTED
 from pipelines.run_folder.storage import PARTIAL, Storage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MODELS = ("general", "teacher", "student", "baselines/unaugmented", "baselines/finetuned")
+MODELS = ("general", "teacher", "student", *(f"{BASELINES}/{name}" for name in (UNAUGMENTED, FINETUNED)))
 STAGES = ("", *MODELS)  # folders of a run with a run.json, if they are there
 CACHE = "teacher_cache"
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+BASELINES, UNAUGMENTED, FINETUNED = "baselines", "unaugmented", "finetuned"  # of a run, and the folders in it
 METRICS = "metrics.json"
 TOKENS = "tokens"  # folder of tokenised rows, while a job trains
 

@@ -12,14 +12,12 @@ import numpy as np
 from pipelines.errors import UserError
 from pipelines.tasks.features import is_augmented
 from pipelines.tasks.split import Picked
-from pipelines.tasks.task import listed, pass_over
+from pipelines.tasks.task import DEV, listed, pass_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipelines.tasks.split import OpenTask, Split
-
-DEV = "validation"
 
 
 def split_off(opened: OpenTask, share: float) -> OpenTask:

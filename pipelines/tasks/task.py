@@ -14,6 +14,7 @@ from pipelines.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+DEV = "validation"  # what the names of dev parts begin with
 AUGMENTED_COLUMNS = ("source_idx", "variant", "edits")
 """Columns that augmented rows add to a task's own."""
 

@@ -16,6 +16,7 @@ from pipelines.run_folder.run_file import InputDigest
 from pipelines.squad.windows import window_columns
 from pipelines.tasks import Label, OpenTask, Task, pass_over
 from pipelines.tasks.glue import plain_name
+from pipelines.tasks.task import DEV
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pipelines.options.data import DataChoice
     from pipelines.run_folder.storage import Storage
 
-DEV = "validation"
 POOL_ROWS = 32_768  # more rows than one pool: a worker reads ahead
 
 

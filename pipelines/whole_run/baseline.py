@@ -16,7 +16,7 @@ from pipelines.models.load import load_config, load_tokenizer, move
 from pipelines.options.models import FIRST_LAYERS, RANDOM, TEACHER_LAYERS
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
-from pipelines.run_folder.stage_folder import stage_storage
+from pipelines.run_folder.stage_folder import BASELINES, FINETUNED, UNAUGMENTED, stage_storage
 from pipelines.training.driver import Trained, plan, run
 from pipelines.training.parts import TaskData, task_columns, write_part
 from pipelines.training.recipe import LEFT_OUT
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from pipelines.training.request import DistillRequest
     from pipelines.whole_run.run_job import RunRequest
 
-UNAUGMENTED, FINETUNED = "unaugmented", "finetuned"
-FOLDER = "baselines"
 FINETUNE = "finetune"
 
 
@@ -77,7 +75,7 @@ def baselines(request: RunRequest) -> dict[str, DistillRequest]:
     distill, method, found = request.distill, METHODS[request.distill.method], {}
     if not request.baseline:
         return {}
-    root = f"{request.augment.out.rstrip('/')}/{FOLDER}"
+    root = f"{request.augment.out.rstrip('/')}/{BASELINES}"
     plain = replace(distill, originals=distill.train is not None, cache=replace(distill.cache, folder=None))
     if method.augmented:
         found[UNAUGMENTED] = replace(plain, out=f"{root}/{UNAUGMENTED}")
