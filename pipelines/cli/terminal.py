@@ -163,6 +163,8 @@ class TerminalReporter:
                 self._counts[name] += now.counts.get(name, now.rows if name == "rows" else 0)
             self._words = self._rates()
         else:
+            if not self._words:
+                self._count_from(now)
             self._done, self._words = min(now.examples, self._total), _steps_words(now)
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[-1], completed=self._done, now=self._words)
@@ -200,6 +202,13 @@ class TerminalReporter:
         )
         self._bar.start()  # not before: until then downloads draw bars of their own
         self._bar.add_task(title, total=total, completed=int(done), now="")
+
+    def _count_from(self, now: Steps) -> None:
+        """Leaves what an earlier command saw out of the time that is left, at the first steps of this one."""
+        seen = now.examples_per_s * (time.monotonic() - self._start)
+        self._before = max(now.examples - seen, 0)
+        if self._bar is not None:
+            self._bar.reset(self._bar.task_ids[-1], completed=int(self._before))
 
     def _rates(self) -> str:
         seconds = max(time.monotonic() - self._start, 1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from distill.comparison import Comparison
 from distill.latency import Latency
+from distill.training_settings import Progress
 from pipelines.cli import terminal
 from pipelines.cli.run_summary import footnote
 from pipelines.run_folder.records import Record
@@ -27,6 +28,18 @@ def test_time_left_counts_this_run_alone(monkeypatch, capsys):
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "finding candidates: 8 of 10 shards done already"
     assert said[-1] == "  90%, 0 rows/s, 1 masked words/s, 60 s left"
+
+
+def test_time_left_of_training_counts_this_run_alone(monkeypatch, capsys):
+    """Step 80 of 100 was reached by an earlier run; ten steps took this one a minute."""
+    now = [1000.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(terminal, "LINE_EVERY", 0.0)
+    reporter = terminal.TerminalReporter()
+    reporter.stage_started("prediction", 6000)
+    now[0] += 60
+    reporter.advanced(Progress(90, 0, 5400, 6000, {}, 10.0))
+    assert capsys.readouterr().err.splitlines()[-1] == "  90%, epoch 1, step 90, 10 examples/s, 60 s left"
 
 
 def test_a_plan_says_that_the_machine_is_busy(inputs, tmp_path, monkeypatch):
