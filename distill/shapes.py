@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from transformers import AutoConfig, BertConfig
 from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
 from distill.families import feed_forward_name, has_known_layers, set_layers, set_widths
+from distill.shape_names import HALF, LAYERS, SIZED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +35,6 @@ SHAPES = {
     "tinybert4": Shape(4, 312, 1200, 12, "huawei-noah/TinyBERT_General_4L_312D"),
     "tinybert6": Shape(6, 768, 3072, 12, "huawei-noah/TinyBERT_General_6L_768D"),
 }
-HALF = "half"  # the teacher's own shape with half its layers, rounded down
-LAYERS = re.compile(r"layers:([1-9]\d*)")  # the teacher's own shape with as many layers
-SIZED = re.compile(r"([1-9]\d*)x([1-9]\d{0,4})")  # layers and width; the rest follows from the teacher
 NAMED_SHAPES = (*SHAPES, HALF)
 
 

@@ -7,11 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from distill.shape_names import start_of
 from pipelines.errors import UserError
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import running, teacher_cache, training
 from pipelines.options.data import CorpusChoice, DataChoice, DevChoice, PairedCorpus
-from pipelines.options.models import FIRST_LAYERS, RANDOM, STARTS, GeneralStudent, Size, Student, start_of
+from pipelines.options.models import FIRST_LAYERS, RANDOM, STARTS, GeneralStudent, Size, Student
 from pipelines.options.of_run import options_of_run
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder
