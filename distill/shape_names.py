@@ -8,6 +8,7 @@ from enum import StrEnum
 HALF = "half"  # the teacher's own shape with half its layers, rounded down
 LAYERS = re.compile(r"layers:([1-9]\d*)")  # the teacher's own shape with as many layers
 SIZED = re.compile(r"([1-9]\d*)x([1-9]\d{0,4})")  # layers and width; the rest follows from the teacher
+NEARLY_SIZED = re.compile(r"-?\d*x-?\d+|-?\d+x")  # meant as SIZED, which it may not be: 0x96, x96, 2x
 RANDOM_RATE = 1e-3  # learning rate of a random start: docs/distillation.md has the measurement
 
 

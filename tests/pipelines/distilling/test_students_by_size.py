@@ -102,7 +102,8 @@ def test_a_run_with_a_student_of_a_size(parts, tmp_path):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--student", "2x0"), "expected a student tinybert4, tinybert6, half, layers:N, LxW"),
+        (("--student", "2x0"), "--student 2x0: expected a student LxW of 1 or more layers and a width from 1"),
+        (("--student", "x96"), "--student x96: expected a student LxW of 1 or more layers"),
         (("--student", "9x24"), "expected a student of 1 to 4 layers"),
         (("--student", "2x25"), "expected 4 attention heads in the student as the teacher has, found 5"),
         (("--student", "2x24", "--student-init", "teacher-layers"), "expected the teacher's hidden_size (32)"),
