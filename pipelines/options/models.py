@@ -10,7 +10,7 @@ from pipelines.options.option import Bounds, Options, Panel, option
 
 Embeddings = StrEnum("Embeddings", ["random", "projected"])
 PROJECTED = Embeddings.projected
-POSITIVE = Bounds(0, 10**9, inside=True)
+POSITIVE = Bounds(0, inside=True)
 GENERAL, TEACHER_LAYERS, FIRST_LAYERS, RANDOM = STARTS = (*map(str, StudentStart),)
 
 
