@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.distilling.distill_job import DistillJob, StandIns
@@ -143,16 +141,13 @@ def run_baselines(request: RunRequest, judged: Scores, reporter: Reporter, found
     """Trains what is left of the baselines.
 
     Args:
-        request: what the user asked for.
+        request: what the user asked for; the student as it was made.
         judged: dev results of the teacher.
         reporter: is told of progress.
         found: what the command has found already.
     """
-    made, distill = {}, request.distill
-    if distill.size.targets:  # another measurement might choose another shape
-        config = json.loads((Path(distill.out) / "config.json").read_text(encoding="utf-8"))
-        shape, size = f"{config['num_hidden_layers']}x{config['hidden_size']}", replace(distill.size, ms=None, mb=None)
-        request = replace(request, distill=replace(distill, student=shape, size=size))
+    made, size = {}, replace(request.distill.size, ms=None, mb=None)  # its shape is taken, and measured no more
+    request = replace(request, distill=replace(request.distill, size=size))
     for name, one in baselines(request).items():
         reporter.message(f"baseline: {name}")
         made[name] = run(DistillJob(one, found, judged), reporter, profile=None)

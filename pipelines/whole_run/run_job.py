@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipelines.augmenting.augment_job import Outcome, run_augment
@@ -121,8 +121,10 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
         general = run(corpus_job(request.general, found), reporter, profile=None)
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
-    student = run(DistillJob(request.distill, found, judged), reporter, request.profile if said is None else None)
-    others = run_baselines(request, student.metrics["teacher_dev"], reporter, found)
+    job = DistillJob(request.distill, found, judged)
+    student = run(job, reporter, request.profile if said is None else None)
+    as_made = replace(request, distill=job.request)
+    others = run_baselines(as_made, student.metrics["teacher_dev"], reporter, found)
     if request.evaluate is not None:
         run_evaluate(request.evaluate, reporter, found)
     metrics = run_metrics(request, augmented, (general, teacher), student, others, began, augmenting, found)

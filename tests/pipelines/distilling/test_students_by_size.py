@@ -169,11 +169,14 @@ def test_a_target_of_megabytes_counts_the_weights(parts, tmp_path, clock):
 
 
 def test_a_run_measures_once(parts, tmp_path, clock):
-    command = run(parts, tmp_path / "out", "--teacher", parts.teacher, "--target-ms", 2.5, "--max-steps", 1)
+    out, sized = tmp_path / "out", ("--target-ms", 2.5, "--max-steps", 1)
+    command = run(parts, out, "--teacher", parts.teacher, *sized, "--baseline")
     for option in ("--student", "--student-init"):
         del command[command.index(option) : command.index(option) + 2]
-    assert "taken: --student 2x8" in done(*command).err
+    assert done(*command).err.count("taken: --student 2x8") == 1
     assert len(clock) == len({*clock})
+    made = [out / "student", *(out / "baselines").iterdir()]
+    assert [run_json(folder)["sources"]["student"] for folder in made] == ["2x8"] * 3
 
 
 @pytest.mark.parametrize(
