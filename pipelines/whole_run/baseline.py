@@ -11,7 +11,7 @@ from pipelines.evaluating.dev_scores import Predictor, metrics_of
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.methods.names import METHODS
 from pipelines.models.load import load_config, load_tokenizer, move
-from pipelines.options.models import FIRST_LAYERS, RANDOM, TEACHER_LAYERS
+from pipelines.options.models import FIRST_LAYERS, TEACHER_LAYERS
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
 from pipelines.run_folder.stage_folder import BASELINES, FINETUNED, UNAUGMENTED, stage_storage
@@ -64,23 +64,20 @@ def baselines(request: RunRequest) -> dict[str, DistillRequest]:
     """The students that the run's own is compared with; none where they were not asked for.
 
     One is taught as it is, on the original rows alone: a method that reads no augmented rows has none. The other is
-    fine-tuned on their labels, with the recipe of the teacher where that is fine-tuned here; a student over word
-    vectors has none. It starts from nothing that a teacher has learnt where the encoder of the teacher is known.
+    fine-tuned on their labels; a student over word vectors has none. It starts from nothing that a teacher has learnt
+    where the encoder of the teacher is known.
 
     Args:
         request: what the user asked for.
     """
     distill, method, found = request.distill, METHODS[request.distill.method], {}
-    if not request.baseline:
+    if request.baseline is None:
         return {}
     root = f"{request.augment.out.rstrip('/')}/{BASELINES}"
     plain = replace(distill, originals=distill.train is not None, cache=replace(distill.cache, folder=None))
     if method.augmented:
         found[UNAUGMENTED] = replace(plain, out=f"{root}/{UNAUGMENTED}")
     if method.encoder:
-        recipe = METHODS[FINETUNE].recipes(distill.data.task)["prediction"]
-        recipe = recipe.quick(FINETUNE) if request.profile == "quick" else recipe
-        recipe = request.finetune.recipe if request.finetune is not None else recipe
         start = FIRST_LAYERS if distill.start == TEACHER_LAYERS and distill.encoder is not None else distill.start
         found[FINETUNED] = replace(
             plain,
@@ -88,7 +85,7 @@ def baselines(request: RunRequest) -> dict[str, DistillRequest]:
             method=FINETUNE,
             start=start,
             intermediate=LEFT_OUT,
-            prediction=recipe.from_random() if start == RANDOM else recipe,
+            prediction=request.baseline,
             losses=LossChoice(),
             cache=CacheChoice(mode=Keep.off),
         )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipelines.options.verbs import EvaluateOptions
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
+    from pipelines.training.recipe import StageRecipe
     from pipelines.training.request import DistillRequest, FinetuneRequest
 
 CONFIG = "config.toml"  # beside run.json
@@ -46,7 +47,8 @@ class RunRequest:
         demo: on the embedded pack: some verdicts are kept to be shown.
         general: what the student learns from a corpus first; None for nothing.
         config: what the run's config.toml says.
-        baseline: whether the student is compared with others of its shape.
+        baseline: recipe of a student fine-tuned on labels, where the student is compared with others of its shape; None
+            where it is not.
     """
 
     augment: AugmentRequest
@@ -57,7 +59,7 @@ class RunRequest:
     demo: bool = False
     general: CorpusRequest | None = None
     config: str = ""
-    baseline: bool = False
+    baseline: StageRecipe | None = None
 
     @property
     def kind(self) -> str:
