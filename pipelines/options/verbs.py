@@ -116,7 +116,12 @@ class Distillation(Student, OnTask):
             raise UserError("--teacher: expected a model that was fine-tuned for the task, found none; give one")
         if start == FIRST_LAYERS and self.encoder is not None:
             return self.encoder
-        if start in STARTS or not METHODS[self.method].encoder:
+        if not METHODS[self.method].encoder:
+            raise UserError(
+                f"--soft-labels {column}: expected --teacher beside --method {self.method}, found none; give any "
+                "encoder: it is never run, but its config.json names the classes where the task does not"
+            )
+        if start in STARTS:
             raise UserError(
                 f"--soft-labels {column}: expected a model for the student's shape and vocabulary, found none; give "
                 "--student-init FOLDER, or --teacher with any encoder"
