@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,9 +29,10 @@ from distill.metrics import Metric
 from distill.objectives import IntermediateStage, PredictionStage
 from distill.reading import Columns, open_shards
 from distill.saving import save_model
-from distill.shapes import HALF, student_config
+from distill.shape_names import HALF, RANDOM_RATE, StudentStart, start_of
+from distill.shapes import student_config
 from distill.shards import ShardStream, StreamSettings
-from distill.student import Student, StudentStart, build_student
+from distill.student import Student, build_student
 from distill.targets import Targets
 from distill.teacher import Teacher
 from distill.tokens import tokenizer_json
@@ -47,30 +48,35 @@ if TYPE_CHECKING:
     from distill.objectives import Stage
 
     Layers = tuple[int, ...]
+    Kind = type[IntermediateStage] | type[PredictionStage]
 
 logger = logging.getLogger("tinyaug")
+INTERMEDIATE = TrainSettings(epochs=10, learning_rate=5e-5)
+PREDICTION = TrainSettings(epochs=3, learning_rate=3e-5)
 
 
 @dataclass(frozen=True)
 class DistillSettings:
-    """How `distill_model` trains; the defaults are the paper's (section 4.2).
+    """How `distill_model` trains; the defaults are the paper's (section 4.2), for a random start with larger rates.
 
     Attributes:
         start: where a student that is named by its shape starts, as in `build_student`; None for teacher-layers with
-            the shapes half and layers:N, and for general with others.
+            the shapes half and layers:N, random with LxW, and general with others.
         layer_map: which layers of the teacher are learnt from, as in `resolve_layer_map`.
         losses: of both stages.
         reading: length, batches and their order.
-        intermediate: of the stage that learns the layers (Eqs. 7-9); None leaves it out.
-        prediction: of the stage that learns the predictions (Eq. 10); None leaves it out.
+        intermediate: of the stage that learns the layers (Eqs. 7-9); None leaves it out. By default 10 epochs at a
+            learning rate of 5e-5, or 1e-3 from a random start.
+        prediction: of the stage that learns the predictions (Eq. 10); None leaves it out. By default 3 epochs at 3e-5,
+            or 1e-3 from a random start.
     """
 
     start: str | None = None
     layer_map: str = "uniform"
     losses: LossSettings = field(default_factory=LossSettings)
     reading: StreamSettings = field(default_factory=lambda: StreamSettings(workers=0))
-    intermediate: TrainSettings | None = field(default_factory=lambda: TrainSettings(epochs=10, learning_rate=5e-5))
-    prediction: TrainSettings | None = field(default_factory=lambda: TrainSettings(epochs=3, learning_rate=3e-5))
+    intermediate: TrainSettings | None = INTERMEDIATE
+    prediction: TrainSettings | None = PREDICTION
 
 
 @dataclass(frozen=True)
@@ -109,8 +115,8 @@ def distill_model(
             Arrow table, a data frame, a data set of `datasets` or a dict of lists.
         teacher: fine-tuned: a folder, or a name on the hub.
         out: the student's folder; `stages/` in it has checkpoints and losses.
-        student: tinybert4, tinybert6, half, layers:N or a config.json, or an encoder to go on from: a folder, or a
-            name on the hub with its owner.
+        student: tinybert4, tinybert6, half, layers:N, layers x width such as 2x144 (the rest as the teacher's; from
+            random weights), a config.json, or an encoder to go on from: a folder, or a name on the hub with its owner.
         text: column of the texts, or of pairs the two columns.
         label: column of the labels of `dev`: names or numbers of the teacher's classes, or scores.
         dev: labelled rows, as `data`; the best epoch of the predictions is kept by them, else the last.
@@ -120,14 +126,12 @@ def distill_model(
         DistillError: data, models or settings that cannot be used or do not fit.
     """
     settings, out, texts = settings or DistillSettings(), Path(out), (text,) if isinstance(text, str) else tuple(text)
-    stages = [(IntermediateStage, settings.intermediate), (PredictionStage, settings.prediction)]
-    wanted = [(kind, training) for kind, training in stages if training is not None]
-    if not wanted:
-        raise DistillError("expected at least one of the stages intermediate and prediction; found None for both.")
+    start = _start(str(student), settings)
+    wanted = _stages(settings, start)
     if (out / "config.json").exists() and not (out / "stages").exists():
         raise DistillError(f"expected no model in {out}, or that of an earlier call; found another. Name a folder.")
     model, tokenizer = _teacher(str(teacher), settings.reading.max_length)
-    made, layers = _student(str(student), settings, model, tokenizer)
+    made, layers = _student(str(student), start, settings, model, tokenizer)
     outputs = int(model.config.num_labels or 1)
     classes, given = outputs if outputs > 1 else None, {"train": data}
     if not isinstance(data, (str, Path)):
@@ -197,14 +201,36 @@ def _teacher(name: str, max_length: int) -> tuple[PreTrainedModel, Any]:
     return model, tokenizer
 
 
-def _student(name: str, settings: DistillSettings, teacher: PreTrainedModel, tokenizer: Any) -> tuple[Student, Layers]:
-    """The student by its shape or from its own weights, and the layers of the teacher that it learns from."""
+def _start(name: str, settings: DistillSettings) -> str:
+    """Where a student starts: its own weights, what the settings say, or what suits its shape."""
     own_weights = Path(name).is_dir() or ("/" in name and not Path(name).exists())
+    return name if own_weights else settings.start or start_of(name, StudentStart.GENERAL)
+
+
+def _stages(settings: DistillSettings, start: str) -> list[tuple[Kind, TrainSettings]]:
+    """The stages that are trained; one with the default settings has the rate of its start."""
+    stages = (
+        (IntermediateStage, settings.intermediate, INTERMEDIATE),
+        (PredictionStage, settings.prediction, PREDICTION),
+    )
+    usual: dict[str, Any] = {"learning_rate": RANDOM_RATE} if start == StudentStart.RANDOM else {}
+    wanted: list[tuple[Kind, TrainSettings]] = [
+        (kind, replace(training, **usual) if training is default else training)
+        for kind, training, default in stages
+        if training is not None
+    ]
+    if not wanted:
+        raise DistillError("expected at least one of the stages intermediate and prediction; found None for both.")
+    return wanted
+
+
+def _student(
+    name: str, start: str, settings: DistillSettings, teacher: PreTrainedModel, tokenizer: Any
+) -> tuple[Student, Layers]:
+    """The student by its shape or from its own weights, and the layers of the teacher that it learns from."""
     config = student_config(name, teacher.config)
     layers = resolve_layer_map(settings.layer_map, config.num_hidden_layers, teacher.config.num_hidden_layers)
-    of_teacher = name == HALF or name.startswith("layers:")
-    start = settings.start or (StudentStart.TEACHER_LAYERS if of_teacher else StudentStart.GENERAL)
-    student = build_student(name, name if own_weights else start, teacher, layers, settings.reading.seed)
+    student = build_student(name, start, teacher, layers, settings.reading.seed)
     if (Path(name) / "tokenizer.json").exists():
         check_vocabularies(tokenizer, AutoTokenizer.from_pretrained(name, trust_remote_code=False))
     check_equal_embeddings(student.model.config, teacher.config)

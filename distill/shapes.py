@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingface_hub.errors import StrictDataclassError
@@ -13,6 +13,7 @@ from transformers import AutoConfig, BertConfig
 from distill.config_checks import UNREADABLE, check_buildable, reason
 from distill.errors import DistillError
 from distill.families import feed_forward_name, has_known_layers, set_layers, set_widths
+from distill.shape_names import HALF, LAYERS, NEARLY_SIZED, SIZED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +36,6 @@ SHAPES = {
     "tinybert4": Shape(4, 312, 1200, 12, "huawei-noah/TinyBERT_General_4L_312D"),
     "tinybert6": Shape(6, 768, 3072, 12, "huawei-noah/TinyBERT_General_6L_768D"),
 }
-HALF = "half"  # the teacher's own shape with half its layers, rounded down
-LAYERS = re.compile(r"layers:([1-9]\d*)")  # the teacher's own shape with as many layers
-SIZED = re.compile(r"([1-9]\d*)x([1-9]\d{0,4})")  # layers and width; the rest follows from the teacher
 NAMED_SHAPES = (*SHAPES, HALF)
 
 
@@ -58,6 +56,11 @@ def student_config(shape: str, teacher: PreTrainedConfig) -> PreTrainedConfig:
     chosen, sized, preset = LAYERS.fullmatch(shape), SIZED.fullmatch(shape), SHAPES.get(shape)
     if shape.startswith("layers:") and chosen is None:
         raise DistillError(f"expected a student layers:N with N of 1 or more; found {shape!r}. Give their number.")
+    if sized is None and NEARLY_SIZED.fullmatch(shape) and not Path(shape).exists():
+        raise DistillError(
+            f"expected a student LxW of 1 or more layers and a width from 1 to 99999; found {shape!r}. Give both "
+            "numbers, such as 2x144."
+        )
     named = shape in NAMED_SHAPES or chosen is not None or sized is not None
     if named and not preset and not has_known_layers(teacher):
         raise DistillError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from distill.config_checks import reason
 from distill.errors import DistillError
 from distill.families import check_family, feed_forward_name, has_known_layers, set_layers
 from distill.projections import Projections, load_projections
+from distill.shape_names import StudentStart
 from distill.shapes import SHAPES, read_config, student_config, take_labels
 from distill.task_heads import has_span_head
 from distill.weights import head_class, random_model, read_model
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 LAYER_NUMBER = re.compile(r"(?<=\.layer\.)\d+(?=\.)|(?<=\.layers\.)\d+(?=\.)")  # of every family
-
-
-class StudentStart(StrEnum):
-    """Where the weights come from; any other value is a folder or a name on the hub."""
-
-    GENERAL = "general"
-    TEACHER_LAYERS = "teacher-layers"
-    FIRST_LAYERS = "first-layers"
-    RANDOM = "random"
 
 
 @dataclass(frozen=True)

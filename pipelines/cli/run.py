@@ -29,7 +29,7 @@ def run(options: RunOptions) -> int:
     from pipelines.whole_run.run_job import run_task
 
     if request.demo:
-        welcome(request.augments)
+        welcome(request)
     with training_reporter() as reporter:
         outcome = run_task(request, reporter, Found())
     return (show_demo if request.demo else show_run)(outcome)

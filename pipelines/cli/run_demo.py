@@ -10,9 +10,11 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from distill.shape_names import HALF
 from pipelines.cli.run_summary import ABOUT_STANDINGS, comparison_table, footnote, standings_table
 from pipelines.cli.summary import show_variants, warnings
 from pipelines.cli.terminal import plain_console, rows_table, warn
+from pipelines.methods.names import METHODS
 from pipelines.tasks.squad import is_squad
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipelines.demo.verdicts import Verdict
     from pipelines.whole_run.metrics import RunMetrics
-    from pipelines.whole_run.run_job import RunOutcome
+    from pipelines.whole_run.run_job import RunOutcome, RunRequest
 
 EXAMPLES, VARIANTS = 2, 2
 STAGES = {
@@ -31,13 +33,20 @@ STAGES = {
     "prediction": "taught it its predictions",
     "labels": "taught a student the labels",
 }
-WELCOME = "the demo: {}a teacher, and a student of half its layers; some minutes on two cores, no network"
+WELCOME = "the demo: {}, and a student{}; some minutes on two cores, no network"
 MARKS = {True: ("✓", "green"), False: ("✗", "red")}
 
 
-def welcome(augments: bool) -> None:
-    """Says what is coming, on stderr; new sentences only where the method reads them."""
-    told = WELCOME.format("new sentences from old ones, " if augments else "")
+def welcome(request: RunRequest) -> None:
+    """Says what is coming, on stderr: new sentences only where the method reads them.
+
+    Args:
+        request: what the user asked for.
+    """
+    distill, first = request.distill, ["new sentences from old ones"] if request.augments else []
+    is_half = METHODS[distill.method].encoder and distill.student == HALF
+    first.append("a teacher" if request.finetune is not None else "your teacher")
+    told = WELCOME.format(", ".join(first), " of half its layers" if is_half else "")
     plain_console(stderr=True).print(told, style="bold cyan", soft_wrap=True)
 
 
@@ -61,7 +70,7 @@ def show_demo(outcome: RunOutcome) -> int:
         show_variants(console, outcome.storage, list(outcome.augmented.job.task.text_columns), EXAMPLES, VARIANTS)
         warn(console, warnings(outcome.augmented), "")
     _title(console, "Teacher and student")
-    console.print(Padding(comparison_table(metrics.scores, metrics.measured), (0, 0, 0, 1)))
+    console.print(Padding(comparison_table(metrics.scores, metrics.measured, metrics.task), (0, 0, 0, 1)))
     console.print(Padding(Text(footnote(metrics.scores, metrics.measured.latency), style="dim"), (0, 2)))
     if metrics.trimmed is not None:
         console.print(Padding(f"vocabulary: {metrics.trimmed}", (0, 2)))

@@ -17,16 +17,18 @@ from pipelines.cli.requests import (
 )
 from pipelines.general.request import GeneralRequest, PretrainRequest
 from pipelines.methods import bert_small
+from pipelines.methods.finetune import RECIPE
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import verbs
 from pipelines.options.config_file import config_text
 from pipelines.options.data import CorpusChoice, OnBadRow, PairedCorpus
+from pipelines.options.models import RANDOM
 from pipelines.options.running import Device, GeneralMachine
 from pipelines.options.teacher_cache import GeneralCacheChoice, Keep
 from pipelines.options.training import GeneralRecipe, LossChoice, MaskedLmChoice, PackedReading, Profile
 from pipelines.options.verbs import EvaluateOptions
 from pipelines.options.whole_run import RunOptions
-from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES
+from pipelines.training.recipe import QUICK_ROWS, QUICK_SOURCES, StageRecipe
 from pipelines.training.request import DistillRequest
 
 if TYPE_CHECKING:
@@ -74,7 +76,18 @@ def run_request(options: RunOptions) -> RunRequest:
     )
     stated = "demo" if rows.demo and not options.distill.has("profile") else profile
     answers, config = _answers(options.answers, distill), config_text(options.typed)
-    return RunRequest(augment, finetune, distill, answers, stated, rows.demo, general, config, options.baseline)
+    return RunRequest(
+        augment, finetune, distill, answers, stated, rows.demo, general, config, _baseline(options, distill)
+    )
+
+
+def _baseline(options: RunOptions, distill: DistillRequest) -> StageRecipe | None:
+    """How a baseline learns labels: as a teacher that is made here, or from drawn weights unless a rate was typed."""
+    if not options.baseline:
+        return None
+    given = options.finetune.recipe
+    recipe = recipe_of(RECIPE, "finetune", options.distill.profile, given)
+    return recipe.from_random() if distill.start == RANDOM and not given.has("learning_rate") else recipe
 
 
 def _over_corpus(

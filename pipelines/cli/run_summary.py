@@ -11,6 +11,7 @@ from distill.wording import shown_bytes
 from pipelines.cli.summary import warnings
 from pipelines.cli.terminal import TerminalReporter, planned, rows_table, told_of, warn
 from pipelines.cli.training_summary import is_detail, show_removable, show_stages
+from pipelines.tasks.squad import is_squad
 from pipelines.wording import counted, duration
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def show_run(outcome: RunOutcome) -> int:
     for name, stage in metrics.stages.items():
         rows.append((name, f"{stage.steps:,} steps, {stage.examples:,} examples, {duration(stage.seconds)}"))
     console.print(rows_table([*rows, ("layer map", ", ".join(map(str, metrics.layer_map)) or "none")]))
-    console.print(comparison_table(metrics.scores, metrics.measured))
+    console.print(comparison_table(metrics.scores, metrics.measured, metrics.task))
     console.print(footnote(metrics.scores, metrics.measured.latency), style="dim", soft_wrap=True)
     if metrics.trimmed is not None:
         console.print(f"vocabulary: {metrics.trimmed}", soft_wrap=True)
@@ -60,12 +61,13 @@ def show_run(outcome: RunOutcome) -> int:
     return 0
 
 
-def comparison_table(scores: Comparison, measured: Measured) -> Table:
+def comparison_table(scores: Comparison, measured: Measured, task: str) -> Table:
     """Teacher and student beside each other: scores with intervals, sizes, latencies, and what the student gains.
 
     Args:
         scores: results of both models.
         measured: their sizes and latencies.
+        task: its name.
     """
     models = [Column(name, justify="right", no_wrap=True) for name in MODELS]
     table = Table(Column(no_wrap=True), *models, Column(justify="right"), box=None, padding=(0, 1))
@@ -80,7 +82,11 @@ def comparison_table(scores: Comparison, measured: Measured) -> Table:
         numbers = [found[name] / 1e6 for found in sizes]
         table.add_row(label, *(f"{number:,.1f} {unit}" for number in numbers), _times(numbers, "smaller"))
     numbers = [measured.latency.milliseconds[model] for model in MODELS]
-    table.add_row("one sentence", *(f"{number:,.1f} ms" for number in numbers), _times(numbers, "faster"))
+    table.add_row(
+        f"one {'question' if is_squad(task) else 'sentence'}",
+        *(f"{number:,.1f} ms" for number in numbers),
+        _times(numbers, "faster"),
+    )
     return table
 
 

@@ -90,8 +90,9 @@ def demo_run_defaults(options: RunOptions) -> dict[str, Path | str | float]:
     Raises:
         UserError: another task than sst2 and squad_v2, or a revision of something embedded.
     """
+    from distill.shape_names import start_of
     from pipelines.methods.names import METHODS
-    from pipelines.options.models import GENERAL, RANDOM, STARTS, TEACHER_LAYERS, start_of
+    from pipelines.options.models import GENERAL, RANDOM, STARTS, TEACHER_LAYERS
 
     distill, method = options.distill, METHODS[options.distill.method]
     start = method.start if method.start != GENERAL else TEACHER_LAYERS  # the published weights are not embedded

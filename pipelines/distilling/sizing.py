@@ -60,7 +60,8 @@ class Measured:
         return 4 * self.parameters / 1e6
 
     def __str__(self) -> str:
-        return f"{self.shape:>7}  {self.parameters / 1e6:6.1f} M parameters  {self.mb:7.1f} MB  {self.ms:6.2f} ms"
+        parameters = f"{self.parameters / 1e6:6.1f} M parameters, {self.inside / 1e6:.2f} M beside embeddings"
+        return f"{self.shape:>7}  {parameters}  {self.mb:7.1f} MB  {self.ms:6.2f} ms"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def choose_shape(request: DistillRequest, teacher: TeacherFiles, data: TaskData)
     fitting = sorted(_fitting(request.size, teacher.config, length), key=_rank, reverse=True)
     best = fitting[0]
     title = (
-        f"students within {request.size.shown}, a text of {length} tokens (the median) on this CPU, the largest first:"
+        f"students within {request.size.shown}{_counted(request.size)}, a text of {length} tokens (the median) on this "
+        "CPU; most parameters beside embeddings first, one layer last:"
     )
     return Chosen(best.shape, (title, *map(str, fitting[:SHOWN]), f"taken: --student {best.shape}"))
 
@@ -162,8 +164,13 @@ def _measured(shape: str, teacher: PreTrainedConfig, length: int, mb: float | No
     return Measured(shape, parameters, inside, time_text(random_model(config, 0, head).eval(), length))
 
 
+def _counted(size: Size) -> str:
+    """Which megabytes are meant where trimming leaves fewer; how many shows when all rows were read."""
+    return " (whole vocabulary, before it is trimmed)" if size.mb and size.share is not None else ""
+
+
 def _refuse(size: Size, least: Measured, length: int) -> None:
-    needed = {"ms": f"{least.ms:.3g} ms", "mb": f"{least.mb:.3g} MB"}
+    needed = {"ms": f"{least.ms:.3g} ms", "mb": f"{least.mb:.3g} MB{_counted(size)}"}
     asked = " and ".join(f"--target-{name} {value:g}" for name, value in size.targets.items())
     raise UserError(
         f"{asked}: expected at least {' and '.join(needed[name] for name in size.targets)}, as the smallest student "

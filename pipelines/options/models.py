@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from distill.shape_names import StudentStart
 from pipelines.options.option import Bounds, Options, Panel, option
 
 Embeddings = StrEnum("Embeddings", ["random", "projected"])
 PROJECTED = Embeddings.projected
-POSITIVE = Bounds(0, 10**9, inside=True)
-GENERAL, TEACHER_LAYERS, FIRST_LAYERS, RANDOM = STARTS = ("general", "teacher-layers", "first-layers", "random")
+POSITIVE = Bounds(0, inside=True)
+GENERAL, TEACHER_LAYERS, FIRST_LAYERS, RANDOM = STARTS = (*map(str, StudentStart),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,21 +105,6 @@ class Size(Options):
     def allows(self, ms: float, mb: float) -> bool:
         """Whether a student meets the targets."""
         return ms <= (self.ms or ms) and mb <= (self.mb or mb)
-
-
-def start_of(shape: str, own: str) -> str:
-    """Where a student starts where the user does not say.
-
-    Args:
-        shape: as typed.
-        own: the start of the method, or of the demo.
-
-    Returns:
-        One of STARTS: no published weights and no teacher's layers fit a shape of its own.
-    """
-    if re.fullmatch(r"\d+x\d+", shape):
-        return RANDOM
-    return TEACHER_LAYERS if own == GENERAL and (shape == "half" or shape.startswith("layers:")) else own
 
 
 def general_start(text: str) -> str:

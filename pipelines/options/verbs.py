@@ -7,11 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from distill.shape_names import start_of
 from pipelines.errors import UserError
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options import running, teacher_cache, training
 from pipelines.options.data import CorpusChoice, DataChoice, DevChoice, PairedCorpus
-from pipelines.options.models import FIRST_LAYERS, RANDOM, STARTS, GeneralStudent, Size, Student, start_of
+from pipelines.options.models import FIRST_LAYERS, RANDOM, STARTS, GeneralStudent, Size, Student
 from pipelines.options.of_run import options_of_run
 from pipelines.options.option import COUNT, Bounds, Options, Panel, option
 from pipelines.options.output import Answers, Folder
@@ -115,7 +116,12 @@ class Distillation(Student, OnTask):
             raise UserError("--teacher: expected a model that was fine-tuned for the task, found none; give one")
         if start == FIRST_LAYERS and self.encoder is not None:
             return self.encoder
-        if start in STARTS or not METHODS[self.method].encoder:
+        if not METHODS[self.method].encoder:
+            raise UserError(
+                f"--soft-labels {column}: expected --teacher beside --method {self.method}, found none; give any "
+                "encoder: it is never run, but its config.json names the classes where the task does not"
+            )
+        if start in STARTS:
             raise UserError(
                 f"--soft-labels {column}: expected a model for the student's shape and vocabulary, found none; give "
                 "--student-init FOLDER, or --teacher with any encoder"

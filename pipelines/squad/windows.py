@@ -14,11 +14,12 @@ from pipelines.tasks.squad import ANSWERS, CONTEXT, ID, QUESTION
 from pipelines.tasks.task import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from distill.windows import Span, Window, WindowCutter
     from pipelines.run_folder.storage import Storage
     from pipelines.tasks.squad import Row
+    from pipelines.training.parts import TaskData
 
 IDS, TYPES, LABEL, ROW = "input_ids", "token_type_ids", "span", "row"
 READ_ROWS = 1_024  # at a time
@@ -77,7 +78,7 @@ def write_windows(
     cutter, schema = WindowCutter(tokenizer_json(tokenizer), max_length), pa.schema(list(kinds.items()))
     with storage.writing(name) as sink, open_writer(sink, schema) as writer:
         waiting: list[tuple[int, Window]] = []
-        for found in _windows(place, cutter, left_out, judged):
+        for found in _windows(rows_of(place), cutter, left_out, judged):
             waiting += found
             if len(waiting) >= GROUP_ROWS:
                 writer.write_table(_table(waiting, schema))
@@ -85,6 +86,33 @@ def write_windows(
         if waiting:
             writer.write_table(_table(waiting, schema))
     return str(storage.local_folder() / name)
+
+
+def check_whole(data: TaskData, tokenizer: Any, max_length: int) -> None:
+    """Refuses an answer too long to lie whole in a window before a stage has taken hours; of other tasks nothing.
+
+    Args:
+        data: the task.
+        tokenizer: that windows are cut by.
+        max_length: tokens of a window.
+
+    Raises:
+        UserError: the train part has one, and bad rows are not skipped; the message has its id.
+    """
+    from distill.tokens import tokenizer_json
+    from distill.windows import WindowCutter
+
+    if data.opened is None or data.skip_bad_rows or not data.task.label.is_span:
+        return
+    batches = data.opened.split("train").batches(rows=READ_ROWS)
+    long = ([row for row in batch.to_pylist() if _may_not_fit(row, max_length)] for batch in batches)
+    for _ in _windows(long, WindowCutter(tokenizer_json(tokenizer), max_length), None, False):
+        continue
+
+
+def _may_not_fit(row: Row, max_length: int) -> bool:
+    """Whether an answer has so many characters that it may be longer than what two windows share."""
+    return any(len(text) > max_length // 3 for text in row["answers"]["text"][:1])
 
 
 def rows_of(place: str) -> Iterator[list[Row]]:
@@ -109,11 +137,11 @@ def rows_of(place: str) -> Iterator[list[Row]]:
 
 
 def _windows(
-    place: str, cutter: WindowCutter, left_out: list[str] | None, judged: bool
+    some: Iterable[list[Row]], cutter: WindowCutter, left_out: list[str] | None, judged: bool
 ) -> Iterator[list[tuple[int, Window]]]:
     """The windows of some rows at a time, each with the number of its row."""
     number = 0
-    for rows in rows_of(place):
+    for rows in some:
         spans = [_first_answer(row) for row in rows]
         cut = cutter.cut([row["question"] for row in rows], [row["context"] for row in rows], spans)
         found = []

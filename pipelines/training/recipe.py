@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+from distill.shape_names import RANDOM_RATE
+
 if TYPE_CHECKING:
     from pipelines.options.training import Recipe
 
@@ -12,7 +14,6 @@ QUICK_ROWS = 16_000  # a random subset: SST-2 with a BERT-base teacher in an hou
 QUICK_SOURCES = 2_000  # first rows of the input that `run` augments
 QUICK_EPOCHS = {"general": 1, "pretraining": 1, "finetune": 1, "intermediate": 3, "prediction": 2}
 MAX_LENGTH = 128
-RANDOM_RATE = 1e-3  # of a student that starts from drawn weights: docs/distillation.md has the measurement
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.distilling.distill_job import DistillJob, StandIns
@@ -13,7 +11,7 @@ from pipelines.evaluating.dev_scores import Predictor, metrics_of
 from pipelines.evaluating.label_order import load_in_order
 from pipelines.methods.names import METHODS
 from pipelines.models.load import load_config, load_tokenizer, move
-from pipelines.options.models import FIRST_LAYERS, RANDOM, TEACHER_LAYERS
+from pipelines.options.models import FIRST_LAYERS, TEACHER_LAYERS
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
 from pipelines.run_folder.stage_folder import BASELINES, FINETUNED, UNAUGMENTED, stage_storage
@@ -66,23 +64,20 @@ def baselines(request: RunRequest) -> dict[str, DistillRequest]:
     """The students that the run's own is compared with; none where they were not asked for.
 
     One is taught as it is, on the original rows alone: a method that reads no augmented rows has none. The other is
-    fine-tuned on their labels, with the recipe of the teacher where that is fine-tuned here; a student over word
-    vectors has none. It starts from nothing that a teacher has learnt where the encoder of the teacher is known.
+    fine-tuned on their labels; a student over word vectors has none. It starts from nothing that a teacher has learnt
+    where the encoder of the teacher is known.
 
     Args:
         request: what the user asked for.
     """
     distill, method, found = request.distill, METHODS[request.distill.method], {}
-    if not request.baseline:
+    if request.baseline is None:
         return {}
     root = f"{request.augment.out.rstrip('/')}/{BASELINES}"
     plain = replace(distill, originals=distill.train is not None, cache=replace(distill.cache, folder=None))
     if method.augmented:
         found[UNAUGMENTED] = replace(plain, out=f"{root}/{UNAUGMENTED}")
     if method.encoder:
-        recipe = METHODS[FINETUNE].recipes(distill.data.task)["prediction"]
-        recipe = recipe.quick(FINETUNE) if request.profile == "quick" else recipe
-        recipe = request.finetune.recipe if request.finetune is not None else recipe
         start = FIRST_LAYERS if distill.start == TEACHER_LAYERS and distill.encoder is not None else distill.start
         found[FINETUNED] = replace(
             plain,
@@ -90,7 +85,7 @@ def baselines(request: RunRequest) -> dict[str, DistillRequest]:
             method=FINETUNE,
             start=start,
             intermediate=LEFT_OUT,
-            prediction=recipe.from_random() if start == RANDOM else recipe,
+            prediction=request.baseline,
             losses=LossChoice(),
             cache=CacheChoice(mode=Keep.off),
         )
@@ -143,16 +138,13 @@ def run_baselines(request: RunRequest, judged: Scores, reporter: Reporter, found
     """Trains what is left of the baselines.
 
     Args:
-        request: what the user asked for.
+        request: what the user asked for; the student as it was made.
         judged: dev results of the teacher.
         reporter: is told of progress.
         found: what the command has found already.
     """
-    made, distill = {}, request.distill
-    if distill.size.targets:  # another measurement might choose another shape
-        config = json.loads((Path(distill.out) / "config.json").read_text(encoding="utf-8"))
-        shape, size = f"{config['num_hidden_layers']}x{config['hidden_size']}", replace(distill.size, ms=None, mb=None)
-        request = replace(request, distill=replace(distill, student=shape, size=size))
+    made, size = {}, replace(request.distill.size, ms=None, mb=None)  # its shape is taken, and measured no more
+    request = replace(request, distill=replace(request.distill, size=size))
     for name, one in baselines(request).items():
         reporter.message(f"baseline: {name}")
         made[name] = run(DistillJob(one, found, judged), reporter, profile=None)

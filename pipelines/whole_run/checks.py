@@ -22,6 +22,7 @@ from pipelines.methods.names import METHODS
 from pipelines.models.load import check_classes, move
 from pipelines.run_folder.run_file import AUGMENT, RUN, started_run
 from pipelines.run_folder.stage_folder import stage_storage
+from pipelines.squad.windows import check_whole
 from pipelines.teacher_cache.room import refuse_early
 from pipelines.training.driver import plan
 from pipelines.training.estimates import TrainingEstimate, is_long
@@ -87,6 +88,7 @@ def check_run(request: RunRequest, reporter: Reporter, found: Found) -> TeacherF
         shape = request.general.student or DEFAULT_STUDENT
     job = DistillJob(request.distill, found, stand_ins=StandIns(teacher, rows=0, shape=shape))
     job.check()
+    check_whole(data, job.tokenizer, job.max_length)
     check_baselines(request, found, job.stand_ins, data)
     if request.augments:
         check_inputs(request.augment, reporter, found)

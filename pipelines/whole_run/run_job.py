@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipelines.augmenting.augment_job import Outcome, run_augment
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipelines.options.verbs import EvaluateOptions
     from pipelines.reporting import Reporter
     from pipelines.run_folder.storage import Storage
+    from pipelines.training.recipe import StageRecipe
     from pipelines.training.request import DistillRequest, FinetuneRequest
 
 CONFIG = "config.toml"  # beside run.json
@@ -46,7 +47,8 @@ class RunRequest:
         demo: on the embedded pack: some verdicts are kept to be shown.
         general: what the student learns from a corpus first; None for nothing.
         config: what the run's config.toml says.
-        baseline: whether the student is compared with others of its shape.
+        baseline: recipe of a student fine-tuned on labels, where the student is compared with others of its shape; None
+            where it is not.
     """
 
     augment: AugmentRequest
@@ -57,7 +59,7 @@ class RunRequest:
     demo: bool = False
     general: CorpusRequest | None = None
     config: str = ""
-    baseline: bool = False
+    baseline: StageRecipe | None = None
 
     @property
     def kind(self) -> str:
@@ -121,8 +123,10 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
         general = run(corpus_job(request.general, found), reporter, profile=None)
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
-    student = run(DistillJob(request.distill, found, judged), reporter, request.profile if said is None else None)
-    others = run_baselines(request, student.metrics["teacher_dev"], reporter, found)
+    job = DistillJob(request.distill, found, judged)
+    student = run(job, reporter, request.profile if said is None else None)
+    as_made = replace(request, distill=job.request)
+    others = run_baselines(as_made, student.metrics["teacher_dev"], reporter, found)
     if request.evaluate is not None:
         run_evaluate(request.evaluate, reporter, found)
     metrics = run_metrics(request, augmented, (general, teacher), student, others, began, augmenting, found)

@@ -114,6 +114,20 @@ def test_a_student_goes_on_from_its_folder(teacher, tmp_path):
     assert second.model.config.num_hidden_layers == 2
 
 
+@pytest.mark.parametrize(("student", "rates"), [("2x24", (1e-3, 2e-4)), ("half", (5e-5, 2e-4))])
+def test_a_shape_has_a_start_and_a_rate_that_suit_it(teacher, tmp_path, monkeypatch, student, rates):
+    taken = []
+    monkeypatch.setattr("distill.one_call.train", lambda *given: taken.append(given[4].learning_rate))
+    asked = {"text": "sentence", "student": student}
+    settings = DistillSettings(reading=QUICK.reading, prediction=TrainSettings(epochs=1, learning_rate=2e-4))
+    found = distill_model(ROWS, teacher, tmp_path / "out", settings=settings, **asked)
+    assert tuple(taken) == rates
+    config, copied = found.model.config, found.model.bert.embeddings.word_embeddings.weight
+    theirs = AutoModelForSequenceClassification.from_pretrained(teacher).bert.embeddings.word_embeddings.weight
+    assert (config.num_hidden_layers, config.hidden_size) == (2, 24 if student == "2x24" else theirs.shape[1])
+    assert (copied.shape == theirs.shape and torch.equal(copied, theirs)) == (student == "half")
+
+
 def test_class_labels_are_matched_by_name(teacher, tmp_path):
     numbers = [1 - label for label in ROWS["label"].to_pylist()]  # of the classes the other way round
     data_set = Dataset.from_dict({"sentence": ROWS["sentence"].to_pylist(), "label": numbers})

@@ -71,7 +71,9 @@ def test_verbs_that_have_an_option_are_named():
 
 def test_words_learn_from_a_column_too(parts, rows, tmp_path):
     command = soft(parts, rows, tmp_path / "s", "--max-steps", 2, "--glove", parts.glove)
-    done(*without(command, "--method"), "--method", "bilstm-soft")
+    command = [*without(command, "--method"), "--method", "bilstm-soft"]
+    assert "expected --teacher beside --method bilstm-soft, found none" in refused(without(command, "--teacher"))
+    done(*command)
     assert metrics(tmp_path / "s")["stages"]["prediction"]["steps"] == 2
 
 

@@ -102,7 +102,8 @@ def test_a_run_with_a_student_of_a_size(parts, tmp_path):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--student", "2x0"), "expected a student tinybert4, tinybert6, half, layers:N, LxW"),
+        (("--student", "2x0"), "--student 2x0: expected a student LxW of 1 or more layers and a width from 1"),
+        (("--student", "x96"), "--student x96: expected a student LxW of 1 or more layers"),
         (("--student", "9x24"), "expected a student of 1 to 4 layers"),
         (("--student", "2x25"), "expected 4 attention heads in the student as the teacher has, found 5"),
         (("--student", "2x24", "--student-init", "teacher-layers"), "expected the teacher's hidden_size (32)"),
@@ -168,11 +169,14 @@ def test_a_target_of_megabytes_counts_the_weights(parts, tmp_path, clock):
 
 
 def test_a_run_measures_once(parts, tmp_path, clock):
-    command = run(parts, tmp_path / "out", "--teacher", parts.teacher, "--target-ms", 2.5, "--max-steps", 1)
+    out, sized = tmp_path / "out", ("--target-ms", 2.5, "--max-steps", 1)
+    command = run(parts, out, "--teacher", parts.teacher, *sized, "--baseline")
     for option in ("--student", "--student-init"):
         del command[command.index(option) : command.index(option) + 2]
-    assert "taken: --student 2x8" in done(*command).err
+    assert done(*command).err.count("taken: --student 2x8") == 1
     assert len(clock) == len({*clock})
+    made = [out / "student", *(out / "baselines").iterdir()]
+    assert [run_json(folder)["sources"]["student"] for folder in made] == ["2x8"] * 3
 
 
 @pytest.mark.parametrize(
@@ -180,7 +184,7 @@ def test_a_run_measures_once(parts, tmp_path, clock):
     [
         (("--target-ms", "0.1"), "--target-ms 0.1: expected at least 0.5 ms, as the smallest student"),
         (("--target-mb", "0.001"), "--target-mb 0.001: expected at least 0.00"),
-        (("--target-ms", "0"), "--target-ms: expected a number between 0 and"),
+        (("--target-ms", "0"), "--target-ms: expected a number above 0, found 0"),
         (("--target-ms", "5", "--student", "2x16"), "--target-ms: expected no --student beside it"),
         (("--target-ms", "5", "--student-init", "teacher-layers"), "expected --student-init random beside it"),
     ],

@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipelines.jobs import done, kill, refused, sha256, start, wait_for
+from pipelines.cli.run_request import run_request
+from pipelines.options.whole_run import RunOptions
+from pipelines.whole_run.baseline import baselines
+from tests.pipelines.jobs import done, handed, kill, refused, sha256, start, wait_for
 from tests.pipelines.training.verbs import evaluate, metrics, run, run_json
 
 
@@ -56,6 +59,20 @@ def test_a_run_with_baselines(parts, tmp_path, monkeypatch):
     again = done(*command)
     assert "everything was done already" in again.out
     assert again.out.count("fine-tuned on labels") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "rate"),
+    [
+        (("--student", "2x16"), 1e-3),
+        (("--student", "2x16", "--lr-finetune", "3e-4"), 3e-4),
+        (("--student", "half"), 2e-4),
+        (("--student", "half", "--lr-finetune", "3e-4"), 3e-4),
+    ],
+)
+def test_a_typed_rate_goes_before_that_of_a_random_start(words, rate):
+    options = handed(RunOptions, "--task", "sst2", "--demo", "--baseline", "--device", "cpu", *words)
+    assert baselines(run_request(options))["finetuned"].prediction.learning_rate == rate
 
 
 def test_baselines_are_added_to_a_finished_run(parts, tmp_path):

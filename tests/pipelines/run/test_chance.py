@@ -136,6 +136,6 @@ def test_the_table_says_who_is_near_chance(teacher, student, said):
     )
     out = io.StringIO()
     measured = Measured({"teacher": sizes, "student": sizes}, latency, {})
-    Console(file=out, width=100).print(comparison_table(scores, measured))
+    Console(file=out, width=100).print(comparison_table(scores, measured, "sst2"))
     assert said in out.getvalue()
     assert ("kept" in out.getvalue()) == (not teacher and not student)

@@ -86,7 +86,8 @@ def test_an_answer_that_fits_no_window_is_a_bad_row(squad, parts, tmp_path):
     (path / "train-v2.0.json").write_text(json.dumps(official([long, *questions()])), encoding="utf-8")
     command[command.index("--data") + 1] = str(path)
     assert "question long: expected its answer whole in a window of 16 tokens" in refused(command)
-    said = done(*command, "--on-bad-row", "skip", "--overwrite").err
+    assert not (tmp_path / "run").exists()
+    said = done(*command, "--on-bad-row", "skip").err
     assert "left out 1 row whose answer lies whole in no window of 16 tokens, of the questions long" in said
     assert "left out 4 rows whose" in said  # with its variants
 
