@@ -80,7 +80,9 @@ def set_aside(request: AugmentRequest, identity: Callable[[], Identity], say: Ca
     Raises:
         UserError: as for `chosen_run`.
     """
-    storage, chosen = Storage(request.out), chosen_run(request, identity, say)
+    storage = Storage(request.out)
+    _undo_half(storage)
+    chosen = chosen_run(request, identity, say)
     if not storage.is_local or not (request.overwrite or read_run(storage) is None):
         return chosen
     kept = previous_of(storage)
@@ -94,6 +96,21 @@ def set_aside(request: AugmentRequest, identity: Callable[[], Identity], say: Ca
         if (storage.local_folder() / name).is_dir():
             os.replace(storage.local_folder() / name, kept.local_folder() / name)
     return PREVIOUS
+
+
+def _undo_half(storage: Storage) -> None:
+    """Moves back what a command that was killed had set aside before it removed the run: then both have its run.json.
+
+    A later run with the same run.json may take them as well, as far as it has none of its own.
+    """
+    if not storage.is_local or (run := storage.read_json(RUN)) is None:
+        return
+    kept = previous_of(storage)
+    if kept.read_json(RUN) == run:
+        for name in SET_ASIDE:
+            target = storage.local_folder() / name
+            if (kept.local_folder() / name).is_dir() and not target.exists():
+                os.replace(kept.local_folder() / name, target)
 
 
 def drop_previous(storage: Storage) -> None:
