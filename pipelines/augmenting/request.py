@@ -149,7 +149,7 @@ def check_inputs(request: AugmentRequest, reporter: Reporter, found: Found) -> C
     if any(is_augmented(source.schema) for source in opened.split("train").sources):
         raise UserError(
             f"--data {request.data}: expected rows to augment, found rows of a `tinyaug augment` (columns "
-            f"{listed(AUGMENTED_COLUMNS)}); give the file that they were made of, or draw again with `tinyaug resample`"
+            f"{listed(AUGMENTED_COLUMNS[:2])}); give the file that they were made of, or draw again with `tinyaug resample`"
         )
     for note in opened.notes():
         reporter.message(f"note: {note}")
