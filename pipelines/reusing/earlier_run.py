@@ -146,8 +146,8 @@ def previous_of(storage: Storage) -> Storage:
 
 def _refused(request: AugmentRequest, why: str) -> UserError:
     return UserError(
-        f"--reuse {request.reuse}: expected a run with candidates of the same settings, models and software, found {why}; "
-        "leave --reuse out, or change that"
+        f"--reuse {request.reuse}: expected a run with candidates of the same settings, models and software, found "
+        f"{why}; leave --reuse out, or change that"
     )
 
 
