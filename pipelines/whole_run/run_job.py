@@ -121,6 +121,7 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
         general = run(corpus_job(request.general, found), reporter, profile=None)
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
+        judged = teacher.metrics["dev"]  # that it is near chance was said
     student = run(DistillJob(request.distill, found, judged), reporter, request.profile if said is None else None)
     others = run_baselines(request, student.metrics["teacher_dev"], reporter, found)
     if request.evaluate is not None:
