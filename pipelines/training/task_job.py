@@ -84,9 +84,9 @@ class TaskJob(Job):
         return self.request.reading.max_length
 
     def data_sources(self) -> dict[str, str | None]:
-        """Where the data came from."""
+        """Where the data came from, found from any folder by `evaluate --run`."""
         data = self.request.data.data
-        return {"data": str(data) if data else None, "data_revision": self.data.revision}
+        return {"data": str(data.expanduser().absolute()) if data else None, "data_revision": self.data.revision}
 
     @property
     def reads_own(self) -> bool:

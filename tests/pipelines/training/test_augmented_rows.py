@@ -40,7 +40,7 @@ def test_augmented_rows_are_not_augmented_again(inputs, finished, tmp_path):
     command = inputs.augment(
         tmp_path / "run", "--task", "custom", "--text", "sentence", "--data", finished / "augmented"
     )
-    assert "found rows of a `tinyaug augment` (columns source_idx, variant)" in refused(command)
+    assert "found rows of a `tinyaug augment` (columns source_idx and variant)" in refused(command)
     assert not (tmp_path / "run").exists()
 
 
