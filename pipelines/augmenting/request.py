@@ -17,7 +17,7 @@ from pipelines.machine.devices import check_device
 from pipelines.run_folder.identity import software_versions
 from pipelines.tasks import BadRow, CustomOptions, OpenTask, stop_or_skip
 from pipelines.tasks.features import is_augmented
-from pipelines.tasks.task import AUGMENTED_COLUMNS, listed
+from pipelines.tasks.task import AUGMENTED_COLUMNS
 
 if TYPE_CHECKING:
     from augment.files.find import ModelFiles
@@ -149,7 +149,8 @@ def check_inputs(request: AugmentRequest, reporter: Reporter, found: Found) -> C
     if any(is_augmented(source.schema) for source in opened.split("train").sources):
         raise UserError(
             f"--data {request.data}: expected rows to augment, found rows of a `tinyaug augment` (columns "
-            f"{listed(AUGMENTED_COLUMNS)}); give the file that they were made of, or draw again with `tinyaug resample`"
+            f"{' and '.join(AUGMENTED_COLUMNS[:2])}); give the file that they were made of, or draw again with "
+            "`tinyaug resample`"
         )
     for note in opened.notes():
         reporter.message(f"note: {note}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 
 from distill.wording import shown_bytes
-from pipelines.cli.summary import warnings
+from pipelines.cli.summary import reused_rows, warnings
 from pipelines.cli.terminal import TerminalReporter, planned, rows_table, told_of, warn
 from pipelines.cli.training_summary import is_detail, show_removable, show_stages
 from pipelines.tasks.squad import is_squad
@@ -43,6 +43,7 @@ def show_run(outcome: RunOutcome) -> int:
     console, metrics, rows = told_of(outcome.fresh), outcome.metrics, []
     if outcome.augmented is not None:
         rows = [("augmented", f"{metrics.augmented['examples']:,} examples, {metrics.augmented['rows']:,} rows")]
+        rows += reused_rows(outcome.augmented)
     for name, stage in metrics.stages.items():
         rows.append((name, f"{stage.steps:,} steps, {stage.examples:,} examples, {duration(stage.seconds)}"))
     console.print(rows_table([*rows, ("layer map", ", ".join(map(str, metrics.layer_map)) or "none")]))

@@ -99,9 +99,7 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
     ]
     if by_class := class_rows(counts, outcome.job.task.label.names):
         rows.append(("rows by class", listed(f"{name} {number:,}" for name, number in by_class.items())))
-    if outcome.job.reuse or "reused_texts" in found:
-        reused = found.get("reused_texts", 0)
-        rows.append(("reused", f"candidates of {reused:,} of the unique texts, found by an earlier run"))
+    rows += reused_rows(outcome)
     if found:
         pieces = f"{found['single_piece_words']:,} single-piece, {found['multi_piece_words']:,} multi-piece"
         rows += [
@@ -128,6 +126,18 @@ def summary_rows(outcome: Outcome) -> list[tuple[str, str]]:
         ),
     ]
     return rows
+
+
+def reused_rows(outcome: Outcome) -> list[tuple[str, str]]:
+    """How many texts' candidates an earlier run had; nothing where none was to be reused.
+
+    Args:
+        outcome: what came of it.
+    """
+    if not outcome.job.reuse and "reused_texts" not in outcome.candidates:
+        return []
+    reused = outcome.candidates.get("reused_texts", 0)
+    return [("reused", f"candidates of {reused:,} of the unique texts, found by an earlier run")]
 
 
 def show_variants(console: Console, storage: Storage, columns: list[str], examples: int, variants: int) -> None:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from distill.stores import without_credentials
 from pipelines.augmenting.run_file import RunFile, existing_run, read_run
 from pipelines.augmenting.snapshot import read_snapshot
 from pipelines.augmenting.stages import CANDIDATES
@@ -47,22 +48,27 @@ def chosen_run(request: AugmentRequest, identity: Callable[[], Identity], say: C
         return None
     named = Storage(request.reuse).root if request.reuse is not None else storage.root
     if named != storage.root:
+        if without_credentials(named) != named:
+            raise UserError(
+                f"--reuse {without_credentials(named)}: expected an address without credentials, which run.json would "
+                "keep, found some; give them by the environment"
+            )
         earlier = existing_run(Storage(named), "--reuse ")
         if why := _unusable(Storage(named)) or _other(earlier, identity()):
-            raise UserError(
-                f"--reuse {request.reuse}: expected a run with candidates of the same settings, models and software, "
-                f"found {why}; leave --reuse out, or change that"
-            )
+            raise _refused(request, why)
         say(f"reusing candidates of {Storage(named).display()}")
         return named
-    for folder in (storage, previous_of(storage)) if storage.is_local else ():
-        earlier_run = None if _unusable(folder) else read_run(folder)
-        if earlier_run is not None:
-            if not (why := _other(earlier_run, identity())):
-                say("reusing the candidates of the run that is overwritten")
-                return folder.root
-            say(f"candidates of the run that is overwritten are not reused: found {why}")
-            break
+    why, there = _unusable(storage), [storage, *([previous_of(storage)] if storage.is_local else [])]
+    usable = next((folder for folder in there if not _unusable(folder)), None)
+    if usable is not None and not storage.is_local:
+        why = "it in an object store, where they are deleted first: name this run with --reuse and another --out"
+    elif usable is not None and not (why := _other(existing_run(usable), identity())):
+        say("reusing the candidates of the run that is overwritten")
+        return usable.root
+    if request.reuse is not None:
+        raise _refused(request, why)
+    if usable is not None:
+        say(f"candidates of the run that is overwritten are not reused: found {why}")
     return None
 
 
@@ -80,7 +86,9 @@ def set_aside(request: AugmentRequest, identity: Callable[[], Identity], say: Ca
     Raises:
         UserError: as for `chosen_run`.
     """
-    storage, chosen = Storage(request.out), chosen_run(request, identity, say)
+    storage = Storage(request.out)
+    _undo_half(storage)
+    chosen = chosen_run(request, identity, say)
     if not storage.is_local or not (request.overwrite or read_run(storage) is None):
         return chosen
     kept = previous_of(storage)
@@ -94,6 +102,21 @@ def set_aside(request: AugmentRequest, identity: Callable[[], Identity], say: Ca
         if (storage.local_folder() / name).is_dir():
             os.replace(storage.local_folder() / name, kept.local_folder() / name)
     return PREVIOUS
+
+
+def _undo_half(storage: Storage) -> None:
+    """Moves back what a command that was killed had set aside before it removed the run: then both have its run.json.
+
+    A later run with the same run.json may take them as well, as far as it has none of its own.
+    """
+    if not storage.is_local or (run := storage.read_json(RUN)) is None:
+        return
+    kept = previous_of(storage)
+    if kept.read_json(RUN) == run:
+        for name in SET_ASIDE:
+            target = storage.local_folder() / name
+            if (kept.local_folder() / name).is_dir() and not target.exists():
+                os.replace(kept.local_folder() / name, target)
 
 
 def drop_previous(storage: Storage) -> None:
@@ -119,6 +142,13 @@ def recorded_run(storage: Storage, run: RunFile) -> str | None:
 def previous_of(storage: Storage) -> Storage:
     """Where a run that is overwritten leaves its candidates till the next one is done."""
     return Storage(f"{storage.root.rstrip('/')}/{PREVIOUS}")
+
+
+def _refused(request: AugmentRequest, why: str) -> UserError:
+    return UserError(
+        f"--reuse {request.reuse}: expected a run with candidates of the same settings, models and software, found "
+        f"{why}; leave --reuse out, or change that"
+    )
 
 
 def _as_begun(request: AugmentRequest, storage: Storage, started: RunFile) -> str | None:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipelines.errors import JobError, UserError
+from pipelines.run_folder.lease import OR_ELSE
 from pipelines.run_folder.lock import only_writer, refuse_if_held
 from pipelines.run_folder.run_file import RUN
 from pipelines.run_folder.stage_folder import BASELINES, FINETUNED, TOKENS, UNAUGMENTED
@@ -70,7 +71,10 @@ def clean(storage: Storage, dry_run: bool) -> list[Removable]:
         )
     stages = _stages(storage)
     for stage in stages:
-        refuse_if_held(stage)
+        try:
+            refuse_if_held(stage)
+        except UserError as error:
+            raise UserError(str(error).removesuffix(OR_ELSE)) from error
     found = removable(storage)
     if not dry_run:
         with ExitStack() as locks:

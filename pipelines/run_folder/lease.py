@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
 
 LOCK = ".lock"
+OR_ELSE = ", or choose another --out"  # of those who may
 REFRESH_EVERY = 15.0  # seconds
 RETRY_EVERY = 3.0  # seconds between attempts after a refresh that failed
 GIVE_UP_AFTER = 40.0  # seconds without a refresh after which the holder stops: well before the lease lapses
@@ -274,7 +275,5 @@ def refusal(storage: Storage, holder: dict[str, Any] | None) -> str:
         storage: the run directory.
         holder: what its lock file says.
     """
-    return (
-        f"{storage.display()}: expected to be its only writer, found {named(holder)} at work on it; wait for it, or "
-        "choose another --out"
-    )
+    found = f"{named(holder)} at work on it"
+    return f"{storage.display()}: expected to be its only writer, found {found}; wait for it{OR_ELSE}"

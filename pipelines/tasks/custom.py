@@ -218,9 +218,9 @@ def _check_label(sources: tuple[Source, ...], column: str) -> None:
 def _require(source: Source, column: str, what: str) -> None:
     names = source.schema.names
     if column not in names:
+        remedy = _header_hint(source) or f"{near(column, names)} Name it with --{what}."
         raise UserError(
-            f"{source.place}: expected the {what} column {column!r}, found columns {listed(names)}."
-            f"{near(column, names)}{_header_hint(source)} Name it with --{what}."
+            f"{source.place}: expected the {what} column {column!r}, found columns {listed(names)}.{remedy}"
         )
 
 

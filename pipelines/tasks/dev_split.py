@@ -13,6 +13,7 @@ from pipelines.errors import UserError
 from pipelines.tasks.features import is_augmented
 from pipelines.tasks.split import Picked
 from pipelines.tasks.task import DEV, listed, pass_over
+from pipelines.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,9 +53,12 @@ def split_off(opened: OpenTask, share: float) -> OpenTask:
         rows, dev = (int(np.sum(some)) for some in (classes == one, inside[classes == one]))
         if dev in (0, rows):
             name = f" of the class {label.names[one]}" if label.names else ""
+            texts, places = len(np.unique(digests[classes == one])), len(str(rows)) + 1
+            bounds = f", from {1 / rows:.{places}f} to {1 - 1 / rows:.{places}f} for so many rows" if texts > 1 else ""
             raise UserError(
-                f"{option}: expected rows for both parts, found {rows:,}{name} with too few different texts. Give "
-                "another share, add rows, or a dev file."
+                f"{option}: expected a share that leaves rows{name} to both parts{bounds}, found {rows:,} with "
+                f"{counted(texts, 'different text')}, {dev:,} of them for dev. Give another share, add rows, or a dev "
+                "file."
             )
     held = partial(Picked, numbers[inside], digests=np.unique(digests[inside]))
     parts = {name: partial(_picked, train, name, held(inside=name == DEV)) for name in ("train", DEV)}

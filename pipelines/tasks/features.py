@@ -43,8 +43,10 @@ def features_metadata(schema: pa.Schema, task: Task) -> bytes:
 
 
 def is_augmented(schema: pa.Schema) -> bool:
-    """Whether rows have the columns that augmented shards add; other programs may have filtered them since."""
-    return set(AUGMENTED_COLUMNS) <= set(schema.names) and pa.types.is_nested(schema.field("edits").type)
+    """Whether rows have the columns that augmented shards add; other programs may have left out rows and `edits`."""
+    *numbers, edits = AUGMENTED_COLUMNS
+    known = edits not in schema.names or pa.types.is_nested(schema.field(edits).type)
+    return set(numbers) <= set(schema.names) and known
 
 
 def _feature(kind: pa.DataType) -> Any:

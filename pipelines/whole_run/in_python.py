@@ -6,7 +6,7 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PARTS = ("train", "validation", "dev", "test")  # names of a task's parts that are given in memory
+IN_MEMORY = "# Its rows were in memory: give a file of them as data, here or as --data FILE.\n"  # of config.toml
 logger = logging.getLogger("tinyaug")
 
 
@@ -81,6 +82,8 @@ def run(**options: Any) -> Finished:
         if data is not options.get("data"):  # config.toml names no folder that will be gone
             object.__setattr__(read, "typed", {name: value for name, value in read.typed.items() if name != "--data"})
         request = run_request(read)
+        if data is not options.get("data"):
+            request = replace(request, config=IN_MEMORY + request.config)
         outcome = run_task(request, _Logging(), Found())
     folder = outcome.storage.local_folder()
     augmented = folder / "augmented" if outcome.augmented is not None else None

@@ -21,6 +21,8 @@ from pipelines.whole_run.checks import run_storage
 from pipelines.whole_run.over_corpus import corpus_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from distill.comparison import Comparison
     from distill.latency import Latency
     from distill.metrics import Scores
@@ -43,6 +45,7 @@ class Measured:
         seconds: of the command (`all`), and of the augmentation (`augment`; None where it was done before).
         verdicts: what both models say of some dev sentences; None but for the demo.
         standings: results of these and of the baselines, judged pairwise; None without baselines.
+        baselines: name -> what each of its stages did; None likewise.
     """
 
     sizes: dict[str, dict[str, int]]
@@ -50,6 +53,7 @@ class Measured:
     seconds: dict[str, float | None]
     verdicts: list[Verdict] | None = None
     standings: list[Standing] | None = None
+    baselines: dict[str, dict[str, StageResult]] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,13 @@ class RunMetrics:
         augmented: `rows`, and the `examples` that they were made of.
         scores: results of both models; its fields stand beside the others in metrics.json.
         parameters: model -> number of its parameters.
-        measured: sizes and times; its fields stand beside the others in metrics.json.
+        measured: sizes, times and baselines; its fields stand beside the others in metrics.json.
         layer_map: the teacher's layer that each layer of the student learnt from.
         truncated_share: of the training texts; None where it is not known.
         stages: name -> what it did.
         folders: model -> where it lies.
         profile: that epochs and rates are of.
         trimmed: what the student's vocabulary lost; None where it is whole.
-        baselines: name -> what each of its stages did; None where none were asked for.
     """
 
     task: str
@@ -82,7 +85,6 @@ class RunMetrics:
     folders: dict[str, str]
     profile: str
     trimmed: Trimmed | None = None
-    baselines: dict[str, dict[str, StageResult]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as they are written; verdicts of the demo, a trimmed vocabulary and baselines where there are."""
@@ -100,7 +102,9 @@ def read_measured(storage: Storage) -> Measured | None:
 
     verdicts = [Verdict.from_json(found) for found in content["verdicts"]] if "verdicts" in content else None
     standings = [Standing.from_json(one) for one in content["standings"]] if "standings" in content else None
-    return Measured(content["sizes"], Latency(**content["latency"]), content["seconds"], verdicts, standings)
+    baselines = {name: _stages(stages) for name, stages in content.get("baselines", {}).items()} or None
+    latency = Latency(**content["latency"])
+    return Measured(content["sizes"], latency, content["seconds"], verdicts, standings, baselines)
 
 
 def run_metrics(
@@ -126,7 +130,7 @@ def run_metrics(
         found: what the command has found already.
     """
     told, data, (general, teacher) = student.metrics, open_data(request.distill.data, found), before
-    stages = _stages(student)
+    stages = _stages(told["stages"])
     if teacher is not None:
         known = {one.name: teacher.metrics[one.name] for one in fields(StageResult) if one.name in teacher.metrics}
         stages = {"finetune": StageResult(**known), **stages}
@@ -135,10 +139,10 @@ def run_metrics(
     is_fresh = augmented is not None and bool(augmented.fresh)
     seconds = None if measured is None or is_fresh or student.fresh else measured.seconds
     made = student.fresh or (teacher is not None and teacher.fresh)
+    standings, baselines = (None, None) if measured is None or made else (measured.standings, measured.baselines)
     if measured is None or made or (request.demo and data.task.label.names and measured.verdicts is None):
         measured = _measure(request, data, found)
-    standings = measured.standings if request.baseline else None
-    if request.baseline and (made or standings is None or any(one.fresh for one in others.values())):
+    if request.baseline and (standings is None or any(one.fresh for one in others.values())):
         standings = find_standings(request, data, found)
     made_of = {} if request.general is None else {"general": request.general.out}
     rows = {"rows": 0, "examples": 0}
@@ -153,8 +157,8 @@ def run_metrics(
         measured=replace(
             measured,
             seconds=seconds or took,
-            verdicts=measured.verdicts if request.demo else None,
             standings=standings,
+            baselines={name: _stages(one.metrics["stages"]) for name, one in others.items()} or baselines,
         ),
         layer_map=told["layer_map"],
         truncated_share=told.get("truncated_share"),
@@ -162,12 +166,11 @@ def run_metrics(
         folders={**made_of, "teacher": request.distill.teacher, "student": request.distill.out},
         profile=request.profile,
         trimmed=Trimmed(**told["trimmed"]) if told.get("trimmed") else None,
-        baselines={name: _stages(one) for name, one in others.items()} or None,
     )
 
 
-def _stages(trained: Trained) -> dict[str, StageResult]:
-    return {name: StageResult(**stage) for name, stage in trained.metrics["stages"].items()}
+def _stages(told: Mapping[str, Any]) -> dict[str, StageResult]:
+    return {name: StageResult(**stage) for name, stage in told.items()}
 
 
 def _compared(request: RunRequest, data: TaskData, teacher: Scores, student: Scores) -> Comparison:

@@ -123,6 +123,7 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
         general = run(corpus_job(request.general, found), reporter, profile=None)
     if request.finetune is not None:
         teacher = run(FinetuneJob(request.finetune, found), reporter, profile=None)
+        judged = teacher.metrics["dev"]  # that it is near chance was said
     job = DistillJob(request.distill, found, judged)
     student = run(job, reporter, request.profile if said is None else None)
     as_made = replace(request, distill=job.request)

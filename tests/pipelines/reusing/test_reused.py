@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pyarrow.parquet as pq
 import pytest
 
 from augment.similar import SimilarWords
 from pipelines.augmenting import distinct_words
+from pipelines.reusing import earlier_run
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import (
     contents,
     done,
@@ -23,6 +26,7 @@ from tests.pipelines.jobs import (
     refused,
     sentences,
     start,
+    tinyaug,
     wait_for,
     write_sst2,
 )
@@ -106,6 +110,31 @@ def test_a_run_that_is_overwritten(command, runs, tmp_path):
     assert "reused_texts" not in manifest(run, "candidates")["counts"]
     done(*command("new", run, "--overwrite", "--k", 5, "--reuse", "none"))
     assert manifest(run, "candidates")["counts"]["masked_words"] > 100
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])  # all that there are
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_stopped_while_it_sets_aside(command, runs, tmp_path, monkeypatch, moves, overwrite):
+    """After some of the folders were moved; the next command finds all of them, and one of the old rows its run."""
+    run, moved = shutil.copytree(runs / "old", tmp_path / "run"), []
+    move = earlier_run.os.replace
+
+    def stopping(source, target):
+        if "/.previous/" in str(target) and "/.partial/" not in str(source):
+            if len(moved) == moves:
+                raise SystemExit(9)
+            moved.append(target)
+        move(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(earlier_run.os, "replace", stopping)
+        patched.setattr(Storage, "remove_all", lambda _: sys.exit(9))
+        assert tinyaug(*command("new", run, "--overwrite")).code == 9
+    if overwrite:
+        done(*command("new", run, "--overwrite"))
+        check(run, runs)
+    else:
+        assert "everything was done already" in done(*command("old", run)).out
 
 
 @pytest.mark.integration

@@ -81,7 +81,10 @@ def test_baselines_are_added_to_a_finished_run(parts, tmp_path):
     before = (out / "student/model.safetensors").read_bytes()
     assert "standings" not in metrics(out)
     done(*run(parts, out, "--max-steps", 2, "--baseline"))
-    assert len(metrics(out)["standings"]) == 4
+    found = metrics(out)
+    assert len(found["standings"]) == 4
+    done(*run(parts, out, "--max-steps", 2))  # what is known stays
+    assert metrics(out) == found
     assert (out / "student/model.safetensors").read_bytes() == before
 
 

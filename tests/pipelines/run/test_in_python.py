@@ -42,6 +42,7 @@ def test_a_call_does_what_the_command_does(parts, tmp_path, monkeypatch):
     assert found.metrics["augmented"] == {"rows": 120, "examples": 40}
     assert (found.student / "model.safetensors").exists()
     assert run_json(found.student)["command"][0] == "python"
+    assert "give a file of them as data" in (found.folder / "config.toml").read_text().splitlines()[0]
 
     monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
     assert pipelines.run(data=data, **given).metrics["dev"] == found.metrics["dev"]

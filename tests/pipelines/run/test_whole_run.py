@@ -17,7 +17,8 @@ from tests.pipelines.training.verbs import distill, finetune, metrics, run
 
 def test_the_whole_run(parts, tmp_path, monkeypatch):
     out, archive = tmp_path / "run", tmp_path / "glue.zip"
-    command = run(parts, out, "--submission", archive)
+    monkeypatch.chdir(parts.data.parent)
+    command = run(parts, out, "--submission", archive, "--data", parts.data.name)
     ran = done(*command)
     found = metrics(out)
     assert ("% kept" in ran.out) != ("near chance" in ran.out)
@@ -39,6 +40,7 @@ def test_the_whole_run(parts, tmp_path, monkeypatch):
     assert f"{out}/teacher_cache\n" in done("clean", out).out
     assert not (out / "teacher_cache").exists()
     assert "everything was done already" in done("run", "--config", out / "config.toml").out
+    monkeypatch.chdir(tmp_path)
     for folder, model in ((out, "student"), (out / "teacher", "teacher")):
         judged = done("evaluate", "--run", folder, "--json", tmp_path / "judged.json")
         assert f"model: {out}/{model}; --model judges another" in judged.err

@@ -188,6 +188,23 @@ def test_one_writer_and_overwriting(inputs, store):
     assert "augmented/data/train-00000-of-00006.parquet" not in objects(uri)
 
 
+def test_candidates_are_reused(inputs, store, tmp_path):
+    """From a store, to a store or a disk; where they would be deleted first, that is said."""
+    uri, again = store("earlier"), store("later")
+    done(*inputs.augment(uri, "--limit", 12))
+    for out in (again, tmp_path / "run"):
+        assert "candidates of 11 of the unique" in done(*inputs.augment(out, "--limit", 20, "--reuse", uri)).out
+    same_as(tmp_path / "run", again)
+    for more in (("--overwrite",), ()):
+        here = tinyaug(*inputs.augment(uri, "--limit", 20, "--reuse", uri, *more))
+        assert (here.code, "name this run with --reuse and another --out" in here.err) == (2, bool(more))
+    secret = tinyaug(*inputs.augment(tmp_path / "new", "--reuse", uri.replace("s3://", "s3://key:secret@")))
+    assert (secret.code, "expected an address without credentials" in secret.err, "secret@" in secret.err) == (
+        2, True, False,
+    )  # fmt: skip
+    assert "are not reused: found it in an object store" in done(*inputs.augment(uri, "--overwrite")).err
+
+
 def test_something_else_is_left_alone(inputs, store):
     uri = store("other")
     Storage(uri).write_bytes("thesis.tex", b"my life's work")

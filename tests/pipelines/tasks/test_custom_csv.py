@@ -107,7 +107,11 @@ def test_a_header_alone_has_no_rows_with_a_label_too(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "hint"),
     [
-        ("r.csv", "id;body\n1;a b\n", "separated by ';': write the file with commas"),
+        (
+            "r.csv",
+            "id;body\n1;a b\n",
+            "found columns id;body. Its columns seem to be separated by ';': write the file with commas",
+        ),
         ("r.tsv", "id,body\n1,a b\n", "separated by ',': write the file with tabs"),
         ("r.csv", "17,it does not start\n18,it stops\n", "first line looks like a row"),
         ("r.csv", f"a,{'word ' * 9}\nb,c\n", "first line looks like a row"),

@@ -66,9 +66,17 @@ def test_scores_and_classes_without_rows(tmp_path):
 @pytest.mark.parametrize(
     ("tickets", "share", "said"),
     [
-        ([*TICKETS, ("one", "rare"), ("two", "rare")], 0.1, "found 2 of the class rare with too few different texts"),
-        ([*TICKETS, ("one", "rare"), ("two", "rare")], 0.9, "found 2 of the class rare"),
-        ([*TICKETS, *[("same", "rare")] * 20], 0.5, "found 20 of the class rare"),
+        (
+            [*TICKETS, ("one", "rare"), ("two", "rare")],
+            0.1,
+            "class rare to both parts, from 0.50 to 0.50 .*found 2 with 2 different texts, 0 of",
+        ),
+        ([*TICKETS, ("one", "rare"), ("two", "rare")], 0.9, "found 2 with 2 different texts, 2 of them for dev"),
+        (
+            [*TICKETS, *[("same", "rare")] * 20],
+            0.5,
+            "rare to both parts, found 20 with 1 different text, 0 of them",
+        ),
     ],
 )
 def test_too_few_rows(tmp_path, tickets, share, said):
