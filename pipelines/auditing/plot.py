@@ -69,7 +69,9 @@ def _bars(axes: Any, members: dict[str, Share], title: str) -> Any:
     names = [name for name in members if name in most]
     axes.bar(range(len(names)), [100 * members[name].share for name in names], color="tab:blue")
     of_all = sum(one.flips for one in members.values()) / sum(one.of for one in members.values())
-    line = axes.axhline(100 * of_all, color="tab:red", linestyle="--", linewidth=1, label="all bars of a panel together")
+    line = axes.axhline(
+        100 * of_all, color="tab:red", linestyle="--", linewidth=1, label="all bars of a panel together"
+    )
     shown = [f"{name}\n{members[name].flips:,} of\n{members[name].of:,}" for name in names]
     axes.set_xticks(range(len(names)), shown, rotation=0 if len(names) <= 8 else 90, fontsize=7, parse_math=False)
     axes.set_title(title, fontsize=9)
