@@ -68,7 +68,7 @@ def run_audit(request: AuditOptions, reporter: Reporter, found: Found) -> Audit:
         if path is not None:
             check_place(option, path)
     if request.png is not None:
-        check_plots()
+        check_plots(request.png)
     augmented = open_augmented(request.run)
     files = find_files(request.teacher, request.revision, "teacher", found, any_family=True)
     auditor = _Auditor(request, augmented, files)

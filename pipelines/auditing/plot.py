@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 MOST_BARS = 20  # of a group; names of more would overlap
 
 
-def check_plots() -> None:
+def check_plots(path: Path) -> None:
     """Refuses a picture that cannot be drawn, before a teacher is run.
 
+    Args:
+        path: of the PNG.
+
     Raises:
-        UserError: matplotlib is missing.
+        UserError: matplotlib is missing, or the name is that of another kind of file.
     """
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--png {path}: expected a name that ends with .png, found {path.suffix or None}; rename it")
     if find_spec("matplotlib") is None:
         raise UserError(
             "--png: expected matplotlib to draw it, found that it is not installed; install it with "
@@ -32,7 +37,7 @@ def check_plots() -> None:
 
 
 def write_plot(report: Report, path: Path) -> None:
-    """Draws the share of flips in each group, beside that of all variants.
+    """Draws the share of flips in each group, beside that of all that the group counts: variants, or edits.
 
     Args:
         report: what was found.
@@ -49,21 +54,26 @@ def write_plot(report: Report, path: Path) -> None:
     whole = report.variants
     figure.suptitle(f"{whole.share:.1%} of {whole.of:,} variants flip")
     for axes, (group, members) in zip(figure.subplots(2, 2).flat, shown.items(), strict=False):
-        _bars(axes, members, BY[group], whole.share)
+        line = _bars(axes, members, BY[group])
     for axes in figure.axes[len(shown) :]:
         axes.set_axis_off()
+    figure.legend(handles=[line], loc="outside lower center", fontsize=8)
     sink = io.BytesIO()
     figure.savefig(sink, format="png", dpi=150, metadata={"Software": None})
     write_whole(path, sink.getvalue())
 
 
-def _bars(axes: Any, members: dict[str, Share], title: str, of_all: float) -> None:
+def _bars(axes: Any, members: dict[str, Share], title: str) -> Any:
+    """Draws a panel; gives the line of all its members."""
     most = sorted(members, key=lambda name: -members[name].of)[:MOST_BARS]
     names = [name for name in members if name in most]
     axes.bar(range(len(names)), [100 * members[name].share for name in names], color="tab:blue")
-    axes.axhline(100 * of_all, color="tab:red", linestyle="--", linewidth=1, label="all variants")
+    of_all = sum(one.flips for one in members.values()) / sum(one.of for one in members.values())
+    line = axes.axhline(
+        100 * of_all, color="tab:red", linestyle="--", linewidth=1, label="all bars of a panel together"
+    )
     shown = [f"{name}\n{members[name].flips:,} of\n{members[name].of:,}" for name in names]
     axes.set_xticks(range(len(names)), shown, rotation=0 if len(names) <= 8 else 90, fontsize=7, parse_math=False)
     axes.set_title(title, fontsize=9)
     axes.set_ylabel("% that flip")
-    axes.legend(fontsize=7)
+    return line

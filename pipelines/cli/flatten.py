@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from pipelines.options.config_file import Given
     from pipelines.options.made import Found
-    from pipelines.options.option import Option
 
 ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry
 TYPED = ("COMMANDLINE", "DEFAULT_MAP")  # where the user's own values come from; the second are those of --config
@@ -39,7 +38,9 @@ def flat(verb: Callable[[Any], int]) -> Callable[..., int]:
     """
     kind: type[Options] = next(iter(get_type_hints(verb).values()))
     options = all_options(kind)
-    parameters = {name: _parameter(name, *found) for name, found in options.items()}
+    giver = next((one.option.name for one in options.values() if one.option.gives), None)
+    given_by = {name: giver for name, found in options.items() if giver is not None and found.default is ...}
+    parameters = {name: _parameter(name, found, given_by.get(name)) for name, found in options.items()}
 
     def configured(clicked: typer.Context, config: Path | None) -> None:
         if config is not None:
@@ -47,6 +48,8 @@ def flat(verb: Callable[[Any], int]) -> Callable[..., int]:
             clicked.default_map = {**(clicked.default_map or {}), **_as_typed(clicked, given, options, str(config))}
 
     def command(clicked: typer.Context, config: Path | None, **words: Any) -> int:  # noqa: ARG001
+        if missing := next((name for name in given_by if words[name] is None), None):
+            raise UserError(f"expected {options[missing].option.name}, or {giver}, found neither; name one of them")
         values = {name: options[name].option.value(word) for name, word in words.items()}
         typed = [name for name in words if getattr(clicked.get_parameter_source(name), "name", "") in TYPED]
         return verb(made(kind, {name: words[name] for name in typed}, **values))
@@ -89,13 +92,17 @@ def _as_typed(clicked: typer.Context, given: Given, options: Mapping[str, Found]
     return made
 
 
-def _parameter(name: str, one: Option, hint: Any, default: Any) -> Parameter:
+def _parameter(name: str, found: Found, given_by: str | None) -> Parameter:
+    """A parameter; one that another option gives need not be typed."""
+    one, hint, default = found
     if one.read is not None:
         hint = one.typed | None if default is None and one.shown is None else one.typed
         if default is not ...:
             default = one.shown if one.shown is not None else default and str(default)
-    choices = f" One of {', '.join(one.choices)}." if one.choices else ""
-    told: dict[str, Any] = {"help": escape(one.help + choices), "rich_help_panel": one.panel}
+    more = f" One of {', '.join(one.choices)}." if one.choices else ""
+    if given_by is not None:
+        hint, default, more = hint | None, None, f"{more} [required without {given_by}]"
+    told: dict[str, Any] = {"help": escape(one.help + more), "rich_help_panel": one.panel}
     shown = typer.Option(*one.flag.split(" "), **told) if one.flag.startswith("-") else typer.Argument(**told)
     if one.gives is not None:
         shown.is_eager, shown.callback = True, _giving(one.gives)

@@ -128,7 +128,10 @@ def told(exported: Exported) -> list[str]:
     found, lines = exported.findings, []
     for form, one in found.compared.items():
         bound = f" (at most {BOUND:g} is accepted)" if form == ONNX else ""
-        same = "" if one.agreed is None else f"; the same class for {one.agreed:.1%} of {found.rows:,} dev rows"
+        shares = " and ".join(
+            f"{share:.1%} of {found.rows[part]:,} rows of {part}" for part, share in one.agreed.items()
+        )
+        same = f"; the same class for {shares}" if shares else ""
         lines.append(f"{form}: its logits differ from torch's by {one.difference:.2g} at most{bound}{same}")
     if found.compared:
         shapes = ", ".join(f"{rows} × {tokens}" for rows, tokens in found.shapes)

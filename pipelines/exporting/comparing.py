@@ -39,18 +39,18 @@ class Compared:
     Attributes:
         difference: the largest of any logit.
         relative: that, by the largest logit where it is above 1.
-        agreed: share of the dev rows with the same class; None without classes.
+        agreed: dev part -> share of its rows with the same class; empty without classes.
     """
 
     difference: float = 0.0
     relative: float = 0.0
-    agreed: float | None = None
+    agreed: Mapping[str, float] = field(default_factory=dict)
 
     def joined(self, other: Compared) -> Compared:
         """Both comparisons as one; what is no number stays none."""
         difference = float(np.maximum(self.difference, other.difference))
         relative = float(np.maximum(self.relative, other.relative))
-        return Compared(difference, relative, other.agreed if self.agreed is None else self.agreed)
+        return Compared(difference, relative, {**self.agreed, **other.agreed})
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ class Findings:
         latency: of one text at a time.
         compared: with the model in torch.
         shapes: rows and tokens of the batches that were compared beside single texts and dev rows.
-        rows: dev rows.
+        rows: dev part -> its rows.
     """
 
     dev: dict[str, Scores]
     latency: Latency
     compared: dict[str, Compared]
     shapes: list[tuple[int, int]]
-    rows: int
+    rows: Mapping[str, int]
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Comparison:
         judged = self._judge() if self.texts.labelled else {}
         self._refuse_apart()
         dev = {form: {part: one.scores for part, one in parts.items()} for form, parts in judged.items()}
-        rows = sum(len(one.labels) for one in judged.get(TORCH, {}).values())
+        rows = {part: len(one.labels) for part, one in judged.get(TORCH, {}).items()}
         return Findings(dev, timed.latency, self._found, shapes, rows)
 
     @property
@@ -156,12 +156,13 @@ class Comparison:
             for part, one in judged[name].items() if name != TORCH else ():
                 wanted = judged[TORCH][part]
                 if isinstance(one, Judged) and isinstance(wanted, Judged):
-                    self._note(name, wanted.logits, one.logits, bool(task.label.names))
+                    self._note(name, wanted.logits, one.logits, part if task.label.names else None)
         return judged
 
-    def _note(self, name: str, wanted: np.ndarray, found: np.ndarray, classes: bool = False) -> None:
+    def _note(self, name: str, wanted: np.ndarray, found: np.ndarray, part: str | None = None) -> None:
+        """Notes how far logits differ; of a dev part of a task of classes also how many rows have the same one."""
         difference = float(np.abs(wanted - found).max())
-        agreed = float((wanted.argmax(-1) == found.argmax(-1)).mean()) if classes else None
+        agreed = {part: float((wanted.argmax(-1) == found.argmax(-1)).mean())} if part is not None else {}
         one = Compared(difference, difference / max(1.0, float(np.abs(wanted).max())), agreed)
         self._found[name] = self._found.get(name, one).joined(one)
 

@@ -132,6 +132,12 @@ def test_a_picture(parts, run, tmp_path):
     assert png.read_bytes() == first
 
 
+def test_a_picture_is_a_png(parts, run, tmp_path):
+    said = refused(audit(run, parts.teacher, "--png", tmp_path / "flips.pdf"))
+    assert "expected a name that ends with .png, found .pdf" in said
+    assert not (tmp_path / "flips.pdf").exists()
+
+
 def test_a_picture_without_matplotlib(parts, run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     said = refused(audit(run, parts.teacher, "--png", tmp_path / "flips.png"))

@@ -49,6 +49,7 @@ def test_the_whole_run(parts, tmp_path, monkeypatch):
 
 def test_a_run_without_a_student_is_not_judged(finished):
     assert "expected a folder of `tinyaug run` with a student" in refused(["evaluate", "--run", str(finished)])
+    assert "expected --model, or --run, found neither" in refused(["evaluate", "--task", "sst2"])
 
 
 def test_a_run_with_a_given_teacher(parts, tmp_path):
