@@ -76,7 +76,16 @@ def write_onnx(model: PreTrainedModel, path: Path) -> None:
             verbose=False,
         )
         ClearMetadataAndDocStringPass()(program.model)
+        _forget_shapes(program.model.graph)
         program.save(path)
+
+
+def _forget_shapes(graph: Any) -> None:
+    """Removes shapes within the graph, which loaders infer, and which quantising by onnxruntime below 1.32 refuses."""
+    made = (value for node in graph.all_nodes() for value in node.outputs)
+    for value in (*graph.initializers.values(), *made):
+        if not value.is_graph_output():
+            value.shape = value.type = None
 
 
 def quantise_onnx(path: Path, target: Path) -> None:
