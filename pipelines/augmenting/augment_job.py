@@ -20,6 +20,7 @@ from pipelines.augmenting.stages import AUGMENTED, CANDIDATES, Job, Stage
 from pipelines.augmenting.variants import VariantWorker
 from pipelines.classes.numbers import check_counts
 from pipelines.reusing.earlier_run import drop_previous, recorded_run, set_aside
+from pipelines.reusing.read_ahead import InputRows, drop_begun, read_ahead
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.records import merge_counts
 from pipelines.run_folder.run_file import AUGMENT, started_run, undone_if_refused
@@ -85,10 +86,14 @@ def run_augment(request: AugmentRequest, reporter: Reporter, found: Found) -> Ou
     started_run(storage, AUGMENT)
     with only_writer(storage, reporter.message) as lock:
         checked = check_inputs(request, reporter, found)
+        rows: InputRows = partial(_input_rows, checked, reporter)
+        job_of = partial(_job, request, checked, storage)
+        if request.overwrite:
+            rows = read_ahead(job_of(asked_run(request, checked, None, None)), rows)
         reuse = set_aside(request, partial(identity_of, request, checked), reporter.message)
-        asked, job_of = partial(asked_run, request, checked, reuse), partial(_job, request, checked, storage)
-        outcome = carry_out(request, asked, job_of, partial(_input_rows, checked, reporter), reporter, lock)
+        outcome = carry_out(request, partial(asked_run, request, checked, reuse), job_of, rows, reporter, lock)
         drop_previous(storage)
+        drop_begun(storage)
         return outcome
 
 
@@ -130,7 +135,7 @@ def carry_out(
     request: AugmentRequest | ResampleRequest,
     asked: Callable[[Versions | None], RunFile],
     job_of: Callable[[RunFile], Job],
-    input_rows: Callable[[Job, Snapshot | None], Snapshot],
+    input_rows: InputRows,
     reporter: Reporter,
     lock: WriterLock,
 ) -> Outcome:

@@ -47,29 +47,18 @@ def chosen_run(request: AugmentRequest, identity: Callable[[], Identity], say: C
     if request.reuse == NONE:
         return None
     named = Storage(request.reuse).root if request.reuse is not None else storage.root
-    if named != storage.root:
-        if without_credentials(named) != named:
-            raise UserError(
-                f"--reuse {without_credentials(named)}: expected an address without credentials, which run.json would "
-                "keep, found some; give them by the environment"
-            )
-        earlier = existing_run(Storage(named), "--reuse ")
-        if why := _unusable(Storage(named)) or _other(earlier, identity()):
-            raise _refused(request, why)
-        say(f"reusing candidates of {Storage(named).display()}")
-        return named
-    why, there = _unusable(storage), [storage, *([previous_of(storage)] if storage.is_local else [])]
-    usable = next((folder for folder in there if not _unusable(folder)), None)
-    if usable is not None and not storage.is_local:
-        why = "it in an object store, where they are deleted first: name this run with --reuse and another --out"
-    elif usable is not None and not (why := _other(existing_run(usable), identity())):
-        say("reusing the candidates of the run that is overwritten")
-        return usable.root
-    if request.reuse is not None:
+    if named == storage.root:
+        return _own_run(request, storage, identity, say)
+    if without_credentials(named) != named:
+        raise UserError(
+            f"--reuse {without_credentials(named)}: expected an address without credentials, which run.json would "
+            "keep, found some; give them by the environment"
+        )
+    earlier = existing_run(Storage(named), "--reuse ")
+    if why := _unusable(Storage(named)) or _other(earlier, identity()):
         raise _refused(request, why)
-    if usable is not None:
-        say(f"candidates of the run that is overwritten are not reused: found {why}")
-    return None
+    say(f"reusing candidates of {Storage(named).display()}")
+    return named
 
 
 def set_aside(request: AugmentRequest, identity: Callable[[], Identity], say: Callable[[str], None]) -> str | None:
@@ -117,6 +106,28 @@ def _undo_half(storage: Storage) -> None:
             target = storage.local_folder() / name
             if (kept.local_folder() / name).is_dir() and not target.exists():
                 os.replace(kept.local_folder() / name, target)
+
+
+def _own_run(
+    request: AugmentRequest, storage: Storage, identity: Callable[[], Identity], say: Callable[[str], None]
+) -> str | None:
+    """The same of the run that is overwritten, or of what one that was killed meanwhile had kept of it."""
+    kept, why = [previous_of(storage)] if storage.is_local else [], _unusable(storage)
+    whole = storage.size(f"{CANDIDATES}/manifest.json") is not None  # else a part of what was kept, if that is there
+    usable = [one for one in ([storage, *kept] if whole else [*kept, storage]) if not _unusable(one)]
+    if usable and not storage.is_local:
+        why = "it in an object store, where they are deleted first: name this run with --reuse and another --out"
+    elif usable:
+        others = {one.root: _other(existing_run(one), identity()) for one in usable}
+        if fitting := next((root for root, other in others.items() if not other), None):
+            say("reusing the candidates of the run that is overwritten")
+            return fitting
+        why = others[usable[0].root]
+    if request.reuse is not None:
+        raise _refused(request, why)
+    if usable:
+        say(f"candidates of the run that is overwritten are not reused: found {why}")
+    return None
 
 
 def drop_previous(storage: Storage) -> None:

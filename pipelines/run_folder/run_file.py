@@ -16,7 +16,7 @@ from pipelines.errors import UserError
 from pipelines.run_folder.identity import as_json, differences, software_versions
 from pipelines.run_folder.lock import LOCK
 from pipelines.run_folder.records import FORMAT_VERSION
-from pipelines.run_folder.storage import PARTIAL, PREVIOUS, Storage
+from pipelines.run_folder.storage import BEGUN, PARTIAL, PREVIOUS, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def started_run(storage: Storage, kind: str, overwrite: bool = False) -> dict[st
     content = storage.read_json(RUN) or {}
     found = content.get("kind", AUGMENT) if "tinyaug" in content else ""
     if (found, content.get("format_version")) != (kind, FORMAT_VERSION):
-        if others := [name for name in storage.names() if name not in (LOCK, PARTIAL, PREVIOUS)]:
+        if others := [name for name in storage.names() if name not in (LOCK, PARTIAL, PREVIOUS, BEGUN)]:
             raise UserError(
                 f"{storage.display()}: expected an empty folder or an earlier `tinyaug {kind}`, found "
                 f"{f'a run of `tinyaug {found}`' if found else ', '.join(others[:3])}; choose another --out"

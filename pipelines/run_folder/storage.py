@@ -25,7 +25,8 @@ from pipelines.run_folder.gate import Gate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PARTIAL, PREVIOUS = ".partial", ".previous"  # half-written files; candidates of an overwritten run, to be reused
+PARTIAL = ".partial"  # half-written files
+PREVIOUS, BEGUN = ".previous", ".begun"  # of a run that overwrites another: its candidates; the input of the new one
 NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
 # What pyarrow says of credentials that may not and of buckets that are not: it has no exceptions of their own for them.
 REFUSED = re.compile("ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE_DOES_NOT_MATCH|NO_SUCH_BUCKET|HTTP status 40[13]")
@@ -178,9 +179,9 @@ class Storage:
                 self._fs.delete_file(self._key(name))
 
     def remove_all(self) -> None:
-        """Removes everything in the run directory but the lock that protects it, and candidates to be reused."""
+        """Removes everything in the run directory but the lock that protects it, and what outlives an overwriting."""
         # run.json is the last: till then it is a run.
-        entries = [info for info in self._entries() if info.base_name not in (".lock", PREVIOUS)]
+        entries = [info for info in self._entries() if info.base_name not in (".lock", PREVIOUS, BEGUN)]
         for info in sorted(entries, key=lambda info: info.base_name == "run.json"):
             (self._fs.delete_dir if info.type == pafs.FileType.Directory else self._fs.delete_file)(info.path)
 

@@ -149,13 +149,35 @@ def test_killed_and_gone_on_with(command, runs, tmp_path):
     check(run, runs)
 
 
-def test_a_mistake_keeps_the_candidates(command, runs, inputs, folders, tmp_path):
+@pytest.mark.parametrize("mistake", ["row", "counts"])
+def test_a_mistake_deletes_nothing(command, runs, folders, tmp_path, mistake):
+    """One that only reading the input shows."""
     run, data = shutil.copytree(runs / "old", tmp_path / "run"), shutil.copytree(folders["new"], tmp_path / "data")
-    (data / "train.tsv").write_text((data / "train.tsv").read_text() + "no label\n")
-    wrong = command("new", run, "--overwrite", "--data", data)
-    refused(wrong)
-    assert sorted(path.name for path in run.iterdir()) == [".lock", ".previous"]
-    done(*command("new", run))
+    before = contents(run)
+    if mistake == "row":
+        (data / "train.tsv").write_text((data / "train.tsv").read_text() + "no label\n")
+    more = ("--balance", "--n", 10_000) if mistake == "counts" else ()
+    refused(command("new", run, "--overwrite", "--data", data, *more))
+    assert contents(run) == before
+    assert "everything was done already" in done(*command("old", run)).out
+    done(*command("new", run, "--overwrite"))
+    check(run, runs)
+
+
+def test_overwritten_again_after_a_kill(command, runs, tmp_path):
+    """What the first run had counts, not what the killed one had taken of it by then."""
+    run = shutil.copytree(runs / "old", tmp_path / "run")
+    done(*command("new", run, "--overwrite"))
+    for name in ("candidates", "neighbours", "input", "run.json"):  # as a command leaves them that is killed here
+        whole = shutil.copytree if (runs / "old" / name).is_dir() else shutil.copy
+        (run / ".previous").mkdir(exist_ok=True)
+        if (runs / "old" / name).exists():
+            whole(runs / "old" / name, run / ".previous" / name)
+    (run / "candidates/manifest.json").unlink()
+    for path in [*(run / "candidates/records").iterdir()][1:]:
+        path.unlink()
+    shutil.rmtree(run / "augmented")
+    done(*command("new", run, "--overwrite"))
     check(run, runs)
 
 
