@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -26,6 +28,7 @@ RUN = "run.json"
 AUGMENT = "augment"  # its run.json has no kind
 COMPARED = ("kind", "settings", "task", "inputs", "models")
 WHILE_UNFINISHED = ("parts", "versions")
+REFUSALS = (UserError, AugmentError, DistillError, VectorsError)
 
 
 def started_run(storage: Storage, kind: str, overwrite: bool = False) -> dict[str, Any] | None:
@@ -149,6 +152,50 @@ def _command() -> list[str]:
 
 
 @contextmanager
+def kept_if_refused(storage: Storage, overwrite: bool) -> Iterator[None]:
+    """Empties a folder on this machine, and gives back what was in it when the user's mistake shows only now.
+
+    Args:
+        storage: the folder.
+        overwrite: whether it is emptied at all.
+    """
+    give_back(storage)
+    if overwrite:
+        _move_all(storage.local_folder(), storage.local_folder() / PREVIOUS)
+    try:
+        yield
+    except REFUSALS:
+        give_back(storage)
+        raise
+    shutil.rmtree(storage.local_folder() / PREVIOUS, ignore_errors=True)
+
+
+def give_back(storage: Storage) -> None:
+    """Gives back what a command that was refused, or killed before it began, had moved out of the way.
+
+    While run.json lies there, all else does, and what is in the folder is the new run's.
+
+    Args:
+        storage: the folder, on this machine.
+    """
+    kept = storage.local_folder() / PREVIOUS
+    if (kept / RUN).exists():
+        storage.remove_all()
+        os.replace(kept / RUN, storage.local_folder() / RUN)
+    if kept.exists():
+        _move_all(kept, storage.local_folder())
+        kept.rmdir()
+
+
+def _move_all(source: Path, target: Path) -> None:
+    """Moves all but the lock; run.json, by which a folder is known, is the last."""
+    target.mkdir(exist_ok=True)
+    names = [name for name in os.listdir(source) if name not in (LOCK, PREVIOUS)]
+    for name in sorted(names, key=lambda name: name == RUN):
+        os.replace(source / name, target / name)
+
+
+@contextmanager
 def undone_if_refused(storage: Storage, fresh: bool, finished: tuple[str, ...] = ()) -> Iterator[None]:
     """Empties a fresh directory again when the user's mistake shows only now: put right, the directory serves again.
 
@@ -159,7 +206,7 @@ def undone_if_refused(storage: Storage, fresh: bool, finished: tuple[str, ...] =
     """
     try:
         yield
-    except (UserError, AugmentError, DistillError, VectorsError):
+    except REFUSALS:
         if fresh and not any(storage.names(folder) for folder in finished):
             storage.remove_all()
         raise

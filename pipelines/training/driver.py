@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines.run_folder.run_file import RUN, started_run, undone_if_refused
+from pipelines.run_folder.run_file import RUN, kept_if_refused, started_run, undone_if_refused
 from pipelines.run_folder.stage_folder import (
     METRICS,
     digests,
@@ -101,19 +101,22 @@ def run(job: Job, reporter: Reporter, profile: str | None = "paper") -> Trained:
     content = job.content()
     ranks = Ranks(job.request.machine.device == "cpu")
     with ranks.writing(storage, reporter):
-        done = None if afresh else finished_metrics(storage)
-        ranks.wait()  # all have looked
-        if ranks.main:
-            started = started_run(storage, job.kind, afresh)
-            if started is not None:
-                job.refuse_other(storage, started, content, done is not None)
-            warn_of_rebuild(job.cache, started, reporter)
-            if done is not None:  # a kill may have left some
-                drop_working_files(storage.local_folder(), [stage.folder for stage in job.method.stages])
-        ranks.wait()
-        if done is not None:
-            return Trained(storage, done, False)
-        return _Run(job, storage, ranks, reporter).run(content, profile)
+        with kept_if_refused(storage, afresh) if ranks.main else nullcontext():
+            done = None if afresh else finished_metrics(storage)
+            ranks.wait()  # all have looked
+            if ranks.main:
+                started = started_run(storage, job.kind)
+                if started is not None:
+                    job.refuse_other(storage, started, content, done is not None)
+                warn_of_rebuild(job.cache, started, reporter)
+                if done is not None:  # a kill may have left some
+                    drop_working_files(storage.local_folder(), [stage.folder for stage in job.method.stages])
+            ranks.wait()
+            if done is not None:
+                return Trained(storage, done, False)
+            begun = _Run(job, storage, ranks, reporter)
+            begun.begin(content, profile)
+        return begun.run()
 
 
 class _Run:
@@ -130,15 +133,18 @@ class _Run:
         self.dev: Scores = {}
         self.targets: dict[tuple[tuple[Rows, bool], str], Targets] = {}  # stages that read one cache check it once
 
-    def run(self, content: Any, profile: str | None) -> Trained:
-        """Preflight, then stage after stage."""
-        from distill.folder_lock import folder_lock
-
+    def begin(self, content: Any, profile: str | None) -> None:
+        """Writes what a start and a resume need, once all was looked at that may be refused."""
         if self.ranks.main:
             self._begin(content, profile)
         else:
             wait_for_main(self.storage, self._is_begun, "the data", self.ranks, self.told)
         self.ranks.wait()
+
+    def run(self) -> Trained:
+        """Trains stage after stage."""
+        from distill.folder_lock import folder_lock
+
         self.resolved = Resolved(**(self.storage.read_json(RUN) or {})["resolved"])
         decision = CacheDecision.read(self.resolved.cache, self.job.method.stages)
         if decision.words:

@@ -120,6 +120,33 @@ def test_overwrite_starts_afresh(parts, tmp_path):
     assert metrics(tmp_path / "t")["steps"] == 2
 
 
+def test_a_refused_overwrite_deletes_nothing(parts, tmp_path):
+    """A row that is wrong shows when rows are read."""
+    out, data = tmp_path / "t", shutil.copytree(parts.data, tmp_path / "SST-2")
+    done(*finetune(parts, out, "--max-steps", 1))
+    before = everything(out)
+    (data / "train.tsv").write_text((data / "train.tsv").read_text() + "no label\n")
+    assert "train.tsv, line" in refused(finetune(parts, out, "--max-steps", 1, "--data", data, "--overwrite"))
+    assert everything(out) == before
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_a_killed_overwrite_had_moved_is_given_back(parts, tmp_path, begun):
+    """Killed after all was moved and another run was begun, or while it was moved."""
+    out = tmp_path / "t"
+    done(*finetune(parts, out, "--max-steps", 1))
+    before = everything(out)
+    (out / ".previous").mkdir()
+    moved = [path for path in out.iterdir() if path.name not in (".lock", ".previous")]
+    for path in moved if begun else [path for path in moved if path.name != "run.json"][:2]:
+        path.rename(out / ".previous" / path.name)
+    if begun:
+        (out / "data").mkdir()
+        (out / "run.json").write_text((out / ".previous/run.json").read_text())
+    assert "everything was done already" in done(*finetune(parts, out, "--max-steps", 1)).out
+    assert everything(out) == before
+
+
 def test_cache_or_not_the_student_learns_the_same(parts, student, tmp_path):
     done(*distill(parts, tmp_path / "off", "--cache", "off"))
     assert not (tmp_path / "off/teacher_cache").exists()
