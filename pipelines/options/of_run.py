@@ -39,6 +39,5 @@ def options_of_run(run: Path) -> Given:
     columns = {"text": task["text_columns"], "label": task["label"]["column"], "label_type": task["label"]["kind"]}
     found = {"data": sources["data"], "data_revision": sources["data_revision"]}
     if task["name"] == "custom":
-        names = task["label"]["names"] or None
-        found |= columns | {"label_names": names and ",".join(names), "dev_split": task.get("dev_split")}
+        found |= columns | {"label_names": task["label"]["names"] or None, "dev_split": task.get("dev_split")}
     return given | {name: value for name, value in found.items() if value is not None}
