@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 from pipelines.options.made import from_keywords, keywords
+from pipelines.options.of_run import IN_MEMORY
 from pipelines.options.whole_run import RunOptions
 from pipelines.reporting import Silent
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PARTS = ("train", "validation", "dev", "test")  # names of a task's parts that are given in memory
-IN_MEMORY = "# Its rows were in memory: give a file of them as data, here or as --data FILE.\n"  # of config.toml
+NO_DATA = "# Its rows were in memory: give a file of them as data, here or as --data FILE.\n"  # of config.toml
 logger = logging.getLogger("tinyaug")
 
 
@@ -83,7 +84,7 @@ def run(**options: Any) -> Finished:
             object.__setattr__(read, "typed", {name: value for name, value in read.typed.items() if name != "--data"})
         request = run_request(read)
         if data is not options.get("data"):
-            request = replace(request, config=IN_MEMORY + request.config)
+            request = replace(request, config=NO_DATA + request.config)
         outcome = run_task(request, _Logging(), Found())
     folder = outcome.storage.local_folder()
     augmented = folder / "augmented" if outcome.augmented is not None else None
@@ -108,7 +109,7 @@ def _on_disk(data: Any) -> Iterator[str | Path | None]:
     from augment.tables import as_table
 
     parts = data if isinstance(data, Mapping) and data.keys() <= {*PARTS} else {"train": data}
-    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+    with tempfile.TemporaryDirectory(prefix=IN_MEMORY) as folder:
         for part, rows in parts.items():
             place = Path(folder) / f"{part}.parquet"
             if hasattr(rows, "to_parquet") and hasattr(rows, "features"):  # of `datasets`, with names of classes

@@ -103,6 +103,9 @@ def test_what_a_run_judges_is_read_from_its_folder(tmp_path):
     given = [found[name] for name in ("task", "text", "label", "label_names", "dev_split", "model")]
     assert given == ["custom", ["subject", "body"], "queue", NAMES, 0.2, str(tmp_path)]
     assert found["data"] == Path("/nowhere/a.csv")
+    other = read("evaluate", "--run", tmp_path, "--data", "new.csv")
+    assert (other["data"], other["dev_split"], other["label"]) == (Path("new.csv"), None, "queue")
+    assert read("evaluate", "--run", tmp_path, "--data", "new.csv", "--dev-split", 0.5)["dev_split"] == 0.5
 
 
 def test_names_of_classes_by_commas_or_one_each():

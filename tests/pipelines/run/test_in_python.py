@@ -17,7 +17,7 @@ from augment.tables import as_table
 from pipelines.options.config_file import config_text
 from pipelines.options.made import from_keywords
 from pipelines.options.whole_run import RunOptions
-from tests.pipelines.jobs import done, handed, sentences
+from tests.pipelines.jobs import done, handed, refused, sentences
 from tests.pipelines.training.verbs import metrics, run_json
 
 TINY = {
@@ -43,6 +43,7 @@ def test_a_call_does_what_the_command_does(parts, tmp_path, monkeypatch):
     assert (found.student / "model.safetensors").exists()
     assert run_json(found.student)["command"][0] == "python"
     assert "give a file of them as data" in (found.folder / "config.toml").read_text().splitlines()[0]
+    assert "the run's rows were in memory; add --data" in refused(["evaluate", "--run", str(found.folder)])
 
     monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
     assert pipelines.run(data=data, **given).metrics["dev"] == found.metrics["dev"]
