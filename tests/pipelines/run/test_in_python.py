@@ -63,6 +63,7 @@ def test_a_call_does_what_the_command_does(parts, tmp_path, monkeypatch):
         ({"data": "x.csv", "text": "a", "epochs_finetune": 1, "limit": 5, "unique": True, "profile": "quick"}, None),
         ({"batch_tokens": 512, "cache_budget": "1GB", "losses": "attention"}, None),
         ({"demo": True, "n": 5}, "--demo --n 5"),
+        ({"demo": True, "p": "0.3", "seed": "7", "protect": [Path("film")]}, "--demo --p 0.3 --seed 7 --protect film"),
         ({"demo": True, "p": np.float64(0.25), "seed": np.int64(7)}, "--demo --p 0.25 --seed 7"),
         ({"unique": False, "on_bad_row": "skip"}, "--keep-duplicates --on-bad-row skip"),
     ],
@@ -91,7 +92,7 @@ def test_keywords_are_read_as_if_they_were_typed(given, typed):
     [
         ({"tesk": "sst2"}, "expected options of the command, .*found tesk"),
         ({}, "expected a value for task, found none"),
-        ({"task": "sst2", "limit": "5"}, "limit: expected int, found '5'"),
+        ({"task": "sst2", "limit": "few"}, "limit: expected int, found 'few'"),
         ({"task": "sst2", "n": True}, "n: expected int, found True"),
         ({"task": "sst2", "p": "half"}, "p: expected float, found 'half'"),
         ({"task": "sst2", "demo": 1}, "demo: expected bool, found 1"),
@@ -99,6 +100,7 @@ def test_keywords_are_read_as_if_they_were_typed(given, typed):
         ({"task": "sst2", "profile": "slow"}, "--profile: expected one of"),
         ({"task": "sst2", "dry_run": True}, "dry_run: expected it of the command"),
         ({"task": "sst2", "text": "body"}, "expected --task custom"),
+        ({"task": "custom", "data": {"train": table(2, 0), "eval": pd.DataFrame(table(2, 1))}}, "found one of eval"),
     ],
 )
 def test_mistakes_raise_a_users_error(given, message, tmp_path):
