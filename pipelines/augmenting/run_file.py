@@ -105,5 +105,5 @@ def refuse_other(storage: Storage, started: RunFile, asked: Callable[[Versions |
 
 def _run_of(content: dict[str, Any]) -> RunFile:
     sources, candidates_hash = content["sources"], content["candidates_hash"]
-    others = (content.get(name) for name in ("resampled_from", "reused_from"))
+    others = content.get("resampled_from"), content.get("reused_from")
     return RunFile(identity_from(content["identity"]), sources, candidates_hash, *others)
