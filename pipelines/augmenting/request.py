@@ -49,6 +49,7 @@ class AugmentRequest:
         allow_rejects: rejected rows are no failure.
         pairs: as the user gave it; None where the preset decides.
         reuse: run directory whose candidates are taken where they are the same; None for that of `out`.
+        config: as of `RunFile`.
 
     Raises:
         UserError: no name of a run directory.
@@ -70,6 +71,7 @@ class AugmentRequest:
     pairs: str | None = None
     by_class: ByClass | None = None
     reuse: str | None = None
+    config: str = ""
 
     def __post_init__(self) -> None:
         if not self.out.strip():
@@ -218,4 +220,4 @@ def asked_run(request: AugmentRequest, checked: Checked, reuse: str | None, vers
         "mlm_revision": checked.model.revision,
         "glove": request.glove,
     }
-    return RunFile(identity, sources, identity.candidates_hash, reused_from=reuse)
+    return RunFile(identity, sources, identity.candidates_hash, reused_from=reuse, config=request.config)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.augmenting.settings import Identity, identity_from
 from pipelines.errors import UserError
 from pipelines.run_folder.records import FORMAT_VERSION
-from pipelines.run_folder.run_file import AUGMENT, RUN, refuse_other_run, started_run
+from pipelines.run_folder.run_file import AUGMENT, CONFIG, RUN, refuse_other_run, started_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ class RunFile:
         candidates_hash: hash of what the candidates were made with.
         resampled_from: the run whose candidates were drawn from; None for a run of its own.
         reused_from: the run whose candidates were taken for the texts that it has; None for none.
+        config: what config.toml says, where the run has stages beside augmentation; it is not read back.
     """
 
     identity: Identity
@@ -34,9 +35,10 @@ class RunFile:
     candidates_hash: str
     resampled_from: str | None = None
     reused_from: str | None = None
+    config: str = ""
 
     def write(self, storage: Storage) -> None:
-        """Writes run.json, the first file of a run."""
+        """Writes run.json, the first file of a run, and config.toml."""
         content = {
             "tinyaug": self.identity.versions["tinyaug"],
             "format_version": FORMAT_VERSION,
@@ -47,6 +49,8 @@ class RunFile:
             **({"reused_from": self.reused_from} if self.reused_from else {}),
         }
         storage.write_json(RUN, content)
+        if self.config:
+            storage.write_bytes(CONFIG, self.config.encode())
 
 
 def read_run(storage: Storage) -> RunFile | None:
@@ -101,5 +105,5 @@ def refuse_other(storage: Storage, started: RunFile, asked: Callable[[Versions |
 
 def _run_of(content: dict[str, Any]) -> RunFile:
     sources, candidates_hash = content["sources"], content["candidates_hash"]
-    others = (content.get(name) for name in ("resampled_from", "reused_from"))
+    others = content.get("resampled_from"), content.get("reused_from")
     return RunFile(identity_from(content["identity"]), sources, candidates_hash, *others)

@@ -61,13 +61,15 @@ def with_numbers(settings: JobSettings, asked: ByClass | None, task: Task) -> Jo
         task: the task.
 
     Raises:
-        UserError: numbers or a balance that the task has no classes for.
+        UserError: numbers or a balance that the task has no classes for, or no variants at all.
     """
     if asked is not None:
         numbers = resolve(asked, task)
         settings = replace(settings, by_class=numbers, draw=replace(settings.draw, n=max(numbers)))
     if settings.balance:
         check_balance(task, settings.by_class is not None)
+    elif settings.draw.n == 0:
+        raise UserError("--n: expected variants of some rows at least, found 0 of each; give a number above 0")
     return settings
 
 

@@ -21,7 +21,7 @@ from pipelines.cli.doctor import doctor
 from pipelines.cli.evaluate import evaluate
 from pipelines.cli.export import export
 from pipelines.cli.finetune import finetune
-from pipelines.cli.flatten import ClickException, flat
+from pipelines.cli.flatten import NAMED, ClickException, flat
 from pipelines.cli.run import run
 from pipelines.cli.runs import clean, inspect, status, verify
 from pipelines.errors import JobError, UserError
@@ -55,6 +55,7 @@ class OncePerOption(TyperCommand):
                 if not parameter.multiple and (times := given.count(parameter)) > 1:
                     said = f"expected it once, for it takes one value; found it {times} times: keep one"
                     raise typer.BadParameter(said, ctx=ctx, param=parameter)
+        ctx.meta[NAMED] = {parameter.name for parameter in given}
         return super().parse_args(ctx, args)
 
 

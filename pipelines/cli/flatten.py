@@ -13,7 +13,7 @@ from rich.markup import escape
 from pipelines.errors import UserError
 from pipelines.options.config_file import read_config
 from pipelines.options.made import all_options, made
-from pipelines.options.option import Options, Panel
+from pipelines.options.option import Gives, Options, Panel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipelines.options.made import Found
 
 ClickException: Any = typer.BadParameter.__mro__[2]  # click's, or that of the copy of click that newer typers carry
+NAMED = "tinyaug.named"  # in a context's meta: the parameters on the command line, for callbacks that come early
 TYPED = ("COMMANDLINE", "DEFAULT_MAP")  # where the user's own values come from; the second are those of --config
 
 
@@ -110,12 +111,13 @@ def _parameter(name: str, found: Found, given_by: str | None) -> Parameter:
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, shown])
 
 
-def _giving(gives: Callable[[Any], Mapping[str, str | list[str]]]) -> Callable[[typer.Context, Any], Any]:
+def _giving(gives: Gives) -> Callable[[typer.Context, Any], Any]:
     """A callback of typer's that fills in what stands for other options, which are read later."""
 
     def given(clicked: typer.Context, value: Any) -> Any:
         if value is not None:
-            clicked.default_map = {**gives(value), **(clicked.default_map or {})}
+            known = clicked.default_map or {}
+            clicked.default_map = {**gives(value, {*clicked.meta.get(NAMED, ()), *known}), **known}
         return value
 
     return given

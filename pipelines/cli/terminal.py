@@ -31,7 +31,8 @@ TITLES = {
     "pretraining": "pre-training",
     "teacher": "running the teacher",
 }
-NOTES = ("note: ", "warning: ")  # how lines begin that a check of the inputs says each time
+# How lines begin that a check of the inputs, or of candidates to be reused, says each time:
+NOTES = ("note: ", "warning: ", "reusing ", "candidates of ")
 LINE_EVERY = 20.0  # seconds between lines where there is no terminal
 UNBROKEN = 1_000_000_000  # columns of a file or pipe
 

@@ -60,6 +60,7 @@ def config_text(typed: Typed) -> str:
     for name, value in typed.items():
         if name not in NOT_KEPT and value is not None:
             plain: Any = str(value) if isinstance(value, Path) else value
+            plain = [*map(str, plain)] if isinstance(plain, (list, tuple)) else plain
             plain = plain.item() if hasattr(plain, "item") else plain  # a number of numpy's
             safe = without_credentials(plain) if isinstance(plain, str) else plain
             hint = "  # without the credentials in its address" if safe != plain else ""

@@ -25,6 +25,11 @@ def comma_separated(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 
 
+def class_names(entries: list[str]) -> tuple[str, ...]:
+    """Names by commas; of several entries each is a name, whose commas are its own."""
+    return comma_separated(entries[0]) if len(entries) == 1 else tuple(entries)
+
+
 @dataclass(frozen=True)
 class DataChoice(Options):
     """A task and where its parts are; text and label columns are of a custom task alone.
@@ -41,7 +46,9 @@ class DataChoice(Options):
     text: list[str] | None = option("Text column of a custom task; may be repeated.")
     label: str | None = option("Label column of a custom task.")
     label_type: str | None = option("What the labels of a custom task are.", choices=("class", "score", "none"))
-    label_names: tuple[str, ...] | None = option("Class names in the order of a teacher's.", read=comma_separated)
+    label_names: tuple[str, ...] | None = option(
+        "Class names in the order of a teacher's, by commas; repeated, one each.", read=class_names, typed=list[str]
+    )
     dev_split: float | None = option(
         "Share of the train rows of a custom task to hold back as its dev part, the same in every verb.", bounds=RATE
     )

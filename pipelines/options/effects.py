@@ -11,7 +11,7 @@ from pipelines.errors import UserError
 from pipelines.methods.names import GENERAL_METHODS, METHODS
 from pipelines.options.auditing import AuditOptions
 from pipelines.options.models import FIRST_LAYERS, RANDOM, TEACHER_LAYERS
-from pipelines.options.option import Options, flag, groups_of, options_of
+from pipelines.options.option import Options, groups_of, options_of
 from pipelines.options.running import Engine, Workers
 from pipelines.options.teacher_cache import CacheChoice, Keep
 from pipelines.options.training import LossChoice
@@ -228,11 +228,13 @@ def refuse_idle(options: Options) -> None:
 
 
 def _typed(options: Options, place: str) -> str:
-    """The option at a place, with a value of text, if it was typed."""
+    """The option at a place as it was typed, with a value of text; empty for one that was not."""
     *groups, name = place.split(".")
     owner: Options = reduce(getattr, groups, options)
-    value = getattr(owner, name)
-    switched_off = value is False and "/" not in options_of(type(owner))[name].flag  # which asks for nothing
-    if not owner.has(name) or switched_off:
+    if not owner.has(name):
         return ""
-    return f"{flag(type(owner), name)} {value}" if isinstance(value, str) else flag(type(owner), name)
+    value, one = getattr(owner, name), options_of(type(owner))[name]
+    typed = owner.typed[one.name]
+    if typed is False:  # a switch without a flag for off asks for nothing
+        return one.flag.partition("/")[2]
+    return f"{one.name} {value}" if isinstance(value, str) and typed is not True else one.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields
 from inspect import Parameter, Signature
 from numbers import Integral, Real
@@ -95,8 +96,7 @@ def _value(name: str, found: Found, value: Any) -> Any:
     if value is None and type(None) in kinds:
         return None
     if list[str] in (*kinds, found.option.typed):
-        value = [value] if isinstance(value, str) else list(value)
-        return found.option.value(value)
+        return found.option.value([str(value)] if isinstance(value, (str, Path)) else [*map(str, value)])
     if found.option.read is not None:
         if isinstance(value, str) or (isinstance(value, bool) and "/" in found.option.flag):
             return found.option.value(value)
@@ -104,6 +104,9 @@ def _value(name: str, found: Found, value: Any) -> Any:
             return tuple(value) if isinstance(value, list) else value
     if isinstance(value, (str, Path)) and kinds & {Path, str}:
         return Path(value) if Path in kinds else str(value)
+    if isinstance(value, str) and bool not in kinds:
+        with suppress(ValueError):  # what is no number is refused below
+            value = float(value) if float in kinds else int(value)
     if isinstance(value, bool) != (bool in kinds) or not isinstance(value, Real if float in kinds else Integral):
         named = next(kind.__name__ for kind in (bool, int, float, Path, str) if kind in kinds)
         raise UserError(f"{name}: expected {named}, found {value!r}")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Collection
 
     from pipelines.options.config_file import Given
 
 CLASSIFIERS = ("finetune", "distill")
+IN_MEMORY = "tinyaug-in-memory-"  # what a folder of rows that `pipelines.run` was given is called, until it is removed
 
 
-def options_of_run(run: Path) -> Given:
+def options_of_run(run: Path, named: Collection[str]) -> Given:
     """What a user would type to have a run's student judged, or the model of a folder of `finetune` or `distill`.
 
     Args:
         run: folder of `tinyaug run`, finetune or distill.
+        named: what the user gave; of data that was named a run knows neither revision nor dev part.
 
     Raises:
-        UserError: there is no such model.
+        UserError: there is no such model, or its data was in memory and none was named.
     """
     from pipelines.run_folder.storage import Storage  # here, since --help loads no pyarrow
 
@@ -37,8 +40,11 @@ def options_of_run(run: Path) -> Given:
     task, sources = content["task"], content["sources"]
     given: Given = {"task": task["name"], "model": str(folder)}
     columns = {"text": task["text_columns"], "label": task["label"]["column"], "label_type": task["label"]["kind"]}
-    found = {"data": sources["data"], "data_revision": sources["data_revision"]}
+    found = {}
+    if "data" not in named:
+        found = {name: sources[name] for name in ("data", "data_revision")} | {"dev_split": task.get("dev_split")}
+        if Path(sources["data"] or "").name.startswith(IN_MEMORY):
+            raise UserError(f"--run {run}: expected --data beside it, for the run's rows were in memory; add --data")
     if task["name"] == "custom":
-        names = task["label"]["names"] or None
-        found |= columns | {"label_names": names and ",".join(names), "dev_split": task.get("dev_split")}
+        found |= columns | {"label_names": task["label"]["names"] or None}
     return given | {name: value for name, value in found.items() if value is not None}

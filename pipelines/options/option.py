@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import EnumType, StrEnum
 from functools import cache
@@ -15,6 +15,7 @@ from typing import Any, ClassVar, get_type_hints
 from pipelines.errors import UserError
 
 Typed = Mapping[str, bool | int | float | str | Path | list[str] | None]  # flag -> what typer made of what was typed
+Gives = Callable[[Any, Collection[str]], Mapping[str, str | list[str]]]
 
 
 class Panel(StrEnum):
@@ -74,7 +75,8 @@ class Option:
         read: turns what was typed into the field's value; None where typer does. A ValueError says what is expected.
         typed: what typer makes of the words for `read`.
         shown: the default as the user would type it, where `read` makes another value of it.
-        gives: what stands for other options that were not typed, by parameter; None where it gives none.
+        gives: what stands for other options that were not typed, by parameter, once it is told which were named;
+            None where it gives none.
     """
 
     help: str
@@ -85,7 +87,7 @@ class Option:
     read: Callable[[Any], Any] | None = None
     typed: Any = str
     shown: Any = None
-    gives: Callable[[Any], Mapping[str, str | list[str]]] | None = None
+    gives: Gives | None = None
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 RUN = "run.json"
+CONFIG = "config.toml"  # beside it, of `tinyaug run`
 AUGMENT = "augment"  # its run.json has no kind
 COMPARED = ("kind", "settings", "task", "inputs", "models")
 WHILE_UNFINISHED = ("parts", "versions")

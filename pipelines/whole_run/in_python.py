@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
+from pipelines.options.config_file import config_text
 from pipelines.options.made import from_keywords, keywords
+from pipelines.options.of_run import IN_MEMORY
 from pipelines.options.whole_run import RunOptions
 from pipelines.reporting import Silent
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PARTS = ("train", "validation", "dev", "test")  # names of a task's parts that are given in memory
-IN_MEMORY = "# Its rows were in memory: give a file of them as data, here or as --data FILE.\n"  # of config.toml
+NO_DATA = "# Its rows were in memory: give a file of them as data, here or as --data FILE.\n"  # of config.toml
 logger = logging.getLogger("tinyaug")
 
 
@@ -79,11 +81,10 @@ def run(**options: Any) -> Finished:
         raise UserError("dry_run: expected it of the command (`tinyaug run --dry-run`) alone, found it in a call")
     with _on_disk(options.get("data")) as data:
         read = from_keywords(RunOptions, **{**options, **({} if data is None else {"data": data})})
-        if data is not options.get("data"):  # config.toml names no folder that will be gone
-            object.__setattr__(read, "typed", {name: value for name, value in read.typed.items() if name != "--data"})
         request = run_request(read)
-        if data is not options.get("data"):
-            request = replace(request, config=IN_MEMORY + request.config)
+        if data is not options.get("data"):  # config.toml names no folder that will be gone
+            kept = {name: value for name, value in read.typed.items() if name != "--data"}
+            request = replace(request, config=NO_DATA + config_text(kept))
         outcome = run_task(request, _Logging(), Found())
     folder = outcome.storage.local_folder()
     augmented = folder / "augmented" if outcome.augmented is not None else None
@@ -107,8 +108,11 @@ def _on_disk(data: Any) -> Iterator[str | Path | None]:
 
     from augment.tables import as_table
 
-    parts = data if isinstance(data, Mapping) and data.keys() <= {*PARTS} else {"train": data}
-    with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
+    by_part = isinstance(data, Mapping) and (data.keys() <= {*PARTS} or any(map(_is_table, data.values())))
+    parts = data if by_part else {"train": data}
+    if unknown := [str(name) for name in parts if name not in PARTS]:
+        raise UserError(f"data: expected tables of the parts {', '.join(PARTS)}, found one of {', '.join(unknown)}")
+    with tempfile.TemporaryDirectory(prefix=IN_MEMORY) as folder:
         for part, rows in parts.items():
             place = Path(folder) / f"{part}.parquet"
             if hasattr(rows, "to_parquet") and hasattr(rows, "features"):  # of `datasets`, with names of classes
@@ -116,3 +120,7 @@ def _on_disk(data: Any) -> Iterator[str | Path | None]:
             else:
                 pq.write_table(as_table(rows), place)
         yield folder
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) or hasattr(value, "columns") or hasattr(value, "column_names")

@@ -12,7 +12,7 @@ from pipelines.errors import JobError
 from pipelines.evaluating.evaluate_job import run_evaluate
 from pipelines.methods.names import METHODS
 from pipelines.run_folder.lock import only_writer
-from pipelines.run_folder.run_file import AUGMENT, RUN, Identity, run_content, started_run
+from pipelines.run_folder.run_file import AUGMENT, CONFIG, RUN, Identity, run_content, started_run
 from pipelines.run_folder.stage_folder import METRICS
 from pipelines.training.driver import run
 from pipelines.training.finetune_job import FinetuneJob
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
     from pipelines.training.recipe import StageRecipe
     from pipelines.training.request import DistillRequest, FinetuneRequest
-
-CONFIG = "config.toml"  # beside run.json
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,8 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     with only_writer(storage, reporter.message):
         if not request.augments and started_run(storage, request.kind, request.augment.overwrite) is None:
             storage.write_json(RUN, run_content(request.kind, Identity()))
-        storage.write_bytes(CONFIG, request.config.encode())
+        if storage.size(CONFIG) is None:  # another command may have augmented
+            storage.write_bytes(CONFIG, request.config.encode())
     general, teacher = None, None
     if request.general is not None:
         general = run(corpus_job(request.general, found), reporter, profile=None)
@@ -133,6 +132,7 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     metrics = run_metrics(request, augmented, (general, teacher), student, others, began, augmenting, found)
     with only_writer(storage, reporter.message):
         storage.write_json(METRICS, metrics.to_json())
+        storage.write_bytes(CONFIG, _config(request, metrics).encode())  # now that no stage refuses the options
     made = any(one.fresh for one in (student, *others.values()))
     return RunOutcome(storage, augmented, metrics, made or bool(augmented and augmented.fresh))
 
@@ -144,9 +144,15 @@ def _is_unannounced(request: RunRequest) -> bool:
     return request.augment.overwrite or started_run(run_storage(request), request.kind) is None
 
 
+def _config(request: RunRequest, metrics: RunMetrics) -> str:
+    """What config.toml says; baselines of an earlier command stay in metrics.json."""
+    kept = metrics.measured.standings and request.baseline is None and "\nbaseline = " not in request.config
+    return request.config + ("baseline = true\n" if kept else "")
+
+
 def _augment(request: RunRequest, reporter: Reporter, found: Found) -> Outcome:
     with own_threads():
-        augmented = run_augment(request.augment, reporter, found)
+        augmented = run_augment(replace(request.augment, config=request.config), reporter, found)
     if augmented.rejected and not request.augment.allow_rejects:
         raise JobError(
             f"{rejected_rows(augmented.rejected)} (rejected.parquet); look at the errors there, then go on with "

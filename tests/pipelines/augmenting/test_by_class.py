@@ -113,6 +113,8 @@ def test_balanced_for_any_number_of_workers_and_shards(inputs, finished, tmp_pat
         ("a,0.5\nb,0.7\n", ("--balance", "--label-type", "score"), "found custom with scores"),
         ("a,0.5\nb,0.7\n", ("--n", "x=2", "--label-type", "score"), "--n: expected a task with classes"),
         ("a,x\nb,y\n", ("--n", "z=2,1"), "--n z=2: expected a class of custom (x, y)"),
+        ("a,x\nb,y\n", ("--n", "x=0,y=0"), "--n: expected variants of some rows at least, found 0 of each"),
+        ("a,x\nb,y\n", ("--n", "0"), "--n: expected variants of some rows at least, found 0 of each"),
     ],
 )
 def test_what_is_refused(inputs, tmp_path, file, more, said):

@@ -151,9 +151,7 @@ def test_a_pair_leaks_only_as_a_pair(inputs, tmp_path):
     assert mixed not in (one, other)
 
 
-def test_nothing_drawn_at_all(inputs, tmp_path):
-    done(*inputs.augment(tmp_path / "none", "--n", 0))
-    assert {row["variant"] for row in rows(tmp_path / "none")} == {0}
+def test_a_probability_of_0_copies_the_texts(inputs, tmp_path):
     done(*inputs.augment(tmp_path / "never", "--p", 0))
     assert all(len(set(texts)) == 1 and len(texts) == 4 for texts in variants(tmp_path / "never").values())
 

@@ -30,6 +30,13 @@ def test_time_left_counts_this_run_alone(monkeypatch, capsys):
     assert said[-1] == "  90%, 0 rows/s, 1 masked words/s, 60 s left"
 
 
+def test_what_checks_repeat_is_said_once(capsys):
+    reporter = terminal.TerminalReporter()
+    for text in ("reusing candidates of runs/a", "note: one class") * 2:
+        reporter.message(text)
+    assert capsys.readouterr().err.splitlines() == ["reusing candidates of runs/a", "note: one class"]
+
+
 def test_time_left_of_training_counts_this_run_alone(monkeypatch, capsys):
     """Step 80 of 100 was reached by an earlier run; ten steps took this one a minute."""
     now = [1000.0]

@@ -83,7 +83,8 @@ def test_packages_that_are_missing(parts, tmp_path, monkeypatch):
 
 def test_options_without_effect(parts, tmp_path):
     out = tmp_path / "out"
-    assert "--format onnx beside it" in refused(out, 2, parts.teacher, "--format", "hub", "--no-int8").err
+    said = refused(out, 2, parts.teacher, "--format", "hub", "--no-int8").err
+    assert "error: --no-int8: expected --format onnx beside it" in said
     assert "expected --task beside it" in refused(out, 2, parts.teacher, *ONNX, "--data", parts.data).err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import typer
 
 from pipelines.cli.app import app
 from pipelines.options.config_file import config_text
+from pipelines.options.data import class_names
 from tests.pipelines.jobs import refused
 
+NAMES = ["Billing, invoices", "other"]
 ONE_FILE = """
 task = "custom"
 text = "body"
-label-names = ["billing", "other"]
+label-names = ["Billing, invoices", "other"]
 seed = 7
 n = 4
 [augment]
@@ -44,7 +47,7 @@ def test_each_verb_takes_what_it_has(file):
     augment = read("augment", "--config", file)
     assert [augment[name] for name in ("task", "text", "n", "seed", "unique")] == ["custom", ["body"], "4", 8, True]
     distill = read("distill", "--config", file, "--teacher", "t", "--out", "o")
-    assert (distill["seed"], distill["epochs_prediction"], distill["label_names"]) == (7, 2, "billing,other")
+    assert (distill["seed"], distill["epochs_prediction"], distill["label_names"]) == (7, 2, NAMES)
     assert "n" not in distill
 
 
@@ -79,13 +82,32 @@ def test_refused(tmp_path, line, said):
 def test_what_a_run_writes_is_read_again(tmp_path):
     typed = {
         "--task": "custom", "--data": Path("a b/ü\"\\.csv"), "--text": ["subject", "body"], "--n": 2, "--p": 0.25,
-        "--unique": True, "--overwrite": True, "--out": "s3://key:secret@bucket/run",
+        "--unique": True, "--overwrite": True, "--out": "s3://key:secret@bucket/run", "--label-names": NAMES,
     }  # fmt: skip
     path = tmp_path / "config.toml"
     path.write_text(config_text(typed), encoding="utf-8")
-    assert tomllib.loads(path.read_text(encoding="utf-8")).keys() == {"task", "data", "text", "n", "p", "unique", "out"}
+    assert tomllib.loads(path.read_text(encoding="utf-8")).keys() == {name[2:] for name in typed} - {"overwrite"}
     assert "secret" not in path.read_text()
     found = read("run", "--config", path)
     assert found["data"] == typed["--data"]
     assert [found[name] for name in ("text", "n", "p")] == [["subject", "body"], "2", 0.25]
-    assert (found["unique"], found["overwrite"]) == (True, False)
+    assert (found["unique"], found["overwrite"], found["label_names"]) == (True, False, NAMES)
+
+
+def test_what_a_run_judges_is_read_from_its_folder(tmp_path):
+    label = {"column": "queue", "kind": "class", "names": NAMES}
+    task = {"name": "custom", "text_columns": ["subject", "body"], "label": label, "dev_split": 0.2}
+    content = {"kind": "finetune", "task": task, "sources": {"data": "/nowhere/a.csv", "data_revision": None}}
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    found = read("evaluate", "--run", tmp_path)
+    given = [found[name] for name in ("task", "text", "label", "label_names", "dev_split", "model")]
+    assert given == ["custom", ["subject", "body"], "queue", NAMES, 0.2, str(tmp_path)]
+    assert found["data"] == Path("/nowhere/a.csv")
+    other = read("evaluate", "--run", tmp_path, "--data", "new.csv")
+    assert (other["data"], other["dev_split"], other["label"]) == (Path("new.csv"), None, "queue")
+    assert read("evaluate", "--run", tmp_path, "--data", "new.csv", "--dev-split", 0.5)["dev_split"] == 0.5
+
+
+def test_names_of_classes_by_commas_or_one_each():
+    assert class_names(["a, b"]) == ("a", "b")
+    assert class_names(NAMES) == tuple(NAMES)

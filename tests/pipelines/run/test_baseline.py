@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -85,6 +86,7 @@ def test_baselines_are_added_to_a_finished_run(parts, tmp_path):
     assert len(found["standings"]) == 4
     done(*run(parts, out, "--max-steps", 2))  # what is known stays
     assert metrics(out) == found
+    assert tomllib.loads((out / "config.toml").read_text())["baseline"] is True
     assert (out / "student/model.safetensors").read_bytes() == before
 
 

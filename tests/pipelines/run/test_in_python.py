@@ -17,7 +17,7 @@ from augment.tables import as_table
 from pipelines.options.config_file import config_text
 from pipelines.options.made import from_keywords
 from pipelines.options.whole_run import RunOptions
-from tests.pipelines.jobs import done, handed, sentences
+from tests.pipelines.jobs import done, handed, refused, sentences
 from tests.pipelines.training.verbs import metrics, run_json
 
 TINY = {
@@ -43,6 +43,7 @@ def test_a_call_does_what_the_command_does(parts, tmp_path, monkeypatch):
     assert (found.student / "model.safetensors").exists()
     assert run_json(found.student)["command"][0] == "python"
     assert "give a file of them as data" in (found.folder / "config.toml").read_text().splitlines()[0]
+    assert "the run's rows were in memory; add --data" in refused(["evaluate", "--run", str(found.folder)])
 
     monkeypatch.setattr("distill.training.train", lambda *_: pytest.fail("something was trained"))
     assert pipelines.run(data=data, **given).metrics["dev"] == found.metrics["dev"]
@@ -62,6 +63,7 @@ def test_a_call_does_what_the_command_does(parts, tmp_path, monkeypatch):
         ({"data": "x.csv", "text": "a", "epochs_finetune": 1, "limit": 5, "unique": True, "profile": "quick"}, None),
         ({"batch_tokens": 512, "cache_budget": "1GB", "losses": "attention"}, None),
         ({"demo": True, "n": 5}, "--demo --n 5"),
+        ({"demo": True, "p": "0.3", "seed": "7", "protect": [Path("film")]}, "--demo --p 0.3 --seed 7 --protect film"),
         ({"demo": True, "p": np.float64(0.25), "seed": np.int64(7)}, "--demo --p 0.25 --seed 7"),
         ({"unique": False, "on_bad_row": "skip"}, "--keep-duplicates --on-bad-row skip"),
     ],
@@ -90,7 +92,7 @@ def test_keywords_are_read_as_if_they_were_typed(given, typed):
     [
         ({"tesk": "sst2"}, "expected options of the command, .*found tesk"),
         ({}, "expected a value for task, found none"),
-        ({"task": "sst2", "limit": "5"}, "limit: expected int, found '5'"),
+        ({"task": "sst2", "limit": "few"}, "limit: expected int, found 'few'"),
         ({"task": "sst2", "n": True}, "n: expected int, found True"),
         ({"task": "sst2", "p": "half"}, "p: expected float, found 'half'"),
         ({"task": "sst2", "demo": 1}, "demo: expected bool, found 1"),
@@ -98,6 +100,7 @@ def test_keywords_are_read_as_if_they_were_typed(given, typed):
         ({"task": "sst2", "profile": "slow"}, "--profile: expected one of"),
         ({"task": "sst2", "dry_run": True}, "dry_run: expected it of the command"),
         ({"task": "sst2", "text": "body"}, "expected --task custom"),
+        ({"task": "custom", "data": {"train": table(2, 0), "eval": pd.DataFrame(table(2, 1))}}, "found one of eval"),
     ],
 )
 def test_mistakes_raise_a_users_error(given, message, tmp_path):

@@ -47,6 +47,21 @@ def test_the_whole_run(parts, tmp_path, monkeypatch):
         assert json.loads((tmp_path / "judged.json").read_text())["dev"] == found["dev"][model]
 
 
+def test_config_toml_is_there_from_the_start_and_has_what_made_the_run(parts, tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise JobError("stopped")
+
+    command = run(parts, tmp_path / "run", "--teacher", parts.teacher, "--max-steps", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.augmenting.stage_run.run_parts", fail)
+        assert tinyaug(*command).code == 1
+    begun = (tmp_path / "run/config.toml").read_text()
+    assert "max-steps = 1\n" in begun
+    done(*command)
+    assert "--max-steps" in refused([*command[:-1], "2"])
+    assert (tmp_path / "run/config.toml").read_text() == begun
+
+
 def test_a_run_without_a_student_is_not_judged(finished):
     assert "expected a folder of `tinyaug run` with a student" in refused(["evaluate", "--run", str(finished)])
     assert "expected --model, or --run, found neither" in refused(["evaluate", "--task", "sst2"])
