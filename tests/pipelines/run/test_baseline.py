@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from distill.errors import DistillError
+from pipelines.cli.requests import distill_request
 from pipelines.cli.run_request import run_request
+from pipelines.distilling.distill_job import DistillJob
+from pipelines.found import Found
+from pipelines.options.verbs import DistillOptions
 from pipelines.options.whole_run import RunOptions
 from pipelines.whole_run.baseline import baselines
 from tests.pipelines.jobs import done, handed, kill, refused, sha256, start, wait_for
-from tests.pipelines.training.verbs import evaluate, metrics, run, run_json
+from tests.pipelines.training.verbs import distill, evaluate, metrics, run, run_json
 
 
 def predictions(parts, model, tmp_path):
@@ -86,6 +93,20 @@ def test_baselines_are_added_to_a_finished_run(parts, tmp_path):
     done(*run(parts, out, "--max-steps", 2))  # what is known stays
     assert metrics(out) == found
     assert (out / "student/model.safetensors").read_bytes() == before
+
+
+def test_a_damaged_shard_behind_the_originals_alone_is_named(parts, tmp_path):
+    train = shutil.copytree(parts.train, tmp_path / "augmented")
+    shard = sorted((train / "data").iterdir())[0]
+    group = pq.read_metadata(shard).row_group(0)
+    column = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == "variant")
+    damaged = bytearray(shard.read_bytes())
+    damaged[column.data_page_offset : column.data_page_offset + 8] = b"\xff" * 8
+    shard.write_bytes(damaged)
+    options = handed(DistillOptions, *distill(parts, tmp_path / "s", "--train", train)[1:])
+    job = DistillJob(replace(distill_request(options), originals=True), Found())
+    with pytest.raises(DistillError, match="It was cut off or damaged: make it again"):
+        job.check()
 
 
 @pytest.mark.integration
