@@ -137,9 +137,11 @@ def _score(scores: Comparison, model: str, part: str, name: str) -> str:
 
 def _kept(scores: Comparison, part: str, name: str) -> str:
     """The student's share of its teacher's score, or why there is none."""
-    guessing = [model for model in MODELS if part in scores.near_chance[model]]
-    if guessing:
-        return f"{' and '.join(guessing)} near chance"
+    below = {model for model, parts in (scores.below_chance or {}).items() if part in parts}
+    near = [model for model in MODELS if part in scores.near_chance[model]]
+    if near:
+        told = {"near": [one for one in near if one not in below], "below": [one for one in near if one in below]}
+        return ", ".join(f"{' and '.join(models)} {where} chance" for where, models in told.items() if models)
     kept = scores.kept.get(part, {}).get(name)
     return "" if kept is None else f"{kept:.1%} kept"
 
