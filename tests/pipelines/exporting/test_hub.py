@@ -72,9 +72,7 @@ def test_the_card_has_no_folders_of_this_machine(parts, tmp_path, monkeypatch):
     told, ran = (json.loads((model / name).read_text()) for name in ("metrics.json", "run.json"))
     trimmed = {"share": 0.05, "pieces": [900, 300], "parameters": [9000000, 3000000], "dev": {"dev": {"accuracy": 0.9}}}
     (model / "metrics.json").write_text(json.dumps({**told, "trimmed": trimmed}))
-    words = (
-        "tinyaug distill --data=other/a=b/rows.csv --teacher owner/name --student-init acme/teacher --out gone/s"
-    )
+    words = "tinyaug distill --data=other/a=b/rows.csv --teacher owner/name --student-init acme/teacher --out gone/s"
     (model / "run.json").write_text(json.dumps({**ran, "command": words.split()}))
     done("export", "acme/teacher", "--format", "hub", "--out", tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text()
