@@ -28,6 +28,7 @@ class Comparison:
         dev_rows: dev part -> its rows.
         intervals: model -> dev part -> metric -> 95% interval, of the metrics that are shares of rows (`SHARES`).
         near_chance: model -> the dev parts where guessing may be as good.
+        below_chance: model -> those of them where it is worse than the guess; None where there are none.
         kept: dev part -> metric -> the student's share of its teacher's value. A part where one of them may be as good
             as a guess has none, for it would tell nothing.
     """
@@ -37,6 +38,7 @@ class Comparison:
     intervals: dict[str, dict[str, dict[str, tuple[float, float]]]]
     near_chance: dict[str, list[str]]
     kept: Scores
+    below_chance: dict[str, list[str]] | None = None
 
 
 def compare_models(
@@ -51,10 +53,12 @@ def compare_models(
         names: class names, by number; empty for scores.
     """
     dev = {"teacher": teacher, "student": student}
-    near = {
-        model: [part for part, found in scores.items() if find_guess(found, labels[part], names)]
+    guesses = {
+        model: {part: guess for part, found in scores.items() if (guess := find_guess(found, labels[part], names))}
         for model, scores in dev.items()
     }
+    near = {model: list(found) for model, found in guesses.items()}
+    below = {model: [part for part, guess in found.items() if guess.below] for model, found in guesses.items()}
     told = [part for part in student if part in teacher and part not in (*near["teacher"], *near["student"])]
     return Comparison(
         dev,
@@ -62,6 +66,7 @@ def compare_models(
         {model: _intervals(scores, labels) for model, scores in dev.items()},
         near,
         {part: _shares(student[part], teacher[part]) for part in told},
+        below if any(below.values()) else None,
     )
 
 

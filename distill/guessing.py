@@ -24,13 +24,15 @@ class Guess:
     """A guess that is about as good as a model, or better; as text `near chance (always positive: 0.5200)`.
 
     Attributes:
+        below: the model is worse than the guess, as one whose classes are swapped is, not just near it.
         reached: what the guess reaches, in words.
     """
 
+    below: bool
     reached: str
 
     def __str__(self) -> str:
-        return f"near chance ({self.reached})"
+        return f"{'below' if self.below else 'near'} chance ({self.reached})"
 
 
 def find_guess(found: Mapping[str, float], labels: NDArray[np.generic], names: Sequence[str]) -> Guess | None:
@@ -52,12 +54,12 @@ def find_guess(found: Mapping[str, float], labels: NDArray[np.generic], names: S
         return _silence(found[Metric.EXACT], labels)
     if not names or Metric.MATTHEWS in found:
         value = found[Metric.MATTHEWS] if names else max(found.values())
-        return Guess("guessing: 0") if uncorrelated(value, rows) else None
+        return Guess(not uncorrelated(-value, rows), "guessing: 0") if uncorrelated(value, rows) else None
     counts: list[int] = np.bincount(labels.astype(np.int64), minlength=len(names)).tolist()
     accuracy, guess = found[Metric.ACCURACY], max(counts) / rows
     if not near_chance(accuracy, counts):
         return None
-    return Guess(f"always {names[int(np.argmax(counts))]}: {guess:.4f}")
+    return Guess(accuracy < guess - NEAR_CHANCE, f"always {names[int(np.argmax(counts))]}: {guess:.4f}")
 
 
 def _silence(exact: float, labels: NDArray[np.generic]) -> Guess | None:
@@ -65,7 +67,7 @@ def _silence(exact: float, labels: NDArray[np.generic]) -> Guess | None:
     idle = 1 - float(labels.mean())
     if wilson_interval(exact, len(labels))[0] > idle:
         return None
-    return Guess(f"no answer to any: {idle:.4f}")
+    return Guess(exact < idle, f"no answer to any: {idle:.4f}")
 
 
 def near_chance(accuracy: float, label_counts: Sequence[int]) -> bool:

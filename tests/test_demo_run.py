@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict
@@ -181,7 +182,8 @@ def test_the_demo_runs_and_a_second_time_tells_the_same(tmp_path):
         assert metrics["latency"]["milliseconds"][model] > 0
     for said in ("30 sentences became 90", "x faster", str(out.relative_to(tmp_path) / "student")):
         assert said in first
-    assert ("% kept" in first) != ("near chance" in first)  # three steps may teach too little
+    guesses = re.search(r"(near|below)\s+chance", first)  # three steps may teach too little
+    assert ("% kept" in first) != (guesses is not None)
     for verdict in metrics["verdicts"]:
         assert verdict["text"] in first
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill.checks import label_names
+from distill.stores import reading
 from pipelines.auditing.augmented import Augmented, Shard, open_augmented, sample_examples
 from pipelines.auditing.judgements import JudgedBy, judge_rows, parts_of, read_judgements, write_judgements
 from pipelines.auditing.plot import check_plots, write_plot
 from pipelines.auditing.report import Report
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
+from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor
 from pipelines.evaluating.evaluate_job import reading_length
 from pipelines.evaluating.label_order import load_in_order
@@ -72,7 +74,7 @@ def run_audit(request: AuditOptions, reporter: Reporter, found: Found) -> Audit:
     augmented = open_augmented(request.run)
     files = find_files(request.teacher, request.revision, "teacher", found, any_family=True)
     auditor = _Auditor(request, augmented, files)
-    with only_writer(augmented.storage, reporter.message) if request.all else nullcontext():
+    with only_writer(augmented.storage, reporter.message, or_else="") if request.all else nullcontext():
         report = auditor.run(reporter)
     if request.png is not None:
         write_plot(report, request.png)
@@ -102,10 +104,16 @@ class _Auditor:
         rows = [np.arange(len(found.source)) for found in keys]
         if not request.all:
             rows = sample_examples(keys, request.sample, request.seed)
+        if not any(found.variant[part].any() for found, part in zip(keys, rows, strict=True)):
+            raise UserError(
+                f"{augmented.storage.display()}: expected variants to audit, found {self.examples:,} originals and no "
+                "variant of those that would be judged; augment with --n 1 or more"
+            )
         for number, (shard, part, of_shard) in enumerate(zip(augmented.shards, rows, keys, strict=True), start=1):
             if len(part):
                 reporter.message(f"the teacher labels {len(part):,} rows of shard {number} of {len(augmented.shards)}")
-                self._judge(shard, part, of_shard.part(part))
+                with reading(f"rows of {augmented.storage.display(shard.place)}"):
+                    self._judge(shard, part, of_shard.part(part))
         return self.report
 
     def _judge(self, shard: Shard, rows: NDArray[np.int64], keys: Keys) -> None:

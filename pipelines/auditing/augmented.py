@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 
+from distill.stores import reading
 from pipelines.auditing.flips import Keys
 from pipelines.augmenting.run_file import existing_run
 from pipelines.augmenting.stages import AUGMENTED
@@ -63,7 +64,7 @@ class Augmented:
 
     def keys(self, shard: Shard) -> Keys:
         """Which example and variant each row of a shard is."""
-        with self.storage.open_input(shard.place) as file:
+        with reading(f"rows of {self.storage.display(shard.place)}"), self.storage.open_input(shard.place) as file:
             table = pq.read_table(file, columns=["source_idx", "variant"])
         return Keys(*(table.column(name).to_numpy() for name in ("source_idx", "variant")))
 
@@ -87,8 +88,9 @@ def open_augmented(run: str) -> Augmented:
     listed = (storage.read_json(f"{AUGMENTED}/manifest.json") or {}).get("shards", [])
     shards = tuple(Shard(one["file"].rpartition("/")[2], one["rows"], one["sha256"]) for one in listed)
     there = [storage.size(shard.place) for shard in shards]
-    if not shards or there != [one["bytes"] for one in listed]:
-        found = f"{sum(size is not None for size in there)} of {len(shards)} shards whole" if shards else "no manifest"
+    lost = [shard.place for shard, one, size in zip(shards, listed, there, strict=True) if size != one["bytes"]]
+    if not shards or lost:
+        found = f"{len(lost)} of {len(shards)} shards missing or damaged ({lost[0]})" if lost else "no manifest"
         raise UserError(
             f"{storage.display()}: expected a finished augmentation, found {found} in {AUGMENTED}; run its command "
             "again until it is done"

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distill.reading import Columns
@@ -92,7 +93,7 @@ def write_judgements(storage: Storage, shard: Shard, by: JudgedBy, flips: Flips)
 
 
 def read_judgements(storage: Storage, shard: Shard, by: JudgedBy) -> Flips | None:
-    """The judgements of a shard by the same teacher, if they lie there.
+    """The judgements of a shard by the same teacher, if they lie there and can be read.
 
     Args:
         storage: the run directory.
@@ -102,8 +103,11 @@ def read_judgements(storage: Storage, shard: Shard, by: JudgedBy) -> Flips | Non
     name = f"{AUGMENTED}/{FOLDER}/{shard.name}"
     if storage.size(name) is None:
         return None
-    with storage.open_input(name) as file:
-        table = pq.read_table(file)
+    try:
+        with storage.open_input(name) as file:
+            table = pq.read_table(file)
+    except (pa.ArrowException, OSError):  # cut off or damaged: it is made again
+        return None
     return Flips.of_table(table) if judged_of(table.schema) == (shard.sha256, by.as_json()) else None
 
 

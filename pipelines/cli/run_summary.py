@@ -110,8 +110,9 @@ def standings_table(standings: list[Standing]) -> Table:
     Args:
         standings: of all models.
     """
-    numbers = (Column(name, justify="right", no_wrap=True) for name in ("", "student's lead", "p"))
-    table, shown = Table(Column(no_wrap=True), *numbers, box=None, padding=(0, 1)), ""
+    numbers = (Column(name, justify="right", no_wrap=True) for name in ("", "student's lead"))
+    others = (Column(overflow="fold"), *numbers, Column("p", justify="right", overflow="fold"))
+    table, shown = Table(*others, box=None, padding=(0, 1), pad_edge=False), ""  # 80 columns have room for it
     for one in standings:
         if shown != f"{one.part} {one.metric}":
             shown = f"{one.part} {one.metric}"
@@ -120,10 +121,10 @@ def standings_table(standings: list[Standing]) -> Table:
         lead, test = "", ""
         if one.lead is not None:
             low, high = one.lead.interval
-            lead = f"{100 * one.lead.difference:+.1f} [{100 * low:+.1f} to {100 * high:+.1f}]"
+            lead = f"{100 * one.lead.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
         if one.lead is not None and one.lead.alone is not None:
             test = f"{one.lead.p_value:.2g} ({one.lead.alone[0]:,}:{one.lead.alone[1]:,})"
-        table.add_row(f"  {STANDING.get(one.model, one.model)}", value, lead, test)
+        table.add_row(f" {STANDING.get(one.model, one.model)}", value, lead, test)
     return table
 
 
@@ -137,9 +138,11 @@ def _score(scores: Comparison, model: str, part: str, name: str) -> str:
 
 def _kept(scores: Comparison, part: str, name: str) -> str:
     """The student's share of its teacher's score, or why there is none."""
-    guessing = [model for model in MODELS if part in scores.near_chance[model]]
-    if guessing:
-        return f"{' and '.join(guessing)} near chance"
+    below = {model for model, parts in (scores.below_chance or {}).items() if part in parts}
+    near = [model for model in MODELS if part in scores.near_chance[model]]
+    if near:
+        told = {"near": [one for one in near if one not in below], "below": [one for one in near if one in below]}
+        return ", ".join(f"{' and '.join(models)} {where} chance" for where, models in told.items() if models)
     kept = scores.kept.get(part, {}).get(name)
     return "" if kept is None else f"{kept:.1%} kept"
 

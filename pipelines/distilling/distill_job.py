@@ -23,6 +23,7 @@ from pipelines.models.load import check_classes, move, name_labels, pack_teacher
 from pipelines.options.models import FIRST_LAYERS, RANDOM
 from pipelines.options.option import flag
 from pipelines.options.teacher_cache import CacheChoice, Keep
+from pipelines.reporting import Silent
 from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.identity import task_content
 from pipelines.squad.fitting import check_asked, check_spans
@@ -216,10 +217,10 @@ class DistillJob(StudentJob, TaskJob):
         return Resolved(self.layer_map, self.student.start, judged)
 
     def finish(self, model: PreTrainedModel, storage: Storage, reporter: Reporter, taught: bool) -> Scores:
-        """As of any model; where its vocabulary is to be trimmed, before and after that."""
-        scores, share = super().finish(model, storage, reporter, taught), self.request.size.share
-        if share is None:
-            return scores
+        """As of any model; where its vocabulary is to be trimmed, before and after that, and told of once."""
+        if (share := self.request.size.share) is None:
+            return super().finish(model, storage, reporter, taught)
+        scores = super().finish(model, storage, Silent(), taught)
         used = used_pieces(self.stream(stage, storage) for stage in self.method.trained)
         self.tokenizer, self.trimmed = trim_student(model, self.tokenizer, used, share, scores)
         return super().finish(model, storage, reporter, taught)

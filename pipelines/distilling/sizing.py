@@ -39,7 +39,7 @@ WORDS = 1_000  # embeddings of a student that is timed: one text reads a few of 
 
 
 @dataclass(frozen=True)
-class Measured:
+class SizedStudent:
     """A student of some shape.
 
     Args:
@@ -103,7 +103,7 @@ def choose_shape(request: DistillRequest, teacher: TeacherFiles, data: TaskData)
     return Chosen(best.shape, (title, *map(str, fitting[:SHOWN]), f"taken: --student {best.shape}"))
 
 
-def _rank(student: Measured) -> tuple[bool, int]:
+def _rank(student: SizedStudent) -> tuple[bool, int]:
     """Most parameters in its layers; of one layer only where nothing else will do, for that sees words, no phrases."""
     return not student.shape.startswith("1x"), student.inside
 
@@ -125,7 +125,7 @@ def median_length(request: DistillRequest, teacher: TeacherFiles, data: TaskData
     return int(np.median(np.diff(offsets)))
 
 
-def _fitting(size: Size, teacher: PreTrainedConfig, length: int) -> Iterator[Measured]:
+def _fitting(size: Size, teacher: PreTrainedConfig, length: int) -> Iterator[SizedStudent]:
     """The shapes that meet the targets.
 
     Raises:
@@ -145,7 +145,7 @@ def _fitting(size: Size, teacher: PreTrainedConfig, length: int) -> Iterator[Mea
             yield found
 
 
-def _measured(shape: str, teacher: PreTrainedConfig, length: int, mb: float | None) -> Measured | None:
+def _measured(shape: str, teacher: PreTrainedConfig, length: int, mb: float | None) -> SizedStudent | None:
     """Sizes and time of a student; None for one of more megabytes."""
     import torch
 
@@ -161,7 +161,7 @@ def _measured(shape: str, teacher: PreTrainedConfig, length: int, mb: float | No
     if mb is not None and 4 * parameters / 1e6 > mb:
         return None
     config.vocab_size, config.pad_token_id = WORDS, 0
-    return Measured(shape, parameters, inside, time_text(random_model(config, 0, head).eval(), length))
+    return SizedStudent(shape, parameters, inside, time_text(random_model(config, 0, head).eval(), length))
 
 
 def _counted(size: Size) -> str:
@@ -169,7 +169,7 @@ def _counted(size: Size) -> str:
     return " (whole vocabulary, before it is trimmed)" if size.mb and size.share is not None else ""
 
 
-def _refuse(size: Size, least: Measured, length: int) -> None:
+def _refuse(size: Size, least: SizedStudent, length: int) -> None:
     needed = {"ms": f"{least.ms:.3g} ms", "mb": f"{least.mb:.3g} MB{_counted(size)}"}
     asked = " and ".join(f"--target-{name} {value:g}" for name, value in size.targets.items())
     raise UserError(

@@ -34,7 +34,7 @@ def judge_teacher(
     reporter: Reporter,
     storage: Storage | None = None,
 ) -> Scores:
-    """The teacher's dev metrics; warns when they are near chance.
+    """The teacher's dev metrics; warns when they are near or below chance.
 
     Args:
         model: the teacher, its outputs in the order of the task's classes.

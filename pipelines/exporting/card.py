@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from distill.wording import shown_bytes
+from pipelines.distilling.trimming import Trimmed
 from pipelines.exporting.comparing import BOUND, FILES, INT8, ONNX, TORCH
 from pipelines.run_folder.run_file import RUN
 from pipelines.run_folder.stage_folder import METRICS
@@ -14,7 +15,7 @@ from pipelines.training.model_card import model_card
 from pipelines.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pipelines.distilling.checks import TeacherFiles
     from pipelines.exporting.export_job import Exported
@@ -36,6 +37,8 @@ session = onnxruntime.InferenceSession(f"{{folder}}/{file}")
 inputs = tokenizer({example}, truncation=True, max_length={max_length}, padding=True, return_tensors="np")
 print(session.run(None, dict(inputs)))  # {gives}
 ```"""
+MODEL = "--model"
+OF_HUB = (MODEL, "--teacher", "--teacher-model", "--mlm", "--encoder", "--student", "--student-init", "--corpus")
 REST = "`export.json` has the figures above. The licence is that of the data and of the models it was made from."
 
 
@@ -48,7 +51,7 @@ def export_card(files: TeacherFiles, task: Task, exported: Exported) -> str:
         exported: what was made.
     """
     purpose = "" if task.name == "custom" or not exported.findings.dev else f" for {task.name}"
-    title, pipeline = _last(files.found.name), "text-classification"
+    title, pipeline = _last(files.found.name, MODEL), "text-classification"
     what = "text classifier"
     if task.label.is_span:
         what, pipeline = "model that finds answers in texts", "question-answering"
@@ -84,11 +87,11 @@ def _facts(files: TeacherFiles, exported: Exported) -> Iterator[tuple[str, str]]
     """Name and value of what is known of how the model was made; paths are cut to their last part."""
     storage = Storage(str(files.found.folder))
     run, metrics = storage.read_json(RUN) or {}, storage.read_json(METRICS) or {}
-    yield "model", f"`{_last(files.found.name)}`, sha256 of its files {files.found.fingerprint[:12]}"
+    yield "model", f"`{_last(files.found.name, MODEL)}`, sha256 of its files {files.found.fingerprint[:12]}"
     yield "max_length", f"{exported.max_length} tokens"
     if "tinyaug" not in run:
         return
-    yield "command", f"`{' '.join(_last(word) for word in run.get('command', ()))}`"
+    yield "command", f"`{' '.join(_shown(run.get('command', [])))}`"
     for part, inputs in run.get("inputs", {}).items():
         told = [f"{one['name']} (sha256 {one['sha256'][:12]})" for one in inputs if "name" in one]
         yield f"files of {part}", ", ".join(told[:5]) + (f" and {len(told) - 5} more" if told[5:] else "")
@@ -96,13 +99,22 @@ def _facts(files: TeacherFiles, exported: Exported) -> Iterator[tuple[str, str]]
         yield name, f"{counted(stage['steps'], 'step')} over {counted(stage['rows'], 'row')}"
     for part, scores in metrics.get("teacher_dev", {}).items():
         yield f"teacher, {part}", ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
+    if "trimmed" in metrics:
+        yield "vocabulary", str(Trimmed(**metrics["trimmed"]))
     yield "made with", ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
 
 
-def _last(word: str) -> str:
-    """A word of a command line without the folders of this machine."""
-    option, equals, value = word.rpartition("=")
-    return option + equals + (PurePath(value).name if value.startswith(("/", "~", ".")) else value)
+def _shown(command: Sequence[str]) -> Iterator[str]:
+    """The words of a command line without the folders of this machine."""
+    for before, word in zip(("", *command), command, strict=False):
+        option, equals, value = word.partition("=") if word.startswith("--") else (before, "", word)
+        yield f"{option}={_last(value, option)}" if equals else _last(word, option)
+
+
+def _last(value: str, option: str) -> str:
+    """The last part of a path; all of what is a name on the hub."""
+    named = option in OF_HUB and value.count("/") == 1 and not value.startswith(("/", "~", "."))
+    return value if named and not Path(value).exists() else PurePath(value).name or value
 
 
 def table(exported: Exported) -> list[list[str]]:

@@ -20,7 +20,7 @@ class AuditOptions(Options):
     revision: str | None = option("Revision of the teacher on the hub.", panel=Panel.MODELS)
     sample: int = option("Random examples whose variants are judged.", 500, bounds=COUNT)
     all: bool = option("Judge all, and keep what the teacher says for --max-flip, in RUN/augmented/audit.", False)
-    seed: int = option("Seed of the sample.", 0)
+    seed: int = option("Seed of the sample.", 0, bounds=Bounds(0))
     max_length: int | None = option(
         "Tokens at which texts are cut [as trained, else 128].", panel=Panel.RUNNING, bounds=Bounds(8)
     )

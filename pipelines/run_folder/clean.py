@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipelines.errors import JobError, UserError
-from pipelines.run_folder.lease import OR_ELSE
 from pipelines.run_folder.lock import only_writer, refuse_if_held
 from pipelines.run_folder.run_file import RUN
 from pipelines.run_folder.stage_folder import BASELINES, FINETUNED, TOKENS, UNAUGMENTED
@@ -71,15 +70,12 @@ def clean(storage: Storage, dry_run: bool) -> list[Removable]:
         )
     stages = _stages(storage)
     for stage in stages:
-        try:
-            refuse_if_held(stage)
-        except UserError as error:
-            raise UserError(str(error).removesuffix(OR_ELSE)) from error
+        refuse_if_held(stage, or_else="")
     found = removable(storage)
     if not dry_run:
         with ExitStack() as locks:
             for stage in stages:
-                locks.enter_context(only_writer(stage))
+                locks.enter_context(only_writer(stage, or_else=""))
             for folder in found:
                 try:
                     shutil.rmtree(folder.path)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
 
 LOCK = ".lock"
-OR_ELSE = ", or choose another --out"  # of those who may
 REFRESH_EVERY = 15.0  # seconds
 RETRY_EVERY = 3.0  # seconds between attempts after a refresh that failed
 GIVE_UP_AFTER = 40.0  # seconds without a refresh after which the holder stops: well before the lease lapses
@@ -37,6 +36,10 @@ LOOK_EVERY = 1.0  # seconds between looks at another job's lease, and at the age
 END_WAIT = 5.0  # seconds that the end of a job waits for a refresh that is under way
 TROUBLE = (OSError, JobError, UserError)  # a store that is down may come back in time
 ALARM = signal.SIGURG  # wakes the main thread; the system ignores it where nobody handles it
+
+
+class HeldError(UserError):
+    """A folder that this job may not write into; `lock` adds what else the user can do."""
 
 
 class WriterLock:
@@ -91,7 +94,7 @@ class Lease(WriterLock):
         time.sleep(SETTLE)
         found = self.storage.read_json(LOCK)
         if not self._is_own(found):
-            raise UserError(refusal(self.storage, found))
+            raise HeldError(refusal(self.storage, found))
         self._give_up_if_late()
         self.check()
         for thread in self._threads:
@@ -232,7 +235,7 @@ def wait_until_free(storage: Storage, say: Callable[[str], None]) -> None:
     if held is None or lives is False:
         return
     if lives:
-        raise UserError(refusal(storage, held))
+        raise HeldError(refusal(storage, held))
     lapses = time.monotonic() + LAPSES_AFTER - _age(storage)
     if (left := lapses - time.monotonic()) > 0:
         say(f"waiting for the lease of {named(held)} to lapse, at most {left:.0f} s")
@@ -242,7 +245,7 @@ def wait_until_free(storage: Storage, say: Callable[[str], None]) -> None:
         if now is None:
             return
         if now != held:
-            raise UserError(refusal(storage, now))
+            raise HeldError(refusal(storage, now))
 
 
 def _age(storage: Storage) -> float:
@@ -276,4 +279,4 @@ def refusal(storage: Storage, holder: dict[str, Any] | None) -> str:
         holder: what its lock file says.
     """
     found = f"{named(holder)} at work on it"
-    return f"{storage.display()}: expected to be its only writer, found {found}; wait for it{OR_ELSE}"
+    return f"{storage.display()}: expected to be its only writer, found {found}; wait for it"

@@ -7,11 +7,11 @@ import fcntl
 import json
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
 from pipelines.errors import UserError
-from pipelines.run_folder.lease import LOCK, WriterLock, leased, refusal, wait_until_free
+from pipelines.run_folder.lease import LOCK, HeldError, WriterLock, leased, refusal, wait_until_free
 from pipelines.run_folder.storage import Storage, remove_folders, unwritten
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 HELD = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
+OR_ELSE = ", or choose another --out"  # of those who may
 NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 
@@ -28,7 +29,9 @@ def _say_nothing(_text: str) -> None:
 
 
 @contextmanager
-def only_writer(storage: Storage, say: Callable[[str], None] = _say_nothing) -> Iterator[WriterLock]:
+def only_writer(
+    storage: Storage, say: Callable[[str], None] = _say_nothing, or_else: str = OR_ELSE
+) -> Iterator[WriterLock]:
     """Holds the right to write into a run directory, which is made if it is missing.
 
     On a local disk the kernel ties the lock to this process, so a killed job leaves none behind. In an object
@@ -39,6 +42,7 @@ def only_writer(storage: Storage, say: Callable[[str], None] = _say_nothing) -> 
     Args:
         storage: the run directory.
         say: is told if another job's lease has to lapse first.
+        or_else: what the user can do but wait, behind a comma.
 
     Yields:
         The lock; its `check` tells whether it was lost, and is to be called now and then.
@@ -49,7 +53,9 @@ def only_writer(storage: Storage, say: Callable[[str], None] = _say_nothing) -> 
     """
     made = storage.missing_folders()
     storage.create()
-    with _locked(storage, say) as lock:
+    with ExitStack() as stack:
+        with _hinting(or_else):
+            lock = stack.enter_context(_locked(storage, say))
         storage.clear_partial()
         try:
             yield lock
@@ -71,21 +77,31 @@ def remove_unused(storage: Storage, made: list[Path]) -> None:
         remove_folders(made)
 
 
-def refuse_if_held(storage: Storage) -> None:
+def refuse_if_held(storage: Storage, or_else: str = OR_ELSE) -> None:
     """Refuses a directory another job works in; leaves nothing there.
 
     Args:
         storage: the run directory; it need not exist.
+        or_else: as of `only_writer`.
 
     Raises:
         UserError: another job holds its lock.
     """
     try:
-        with (storage.local_folder() / LOCK).open(encoding="utf-8") as stream:
+        with _hinting(or_else), (storage.local_folder() / LOCK).open(encoding="utf-8") as stream:
             if not _lock(storage, stream, fcntl.LOCK_SH):  # two that look do not disturb each other
                 wait_until_free(storage, _say_nothing)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return  # nobody's yet, or storage.create() says what is wrong
+
+
+@contextmanager
+def _hinting(or_else: str) -> Iterator[None]:
+    """Adds what else can be done to a refusal."""
+    try:
+        yield
+    except HeldError as error:
+        raise UserError(f"{error}{or_else}") from error.__cause__
 
 
 @contextmanager
@@ -106,14 +122,14 @@ def _kernel_lock(storage: Storage) -> IO[str] | None:
         if not _lock(storage, stream, fcntl.LOCK_EX):
             return None
         if not place.exists() or not os.path.samestat(os.fstat(stream.fileno()), place.stat()):
-            raise UserError(refusal(storage, None))  # its holder has just removed an unused directory
+            raise HeldError(refusal(storage, None))  # its holder has just removed an unused directory
         os.ftruncate(stream.fileno(), 0)
         # Unbuffered: what a full disk refuses is not tried again when the file is closed.
         os.write(stream.fileno(), json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode())
     except PermissionError as error:
-        raise UserError(
+        raise HeldError(
             f"{storage.display(LOCK)}: expected a lock file that can be written to, found one of another user's; ask "
-            "for access, or choose another --out"
+            "for access"
         ) from error
     except OSError as error:
         raise unwritten(storage.display(LOCK), error) from error
@@ -128,6 +144,6 @@ def _lock(storage: Storage, stream: IO[str], kind: int) -> bool:
         if error.errno in NO_LOCKS:
             return False
         if error.errno in HELD:
-            raise UserError(refusal(storage, storage.read_json(LOCK))) from error
+            raise HeldError(refusal(storage, storage.read_json(LOCK))) from error
         raise
     return True

@@ -87,9 +87,10 @@ class RunMetrics:
     trimmed: Trimmed | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as they are written; verdicts of the demo, a trimmed vocabulary and baselines where there are."""
+        """The fields as they are written; those of `OPTIONAL` where there is something to say."""
         content = asdict(self)
         content |= {**content.pop("scores"), **content.pop("measured")}
+        del content["below_chance"]  # for the summary; the scores tell
         return {name: value for name, value in content.items() if name not in OPTIONAL or value is not None}
 
 

@@ -8,11 +8,14 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from pipelines.run_folder.lock import only_writer
+from pipelines.run_folder.storage import Storage
 from tests.pipelines.jobs import done, refused, sha256, tinyaug
 from tests.pipelines.training.verbs import finetune
 
@@ -92,7 +95,7 @@ def test_what_is_kept_is_made_once(parts, run, tmp_path, monkeypatch):
     told = [flip for path in kept for flip in pq.read_table(path).column("flips").to_pylist()]
     assert told == plain_flips(rows_of(run), parts.teacher)[0]
     digests = [sha256(path) for path in kept]
-    kept[1].unlink()  # as if it had been stopped
+    kept[1].write_bytes(kept[1].read_bytes()[:-9] + b"x" * 9)  # a damaged one is made again, as one that is not there
     monkeypatch.setattr("pipelines.auditing.audit_job.judge_rows", only(kept[1].name))
     done(*command)
     assert [sha256(path) for path in kept] == digests
@@ -186,18 +189,36 @@ def test_what_cannot_be_audited(parts, run, tmp_path):
     assert "expected the run directory of a `tinyaug augment`" in refused(audit(parts.teacher, parts.teacher))
     assert "expected a model folder" in refused(audit(run, tmp_path / "nothing"))
     assert "found no task head" in refused(audit(run, parts.encoder))
+    assert "--seed: expected a number of at least 0" in refused(audit(run, parts.teacher, "--seed", -1))
     assert "expected no --all beside it" in refused(audit(run, parts.teacher, "--all", "--sample", 3))
     config = json.loads((parts.teacher / "config.json").read_text())
     other = shutil.copytree(parts.teacher, tmp_path / "other")
     config["id2label"], config["label2id"] = {"0": "spam", "1": "ham"}, {"spam": 0, "ham": 1}
     (other / "config.json").write_text(json.dumps(config))
     assert "spam, ham" in refused(audit(run, other))
+    with only_writer(Storage(str(run))):
+        assert refused(audit(run, parts.teacher, "--all")).endswith("at work on it; wait for it")
     shard = sorted((run / "augmented/data").iterdir())[1]
-    shard.unlink()
-    assert "expected a finished augmentation, found 2 of 3 shards whole" in refused(audit(run, parts.teacher))
+    whole = shard.read_bytes()
+    shard.write_bytes(b"x" * len(whole))
+    assert f"rows of {shard}; it cannot be read" in refused(audit(run, parts.teacher))
+    shard.write_bytes(whole[:-1])
+    assert f"1 of 3 shards missing or damaged (augmented/data/{shard.name})" in refused(audit(run, parts.teacher))
     (run / "augmented/manifest.json").unlink()
     assert "expected a finished augmentation, found no manifest" in refused(audit(run, parts.teacher))
     assert tinyaug("audit", "--teacher", parts.teacher).code == 2
+
+
+def test_originals_alone_are_not_audited(parts, run, tmp_path):
+    manifest = json.loads((run / "augmented/manifest.json").read_text())
+    for path, one in zip(sorted((run / "augmented/data").iterdir()), manifest["shards"], strict=True):
+        table = pq.read_table(path)
+        pq.write_table(table.filter(pc.equal(table["variant"], 0)), path)
+        one["bytes"] = path.stat().st_size
+    (run / "augmented/manifest.json").write_text(json.dumps(manifest))
+    said = refused(audit(run, parts.teacher, "--png", tmp_path / "flips.png"))
+    assert "expected variants to audit, found 60 originals and no variant" in said
+    assert not (tmp_path / "flips.png").exists()
 
 
 def test_rows_that_were_moved(parts, run):

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from distill.metrics import AGREEMENTS, Metric
 from pipelines.cli.requests import distill_request
 from pipelines.options.verbs import DistillOptions
 from tests.pipelines.jobs import done, handed, refused
@@ -85,6 +86,12 @@ def test_a_trimmed_student(parts, trimmed):
 def test_a_trimmed_student_is_judged_by_its_own_tokenizer(parts, trimmed, tmp_path):
     done(*evaluate(parts, trimmed[0], "--json", tmp_path / "found.json"))
     assert json.loads((tmp_path / "found.json").read_text())["dev"] == metrics(trimmed[0])["dev"]
+
+
+def test_a_trimmed_student_near_chance_is_warned_of_once(parts, tmp_path, monkeypatch):
+    monkeypatch.setitem(AGREEMENTS, Metric.ACCURACY, lambda *_: 0.6)
+    ran = done(*_sized(parts, tmp_path / "s", "--max-steps", 1, "--trim-vocabulary", 0))
+    assert ran.err.count("student: accuracy 0.6000") == 1
 
 
 def test_another_share_is_another_student(parts, trimmed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -63,6 +64,22 @@ def test_the_card(folder, parts):
     ):
         assert line in card
     assert str(parts.teacher.parent) not in card
+
+
+def test_the_card_has_no_folders_of_this_machine(parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = shutil.copytree(parts.teacher, tmp_path / "acme/teacher")
+    told, ran = (json.loads((model / name).read_text()) for name in ("metrics.json", "run.json"))
+    trimmed = {"share": 0.05, "pieces": [900, 300], "parameters": [9000000, 3000000], "dev": {"dev": {"accuracy": 0.9}}}
+    (model / "metrics.json").write_text(json.dumps({**told, "trimmed": trimmed}))
+    words = "tinyaug distill --data=other/a=b/rows.csv --teacher owner/name --student-init acme/teacher --out gone/s"
+    (model / "run.json").write_text(json.dumps({**ran, "command": words.split()}))
+    done("export", "acme/teacher", "--format", "hub", "--out", tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+    said = "tinyaug distill --data=rows.csv --teacher owner/name --student-init teacher --out s"
+    for line in ("# teacher\n", f"- command: `{said}`\n", "- vocabulary: 300 of 900 pieces are left"):
+        assert line in card
+    assert "acme" not in card
 
 
 @pytest.mark.integration

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
+from distill.errors import DistillError
+from distill.paired import Lead
+from pipelines.cli.requests import distill_request
 from pipelines.cli.run_request import run_request
+from pipelines.cli.run_summary import standings_table
+from pipelines.distilling.distill_job import DistillJob
+from pipelines.found import Found
+from pipelines.options.verbs import DistillOptions
 from pipelines.options.whole_run import RunOptions
-from pipelines.whole_run.baseline import baselines
+from pipelines.whole_run.baseline import Standing, baselines
 from tests.pipelines.jobs import done, handed, kill, refused, sha256, start, wait_for
-from tests.pipelines.training.verbs import evaluate, metrics, run, run_json
+from tests.pipelines.training.verbs import distill, evaluate, metrics, run, run_json
 
 
 def predictions(parts, model, tmp_path):
@@ -88,6 +99,30 @@ def test_baselines_are_added_to_a_finished_run(parts, tmp_path):
     assert metrics(out) == found
     assert tomllib.loads((out / "config.toml").read_text())["baseline"] is True
     assert (out / "student/model.safetensors").read_bytes() == before
+
+
+def test_a_damaged_shard_behind_the_originals_alone_is_named(parts, tmp_path):
+    train = shutil.copytree(parts.train, tmp_path / "augmented")
+    shard = sorted((train / "data").iterdir())[0]
+    group = pq.read_metadata(shard).row_group(0)
+    column = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == "variant")
+    damaged = bytearray(shard.read_bytes())
+    damaged[column.data_page_offset : column.data_page_offset + 8] = b"\xff" * 8
+    shard.write_bytes(damaged)
+    options = handed(DistillOptions, *distill(parts, tmp_path / "s", "--train", train)[1:])
+    job = DistillJob(replace(distill_request(options), originals=True), Found())
+    with pytest.raises(DistillError, match="It was cut off or damaged: make it again"):
+        job.check()
+
+
+@pytest.mark.parametrize("alone", [(51, 163), (1234, 12345)])
+def test_no_number_of_the_table_is_cut_at_80_columns(alone):
+    lead, out = Lead(-0.224, (-0.274, -0.174), 2.3e-114, alone), io.StringIO()
+    console = Console(file=out, width=80)
+    for part in ("validation", "validation_mismatched"):
+        console.print(standings_table([Standing(part, "accuracy", "unaugmented", 0.724, (0.685, 0.759), lead)]))
+    for number in ("72.4% [68.5-75.9]", "-22.4 [-27.4, -17.4]", "2.3e-114", f"({alone[0]:,}:{alone[1]:,})"):
+        assert out.getvalue().count(number) == 2
 
 
 @pytest.mark.integration

@@ -30,7 +30,7 @@ def guess(task: str, labels: list[float], **found: float) -> str | None:
 @pytest.mark.parametrize(
     ("accuracy", "said"),
     [
-        (0.4, "near chance (always positive: 0.5200)"),
+        (0.4, "below chance (always positive: 0.5200)"),
         (0.5, "near chance (always positive: 0.5200)"),
         (0.6, "near chance (always positive: 0.5200)"),
         (0.7, None),
@@ -49,7 +49,7 @@ def test_matthews_correlation_where_the_task_has_it(matthews, said):
 
 
 @pytest.mark.parametrize(
-    ("spearman", "said"), [(-0.3, "near chance (guessing: 0)"), (0.1, "near chance (guessing: 0)"), (0.4, None)]
+    ("spearman", "said"), [(-0.3, "below chance (guessing: 0)"), (0.1, "near chance (guessing: 0)"), (0.4, None)]
 )
 def test_correlation_of_scores(spearman, said):
     assert guess("stsb", [float(row % 5) for row in range(100)], spearman=spearman, pearson=-1.0) == said
@@ -116,15 +116,21 @@ def test_parts_are_judged_one_by_one():
     labels = {"a": np.array([0] * 30 + [1] * 70), "b": np.array([0, 1] * 50)}
     found = compare_models(teacher, student, labels, ("no", "yes"))
     assert found.kept == {"b": {"accuracy": pytest.approx(0.8)}}
-    assert found.near_chance == {"teacher": [], "student": ["a"]}
+    assert (found.near_chance, found.below_chance) == ({"teacher": [], "student": ["a"]}, None)
+    swapped = compare_models(teacher, {"a": {"accuracy": 0.07}}, labels, ("no", "yes"))
+    assert swapped.near_chance == swapped.below_chance == {"teacher": [], "student": ["a"]}
     assert found.dev_rows == {"a": 100, "b": 100}
 
 
 @pytest.mark.parametrize(
-    ("teacher", "student", "said"),
-    [([PART], [], "teacher near chance"), ([], [PART], "student near chance"), ([], [], "55.6% kept")],
-)
-def test_the_table_says_who_is_near_chance(teacher, student, said):
+    ("teacher", "student", "below", "said"),
+    [
+        ([PART], [], None, "teacher near chance"), ([], [PART], None, "student near chance"),
+        ([PART], [PART], {"teacher": [], "student": [PART]}, "teacher near chance, student below chance"),
+        ([], [], None, "55.6% kept"),
+    ],
+)  # fmt: skip
+def test_the_table_says_who_is_near_chance(teacher, student, below, said):
     sizes = {"layers": 2, "parameters": 10, "without_embeddings": 5, "bytes": 40}
     latency = Latency({"teacher": 2.0, "student": 1.0}, texts=8, threads=2)
     scores = Comparison(
@@ -133,6 +139,7 @@ def test_the_table_says_who_is_near_chance(teacher, student, said):
         intervals={"teacher": {}, "student": {}},
         near_chance={"teacher": teacher, "student": student},
         kept={} if teacher or student else {PART: {"f1": 0.5 / 0.9}},
+        below_chance=below,
     )
     out = io.StringIO()
     measured = Measured({"teacher": sizes, "student": sizes}, latency, {})
