@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
@@ -13,6 +13,8 @@ from pipelines.evaluating.dev_scores import Judged, Predictor
 from pipelines.evaluating.label_order import load_in_order, misorder_words, order_note
 from pipelines.evaluating.output_files import TABLES, check_place, write_table
 from pipelines.models.load import move, trained_length
+from pipelines.options.of_run import classifier_of
+from pipelines.run_folder.identity import changed_files
 from pipelines.run_folder.storage import Storage
 from pipelines.squad.judging import Answered, write_answers
 from pipelines.tasks.squad import MAX_LENGTH as WINDOW
@@ -71,8 +73,27 @@ def run_evaluate(request: EvaluateOptions, reporter: Reporter, found: Found) -> 
     if not wanted:
         refuse_without_dev(data)
     files = find_files(request.model, request.revision, "model", found, any_family=True)
+    for words in changed_dev(request, data):
+        reporter.warning(words)
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         return _Evaluation(request, data, files, folder, reporter).run(wanted)
+
+
+def changed_dev(request: EvaluateOptions, data: TaskData) -> list[str]:
+    """Which dev files of a run's own data changed since, in words; none where other data was named than the run's."""
+    if request.run is None:
+        return []
+    folder, content = classifier_of(request.run)
+    place = request.data.data
+    if content["sources"]["data"] != (str(place) if place else None):
+        return []
+    now = [asdict(file) for file in data.inputs(data.dev_parts)]
+    names, inputs = {file["name"] for file in now}, content["inputs"]
+    then = inputs["dev"] if "dev" in inputs else [file for file in inputs["data"] if file["name"] in names]
+    changed = changed_files(then, now) if then else []
+    return [
+        f"{place}: other {words}; {folder}/metrics.json has the scores of the rows as they were" for words in changed
+    ]
 
 
 def refuse_without_dev(data: TaskData) -> None:

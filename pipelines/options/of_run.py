@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 
@@ -23,17 +23,7 @@ def options_of_run(run: Path) -> Given:
     Raises:
         UserError: there is no such model.
     """
-    from pipelines.run_folder.storage import Storage  # here, since --help loads no pyarrow
-
-    for folder in (run, run / "student"):
-        content = Storage(str(folder)).read_json("run.json") or {}
-        if content.get("kind") in CLASSIFIERS:
-            break
-    else:
-        raise UserError(
-            f"--run {run}: expected a folder of `tinyaug run` with a student, or of {' or '.join(CLASSIFIERS)}, found "
-            "none; name task, data and model instead"
-        )
+    folder, content = classifier_of(run)
     task, sources = content["task"], content["sources"]
     given: Given = {"task": task["name"], "model": str(folder)}
     columns = {"text": task["text_columns"], "label": task["label"]["column"], "label_type": task["label"]["kind"]}
@@ -42,3 +32,21 @@ def options_of_run(run: Path) -> Given:
         names = task["label"]["names"] or None
         found |= columns | {"label_names": names and ",".join(names), "dev_split": task.get("dev_split")}
     return given | {name: value for name, value in found.items() if value is not None}
+
+
+def classifier_of(run: Path) -> tuple[Path, dict[str, Any]]:
+    """The folder of a run's student, or of the model that `finetune` or `distill` made, and its run.json.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    from pipelines.run_folder.storage import Storage  # here, since --help loads no pyarrow
+
+    for folder in (run, run / "student"):
+        content = Storage(str(folder)).read_json("run.json") or {}
+        if content.get("kind") in CLASSIFIERS:
+            return folder, content
+    raise UserError(
+        f"--run {run}: expected a folder of `tinyaug run` with a student, or of {' or '.join(CLASSIFIERS)}, found "
+        "none; name task, data and model instead"
+    )
