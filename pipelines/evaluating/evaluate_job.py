@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    import numpy as np
+
     from distill.class_report import ClassReport
     from distill.metrics import Scores
     from pipelines.found import Found
@@ -181,7 +183,7 @@ class _Evaluation:
         for part in data.dev_parts[:1]:
             self._warn(part, judged[part])
         if request.predictions is not None and judged:
-            _write_predictions(request.predictions, data.task, judged)
+            _write_predictions(request.predictions, data, judged)
         rows, answers = {part: len(found.labels) for part, found in judged.items()}, {}
         for asked, part in self._asked(wanted):
             logits, _ = self.predictor.predict(self._place(asked, part), task_columns(asked.task, labelled=False))
@@ -223,18 +225,24 @@ def _by_class(task: Task, judged: Mapping[str, Judged | Answered]) -> dict[str, 
     }
 
 
-def _write_predictions(path: Path, task: Task, judged: Mapping[str, Judged | Answered]) -> None:
+def _write_predictions(path: Path, data: TaskData, judged: Mapping[str, Judged | Answered]) -> None:
     import pyarrow as pa
 
     from distill.evaluation import prediction_table
 
     for found in judged.values():
         if isinstance(found, Answered):
-            write_answers(path, task, found)
+            write_answers(path, data.task, found)
             return
     tables = [
-        prediction_table(part, found.logits, found.labels, task.label.names)
+        prediction_table(part, found.logits, found.labels, data.task.label.names, _split_off_rows(data, part))
         for part, found in judged.items()
         if isinstance(found, Judged)
     ]
     write_table(path, pa.concat_tables(tables))
+
+
+def _split_off_rows(data: TaskData, part: str) -> np.ndarray | None:
+    """Numbers of a part's rows in the files that --dev-split took it from; None for a part with files of its own."""
+    picked = data.opened.split(part).picked if data.opened is not None else None
+    return None if picked is None else picked.rows
