@@ -66,7 +66,7 @@ def _decoded(path: Path, number: int, data: bytes) -> str:
         around = repr(data[max(0, error.start - 20) : error.start + 10].decode("utf-8", "replace"))  # to search for
         raise UserError(
             f"{path}, line {number}: expected UTF-8, found byte 0x{data[error.start]:02x} ({around}); {CONVERT}, "
-            f"files of several encodings before they are joined; where it is no text at all, {REMEDY}"
+            f"and files of several encodings before they are joined; where it is no text at all, {REMEDY}"
         ) from error
 
 
