@@ -34,7 +34,7 @@ def options_of_run(run: Path) -> Given:
     return given | {name: value for name, value in found.items() if value is not None}
 
 
-def classifier_of(run: Path) -> tuple[Path, dict[str, Any]]:
+def classifier_of(run: Path) -> tuple[Path, Any]:
     """The folder of a run's student, or of the model that `finetune` or `distill` made, and its run.json.
 
     Raises:
