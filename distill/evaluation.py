@@ -94,7 +94,11 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def prediction_table(
-    part: str, logits: NDArray[np.float32], labels: NDArray[np.float64], names: Sequence[str]
+    part: str,
+    logits: NDArray[np.float32],
+    labels: NDArray[np.float64],
+    names: Sequence[str],
+    rows: NDArray[np.int64] | None = None,
 ) -> pa.Table:
     """Predictions on a labelled part as a table.
 
@@ -103,11 +107,12 @@ def prediction_table(
         logits: (rows, C); C = 1 for scores.
         labels: (rows,): class numbers, or scores.
         names: class names, by number; empty for scores.
+        rows: (rows,) their numbers in the files that they are from; None for all rows of a part.
 
     Returns:
         Columns part, row, prediction and label; for classes, by their names, also the probability p_NAME of each.
     """
-    columns = {"part": [part] * len(logits), "row": np.arange(len(logits))}
+    columns = {"part": [part] * len(logits), "row": np.arange(len(logits)) if rows is None else rows}
     if not names:
         return pa.table({**columns, "prediction": logits[:, 0], "label": labels})
     named = {

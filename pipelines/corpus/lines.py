@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import UserError
 from pipelines.tasks.readers.lines import UNREADABLE, Lines, unpacked
+from pipelines.tasks.task import CONVERT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,9 +65,8 @@ def _decoded(path: Path, number: int, data: bytes) -> str:
     except UnicodeDecodeError as error:
         around = repr(data[max(0, error.start - 20) : error.start + 10].decode("utf-8", "replace"))  # to search for
         raise UserError(
-            f"{path}, line {number}: expected UTF-8, found byte 0x{data[error.start]:02x} ({around}); convert "
-            "text of another encoding, such as with `iconv -f cp1251 -t utf-8`, and files of several encodings before "
-            f"they are joined; where it is no text at all, {REMEDY}"
+            f"{path}, line {number}: expected UTF-8, found byte 0x{data[error.start]:02x} ({around}); {CONVERT}, "
+            f"and files of several encodings before they are joined; where it is no text at all, {REMEDY}"
         ) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from pipelines.distilling.checks import TeacherFiles, check_teacher, find_files
@@ -13,6 +13,8 @@ from pipelines.evaluating.dev_scores import Judged, Predictor
 from pipelines.evaluating.label_order import load_in_order, misorder_words, order_note
 from pipelines.evaluating.output_files import TABLES, check_place, write_table
 from pipelines.models.load import move, trained_length
+from pipelines.options.of_run import classifier_of
+from pipelines.run_folder.identity import changed_files
 from pipelines.run_folder.storage import Storage
 from pipelines.squad.judging import Answered, write_answers
 from pipelines.tasks.squad import MAX_LENGTH as WINDOW
@@ -23,6 +25,8 @@ from pipelines.training.recipe import MAX_LENGTH
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    import numpy as np
 
     from distill.class_report import ClassReport
     from distill.metrics import Scores
@@ -71,8 +75,27 @@ def run_evaluate(request: EvaluateOptions, reporter: Reporter, found: Found) -> 
     if not wanted:
         refuse_without_dev(data)
     files = find_files(request.model, request.revision, "model", found, any_family=True)
+    for words in changed_dev(request, data):
+        reporter.warning(words)
     with tempfile.TemporaryDirectory(prefix="tinyaug-") as folder:
         return _Evaluation(request, data, files, folder, reporter).run(wanted)
+
+
+def changed_dev(request: EvaluateOptions, data: TaskData) -> list[str]:
+    """Which dev files of a run's own data changed since, in words; none where other data was named than the run's."""
+    if request.run is None:
+        return []
+    folder, content = classifier_of(request.run)
+    place = request.data.data
+    if content["sources"]["data"] != (str(place) if place else None):
+        return []
+    now = [asdict(file) for file in data.inputs(data.dev_parts)]
+    names, inputs = {file["name"] for file in now}, content["inputs"]
+    then = inputs["dev"] if "dev" in inputs else [file for file in inputs["data"] if file["name"] in names]
+    changed = changed_files(then, now) if then else []
+    return [
+        f"{place}: other {words}; {folder}/metrics.json has the scores of the rows as they were" for words in changed
+    ]
 
 
 def refuse_without_dev(data: TaskData) -> None:
@@ -160,7 +183,7 @@ class _Evaluation:
         for part in data.dev_parts[:1]:
             self._warn(part, judged[part])
         if request.predictions is not None and judged:
-            _write_predictions(request.predictions, data.task, judged)
+            _write_predictions(request.predictions, data, judged)
         rows, answers = {part: len(found.labels) for part, found in judged.items()}, {}
         for asked, part in self._asked(wanted):
             logits, _ = self.predictor.predict(self._place(asked, part), task_columns(asked.task, labelled=False))
@@ -202,18 +225,24 @@ def _by_class(task: Task, judged: Mapping[str, Judged | Answered]) -> dict[str, 
     }
 
 
-def _write_predictions(path: Path, task: Task, judged: Mapping[str, Judged | Answered]) -> None:
+def _write_predictions(path: Path, data: TaskData, judged: Mapping[str, Judged | Answered]) -> None:
     import pyarrow as pa
 
     from distill.evaluation import prediction_table
 
     for found in judged.values():
         if isinstance(found, Answered):
-            write_answers(path, task, found)
+            write_answers(path, data.task, found)
             return
     tables = [
-        prediction_table(part, found.logits, found.labels, task.label.names)
+        prediction_table(part, found.logits, found.labels, data.task.label.names, _split_off_rows(data, part))
         for part, found in judged.items()
         if isinstance(found, Judged)
     ]
     write_table(path, pa.concat_tables(tables))
+
+
+def _split_off_rows(data: TaskData, part: str) -> np.ndarray | None:
+    """Numbers of a part's rows in the files that --dev-split took it from; None for a part with files of its own."""
+    picked = data.opened.split(part).picked if data.opened is not None else None
+    return None if picked is None else picked.rows

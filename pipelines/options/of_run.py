@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import UserError
 
@@ -26,17 +26,7 @@ def options_of_run(run: Path, named: Collection[str]) -> Given:
     Raises:
         UserError: there is no such model, or its data was in memory and none was named.
     """
-    from pipelines.run_folder.storage import Storage  # here, since --help loads no pyarrow
-
-    for folder in (run, run / "student"):
-        content = Storage(str(folder)).read_json("run.json") or {}
-        if content.get("kind") in CLASSIFIERS:
-            break
-    else:
-        raise UserError(
-            f"--run {run}: expected a folder of `tinyaug run` with a student, or of {' or '.join(CLASSIFIERS)}, found "
-            "none; name task, data and model instead"
-        )
+    folder, content = classifier_of(run)
     task, sources = content["task"], content["sources"]
     given: Given = {"task": task["name"], "model": str(folder)}
     columns = {"text": task["text_columns"], "label": task["label"]["column"], "label_type": task["label"]["kind"]}
@@ -48,3 +38,21 @@ def options_of_run(run: Path, named: Collection[str]) -> Given:
     if task["name"] == "custom":
         found |= columns | {"label_names": task["label"]["names"] or None}
     return given | {name: value for name, value in found.items() if value is not None}
+
+
+def classifier_of(run: Path) -> tuple[Path, Any]:
+    """The folder of a run's student, or of the model that `finetune` or `distill` made, and its run.json.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    from pipelines.run_folder.storage import Storage  # here, since --help loads no pyarrow
+
+    for folder in (run, run / "student"):
+        content = Storage(str(folder)).read_json("run.json") or {}
+        if content.get("kind") in CLASSIFIERS:
+            return folder, content
+    raise UserError(
+        f"--run {run}: expected a folder of `tinyaug run` with a student, or of {' or '.join(CLASSIFIERS)}, found "
+        "none; name task, data and model instead"
+    )

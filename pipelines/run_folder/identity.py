@@ -37,7 +37,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str = "", 
         before, after = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
             found += differences(before, after, kind, f"{prefix}{name}.")
-        elif before != after and (files := _changed_files(before, after)):
+        elif before != after and (files := changed_files(before, after)):
             found += files
         elif before != after:
             there, now = (_short(UNSAID.get(name) if one is None else one) for one in (before, after))
@@ -59,8 +59,13 @@ def software_versions(compute: Compute | None = None) -> Versions:
     return versions
 
 
-def _changed_files(before: Any, after: Any) -> list[str]:
-    """Which input files changed since a run was begun, in words; none of anything but lists of files."""
+def changed_files(before: Any, after: Any) -> list[str]:
+    """Which input files changed since a run was begun, in words; none of anything but lists of files.
+
+    Args:
+        before: as run.json has them: name, bytes and sha256 of each.
+        after: as they are now.
+    """
     if not all(isinstance(files, list) for files in (before, after)):
         return []
     if not all(isinstance(file, dict) and "sha256" in file for file in [*before, *after]):

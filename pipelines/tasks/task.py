@@ -28,6 +28,9 @@ LABEL_KINDS = ("class", "score", "none")
 UNLABELLED = -1
 """The label of a test row that has none, as on the hub."""
 
+NO_UTF8 = "expected UTF-8"
+CONVERT = "if the file is in another encoding, such as latin-1, convert it with `iconv -f LATIN1 -t UTF-8`"
+
 TEXT_SHOWN = 200
 """Characters of a bad row that are kept."""
 
@@ -127,6 +130,12 @@ class BadRow:
         where = f"line {self.line}" if self.line is not None else f"row {self.row}"
         return f"{self.file}, {where}" + (f", column {self.column!r}" if self.column is not None else "")
 
+    @property
+    def correct(self) -> str:
+        """How advice begins: a file of text that is no UTF-8 may have another encoding as a whole."""
+        is_encoded = self.line is not None and self.error.startswith(NO_UTF8)
+        return f"I{CONVERT[1:]}; else correct the row" if is_encoded else "Correct the row"
+
 
 @dataclass(frozen=True)
 class InputFile:
@@ -163,7 +172,7 @@ def stop_at_bad_row(bad: BadRow) -> NoReturn:
     Raises:
         UserError: Always; it names file, line and column.
     """
-    raise UserError(f"{bad.place}: {bad.error}. Correct the row, or take it out of the file.")
+    raise UserError(f"{bad.place}: {bad.error}. {bad.correct}, or take it out of the file.")
 
 
 def stop_or_skip(bad: BadRow) -> NoReturn:
@@ -173,8 +182,8 @@ def stop_or_skip(bad: BadRow) -> NoReturn:
         UserError: Always; it names file, line and column, and the way round.
     """
     raise UserError(
-        f"{bad.place}: {bad.error}. Correct the row, or pass --on-bad-row skip, which moves such rows to "
-        "rejected.parquet and goes on."
+        f"{bad.place}: {bad.error}. {bad.correct}, or pass --on-bad-row skip, which moves such rows "
+        "to rejected.parquet and goes on."
     )
 
 
@@ -193,7 +202,7 @@ def wrong_byte(data: bytes) -> str:
     try:
         return f"expected bytes that are no UTF-8, found {shown(data.decode('utf-8'))}"
     except UnicodeDecodeError as error:
-        return f"expected UTF-8, found byte 0x{data[error.start]:02x}"
+        return f"{NO_UTF8}, found byte 0x{data[error.start]:02x}"
 
 
 def listed(names: Iterable[str], most: int = 30) -> str:

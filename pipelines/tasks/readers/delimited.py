@@ -14,7 +14,7 @@ from pipelines.tasks.readers.by_columns import csv_rows
 from pipelines.tasks.readers.feed import Format
 from pipelines.tasks.readers.lines import MAX_LINE, Fault, Lines, Record, decoded, text_rows, without_blank_end
 from pipelines.tasks.readers.records import record_source
-from pipelines.tasks.task import TEXT_SHOWN
+from pipelines.tasks.task import CONVERT, NO_UTF8, TEXT_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +61,8 @@ def first_row(path: Path, delimiter: str, quoted: bool) -> tuple[str, ...]:
     """
     first = next(_split(Lines(path), delimiter, quoted), None)
     if isinstance(first, Fault):
-        raise UserError(f"{path}, line {first.line}: {first.error}. The header must be readable.")
+        convert = f"; {CONVERT}" if first.error.startswith(NO_UTF8) else ""
+        raise UserError(f"{path}, line {first.line}: {first.error}. The header must be readable{convert}.")
     if first is None or not first.head.strip():
         found = "no bytes" if first is None else "a blank line"
         raise UserError(f"{path}: expected a header line and rows, found {found}.")

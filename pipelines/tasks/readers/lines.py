@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.errors import UserError
-from pipelines.tasks.task import TEXT_SHOWN
+from pipelines.tasks.task import NO_UTF8, TEXT_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -214,7 +214,7 @@ def decoded(number: int, data: bytes) -> str | Fault:
         return data.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
         found = f"found byte 0x{data[error.start]:02x} at byte {error.start + 1} of the line"
-        return _fault(number, data, f"expected UTF-8, {found}")
+        return _fault(number, data, f"{NO_UTF8}, {found}")
 
 
 def _fault(number: int, data: bytes, error: str) -> Fault:

@@ -12,7 +12,7 @@ from pipelines.errors import UserError
 from pipelines.tasks.readers.source import Chunk, Source
 from pipelines.tasks.squad import ANSWERS, CONTEXT, ID, QUESTION, TITLE, Unchecked
 from pipelines.tasks.task import ANSWERS as ANSWERS_TYPE
-from pipelines.tasks.task import TEXT_SHOWN, shown
+from pipelines.tasks.task import CONVERT, TEXT_SHOWN, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def _read(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"{path}: expected a readable file; {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}. Convert it.") from error
+        raise UserError(f"{path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}; {CONVERT}.") from error
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}, line {error.lineno}, column {error.colno}: expected SQuAD's JSON, found: {error.msg}. Download "

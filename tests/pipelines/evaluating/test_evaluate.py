@@ -166,3 +166,23 @@ def test_what_cannot_be_evaluated(parts, tmp_path):
         ran = tinyaug(*evaluate(parts, parts.teacher, *more))
         assert ran.code == 2, ran.err
         assert said in ran.err
+
+
+def test_a_split_off_dev_part_and_data_that_changed_since_the_run(parts, tmp_path):
+    data, split = tmp_path / "data.csv", ("--text", "sentence", "--label", "label", "--dev-split", 0.2)
+    lines = (parts.data / "train.tsv").read_text().splitlines()
+    data.write_text("\n".join(line.replace("\t", ",") for line in lines) + "\n")
+    done(*finetune(parts, tmp_path / "run", "--task", "custom", "--data", data, *split, "--max-steps", 1))
+    command = ("evaluate", "--run", tmp_path / "run")
+    assert "data.csv" not in done(*command, "--predictions", tmp_path / "dev.csv").err
+    predicted = list(csv.DictReader((tmp_path / "dev.csv").open()))
+    texts = [row["sentence"] for row in csv.DictReader(data.open())]
+    held = [row["sentence"] for row in pq.read_table(tmp_path / "run/data/validation.parquet").to_pylist()]
+    assert [texts[int(row["row"])] for row in predicted] == held
+    assert len(held) == 12
+    before = data.stat().st_size
+    data.write_text(data.read_text() + "one more,1\n")
+    told = f"other content of the input file data.csv ({before:,} bytes then, {before + 11:,} now)"
+    assert told in " ".join(done(*command).err.split())
+    (tmp_path / "other.csv").write_bytes(data.read_bytes())
+    assert "other content" not in done(*command, "--data", tmp_path / "other.csv").err

@@ -57,6 +57,17 @@ def test_bad_rows_have_their_physical_line(tmp_path):
     assert bad[0].text == "only"
 
 
+@pytest.mark.parametrize(
+    ("name", "row"), [("r.csv", "{},a"), ("r.tsv", "{}\ta"), ("r.jsonl", '{{"t": "{}", "y": "a"}}')]
+)
+def test_a_file_of_another_encoding_is_to_be_converted(tmp_path, name, row):
+    lines = [row.format(text) for text in (*([] if name == "r.jsonl" else ["t"]), "gut", "tr\u00fcb")]
+    path = write(tmp_path / name, "\n".join(lines).encode("latin1"))
+    said = r"found byte 0xfc .*\. If the file is .*latin-1, convert it with `iconv .*`; else correct the row, or"
+    with pytest.raises(UserError, match=said):
+        list(open_task("custom", path, CustomOptions(("t",))).split("train").batches())
+
+
 def test_blank_lines_of_a_single_column(tmp_path):
     csv_rows, bad = custom_rows(write(tmp_path / "one.csv", 'text\na\n\n""\nb\n\n'), "text")
     assert [row["text"] for row in csv_rows] == ["a", "", "", "b"]
@@ -81,7 +92,7 @@ def test_tsv_has_no_quoting(tmp_path):
         ("Text,y\na,b\n", r"expected the text column 'text', found columns Text, y\. Did you mean 'Text'"),
         ("text,y\n", "expected rows, found none"),
         ("te\ufffdxt\r1,2\r", "header must be readable"),
-        (b"te\xffxt,y\n1,2\n", "line 1: expected UTF-8"),
+        (b"te\xffxt,y\n1,2\n", "line 1: expected UTF-8.*iconv -f LATIN1"),
         ("text,y\n1,2\n".encode("utf-16"), "UTF-16"),
     ],
 )
