@@ -32,6 +32,18 @@ def save_model(
     finally:
         if recording == RAW_SCORES:
             model.set_attn_implementation(recording)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     if projections is not None:
         save_projections(projections, folder)
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes a tokenizer without what transformers keeps of where it was loaded from.
+
+    Args:
+        tokenizer: forgets that, too.
+        folder: made if needed.
+    """
+    for name in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(name, None)
+    tokenizer.save_pretrained(folder)

@@ -154,16 +154,17 @@ class _Export:
     def _write(self, model: PreTrainedModel, folder: Path) -> dict[str, OnnxModel]:
         """Writes model and tokenizer; gives the forms beside torch's, loaded from the files."""
         from distill.onnx_model import OnnxModel, input_names, quantise_onnx, write_onnx
-        from distill.saving import save_model
+        from distill.saving import save_model, save_tokenizer
 
         tokenizer = self.files.tokenizer
         tokenizer.model_input_names = [*input_names(model)]  # what it makes is what the model takes
         tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names  # without the key it is not saved
+        tokenizer.model_max_length = self.max_length
         if self.request.format == Format.hub:
             save_model(model, tokenizer, folder)
             return {}
         model.config.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)
         self.reporter.message("writing model.onnx")
         paths = {name: folder / FILES[name] for name in (ONNX, INT8) if name == ONNX or self.request.int8}
         try:

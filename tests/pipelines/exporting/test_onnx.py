@@ -49,6 +49,7 @@ def test_what_is_written(exported, parts):
     content = b"".join(path.read_bytes() for path in sorted(exported.iterdir()))
     for trace in (str(parts.teacher), str(exported.parents[1]), str(Path(__file__).parents[3]), "site-packages"):
         assert trace.encode() not in content
+    assert not {"is_local", "local_files_only"} & json.loads((exported / "tokenizer_config.json").read_text()).keys()
     found = told(exported)
     assert found["sizes"]["int8"] < found["sizes"]["onnx"]
     assert found["sizes"]["torch"] == (parts.teacher / "model.safetensors").stat().st_size
@@ -95,20 +96,30 @@ def test_programs_of_the_docs(exported, parts, tmp_path):
         (tmp_path / name).write_text(code, encoding="utf-8")
     texts = dev_rows(parts.teacher)["sentence"][:5]
     (tmp_path / "in.csv").write_text("\n".join(["id,text", *(f'{row},"{text}"' for row, text in enumerate(texts)), ""]))
-    found = alone(
-        "import json, runpy, service; sys.argv = ['batch.py', 'in.csv', 'text', 'out.csv'];"
-        "runpy.run_path('batch.py'); client = service.app.test_client();"
-        f"good = client.post('/classify', json={{'texts': {texts!r}}}); bad = client.post('/classify', json=[]);"
-        "print(json.dumps([good.get_json(), bad.status_code, open('out.csv').read()]))",
-        tmp_path,
-        MODEL=str(exported),
-    )
-    answers, status, table = found
-    assert status == 400
-    lines = table.splitlines()
+    (one, other), long = texts[:2], " ".join(sentences(12))
+    code = f"""
+import json, runpy, classify, service
+from transformers import AutoTokenizer
+for columns in (["text"], ["id", "text"]):
+    sys.argv = ["batch.py", "in.csv", "-".join(columns), *columns]
+    runpy.run_path("batch.py")
+client = service.app.test_client()
+bad = [[], [1], {{"text": ["alone"]}}, {{"text": ["one", 2]}}, {{"texts": ["old"]}}]
+print(json.dumps([
+    [client.post("/classify", json={{"text": text}}).get_json() for text in {[one, other, [one, other]]!r}],
+    [client.post("/classify", json=one).status_code for one in bad],
+    classify.tokenizer.encode_batch([{[one, long]!r}])[0].ids,
+    AutoTokenizer.from_pretrained(classify.folder)({one!r}, {long!r}, truncation=True)["input_ids"],
+]))"""
+    answers, statuses, ids, wanted = alone(code, tmp_path, MODEL=str(exported))
+    assert statuses == [400] * 5
+    assert ids == wanted
+    assert len(ids) == 32  # as it was trained
+    lines = (tmp_path / "text").read_text().splitlines()
     assert lines[0] == "id,text,prediction,probability"
-    assert [one["label"] for one in answers] == [line.split(",")[-2] for line in lines[1:]]
+    assert [one["label"] for one in answers[:2]] == [line.split(",")[-2] for line in lines[1:3]]
     assert all(0.5 <= one["probability"] <= 1 for one in answers)
+    assert (tmp_path / "id-text").read_text() != "\n".join([*lines, ""])
 
 
 def test_the_same_bytes_again(exported, parts, tmp_path):

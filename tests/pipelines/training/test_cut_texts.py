@@ -88,3 +88,4 @@ def test_cut_texts_are_told_of_and_a_tokenizer_cuts_by_itself(parts, task, tmp_p
         assert len(ids) == 8
     inside = json.loads((student / "intermediate/student/tokenizer_config.json").read_text())
     assert inside["model_max_length"] == 8
+    assert not {"is_local", "local_files_only"} & inside.keys()
