@@ -185,4 +185,4 @@ def test_a_split_off_dev_part_and_data_that_changed_since_the_run(parts, tmp_pat
     told = f"other content of the input file data.csv ({before:,} bytes then, {before + 11:,} now)"
     assert told in " ".join(done(*command).err.split())
     (tmp_path / "other.csv").write_bytes(data.read_bytes())
-    assert "other content" not in done(*command, "--data", tmp_path / "other.csv").err
+    assert "other content" not in done(*command, "--data", tmp_path / "other.csv", "--dev-split", 0.2).err
