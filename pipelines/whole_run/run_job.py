@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from pipelines.evaluating.evaluate_job import run_evaluate
 from pipelines.methods.names import METHODS
 from pipelines.run_folder.lock import only_writer
 from pipelines.run_folder.run_file import AUGMENT, CONFIG, RUN, Identity, run_content, started_run
-from pipelines.run_folder.stage_folder import METRICS
+from pipelines.run_folder.stage_folder import BASELINES, METRICS
 from pipelines.training.driver import run
 from pipelines.training.finetune_job import FinetuneJob
 from pipelines.whole_run.baseline import run_baselines
@@ -109,11 +110,11 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
     said = announcement(request, teacher_files, reporter, found) if _is_unannounced(request) else None
     if said is not None:
         reporter.warning(said)
-    augmenting, storage = time.monotonic(), run_storage(request)
+    augmenting, storage, afresh = time.monotonic(), run_storage(request), request.augment.overwrite
     augmented = _augment(request, reporter, found) if request.augments else None
     augmenting = time.monotonic() - augmenting
     with only_writer(storage, reporter.message):
-        if not request.augments and started_run(storage, request.kind, request.augment.overwrite) is None:
+        if not request.augments and (afresh or started_run(storage, request.kind) is None):
             storage.write_json(RUN, run_content(request.kind, Identity()))
         if storage.size(CONFIG) is None:  # another command may have augmented
             storage.write_bytes(CONFIG, request.config.encode())
@@ -125,6 +126,8 @@ def run_task(request: RunRequest, reporter: Reporter, found: Found) -> RunOutcom
         judged = teacher.metrics["dev"]  # that it is near chance was said
     job = DistillJob(request.distill, found, judged)
     student = run(job, reporter, request.profile if said is None else None)
+    if afresh and not request.augments:  # each stage has emptied its own folder, once nothing was refused
+        shutil.rmtree(storage.local_folder() / BASELINES, ignore_errors=True)
     as_made = replace(request, distill=job.request)
     others = run_baselines(as_made, student.metrics["teacher_dev"], reporter, found)
     if request.evaluate is not None:

@@ -206,6 +206,11 @@ def test_a_run_augments_nothing(parts, tmp_path):
     said = refused([*without(command, "--student"), "--student", "layers:3"])
     assert "found other --student (num_hidden_layers): 2 there, 3 now. Use" in said
     assert "a run of `tinyaug run` that has no augmented rows" in refused(["verify", str(tmp_path / "run")])
+    data, before = shutil.copytree(parts.data, tmp_path / "data"), everything(tmp_path / "run")
+    (data / "train.tsv").write_text((data / "train.tsv").read_text() + "no label\n")
+    refused([*(str(data) if word == str(parts.data) else word for word in command), "--overwrite"])
+    changed = {name for name, content in everything(tmp_path / "run").items() if before[name] != content}
+    assert changed <= {"run.json"}  # which says with what command
     (tmp_path / "run/student/metrics.json").unlink()
     assert "student     not trained yet" in tinyaug("status", tmp_path / "run").out
     done(*command, "--overwrite")
