@@ -12,6 +12,7 @@ from pipelines.augmenting.run_file import RunFile, existing_run, read_run
 from pipelines.augmenting.snapshot import read_snapshot
 from pipelines.augmenting.stages import CANDIDATES
 from pipelines.errors import UserError
+from pipelines.run_folder.address import within
 from pipelines.run_folder.identity import differences
 from pipelines.run_folder.run_file import AUGMENT, RUN
 from pipelines.run_folder.storage import PREVIOUS, Storage
@@ -152,7 +153,7 @@ def recorded_run(storage: Storage, run: RunFile) -> str | None:
 
 def previous_of(storage: Storage) -> Storage:
     """Where a run that is overwritten leaves its candidates till the next one is done."""
-    return Storage(f"{storage.root.rstrip('/')}/{PREVIOUS}")
+    return Storage(within(storage.root, PREVIOUS))
 
 
 def _refused(request: AugmentRequest, why: str) -> UserError:

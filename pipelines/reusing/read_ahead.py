@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.augmenting.snapshot import RECORD, Snapshot
+from pipelines.run_folder.address import within
 from pipelines.run_folder.storage import BEGUN, Storage, move_into_place
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def read_ahead(job: Job, input_rows: InputRows) -> InputRows:
     Raises:
         UserError: the input is refused; the other run is as it was.
     """
-    storage, aside = Storage(job.root), Storage(f"{job.root.rstrip('/')}/{BEGUN}")
+    storage, aside = Storage(job.root), Storage(within(job.root, BEGUN))
     drop_begun(storage)
     try:
         snapshot = input_rows(replace(job, root=aside.root), None)
@@ -55,7 +56,7 @@ def drop_begun(storage: Storage) -> None:
     Args:
         storage: the run's folder.
     """
-    aside = Storage(f"{storage.root.rstrip('/')}/{BEGUN}")
+    aside = Storage(within(storage.root, BEGUN))
     aside.remove_all()
     if aside.is_local:
         shutil.rmtree(aside.root, ignore_errors=True)

@@ -39,6 +39,17 @@ def open_store(uri: str) -> tuple[pafs.FileSystem, str]:
     return filesystem, prefix.rstrip("/")
 
 
+def within(root: str, name: str) -> str:
+    """The address of a folder in another; what an address of a store asks for behind its path stays behind it.
+
+    Args:
+        root: a local path or a URI.
+        name: of the folder.
+    """
+    place, mark, asked = root.partition("?") if "://" in root else (root, "", "")
+    return f"{place.rstrip('/')}/{name}{mark}{asked}"
+
+
 def require_store(uri: str) -> None:
     """Refuses an address of S3 or Google's store where nobody listens; a proxy is asked by the client.
 
