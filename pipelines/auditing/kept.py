@@ -50,12 +50,16 @@ def find_kept(location: str, columns: Columns, max_flip: float | None, originals
         originals: leave all variants out.
 
     Raises:
-        UserError, DistillError: as `without_flips`.
+        UserError: as `without_flips`.
+        DistillError: a file that cannot be read.
     """
     if originals:
-        files = open_shards(location, columns)
-        found = [pq.read_table(path, columns=["variant"], filesystem=files.filesystem) for path in files.paths]
-        rows = np.concatenate([table.column("variant").to_numpy() == 0 for table in found])
+        files, masks = open_shards(location, columns), []
+        for path in files.paths:
+            with reading(f"variants of {path}"):
+                table = pq.read_table(path, columns=["variant"], filesystem=files.filesystem)
+            masks.append(table.column("variant").to_numpy() == 0)
+        rows = np.concatenate(masks)
         return Kept(rows, f"the originals alone: {rows.sum():,} of {len(rows):,} rows")
     return without_flips(location, columns, max_flip) if max_flip is not None else None
 

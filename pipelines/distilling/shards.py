@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.augmenting.stages import AUGMENTED
 from pipelines.errors import UserError
+from pipelines.run_folder.address import within
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.custom_files import FORMATS
 from pipelines.tasks.labels import MISSING, class_name, plain_name
@@ -45,8 +46,7 @@ def shards_of(train: str) -> str:
         ) from error
     _refuse_incomplete(storage.display(), inside or own)
     if inside:
-        folder, mark, options = (train, "", "") if storage.is_local else train.partition("?")
-        return f"{folder.rstrip('/')}/data{mark}{options}"
+        return within(train, "data")
     if storage.is_local and not storage.local_folder().exists():
         raise UserError(
             f"--train {train}: expected a folder of Parquet shards, found nothing there; make them with "

@@ -39,6 +39,11 @@ def open_store(uri: str) -> tuple[pafs.FileSystem, str]:
     return filesystem, prefix.rstrip("/")
 
 
+def is_store(address: str) -> bool:
+    """Whether an address is that of an object store, and no path on this machine."""
+    return "://" in address and not address.startswith("file://")
+
+
 def within(root: str, name: str) -> str:
     """The address of a folder in another; what an address of a store asks for behind its path stays behind it.
 
@@ -46,7 +51,7 @@ def within(root: str, name: str) -> str:
         root: a local path or a URI.
         name: of the folder.
     """
-    place, mark, asked = root.partition("?") if "://" in root else (root, "", "")
+    place, mark, asked = root.partition("?") if is_store(root) else (root, "", "")
     return f"{place.rstrip('/')}/{name}{mark}{asked}"
 
 

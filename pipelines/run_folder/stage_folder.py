@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from pipelines.errors import UserError
-from pipelines.run_folder.address import shown_address
+from pipelines.run_folder.address import is_store, shown_address
 from pipelines.run_folder.records import sha256
 from pipelines.run_folder.storage import PARTIAL, Storage, move_into_place
 
@@ -33,7 +33,7 @@ def stage_storage(out: str, what: str) -> Storage:
     Raises:
         UserError: it is an address of an object store, or cannot be written to.
     """
-    if "://" in out and not out.startswith("file://"):
+    if is_store(out):
         shown = shown_address(out)
         raise UserError(
             f"--out {shown}: expected a local folder for {what}, found an address; copy it there afterwards"

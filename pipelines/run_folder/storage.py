@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from pipelines.errors import DiskFullError, JobError, UserError
-from pipelines.run_folder.address import open_store, shown_address
+from pipelines.run_folder.address import is_store, open_store, shown_address
 from pipelines.run_folder.gate import Gate
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Storage:
     def __init__(self, root: str) -> None:
         if not root.strip():
             raise UserError("expected a folder or an address of a run directory, found an empty name; give one")
-        self.is_local = "://" not in root or root.startswith("file://")
+        self.is_local = not is_store(root)
         if self.is_local:
             root = str(Path(root.removeprefix("file://")).expanduser().absolute())
             self._fs, self._prefix = pafs.LocalFileSystem(), root.rstrip("/")

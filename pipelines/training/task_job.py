@@ -7,13 +7,11 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from distill.reading import open_shards
-from distill.stores import reading
 from pipelines.auditing.kept import find_kept
 from pipelines.distilling.checks import find_shards
 from pipelines.errors import UserError
 from pipelines.evaluating.dev_scores import Predictor, forward_rows, metrics_of
 from pipelines.methods.method import MethodStage, Rows
-from pipelines.run_folder.address import shown_address
 from pipelines.run_folder.run_file import InputDigest
 from pipelines.run_folder.stage_folder import TOKENS
 from pipelines.squad.judging import AnswerJudge
@@ -104,8 +102,7 @@ class TaskJob(Job):
             labelled = any(stage.labelled for stage in self.method.trained)
             self.train = find_shards(self.request.train, self.data, labelled)
             columns = row_columns(self.data.task)
-            with reading(f"rows of {shown_address(self.train)}"):
-                self.kept = find_kept(self.train, columns, self.request.max_flip, self.request.originals)
+            self.kept = find_kept(self.train, columns, self.request.max_flip, self.request.originals)
         opened, stages = self.data.opened, self.method.trained
         if self.data.task.label.kind == "none" and any(stage.labelled for stage in stages):
             options = "--label COLUMN" if opened is not None else "--data and --label COLUMN"
