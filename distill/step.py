@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from distill.cast_weights import HALF, CastWeights
+from distill.dropout import seed_dropout
 from distill.losses import stacked_losses
 from distill.optimiser import clipped_step
 from distill.teacher import TeacherTargets
@@ -96,7 +97,7 @@ class StudentStep:
         """The step of a batch in several parts, each with its own seed of dropout; gradients of all are added up."""
         shares: Tensor | None = None
         for number, (tensors, given, share) in enumerate(parts):
-            torch.manual_seed(seeds[number])
+            seed_dropout(seeds[number], self.accelerator.device)
             last = number == len(parts) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 found = self.gradients(tensors, given, share)

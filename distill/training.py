@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from distill.accelerators import own_accelerator, own_device
 from distill.checkpoints import LossCurve, RunState, host_copy, load_checkpoint, run_identity
+from distill.dropout import seed_dropout
 from distill.errors import StoppedError
 from distill.feed import Feed
 from distill.folder_lock import folder_lock
@@ -182,7 +183,7 @@ class _Loop:
         rate = self._set_rate(len(batch))
         first = self.accelerator.process_index * self.settings.accumulation
         seeds = [_dropout_seed(self.settings.seed, state.step, first + n) for n in range(len(lesson.parts))]
-        torch.manual_seed(seeds[0])
+        seed_dropout(seeds[0], self.accelerator.device)
         numbers = self.graphs.run(lesson.parts[0], lesson.given[0])
         if replayed := numbers is not None:
             found = numbers
