@@ -116,7 +116,7 @@ class Published:
         with torch.no_grad():
             teacher = self._teacher(**inputs, output_hidden_states=True, output_attentions=True)
         embedding, *hidden = student.hidden_states
-        mine = [self._projections.embedding(embedding), *(self._projections.hidden(states) for states in hidden)]
+        mine = [self._projections.embedding(embedding), *(states @ self._projections.W_h for states in hidden)]
         theirs = [teacher.hidden_states[layer] for layer in self._layers]
         scores = [teacher.attentions[layer - 1] for layer in self._layers[1:]]
         logits = [student.logits] if labels else []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from torch import Tensor
 
 HALF = (torch.bfloat16, torch.float16)
@@ -22,21 +24,36 @@ class Own:
 
     def __init__(self, mask: Tensor | None) -> None:
         self._own = None if mask is None else mask.bool()
+        self._derived: dict[str, Tensor] = {}  # no cached_property, whose lock torch.compile cannot take
 
-    @cached_property
+    @property
     def lengths(self) -> Tensor | None:
         """Own positions of each example (B,), float32; None where all are."""
-        return None if self._own is None else self._own.sum(-1, dtype=torch.float32)
+        own = self._own
+        return None if own is None else self._once("lengths", lambda: own.sum(-1, dtype=torch.float32))
 
-    @cached_property
+    @property
+    def squared_lengths(self) -> Tensor | None:
+        """Own pairs of positions of each example (B,), float32; None where all are."""
+        lengths = self.lengths
+        return None if lengths is None else self._once("squared lengths", lambda: lengths**2)
+
+    @property
     def padded(self) -> Tensor | None:
         """(B, T, 1), true where padded; None where nothing is."""
-        return None if self._own is None else ~self._own[:, :, None]
+        own = self._own
+        return None if own is None else self._once("padded", lambda: ~own[:, :, None])
 
-    @cached_property
+    @property
     def padded_pairs(self) -> Tensor | None:
         """(B, 1, T, T), true where row or column is padded; None where none is."""
-        return None if self.padded is None else (self.padded | self.padded.mT)[:, None]
+        padded = self.padded
+        return None if padded is None else self._once("padded pairs", lambda: (padded | padded.mT)[:, None])
+
+    def _once(self, name: str, derive: Callable[[], Tensor]) -> Tensor:
+        if name not in self._derived:
+            self._derived[name] = derive()
+        return self._derived[name]
 
     def unseen(self, window: int, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The pairs that do not count where tokens see `window` tokens to either side.
@@ -54,35 +71,67 @@ class Own:
         return unseen, (~unseen).sum((1, 2, 3), dtype=torch.float32)
 
 
-def squared_distance(student: Tensor, teacher: Tensor, padded: Tensor | None) -> Tensor:
-    """Sums of squared differences of each example, (B,), float32 or more.
-
-    Squares of half precisions are added up, and their gradient scaled, in float32: they overflow or lose their digits
-    otherwise. No copy of the states is made for it.
+@dataclass(frozen=True)
+class Compared:
+    """States of a student beside those of its teacher.
 
     Args:
         student: (B, …); only it gets a gradient.
         teacher: likewise.
         padded: broadcasts to them, true at entries that do not count, which may hold anything; None where all do.
+        features: entries of a position, or of a pair of positions.
+        positions: that count in an example: (B,), or a number that all have.
     """
-    return cast("Tensor", _SquaredDistance.apply(student, teacher, padded))
+
+    student: Tensor
+    teacher: Tensor
+    padded: Tensor | None
+    features: int
+    positions: Tensor | int
+
+    @property
+    def entries(self) -> Tensor | int:
+        """That count in an example: (B,), or a number that all have."""
+        return self.features * self.positions
 
 
-class _SquaredDistance(torch.autograd.Function):
+def mean_squares(compared: Sequence[Compared]) -> Tensor:
+    """Means of squared differences over the entries that count, (C, B) for C comparisons, float32 or more.
+
+    Squares of half precisions are added up, and their gradient scaled, in float32: they overflow or lose their digits
+    otherwise. No copy of the states is made for it. All comparisons go together, for a small student's step is as
+    long as its kernels are many.
+    """
+    padded = tuple(one.padded for one in compared)
+    states = [one.student for one in compared], [one.teacher for one in compared]
+    squares = cast("Tensor", _SquaredDistances.apply(padded, *states[0], *states[1]))
+    if len({(one.features, id(one.positions)) for one in compared}) == 1:
+        return squares / compared[0].entries
+    return torch.stack([sums / one.entries for sums, one in zip(squares, compared, strict=True)])
+
+
+class _SquaredDistances(torch.autograd.Function):
+    """Sums of squared differences of each example, (C, B)."""
+
     @staticmethod
-    def forward(ctx: Any, student: Tensor, teacher: Tensor, padded: Tensor | None) -> Tensor:
-        differences = student - teacher
-        if padded is not None:
-            differences.masked_fill_(padded, 0.0)
-        ctx.save_for_backward(differences)
-        ctx.dtype = student.dtype
-        if differences.dtype not in HALF:
-            return differences.square().flatten(1).sum(1)
-        every = tuple(range(1, differences.ndim))
-        return torch.linalg.vector_norm(differences, dim=every, dtype=torch.float32).square()
+    def forward(ctx: Any, padded: tuple[Tensor | None, ...], *states: Tensor) -> Tensor:
+        students, teachers = states[: len(padded)], states[len(padded) :]
+        differences = torch._foreach_sub(students, teachers)
+        for one, hidden in zip(differences, padded, strict=True):
+            if hidden is not None:
+                one.masked_fill_(hidden, 0.0)
+        ctx.save_for_backward(*differences)
+        ctx.dtypes = [student.dtype for student in students]
+        if differences[0].dtype not in HALF:
+            return torch.stack([one.square().flatten(1).sum(1) for one in differences])
+        every = tuple(range(1, differences[0].ndim))
+        norms = [torch.linalg.vector_norm(one, dim=every, dtype=torch.float32) for one in differences]
+        return torch.stack(norms).square()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (differences,) = ctx.saved_tensors
-        scale = (2 * gradients[0]).view(-1, *(1,) * (differences.ndim - 1))
-        return torch.mul(differences, scale, out=torch.empty_like(differences, dtype=ctx.dtype)), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        scales, found = 2 * gradients[0], []
+        for differences, scale, dtype in zip(ctx.saved_tensors, scales, ctx.dtypes, strict=True):
+            scale = scale.view(-1, *(1,) * (differences.ndim - 1))
+            found.append(torch.mul(differences, scale, out=torch.empty_like(differences, dtype=dtype)))
+        return None, *found, *(None for _ in found)

@@ -26,7 +26,7 @@ def dropout(values: Tensor, p: float, training: bool) -> Tensor:
     if not training or p == 0:
         return values
     zeroed = round(p * LEVELS)
-    if values.device.type != "cpu" or zeroed == LEVELS:
+    if values.device.type != "cpu" or zeroed == LEVELS or torch.compiler.is_compiling():
         return nn.functional.dropout(values, p, training)
     draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = draws.view(torch.int16)[: values.numel()].view(values.shape)  # from -LEVELS / 2, all equally likely

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from distill.distances import Own, squared_distance
+from distill.distances import Compared, Own, mean_squares
 from distill.errors import DistillError
 from distill.layer_maps import check_weight_count, check_weight_values
 
@@ -99,7 +99,7 @@ class LayerStates:
     scores: Sequence[Tensor]
 
 
-def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor | Own | None, window: int | None = None) -> Tensor:
+def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor | None, window: int | None = None) -> Tensor:
     """Eq. 7: mean over heads of the MSE between raw scores.
 
     Args:
@@ -116,17 +116,10 @@ def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor | Own | None, 
     Raises:
         DistillError: the shapes differ, as they do for other head counts.
     """
-    _same_shape("attention scores", student, teacher)
-    own = mask if isinstance(mask, Own) else Own(mask)
-    if window is not None and window < student.shape[2] - 1:
-        unseen, pairs = own.unseen(window, student)
-        return squared_distance(student, teacher, unseen) / (student.shape[1] * pairs)
-    squares = squared_distance(student, teacher, own.padded_pairs)
-    lengths = student.shape[2] if own.lengths is None else own.lengths
-    return squares / (student.shape[1] * lengths**2)
+    return mean_squares([_scores_compared(student, teacher, Own(mask), window)])[0]
 
 
-def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor | Own | None) -> Tensor:
+def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
     """Eqs. 8 and 9: MSE between projected student states and teacher states.
 
     Args:
@@ -140,10 +133,7 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor | Own | None) -> 
     Raises:
         DistillError: the shapes differ.
     """
-    _same_shape("hidden states", student, teacher)
-    own = mask if isinstance(mask, Own) else Own(mask)
-    squares = squared_distance(student, teacher, own.padded)
-    return squares / (student.shape[2] * (student.shape[1] if own.lengths is None else own.lengths))
+    return mean_squares([_states_compared(student, teacher, Own(mask))])[0]
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -254,15 +244,15 @@ def intermediate_losses(
     weights, own = settings.weights(layers), Own(mask)
     losses: dict[str, Tensor] = {}
     if settings.embedding and student.embedding is not None and teacher.embedding is not None:
-        losses["embedding"] = _weighted([hidden_loss(student.embedding, teacher.embedding, own)], weights)
+        losses["embedding"] = _weighted([_states_compared(student.embedding, teacher.embedding, own)], weights)
     if settings.attention:
         reduced = [[_reduce_heads(scores, settings.heads) for scores in one.scores] for one in (student, teacher)]
         each = zip(*reduced, windows or [None] * layers, strict=True)
-        terms = [attention_loss(s, t, own, window) for s, t, window in each]
-        losses["attention"] = _weighted(terms, weights[1:])
+        scores = [_scores_compared(s, t, own, window) for s, t, window in each]
+        losses["attention"] = _weighted(scores, weights[1:])
     if settings.hidden:
-        terms = [hidden_loss(s, t, own) for s, t in zip(student.hidden, teacher.hidden, strict=True)]
-        losses["hidden"] = _weighted(terms, weights[1:])
+        states = [_states_compared(s, t, own) for s, t in zip(student.hidden, teacher.hidden, strict=True)]
+        losses["hidden"] = _weighted(states, weights[1:])
     return losses
 
 
@@ -276,9 +266,29 @@ def total_loss(losses: Mapping[str, Tensor]) -> Tensor:
     return stacked_losses(losses).sum(0)
 
 
-def _weighted(terms: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    scaled = [term if weight == 1 else weight * term for weight, term in zip(weights, terms, strict=False)]
-    return torch.stack(scaled).sum(0) if len(scaled) > 1 else scaled[0]
+def _scores_compared(student: Tensor, teacher: Tensor, own: Own, window: int | None = None) -> Compared:
+    _same_shape("attention scores", student, teacher)
+    heads, width = student.shape[1:3]
+    if window is not None and window < width - 1:
+        unseen, pairs = own.unseen(window, student)
+        return Compared(student, teacher, unseen, heads, pairs)
+    every = width**2 if own.squared_lengths is None else own.squared_lengths
+    return Compared(student, teacher, own.padded_pairs, heads, every)
+
+
+def _states_compared(student: Tensor, teacher: Tensor, own: Own) -> Compared:
+    _same_shape("hidden states", student, teacher)
+    positions = student.shape[1] if own.lengths is None else own.lengths
+    return Compared(student, teacher, own.padded, student.shape[2], positions)
+
+
+def _weighted(compared: Sequence[Compared], weights: Sequence[float]) -> Tensor:
+    """The sum of the comparisons' losses, each with its weight; there may be more weights."""
+    losses: Tensor = mean_squares(compared)
+    own = weights[: len(compared)]
+    if any(weight != 1 for weight in own):
+        losses = torch.stack([weight * loss for weight, loss in zip(own, losses, strict=True)])
+    return losses.sum(0) if len(compared) > 1 else losses[0]
 
 
 def _reduce_heads(scores: Tensor, reduction: HeadReduction) -> Tensor:

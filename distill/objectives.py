@@ -139,7 +139,7 @@ class IntermediateStage(Stage):
         settings = self.settings
         student = LayerStates(
             self.projections.embedding(found.hidden[0]) if settings.embedding else None,
-            [self.projections.hidden(states) for states in found.hidden[1:]] if settings.hidden else (),
+            self.projections.hidden(found.hidden[1:]) if settings.hidden else (),
             tuple(found.scores.values()),
         )
         teacher = LayerStates(targets.embedding, targets.hidden, targets.scores)

@@ -22,6 +22,7 @@ from distill.families import SLIDING, check_family, has_known_layers, has_window
 from distill.foreign import foreign_logits
 from distill.mpnet import MPNetSelfAttention, ScoredMPNetAttention
 from distill.onnx_model import OnnxModel
+from distill.plain_bert import is_plain, plain_outputs
 from distill.task_heads import BY_MASK, has_span_head, has_task_head, task_logits
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, hea
     if head:
         found, logits = _run_with_head(model, inputs, **wanted)
     else:
-        found, logits = model.base_model(**_with_added_mask(model, inputs), **wanted), None
+        found, logits = _encoded(model, _with_added_mask(model, inputs), **wanted), None
     given = [scores for scores in found.attentions or () if scores is not None]
     scores = dict(zip(layers, given, strict=True))
     return EncoderOutputs(tuple(found.hidden_states), scores, logits)
@@ -206,7 +207,7 @@ def model_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor
 
 def last_states(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
     """The encoder's last hidden states (B, T, d) alone; no other layer's are kept."""
-    return cast("Tensor", model.base_model(**_with_added_mask(model, inputs)).last_hidden_state)
+    return cast("Tensor", _encoded(model, _with_added_mask(model, inputs)).last_hidden_state)
 
 
 def _with_added_mask(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -257,10 +258,18 @@ def _run_with_head(model: PreTrainedModel, inputs: Mapping[str, Tensor], **wante
         if has_span_head(model):
             return found, torch.stack((found.start_logits, found.end_logits), -1)
         return found, getattr(found, "logits", None)
-    found = model.base_model(**masked, **wanted)
+    found = _encoded(model, masked, **wanted)
     states = found.last_hidden_state
     with torch.autocast(device, enabled=False):
         return found, task_logits(model, states.float() if halved else states, inputs.get("attention_mask"))
+
+
+def _encoded(model: PreTrainedModel, masked: Mapping[str, Any], **wanted: bool) -> Any:
+    """The encoder's outputs; in training in half precision by fewer kernels where that is known how."""
+    device = model.device.type
+    if model.training and torch.is_autocast_enabled(device) and is_plain(model):
+        return plain_outputs(model.base_model, masked, raw_scores_attention, torch.get_autocast_dtype(device))
+    return model.base_model(**masked, **wanted)
 
 
 def embedding_output(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:

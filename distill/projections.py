@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from distill.errors import DistillError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -33,9 +34,14 @@ class Projections(nn.Module):
         self.W_h = nn.Parameter(_initial(student_width, teacher_width, seed))
         self.W_e = nn.Parameter(_initial(student_width, teacher_width, seed + 1))
 
-    def hidden(self, states: Tensor) -> Tensor:
-        """H^S W_h: (B, T, d') to (B, T, d)."""
-        return states @ self.W_h
+    def hidden(self, layers: Sequence[Tensor]) -> Sequence[Tensor]:
+        """H^S W_h of some layers: (B, T, d') each to (B, T, d) each.
+
+        In half precision by one product, for then it is the number of kernels that counts.
+        """
+        if not layers or not torch.is_autocast_enabled(self.W_h.device.type):
+            return [states @ self.W_h for states in layers]
+        return (torch.stack(tuple(layers)) @ self.W_h).unbind(0)
 
     def embedding(self, states: Tensor) -> Tensor:
         """E^S W_e: (B, T, d') to (B, T, d)."""

@@ -72,8 +72,10 @@ class StudentStep:
         losses = self._call(tensors.inputs(self.stage.model), given, tensors.labels)
         self.kinds = tuple(losses)
         shares = stacked_losses(losses).sum(1) * share  # (kinds, B) to (kinds,)
-        # DDP averages over ranks; the loss of the batch is the sum of the ranks' shares.
-        self.accelerator.backward(shares.sum() * self.accelerator.num_processes)
+        accelerator, loss = self.accelerator, shares.sum()
+        if accelerator.num_processes > 1:  # DDP averages over ranks; the batch's loss is the sum of the ranks' shares
+            loss = loss * accelerator.num_processes
+        (loss if accelerator.scaler is None else accelerator.scaler.scale(loss)).backward()
         return shares.detach()
 
     def update(self, shares: Tensor) -> Tensor:

@@ -194,7 +194,7 @@ def test_half_precision_is_not_copied_into_float32():
     class Seen(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             found = func(*args, **(kwargs or {}))
-            made.append((found.dtype, found.numel()))
+            made.extend((one.dtype, one.numel()) for one in ([found] if isinstance(found, torch.Tensor) else found))
             return found
 
     with Seen():

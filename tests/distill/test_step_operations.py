@@ -37,7 +37,8 @@ VIEWS = set(
 )
 WAITING = ("item", "tolist", "cpu", "numpy", "__bool__", "__int__", "__float__")
 STEPS = 8
-PLAIN, GROUPED = {"precision": Precision.FP32}, {"precision": Precision.BF16, "teacher_group": 8}
+PLAIN, HALF = {"precision": Precision.FP32}, {"precision": Precision.BF16}
+GROUPED = {**HALF, "teacher_group": 8}
 
 
 class Operations(TorchDispatchMode):
@@ -104,13 +105,16 @@ def run(data, folder, name: str, steps: int, monkeypatch, precision: Precision, 
 @pytest.mark.parametrize(
     ("name", "way", "most"),
     [
-        ("intermediate", PLAIN, 650),
-        ("intermediate", GROUPED, 540),
-        ("prediction", PLAIN, 540),
-        ("prediction", GROUPED, 490),
-        ("labels", PLAIN, 380),
-        ("pkd", PLAIN, 590),
-        ("general", PLAIN, 720),
+        ("intermediate", PLAIN, 600),
+        ("intermediate", GROUPED, 410),
+        ("prediction", PLAIN, 520),
+        ("prediction", GROUPED, 405),
+        ("labels", PLAIN, 360),
+        ("labels", HALF, 375),
+        ("pkd", PLAIN, 570),
+        ("pkd", HALF, 590),
+        ("general", PLAIN, 670),
+        ("general", GROUPED, 500),
     ],
 )
 def test_a_step_has_few_operations_and_waits_for_none(data, tmp_path, monkeypatch, name, way, most):

@@ -162,7 +162,7 @@ def test_projections_file(tmp_path, caplog):
     assert load_projections(tmp_path, 4, 8) is None
     assert "made for widths (4, 6), not (4, 8); the projections start afresh" in caplog.text
     states = torch.randn(2, 3, 4)
-    assert torch.equal(again.hidden(states), states @ projections.W_h)
+    assert torch.equal(again.hidden([states])[0], states @ projections.W_h)
     assert torch.equal(again.embedding(states), states @ projections.W_e)
     (tmp_path / PROJECTIONS_FILE).write_bytes(b"nonsense")
     with pytest.raises(DistillError, match="cannot be read"):
