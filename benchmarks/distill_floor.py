@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 def step_floor(ours: Ours, steps: int) -> dict[str, float]:
     """Milliseconds of a step by itself, and on a GPU of the same step as a graph; of clipping and AdamW alone.
 
+    Also of a graph of kernels that `torch.compile` made, and of making them.
+
     Args:
         ours: stage, teacher and stream; its weights are trained on.
         steps: to take the mean of.
@@ -33,8 +36,8 @@ def step_floor(ours: Ours, steps: int) -> dict[str, float]:
     gpu = device.type == "cuda"
     accelerator = own_accelerator(stage, settings)
     model, optimiser = accelerator.prepare(stage.train(), make_optimiser(stage, settings, graphs=gpu))
-    step = StudentStep(stage, model, accelerator, optimiser, settings.clip, settings.precision)
-    graphs = GraphSteps(step, make_recorder() if gpu else None, ours.stream.settings.batch_rows)
+    given_alike = (stage, model, accelerator, optimiser, settings.clip, settings.precision)
+    step, rows = StudentStep(*given_alike), ours.stream.settings.batch_rows
     feed = Feed(ours.stream, ours.targets(), stage.wanted, device, buckets=gpu)
     lessons = feed.lessons(Position())
     lesson = next(lessons)
@@ -47,8 +50,14 @@ def step_floor(ours: Ours, steps: int) -> dict[str, float]:
     found = {"optimiser": 1000 * optimiser_seconds(ours, lesson.batch)}
     with gpu_kernels(settings.precision, device):
         found["by itself"] = _milliseconds(by_itself, steps)
-        if gpu:
-            found["as a graph"] = _milliseconds(lambda: graphs.run(part, given), steps)
+        for name, compiled in (("as a graph", False), ("as a graph, compiled", True)) if gpu else ():
+            recorded = StudentStep(*given_alike, compiled)
+            run = partial(GraphSteps(recorded, make_recorder(), rows).run, part, given)
+            began = time.perf_counter()
+            ms = _milliseconds(run, steps)
+            making = 1000 * (time.perf_counter() - began) - steps * ms
+            if run() is not None and recorded.compiled == compiled:  # else it could not be made, and nothing was run
+                found |= {name: ms, f"{name}: making it": making}
     return found
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Found = dict[str, Any]  # section -> its JSON
 ALL_TEXTS = 66_000  # the 67,349 rows of SST-2's train part have some more different ones
 DEFAULT = "bf16, batch 32"  # of the distill section
+FLOORS = ("as a graph", "as a graph, compiled", "as a graph, compiled: making it", "by itself", "optimiser")
 TEACHER_STEPS = ("all", "no graphs", "teacher in each step", "no graphs, teacher in each step")
 
 
@@ -188,7 +189,7 @@ BESIDE: tuple[tuple[str, Callable[[Found], float | None]], ...] = (
       for way in TEACHER_STEPS),
     *((f"a step: {what}", _distill("profile of a step", "no cache", what))
       for what in ("kernels", "copies", "synchronisations", "ms_on_card")),
-    *((f"a step {name}, ms", _distill("ms_of_a_step", name)) for name in ("as a graph", "by itself", "optimiser")),
+    *((f"a step {name}, ms", _distill("ms_of_a_step", name)) for name in FLOORS),
     ("recipe: min at the rates of two measured minutes", lambda found: found["recipe"]["seconds_at_this_rate"] / 60),
     ("recipe: measured over planned (0.85 to 1.15 is wanted)", _recipe_apart),
     ("recipe: intermediate stage beside a filled cache of logits, examples/s",

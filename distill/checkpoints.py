@@ -79,6 +79,8 @@ def run_identity(
         loop.pop(name)
     if loop["teacher_group"] in (None, 1):  # a teacher in each step, as on any CPU
         loop.pop("teacher_group")
+    if not loop["compiled"]:  # as checkpoints of before have it
+        loop.pop("compiled")
     loop["parts"] = loop.pop("accumulation") * processes
     data.pop("workers")
     # Content decides the row groups, too.

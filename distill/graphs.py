@@ -167,18 +167,30 @@ class GraphSteps:
             if targets_bytes(given, layout.width, layout.width) > len(memory):
                 return None
             packed, static = part.packed.array.to(memory.device, copy=True), laid_out(given, memory)
+            if step.compiled:
+                with recorder.ordinary():
+                    step.make_kernels(layout.split(packed), static, share)
             replay = recorder.record(lambda: step(layout.split(packed), static, share))
         except Exception as error:
-            step.optimiser.zero_grad(set_to_none=True)
-            self._failed += 1
-            self._seen.clear()
-            if self._failed == ATTEMPTS:
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                text = "training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)"
-                log.warning(text, reason)
-                self._recorder, self._graphs, self._memory = None, {}, None
+            self._take_back(error)
             return None
         return _Recorded(packed, static, replay)
+
+    def _take_back(self, error: Exception) -> None:
+        """Goes on after a step that could not be recorded: without compiled kernels, then without graphs."""
+        self._step.optimiser.zero_grad(set_to_none=True)
+        self._seen.clear()
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if self._step.compiled:
+            self._step.compiled = False
+            text = "training goes on without torch.compile, more slowly: a step could not be made by it (%s)"
+            log.warning(text, reason)
+            return
+        self._failed += 1
+        if self._failed == ATTEMPTS:
+            text = "training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)"
+            log.warning(text, reason)
+            self._recorder, self._graphs, self._memory = None, {}, None
 
     def _targets_memory(self, given: TeacherTargets, width: int) -> Tensor:
         """Room for the outputs of the widest batch (bytes,); it stays, for recorded graphs read it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -84,8 +83,7 @@ def raw_scores_attention(
     return output.transpose(1, 2).contiguous(), scores  # (B, h, T, d_k) -> (B, T, h, d_k)
 
 
-# The layers that return scores, by model: asking the modules takes a walk over all of them.
-_RECORDED: WeakKeyDictionary[nn.Module, tuple[int, ...]] = WeakKeyDictionary()
+RECORDED = "layers_with_raw_scores"  # attribute of a model: asking its modules takes a walk over all of them
 
 AttentionInterface.register(RAW_SCORES, raw_scores_attention)
 AttentionMaskInterface.register(RAW_SCORES, sdpa_mask)
@@ -152,17 +150,17 @@ def record_scores(model: PreTrainedModel, layers: Iterable[int]) -> None:
             module.__class__, module.attend = ScoredMPNetAttention, raw_scores_attention  # type: ignore[assignment]
     if model.config.model_type != "mpnet":
         model.set_attn_implementation(RAW_SCORES)
-    _RECORDED[model] = tuple(sorted(wanted))
+    setattr(model, RECORDED, tuple(sorted(wanted)))
 
 
 def recorded_layers(model: PreTrainedModel) -> tuple[int, ...]:
     """The layer numbers (from 1) that record_scores chose, ascending."""
     if not has_known_layers(model.config):
         return ()
-    if model not in _RECORDED:  # never prepared, or a copy
-        modules = attention_modules(model)
-        _RECORDED[model] = tuple(n for n, one in enumerate(modules, 1) if getattr(one, "record_raw_scores", False))
-    return _RECORDED[model]
+    if not hasattr(model, RECORDED):  # never prepared
+        marked = enumerate((getattr(one, "record_raw_scores", False) for one in attention_modules(model)), start=1)
+        setattr(model, RECORDED, tuple(number for number, is_marked in marked if is_marked))
+    return cast("tuple[int, ...]", getattr(model, RECORDED))
 
 
 def encoder_outputs(model: PreTrainedModel, inputs: Mapping[str, Tensor], *, head: bool = True) -> EncoderOutputs:

@@ -40,6 +40,7 @@ class StudentStep:
         optimiser: prepared, too.
         clip: largest norm of the gradient.
         precision: decided; half precisions cast all weights at once, but under DDP, whose hooks are the parameters'.
+        compiled: whether `torch.compile` makes the kernels of a whole batch's step; may be taken back.
 
     Attributes:
         kinds: names of the losses, in the order of their numbers; known after the first step.
@@ -51,25 +52,28 @@ class StudentStep:
     optimiser: AcceleratedOptimizer
     clip: float
     precision: Precision
+    compiled: bool = False
     kinds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._call: Callable[..., dict[str, Tensor]] = self.model
         if self.precision in HALF and self.accelerator.num_processes == 1:
             self._call = CastWeights(self.stage, HALF[self.precision])
+        self._made = torch.compile(self._losses, dynamic=True) if self.compiled else self._losses  # at its first call
 
-    def gradients(self, tensors: BatchTensors, given: TeacherTargets, share: float) -> Tensor:
+    def gradients(self, tensors: BatchTensors, given: TeacherTargets, share: float, compiled: bool = False) -> Tensor:
         """Adds the gradients of a part of a batch.
 
         Args:
             tensors: of the part.
             given: the teacher's outputs for it.
             share: of the whole batch's mean that a row of it has: 1 / rows; 0 for rows that do not count.
+            compiled: by kernels that `torch.compile` made.
 
         Returns:
             The part's share of the batch's mean loss of each kind (kinds,), float32.
         """
-        losses = self._call(tensors.inputs(self.stage.model), given, tensors.labels)
+        losses = (self._made if compiled else self._losses)(tensors.inputs(self.stage.model), given, tensors.labels)
         self.kinds = tuple(losses)
         shares = stacked_losses(losses).sum(1) * share  # (kinds, B) to (kinds,)
         accelerator, loss = self.accelerator, shares.sum()
@@ -77,6 +81,9 @@ class StudentStep:
             loss = loss * accelerator.num_processes
         (loss if accelerator.scaler is None else accelerator.scaler.scale(loss)).backward()
         return shares.detach()
+
+    def _losses(self, *arguments: Any) -> dict[str, Tensor]:
+        return self._call(*arguments)
 
     def update(self, shares: Tensor) -> Tensor:
         """Clips the gradients and steps.
@@ -93,7 +100,20 @@ class StudentStep:
 
     def __call__(self, tensors: BatchTensors, given: TeacherTargets, share: float) -> Tensor:
         """The step of a batch in one part; the losses and the norm (kinds + 1,)."""
-        return self.update(self.gradients(tensors, given, share))
+        return self.update(self.gradients(tensors, given, share, self.compiled))
+
+    def make_kernels(self, tensors: BatchTensors, given: TeacherTargets, share: float) -> None:
+        """Has `torch.compile` make the kernels of such a step, unless they are made; trains nothing.
+
+        Args:
+            tensors: as those of the step, and where they will be.
+            given: likewise.
+            share: as for `gradients`.
+        """
+        cards = [tensors.ids.device] if tensors.ids.device.type == "cuda" else []
+        with torch.random.fork_rng(cards):
+            self.gradients(tensors, given, share, compiled=True)
+        self.optimiser.zero_grad(set_to_none=True)
 
     def in_parts(self, parts: Sequence[tuple[BatchTensors, TeacherTargets, float]], seeds: Sequence[int]) -> Tensor:
         """The step of a batch in several parts, each with its own seed of dropout; gradients of all are added up."""

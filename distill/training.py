@@ -118,8 +118,8 @@ class _Loop:
         self.model, self.optimiser = self.accelerator.prepare(self.stage, optimiser)
         if found:
             restore_states(self.accelerator, self.optimiser, found[2], graphs=recorder is not None)
-        clip, precision = self.settings.clip, self.settings.precision
-        self.step = StudentStep(self.stage, self.model, self.accelerator, self.optimiser, clip, precision)
+        clip, precision, compiled = self.settings.clip, self.settings.precision, self.settings.compiled
+        self.step = StudentStep(self.stage, self.model, self.accelerator, self.optimiser, clip, precision, compiled)
         self.graphs = GraphSteps(self.step, recorder, stream.batch_rows, stream.max_length)
         self.feed = self._feed(recorder is not None)
         if self.cache:

@@ -37,6 +37,8 @@ class TrainSettings:
         graphs: run full batches as CUDA graphs; None does on a GPU, in one process, without accumulation and fp16.
         teacher_group: batches on which the teacher runs together at most, ahead of the student; None is
             `distill.groups.GROUP_BATCHES` on a GPU and 1 on a CPU.
+        compiled: have `torch.compile` make the kernels of the steps that run as graphs, which takes a minute or more
+            at the start; dropout draws other numbers.
     """
 
     epochs: int
@@ -54,6 +56,7 @@ class TrainSettings:
     cpu: bool = False
     graphs: bool | None = None
     teacher_group: int | None = None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "accumulation", "log_every", "checkpoint_every", "max_steps", "teacher_group"):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.utils import counters as dynamo_counters
 
 from distill import graphs, training
 from distill.general import GeneralStage, MaskedLmLoss
 from distill.graphs import ATTEMPTS, CudaRecorder
 from distill.losses import LossSettings
 from distill.masking import MaskSettings
+from distill.precision import Precision
+from distill.step import StudentStep
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
 from tests.devices import needs_gpu
@@ -132,6 +136,54 @@ def test_what_broke_off_one_recording_does_not_end_all(data, tmp_path, recorder,
     recorder(Refusing())
     tiny_run(data, tmp_path / "ordinary", graphs=True, **WHOLE)
     assert losses(tmp_path / "late") == losses(tmp_path / "ordinary")
+
+
+@pytest.fixture
+def compiler(monkeypatch):
+    """Traces as `torch.compile` does, but makes no kernels: that takes a C++ compiler, and minutes."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", partial(real, backend="aot_eager"))
+
+
+def test_compiled_steps_are_those_that_are_not(data, tmp_path, recorder, compiler):
+    recorder(Replaying())
+    traced = dynamo_counters["stats"]["unique_graphs"]
+    given = {"graphs": True, "dropout": 0.0, "precision": Precision.BF16, **WHOLE}
+    _, state = tiny_run(data, tmp_path / "a", compiled=True, **given)
+    assert 1 <= dynamo_counters["stats"]["unique_graphs"] - traced <= 2  # one more where width and rows are equal
+    assert not dynamo_counters["graph_break"]
+    assert state.graph_steps > 30
+    tiny_run(data, tmp_path / "b", **given)
+    assert losses(tmp_path / "a") == pytest.approx(losses(tmp_path / "b"), rel=1e-3)
+
+
+def test_making_kernels_draws_no_dropout_of_the_steps(data, tmp_path, recorder, compiler, monkeypatch):
+    recorder(Replaying())
+    given = {"graphs": True, "precision": Precision.BF16, "compiled": True, **WHOLE}
+    tiny_run(data, tmp_path / "a", **given)
+    real = StudentStep.make_kernels
+    monkeypatch.setattr(StudentStep, "make_kernels", lambda *step: (real(*step), real(*step)))
+    tiny_run(data, tmp_path / "b", **given)
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+
+
+def test_a_run_that_cannot_be_compiled_goes_on_without(data, tmp_path, recorder, monkeypatch, caplog):
+    recorder(Replaying())
+
+    def failing(function, dynamic):
+        def fails(*_):
+            raise RuntimeError("no compiler\nat all")
+
+        return fails
+
+    monkeypatch.setattr(torch, "compile", failing)
+    _, state = tiny_run(data, tmp_path / "a", graphs=True, compiled=True, **WHOLE)
+    assert [one.message for one in caplog.records if "compile" in one.message] == [
+        "training goes on without torch.compile, more slowly: a step could not be made by it (no compiler)"
+    ]
+    assert state.graph_steps > 30
+    tiny_run(data, tmp_path / "b", graphs=True, **WHOLE)
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
 
 
 def test_graphs_of_all_widths_read_the_same_memory(data, tmp_path, recorder, monkeypatch):
