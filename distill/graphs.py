@@ -128,6 +128,11 @@ class GraphSteps:
         self._seen: Counter[Hashable] = Counter()
         self._failed = 0
 
+    @property
+    def used(self) -> bool:
+        """Whether steps run as graphs."""
+        return self._recorder is not None
+
     def ordinary(self) -> AbstractContextManager[None]:
         """Runs inside the steps for which `run` has none."""
         return nullcontext() if self._recorder is None else self._recorder.ordinary()

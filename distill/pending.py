@@ -1,4 +1,4 @@
-"""Steps whose losses are still on the device; they are fetched a few at a time, as each fetch waits for the device."""
+"""Steps whose losses are still on the device; they are fetched a few at a time, and read when they have arrived."""
 
 from __future__ import annotations
 
@@ -34,8 +34,19 @@ class _Step:
     logits: list[tuple[Batch, Tensor | None]]
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """Steps whose numbers are on their way to the host: read none before `arrived`."""
+
+    steps: list[_Step]
+    extra: int
+    numbers: Tensor
+    logits: Tensor | None
+    arrived: torch.cuda.Event | None
+
+
 class PendingSteps:
-    """Steps whose losses were not fetched yet.
+    """Steps whose losses were not read yet.
 
     Args:
         stream: names the rows of a batch.
@@ -44,8 +55,10 @@ class PendingSteps:
     def __init__(self, stream: ShardStream) -> None:
         self.stream = stream
         self._steps: list[_Step] = []
+        self._sent: _Sent | None = None
 
     def __len__(self) -> int:
+        """Those that are not on their way."""
         return len(self._steps)
 
     def add(self, row: dict[str, Any], kinds: Sequence[str], numbers: Tensor, lesson: Lesson) -> None:
@@ -61,12 +74,16 @@ class PendingSteps:
         logits = [(part.batch, given.logits) for part, given in zip(lesson.parts, lesson.given, strict=True)]
         self._steps.append(_Step(row, tuple(kinds), numbers, lesson.batch, logits))
 
-    def take(self, accelerator: Accelerator, extra: Sequence[float] = ()) -> tuple[list[dict[str, Any]], list[float]]:
-        """Fetches the numbers of all steps, which are then forgotten.
+    def take(
+        self, accelerator: Accelerator, extra: Sequence[float] = (), late: bool = False
+    ) -> tuple[list[dict[str, Any]], list[float]]:
+        """Reads the numbers of all steps, which are then forgotten.
 
         Args:
             accelerator: sums the ranks' shares.
             extra: numbers of this rank that are summed over the ranks along with the losses.
+            late: read those that the last call sent for, and only send for the others: a device that waits until its
+                host has read what it did last has nothing to do meanwhile.
 
         Returns:
             The rows with `loss` and the losses by kind, and the sums of `extra`; empty without steps.
@@ -75,24 +92,41 @@ class PendingSteps:
             DistillError: teacher logits that are not finite.
             NotFiniteError: a loss or gradient that is not finite; the message names step and rows.
         """
-        if not self._steps:
-            return [], []
+        earlier, now = self._sent, self._send(accelerator, extra) if self._steps else None
+        self._sent, coming = (now, [earlier]) if late else (None, [earlier, now])
+        rows: list[dict[str, Any]] = []
+        sums: list[float] = []
+        for sent in coming:
+            if sent is not None:
+                some, sums = self._read(sent, with_norms=accelerator.scaler is None)
+                rows += some
+        return rows, sums
+
+    def _send(self, accelerator: Accelerator, extra: Sequence[float]) -> _Sent:
         steps, self._steps = self._steps, []
-        rows, kinds = [step.row for step in steps], steps[0].kinds
         table = torch.stack([step.numbers for step in steps])  # (steps, kinds + 1)
-        sent = torch.cat([table[:, :-1].flatten(), table.new_tensor(extra)])
-        found = torch.cat([accelerator.reduce(sent, "sum"), table[:, -1]]).double().cpu()
-        losses, sums, norms = found.split([len(steps) * len(kinds), len(extra), len(steps)])
-        if accelerator.scaler is not None:
-            norms = torch.zeros_like(norms)  # the scaler skips a step that overflows, and lowers its scale
-        _check_logits(steps)
+        shares = torch.cat([table[:, :-1].flatten(), table.new_tensor(extra)])
+        numbers = torch.cat([accelerator.reduce(shares, "sum"), table[:, -1]])
+        logits = [_of_rows(one.float()) for step in steps for _, one in step.logits if one is not None]
+        # From a GPU into pinned memory; the copies are ordered behind the steps.
+        sent = [one.to("cpu", non_blocking=True) for one in (numbers, *([torch.cat(logits)] if logits else []))]
+        arrived = torch.cuda.current_stream().record_event() if numbers.device.type == "cuda" else None
+        return _Sent(steps, len(extra), sent[0], sent[1] if logits else None, arrived)
+
+    def _read(self, sent: _Sent, with_norms: bool) -> tuple[list[dict[str, Any]], list[float]]:
+        """Rows and sums of some steps; a scaler skips a step whose gradients overflow, and lowers its scale."""
+        if sent.arrived is not None:
+            sent.arrived.synchronize()
+        steps, kinds = sent.steps, sent.steps[0].kinds
+        losses, sums, norms = sent.numbers.double().split([len(steps) * len(kinds), sent.extra, len(steps)])
+        _check_logits(sent)
         for step, numbers, norm in zip(steps, losses.view(len(steps), -1).tolist(), norms.tolist(), strict=True):
             step.row.update({"loss": math.fsum(numbers), **dict(zip(kinds, numbers, strict=True))})
             if not math.isfinite(step.row["loss"]):
                 raise NotFiniteError(self._not_finite("losses", step.row["loss"], step.row, step.batch))
-            if not math.isfinite(norm):
+            if with_norms and not math.isfinite(norm):
                 raise NotFiniteError(self._not_finite("gradients", norm, step.row, step.batch))
-        return rows, sums.tolist()
+        return [step.row for step in steps], sums.tolist()
 
     def _not_finite(self, what: str, found: float, row: Mapping[str, Any], batch: Batch) -> str:
         return (
@@ -102,15 +136,14 @@ class PendingSteps:
         )
 
 
-def _check_logits(steps: Sequence[_Step]) -> None:
-    """Refuses a teacher whose logits were not finite; they are fetched together."""
-    some = [(batch, logits) for step in steps for batch, logits in step.logits if logits is not None]
-    if some:
-        found = torch.cat([_of_rows(logits.float()) for _, logits in some]).cpu().numpy()
-        start = 0
-        for batch, logits in some:
-            check_finite_logits(found[start : start + len(logits)], batch)
-            start += len(logits)
+def _check_logits(sent: _Sent) -> None:
+    """Refuses a teacher whose logits were not finite."""
+    if sent.logits is None:
+        return
+    found, start = sent.logits.numpy(), 0
+    for batch in (batch for step in sent.steps for batch, logits in step.logits if logits is not None):
+        check_finite_logits(found[start : start + len(batch)], batch)
+        start += len(batch)
 
 
 def _of_rows(logits: Tensor) -> Tensor:

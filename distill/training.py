@@ -167,7 +167,7 @@ class _Loop:
         # Several processes agree when they look.
         asked = self.accelerator.num_processes == 1 and (self._asked() or self.keeper.overdue())
         if asked or len(self.pending) >= self.look_every:
-            self._look()
+            self._look(late=self.graphs.used and not asked)
         if self.stopping or self.keeper.due(self.state.step):
             self._checkpoint()
 
@@ -213,11 +213,11 @@ class _Loop:
         set_rate(self.optimiser.optimizer, rate)
         return rate
 
-    def _look(self) -> None:
-        """Fetches the losses of the steps since the last look, checks and logs them; all hear who was asked to stop."""
+    def _look(self, late: bool = False) -> None:
+        """Checks and logs the losses since the last look, or late the last look's; all hear who was asked to stop."""
         self.keeper.look()
         seconds = time.perf_counter() - self.looked[0]
-        rows, sums = self.pending.take(self.accelerator, (self._asked(), self.keeper.overdue(), seconds))
+        rows, sums = self.pending.take(self.accelerator, (self._asked(), self.keeper.overdue(), seconds), late)
         if rows:
             asked, overdue, seconds = sums
             self.stopping |= asked > 0
@@ -234,8 +234,7 @@ class _Loop:
             pace = (self.state.examples - before) / max(1e-9, self.looked[0] - then)
             losses = {kind: value for kind, value in rows[-1].items() if kind not in STEP_FIELDS}
             total = len(self.stream) * self.settings.epochs
-            epoch = rows[-1]["epoch"]
-            self.hooks.progress(Progress(self.state.step, epoch, self.state.examples, total, losses, pace))
+            self.hooks.progress(Progress(self.state.step, rows[-1]["epoch"], self.state.examples, total, losses, pace))
 
     def _end_of_epoch(self) -> None:
         self._look()

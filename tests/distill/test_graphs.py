@@ -12,16 +12,20 @@ import torch
 from torch._dynamo.utils import counters as dynamo_counters
 
 from distill import graphs, training
+from distill.errors import DistillError
 from distill.general import GeneralStage, MaskedLmLoss
 from distill.graphs import ATTEMPTS, CudaRecorder
 from distill.losses import LossSettings
 from distill.masking import MaskSettings
+from distill.objectives import IntermediateStage
 from distill.precision import Precision
 from distill.step import StudentStep
+from distill.targets import Targets
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
 from tests.devices import needs_gpu
-from tests.distill.runs import BrokenOff, losses, tiny_run, tiny_targets
+from tests.distill.data import open_stream
+from tests.distill.runs import BrokenOff, losses, tiny_pair, tiny_run, tiny_targets
 from tests.distill.test_general import pair
 from tests.distill.test_packing import stream_of, write_ids
 
@@ -136,6 +140,48 @@ def test_what_broke_off_one_recording_does_not_end_all(data, tmp_path, recorder,
     recorder(Refusing())
     tiny_run(data, tmp_path / "ordinary", graphs=True, **WHOLE)
     assert losses(tmp_path / "late") == losses(tmp_path / "ordinary")
+
+
+def test_losses_are_read_a_look_later_and_none_is_lost(data, tmp_path, recorder):
+    """So that the device has work while the host reads what it did."""
+    recorder(Replaying())
+    told = []
+    student, teacher = tiny_pair()
+    stage, settings = IntermediateStage(student, teacher, LossSettings()), {"cpu": True, "graphs": True, **WHOLE}
+    hooks = Hooks(progress=lambda now: told.append((now.step, now.losses["loss"])))
+    train(
+        stage,
+        open_stream(data),
+        Targets(teacher),
+        tmp_path,
+        TrainSettings(learning_rate=1e-3, log_every=5, **settings),
+        hooks,
+    )
+    curve = losses(tmp_path)
+    assert len(curve) == 50
+    behind = [next(number for number, loss in enumerate(curve, 1) if loss == seen) - step for step, seen in told]
+    ends = {13, 26, 39, 50}  # of epochs, at which all is read
+    assert {late for (step, _), late in zip(told, behind, strict=True) if step not in ends} == {-5}
+    assert {late for (step, _), late in zip(told, behind, strict=True) if step in ends} == {0}
+
+
+@pytest.mark.parametrize("broken", [3, 7, 12])
+def test_a_loss_that_is_not_finite_is_told_though_late(data, tmp_path, recorder, broken):
+    recorder(Replaying())
+
+    class Broken(IntermediateStage):
+        steps = 0
+
+        def forward(self, inputs, targets, labels):
+            self.steps += 1
+            found = super().forward(inputs, targets, labels)
+            return {**found, "hidden": found["hidden"] * (torch.nan if self.steps == broken else 1.0)}
+
+    student, teacher = tiny_pair()
+    settings = TrainSettings(4, 1e-3, log_every=5, max_steps=50, cpu=True, graphs=True)
+    with pytest.raises(DistillError, match=f"finite losses; found nan in step {broken},"):
+        train(Broken(student, teacher, LossSettings()), open_stream(data), Targets(teacher), tmp_path, settings)
+    assert not list(tmp_path.glob("step-*"))
 
 
 @pytest.fixture
