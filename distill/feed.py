@@ -69,7 +69,8 @@ class Feed:
         device: of student and teacher.
         parts: this process's parts of a batch, of how many (the numbers of `Batch.part`).
         group: batches on which the teacher runs together; of one batch it runs when that batch's step comes.
-        buckets: widths are multiples of 8, and every batch has a mask, so that few shapes come up.
+        buckets: as a GPU wants them: widths are multiples of 8, and every batch has a mask, so that few shapes come up;
+            a thread packs them ahead.
     """
 
     stream: ShardStream
@@ -88,7 +89,7 @@ class Feed:
         """
         passed = start.batch if self.group.batches > 1 else 0  # trained before; groups are cut from the pool's first
         coming = (self._packed(batch) for batch in self.stream.batches(replace(start, batch=start.batch - passed)))
-        if self.device.type == "cuda":
+        if self.buckets:
             coming = ahead(coming, self.group.batches + 2)
         with closing(coming), closing(self._taught(coming, passed)) as taught:
             for number, lesson in enumerate(taught):
