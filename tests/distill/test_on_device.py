@@ -99,6 +99,16 @@ def test_graphs_and_a_teacher_ahead_change_no_loss(data, tmp_path, device, kind,
 
 
 @pytest.mark.parametrize("device", DEVICES[1:])
+@pytest.mark.parametrize("kind", [IntermediateStage, PredictionStage])
+def test_compiled_kernels_change_no_loss(data, tmp_path, device, kind, caplog):
+    usual = {"epochs": 4, "max_steps": 50, "precision": Precision.BF16, "learning_rate": 1e-3}
+    run(data, tmp_path / "usual", device, kind, **usual)
+    run(data, tmp_path / "compiled", device, kind, compiled=True, **usual)
+    assert not [record for record in caplog.records if "compile" in record.message]
+    assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "usual"), rel=0.1)
+
+
+@pytest.mark.parametrize("device", DEVICES[1:])
 @pytest.mark.parametrize("kind", [IntermediateStage, PredictionStage, LabelStage])
 def test_nearly_all_steps_run_as_graphs(tmp_path, device, kind):
     """But two of each width; with the dropout of a training student."""
