@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from distill.feed import Part
+    from distill.inputs import BatchTensors
     from distill.step import StudentStep
     from distill.teacher import TeacherTargets
 
@@ -79,9 +80,11 @@ class CudaRecorder:
         """
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
-            yield
-        current.wait_stream(self._stream)
+        try:
+            with torch.cuda.stream(self._stream):
+                yield
+        finally:  # kernels that were launched before an error read what the current stream may free
+            current.wait_stream(self._stream)
 
     def _leave(self, current: torch.cuda.Stream) -> None:
         """Puts back what torch leaves as it was within a capture that CUDA has broken off.
@@ -172,30 +175,30 @@ class GraphSteps:
             if targets_bytes(given, layout.width, layout.width) > len(memory):
                 return None
             packed, static = part.packed.array.to(memory.device, copy=True), laid_out(given, memory)
-            if step.compiled:
-                with recorder.ordinary():
-                    step.make_kernels(layout.split(packed), static, share)
+            self._make_kernels(recorder, layout.split(packed), static, share)
             replay = recorder.record(lambda: step(layout.split(packed), static, share))
         except Exception as error:
-            self._take_back(error)
+            step.optimiser.zero_grad(set_to_none=True)
+            self._failed += 1
+            self._seen.clear()
+            if self._failed == ATTEMPTS:
+                text = "training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)"
+                log.warning(text, _reason(error))
+                self._recorder, self._graphs, self._memory = None, {}, None
             return None
         return _Recorded(packed, static, replay)
 
-    def _take_back(self, error: Exception) -> None:
-        """Goes on after a step that could not be recorded: without compiled kernels, then without graphs."""
-        self._step.optimiser.zero_grad(set_to_none=True)
-        self._seen.clear()
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if self._step.compiled:
-            self._step.compiled = False
-            text = "training goes on without torch.compile, more slowly: a step could not be made by it (%s)"
-            log.warning(text, reason)
-            return
-        self._failed += 1
-        if self._failed == ATTEMPTS:
-            text = "training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)"
-            log.warning(text, reason)
-            self._recorder, self._graphs, self._memory = None, {}, None
+    def _make_kernels(self, recorder: Recorder, tensors: BatchTensors, given: TeacherTargets, share: float) -> None:
+        """Has kernels compiled where they are to be; where that fails, those of before are recorded."""
+        step = self._step
+        try:
+            with recorder.ordinary():
+                step.make_kernels(tensors, given, share)
+        except Exception as error:
+            step.compiled = False
+            step.optimiser.zero_grad(set_to_none=True)
+            text = "training goes on without torch.compile, more slowly: it could not make the kernels of a step (%s)"
+            log.warning(text, _reason(error))
 
     def _targets_memory(self, given: TeacherTargets, width: int) -> Tensor:
         """Room for the outputs of the widest batch (bytes,); it stays, for recorded graphs read it."""
@@ -203,3 +206,7 @@ class GraphSteps:
             size = min(TARGETS_BYTES, targets_bytes(given, width, self._longest or width))
             self._memory = torch.empty(size, dtype=torch.uint8, device=self._step.stage.model.device)
         return self._memory
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -24,6 +24,7 @@ from distill.losses import (
     intermediate_losses,
 )
 from distill.outputs import encoder_outputs, model_logits, record_scores
+from distill.plain_bert import leave_to_transformers
 from distill.spans import head_label_loss, head_prediction_loss
 from distill.teacher import Wanted
 from distill.weights import in_head
@@ -122,6 +123,8 @@ class IntermediateStage(Stage):
         ]
         # Without the hidden loss nothing reaches the last layer's values and feed-forward.
         self.reaches_all = settings.hidden
+        if not settings.hidden:
+            leave_to_transformers(self.model)
         for name, parameter in self.model.named_parameters():
             if in_head(self.model, name):
                 parameter.requires_grad_(False)

@@ -12,7 +12,7 @@ from distill.errors import NotFiniteError
 from distill.teacher import check_finite_logits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from accelerate import Accelerator
     from torch import Tensor
@@ -39,7 +39,7 @@ class _Sent:
     """Steps whose numbers are on their way to the host: read none before `arrived`."""
 
     steps: list[_Step]
-    extra: int
+    extra: Sequence[float]
     numbers: Tensor
     logits: Tensor | None
     arrived: torch.cuda.Event | None
@@ -76,7 +76,7 @@ class PendingSteps:
 
     def take(
         self, accelerator: Accelerator, extra: Sequence[float] = (), late: bool = False
-    ) -> tuple[list[dict[str, Any]], list[float]]:
+    ) -> Iterator[tuple[list[dict[str, Any]], list[float]]]:
         """Reads the numbers of all steps, which are then forgotten.
 
         Args:
@@ -85,8 +85,9 @@ class PendingSteps:
             late: read those that the last call sent for, and only send for the others: a device that waits until its
                 host has read what it did last has nothing to do meanwhile.
 
-        Returns:
-            The rows with `loss` and the losses by kind, and the sums of `extra`; empty without steps.
+        Yields:
+            The rows with `loss` and the losses by kind, and the sums of `extra`, of the steps that were sent for
+            together; nothing without steps.
 
         Raises:
             DistillError: teacher logits that are not finite.
@@ -94,39 +95,38 @@ class PendingSteps:
         """
         earlier, now = self._sent, self._send(accelerator, extra) if self._steps else None
         self._sent, coming = (now, [earlier]) if late else (None, [earlier, now])
-        rows: list[dict[str, Any]] = []
-        sums: list[float] = []
         for sent in coming:
             if sent is not None:
-                some, sums = self._read(sent, with_norms=accelerator.scaler is None)
-                rows += some
-        return rows, sums
+                yield self._read(sent, with_norms=accelerator.scaler is None)
 
     def _send(self, accelerator: Accelerator, extra: Sequence[float]) -> _Sent:
         steps, self._steps = self._steps, []
         table = torch.stack([step.numbers for step in steps])  # (steps, kinds + 1)
-        shares = torch.cat([table[:, :-1].flatten(), table.new_tensor(extra)])
-        numbers = torch.cat([accelerator.reduce(shares, "sum"), table[:, -1]])
+        shares, summed = table[:, :-1].flatten(), accelerator.num_processes > 1
+        if summed:  # a process alone has its sums, and making a tensor of them would wait for a GPU
+            shares = accelerator.reduce(torch.cat([shares, table.new_tensor(extra)]), "sum")
+        numbers = torch.cat([table[:, -1], shares])
         logits = [_of_rows(one.float()) for step in steps for _, one in step.logits if one is not None]
         # From a GPU into pinned memory; the copies are ordered behind the steps.
-        sent = [one.to("cpu", non_blocking=True) for one in (numbers, *([torch.cat(logits)] if logits else []))]
-        arrived = torch.cuda.current_stream().record_event() if numbers.device.type == "cuda" else None
-        return _Sent(steps, len(extra), sent[0], sent[1] if logits else None, arrived)
+        sent = [one.to("cpu", non_blocking=one.is_cuda) for one in (numbers, *([torch.cat(logits)] if logits else []))]
+        arrived = torch.cuda.current_stream().record_event() if numbers.is_cuda else None
+        return _Sent(steps, () if summed else extra, sent[0], sent[1] if logits else None, arrived)
 
     def _read(self, sent: _Sent, with_norms: bool) -> tuple[list[dict[str, Any]], list[float]]:
         """Rows and sums of some steps; a scaler skips a step whose gradients overflow, and lowers its scale."""
         if sent.arrived is not None:
             sent.arrived.synchronize()
         steps, kinds = sent.steps, sent.steps[0].kinds
-        losses, sums, norms = sent.numbers.double().split([len(steps) * len(kinds), sent.extra, len(steps)])
+        numbers = sent.numbers.double()
+        norms, losses, sums = numbers.tensor_split((len(steps), len(steps) * (1 + len(kinds))))
         _check_logits(sent)
-        for step, numbers, norm in zip(steps, losses.view(len(steps), -1).tolist(), norms.tolist(), strict=True):
-            step.row.update({"loss": math.fsum(numbers), **dict(zip(kinds, numbers, strict=True))})
+        for step, own, norm in zip(steps, losses.view(len(steps), -1).tolist(), norms.tolist(), strict=True):
+            step.row.update({"loss": math.fsum(own), **dict(zip(kinds, own, strict=True))})
             if not math.isfinite(step.row["loss"]):
                 raise NotFiniteError(self._not_finite("losses", step.row["loss"], step.row, step.batch))
             if with_norms and not math.isfinite(norm):
                 raise NotFiniteError(self._not_finite("gradients", norm, step.row, step.batch))
-        return [step.row for step in steps], sums.tolist()
+        return [step.row for step in steps], [*sent.extra, *sums.tolist()]
 
     def _not_finite(self, what: str, found: float, row: Mapping[str, Any], batch: Batch) -> str:
         return (

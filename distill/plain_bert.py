@@ -1,8 +1,8 @@
 """BERT's layers as a plain function of tensors: what a training step in half precision runs in transformers' place.
 
 A step of a small student is bound by the number of its kernels. transformers makes queries, keys and values by three
-products, for each of which autocast casts the states anew, and as many times their gradients back; and it collects
-states by hooks, which `torch.compile` cannot look through. The sums are the same, their last digits need not be.
+products, for each of which autocast casts the states anew, and as many times their gradients back. The sums are the
+same, their last digits need not be.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Attention = Callable[..., tuple[Tensor, Tensor | None]]
 
 
+LEFT = "layers_left_to_transformers"  # attribute of a model
+PRODUCTS = ("query", "key", "value", "dense")
+
+
 @dataclass(frozen=True)
 class PlainOutputs:
     """Outputs of the layers, by transformers' names.
@@ -41,10 +45,23 @@ class PlainOutputs:
         return self.hidden_states[-1]
 
 
+def leave_to_transformers(model: PreTrainedModel) -> None:
+    """Keeps a model from going the plain way.
+
+    Where losses compare nothing but scores, the last layer's values would get gradients of zeros from the one product,
+    and so be decayed; without it they get none.
+    """
+    setattr(model, LEFT, True)
+
+
 def is_plain(model: PreTrainedModel) -> bool:
-    """Whether `plain_outputs` computes what the encoder of a model does."""
+    """Whether `plain_outputs` computes what the encoder of a model does: a BERT as it is, without adapters."""
     encoder: Any = model.base_model
-    return type(encoder) is BertModel and not encoder.encoder.layer[0].gradient_checkpointing
+    if type(encoder) is not BertModel or hasattr(model, LEFT):
+        return False
+    layer = encoder.encoder.layer[0]
+    linear = [module for name, module in layer.named_modules() if name.rsplit(".", 1)[-1] in PRODUCTS]
+    return not layer.gradient_checkpointing and all(type(module) is nn.Linear for module in linear)
 
 
 def plain_outputs(encoder: Any, inputs: Mapping[str, Tensor], attend: Attention, dtype: torch.dtype) -> PlainOutputs:

@@ -6,7 +6,7 @@ So it can run as it is, or be recorded once as a CUDA graph and replayed (distil
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,12 +54,12 @@ class StudentStep:
     precision: Precision
     compiled: bool = False
     kinds: tuple[str, ...] = ()
+    _made: Callable[..., dict[str, Tensor]] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._call: Callable[..., dict[str, Tensor]] = self.model
         if self.precision in HALF and self.accelerator.num_processes == 1:
             self._call = CastWeights(self.stage, HALF[self.precision])
-        self._made = torch.compile(self._losses, dynamic=True) if self.compiled else self._losses  # at its first call
 
     def gradients(self, tensors: BatchTensors, given: TeacherTargets, share: float, compiled: bool = False) -> Tensor:
         """Adds the gradients of a part of a batch.
@@ -73,7 +73,8 @@ class StudentStep:
         Returns:
             The part's share of the batch's mean loss of each kind (kinds,), float32.
         """
-        losses = (self._made if compiled else self._losses)(tensors.inputs(self.stage.model), given, tensors.labels)
+        compute = self._made if compiled and self._made else self._losses
+        losses = compute(tensors.inputs(self.stage.model), given, tensors.labels)
         self.kinds = tuple(losses)
         shares = stacked_losses(losses).sum(1) * share  # (kinds, B) to (kinds,)
         accelerator, loss = self.accelerator, shares.sum()
@@ -103,13 +104,16 @@ class StudentStep:
         return self.update(self.gradients(tensors, given, share, self.compiled))
 
     def make_kernels(self, tensors: BatchTensors, given: TeacherTargets, share: float) -> None:
-        """Has `torch.compile` make the kernels of such a step, unless they are made; trains nothing.
+        """Has `torch.compile` make the kernels of such a step if they are wanted and not made; trains nothing.
 
         Args:
             tensors: as those of the step, and where they will be.
             given: likewise.
             share: as for `gradients`.
         """
+        if not self.compiled:
+            return
+        self._made = self._made or torch.compile(self._losses, dynamic=True)
         cards = [tensors.ids.device] if tensors.ids.device.type == "cuda" else []
         with torch.random.fork_rng(cards):
             self.gradients(tensors, given, share, compiled=True)

@@ -217,24 +217,23 @@ class _Loop:
         """Checks and logs the losses since the last look, or late the last look's; all hear who was asked to stop."""
         self.keeper.look()
         seconds = time.perf_counter() - self.looked[0]
-        rows, sums = self.pending.take(self.accelerator, (self._asked(), self.keeper.overdue(), seconds), late)
-        if rows:
-            asked, overdue, seconds = sums
+        own, row = (self._asked(), self.keeper.overdue(), seconds), None
+        for rows, (asked, overdue, spent) in self.pending.take(self.accelerator, own, late):
             self.stopping |= asked > 0
             self.keeper.agree(overdue > 0)
             if self.accelerator.num_processes > 1:  # from sums, so all look after the same step
-                steps = AGREE_SECONDS * self.accelerator.num_processes * len(rows) / max(seconds, 1e-9)
+                steps = AGREE_SECONDS * self.accelerator.num_processes * len(rows) / max(spent, 1e-9)
                 self.look_every = max(1, min(self.settings.log_every, int(steps)))
-        if not rows or not self.accelerator.is_main_process:
-            return
-        self.curve.write(rows)
-        if self.hooks.progress:
+            if self.accelerator.is_main_process:
+                self.curve.write(rows)
+                row = rows[-1]
+        if row and self.hooks.progress:
             then, before = self.looked
             self.looked = time.perf_counter(), self.state.examples
             pace = (self.state.examples - before) / max(1e-9, self.looked[0] - then)
-            losses = {kind: value for kind, value in rows[-1].items() if kind not in STEP_FIELDS}
+            losses = {kind: value for kind, value in row.items() if kind not in STEP_FIELDS}
             total = len(self.stream) * self.settings.epochs
-            self.hooks.progress(Progress(self.state.step, rows[-1]["epoch"], self.state.examples, total, losses, pace))
+            self.hooks.progress(Progress(row["step"], row["epoch"], self.state.examples, total, losses, pace))
 
     def _end_of_epoch(self) -> None:
         self._look()

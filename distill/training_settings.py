@@ -37,8 +37,8 @@ class TrainSettings:
         graphs: run full batches as CUDA graphs; None does on a GPU, in one process, without accumulation and fp16.
         teacher_group: batches on which the teacher runs together at most, ahead of the student; None is
             `distill.groups.GROUP_BATCHES` on a GPU and 1 on a CPU.
-        compiled: have `torch.compile` make the kernels of the steps that run as graphs, which takes a minute or more
-            at the start; dropout draws other numbers.
+        compiled: have `torch.compile` make the kernels of the steps that run as graphs, which takes time at the start;
+            dropout draws other numbers.
     """
 
     epochs: int
@@ -77,11 +77,11 @@ class Progress:
     """The argument of a progress callback.
 
     Attributes:
-        step: steps done.
+        step: the last one whose losses were read.
         epoch: current epoch, from 0.
-        examples: examples seen.
+        examples: of all steps so far; on a GPU those of the last steps may still be at work.
         total: examples of the whole run (fewer are seen with max_steps).
-        losses: of the last step, by kind, and "loss", their sum.
+        losses: of that step, by kind, and "loss", their sum.
         examples_per_s: since the last call.
     """
 

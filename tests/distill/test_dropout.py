@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from distill.dropout import QuickDropout, dropout, quicken_dropout, seed_dropout
+from tests.devices import DEVICES
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
@@ -61,16 +62,9 @@ def test_replaces_modules_and_keeps_their_mode():
     assert list(model.state_dict()) == names
 
 
-def test_seeding_a_device_is_torch_s_own():
+@pytest.mark.parametrize("device", DEVICES)
+def test_seeding_a_device_is_torch_s_own(device):
     torch.manual_seed(11)
-    expected = torch.randn(5)
-    seed_dropout(11, torch.device("cpu"))
-    assert torch.equal(torch.randn(5), expected)
-
-
-@pytest.mark.gpu
-def test_seeding_a_gpu_is_torch_s_own():
-    torch.manual_seed(11)
-    expected = torch.randn(5, device="cuda")
-    seed_dropout(11, torch.device("cuda"))
-    assert torch.equal(torch.randn(5, device="cuda"), expected)
+    expected = torch.randn(5, device=device)
+    seed_dropout(11, torch.device(device))
+    assert torch.equal(torch.randn(5, device=device), expected)

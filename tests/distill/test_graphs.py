@@ -147,25 +147,18 @@ def test_losses_are_read_a_look_later_and_none_is_lost(data, tmp_path, recorder)
     recorder(Replaying())
     told = []
     student, teacher = tiny_pair()
-    stage, settings = IntermediateStage(student, teacher, LossSettings()), {"cpu": True, "graphs": True, **WHOLE}
-    hooks = Hooks(progress=lambda now: told.append((now.step, now.losses["loss"])))
-    train(
-        stage,
-        open_stream(data),
-        Targets(teacher),
-        tmp_path,
-        TrainSettings(learning_rate=1e-3, log_every=5, **settings),
-        hooks,
-    )
+    stage, hooks = IntermediateStage(student, teacher, LossSettings()), Hooks(told.append)
+    settings = TrainSettings(4, 1e-3, log_every=5, max_steps=50, cpu=True, graphs=True)
+    train(stage, open_stream(data), Targets(teacher), tmp_path, settings, hooks)
     curve = losses(tmp_path)
     assert len(curve) == 50
-    behind = [next(number for number, loss in enumerate(curve, 1) if loss == seen) - step for step, seen in told]
-    ends = {13, 26, 39, 50}  # of epochs, at which all is read
-    assert {late for (step, _), late in zip(told, behind, strict=True) if step not in ends} == {-5}
-    assert {late for (step, _), late in zip(told, behind, strict=True) if step in ends} == {0}
+    assert [now.losses["loss"] for now in told] == [curve[now.step - 1] for now in told]
+    # 13 steps of 100 examples, one of them short, are an epoch, at whose end all is read.
+    assert [now.step for now in told] == [5, 13, 18, 26, 31, 39, 44, 50]
+    assert [now.examples for now in told] == [80, 100, 180, 200, 280, 300, 380, 384]
 
 
-@pytest.mark.parametrize("broken", [3, 7, 12])
+@pytest.mark.parametrize("broken", [7, 11])
 def test_a_loss_that_is_not_finite_is_told_though_late(data, tmp_path, recorder, broken):
     recorder(Replaying())
 
@@ -182,6 +175,7 @@ def test_a_loss_that_is_not_finite_is_told_though_late(data, tmp_path, recorder,
     with pytest.raises(DistillError, match=f"finite losses; found nan in step {broken},"):
         train(Broken(student, teacher, LossSettings()), open_stream(data), Targets(teacher), tmp_path, settings)
     assert not list(tmp_path.glob("step-*"))
+    assert len(losses(tmp_path)) == broken // 5 * 5  # of the looks before
 
 
 @pytest.fixture
@@ -193,10 +187,10 @@ def compiler(monkeypatch):
 
 def test_compiled_steps_are_those_that_are_not(data, tmp_path, recorder, compiler):
     recorder(Replaying())
-    traced = dynamo_counters["stats"]["unique_graphs"]
+    dynamo_counters.clear()
     given = {"graphs": True, "dropout": 0.0, "precision": Precision.BF16, **WHOLE}
     _, state = tiny_run(data, tmp_path / "a", compiled=True, **given)
-    assert 1 <= dynamo_counters["stats"]["unique_graphs"] - traced <= 2  # one more where width and rows are equal
+    assert 1 <= dynamo_counters["stats"]["unique_graphs"] <= 2  # one more where width and rows are equal
     assert not dynamo_counters["graph_break"]
     assert state.graph_steps > 30
     tiny_run(data, tmp_path / "b", **given)
@@ -225,7 +219,7 @@ def test_a_run_that_cannot_be_compiled_goes_on_without(data, tmp_path, recorder,
     monkeypatch.setattr(torch, "compile", failing)
     _, state = tiny_run(data, tmp_path / "a", graphs=True, compiled=True, **WHOLE)
     assert [one.message for one in caplog.records if "compile" in one.message] == [
-        "training goes on without torch.compile, more slowly: a step could not be made by it (no compiler)"
+        "training goes on without torch.compile, more slowly: it could not make the kernels of a step (no compiler)"
     ]
     assert state.graph_steps > 30
     tiny_run(data, tmp_path / "b", graphs=True, **WHOLE)
