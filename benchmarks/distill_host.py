@@ -67,7 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     without_models()
-    given = {**vars(arguments), "device": "cpu", "shape": "tiny", "seconds": 200}
+    given = {**vars(arguments), "device": "cpu", "shape": "tiny", "seconds": 200}  # below 200 texts come less often
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory() as folder:
             marks = measured(Loops(argparse.Namespace(**given), Path(folder)), rows, arguments.seconds)

@@ -37,8 +37,8 @@ def dropout(values: Tensor, p: float, training: bool) -> Tensor:
 def seed_dropout(seed: int, device: torch.device) -> None:
     """Seeds what dropout on a device draws from.
 
-    `torch.manual_seed` also notes the seed for kinds of devices that nobody started, each with the stack of the call:
-    a third of a millisecond, on a GPU a tenth of a small student's step.
+    `torch.manual_seed` also records the seed for each kind of device that was never started, with its caller's stack:
+    0.05 ms for each in every step.
 
     Args:
         seed: of the coming draws.
