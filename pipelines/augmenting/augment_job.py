@@ -15,7 +15,7 @@ from pipelines.augmenting.plan import shard_bounds
 from pipelines.augmenting.request import AugmentRequest, Checked, ResampleRequest, asked_run, check_inputs, identity_of
 from pipelines.augmenting.run_file import RunFile, read_run, refuse_other
 from pipelines.augmenting.snapshot import ROWS, TEXTS, Snapshot, read_snapshot, write_snapshot
-from pipelines.augmenting.stage_run import REJECTED, StageState, run_stage, write_manifest, write_rejected
+from pipelines.augmenting.stage_run import REJECTED, StageRun, StageState, write_manifest, write_rejected
 from pipelines.augmenting.stages import AUGMENTED, CANDIDATES, Job, Stage
 from pipelines.augmenting.variants import VariantWorker
 from pipelines.classes.numbers import check_counts
@@ -258,8 +258,9 @@ def _finish(
     storage = Storage(job.root)
     made: dict[str, list[Record]] = {}
     protected: dict[str, int] = {}
-    for state in states:
-        records = made[state.stage.name] = run_stage(storage, state, request.engine, reporter, lock)
+    runs = [StageRun(storage, state, request.engine, reporter, lock) for state in states]
+    for state, run, after in zip(states, runs, [*runs[1:], None], strict=True):
+        records = made[state.stage.name] = run.run(after)
         write_manifest(storage, state.stage, records, snapshot.file_rows)
         protected |= state.stage.protected(records)
     drawn, fresh = made[AUGMENTED], sum(len(state.left) for state in states)

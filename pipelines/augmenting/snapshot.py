@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from augment.text_numbers import TextNumbers, text_ids
 from pipelines.augmenting.distinct_words import DistinctWords, word_bounds
@@ -105,6 +106,28 @@ def read_snapshot(storage: Storage) -> Snapshot | None:
         return None
     whole = all(storage.size(name) == size for name, size in snapshot.bytes.items())
     return snapshot if whole else None
+
+
+def last_texts(storage: Storage, bounds: list[int]) -> np.ndarray:
+    """The text of the greatest number that came up to the end of each shard: texts are numbered as they come.
+
+    Args:
+        storage: the run directory.
+        bounds: of the shards of rows.
+
+    Returns:
+        int64 (S,).
+    """
+    ends, found = np.array(bounds[1:]), np.zeros(len(bounds) - 1, dtype=np.int64)
+    rows = greatest = 0
+    with storage.open_input(ROWS) as stream:
+        for batch in pq.ParquetFile(stream).iter_batches(columns=[TEXT_NUMBERS]):
+            numbers = batch.column(0).flatten().to_numpy().reshape(batch.num_rows, -1).max(axis=1)  # (R,)
+            numbers = np.maximum.accumulate(np.maximum(numbers, greatest))
+            inside = (ends > rows) & (ends <= rows + batch.num_rows)
+            found[inside] = numbers[ends[inside] - rows - 1]
+            rows, greatest = rows + batch.num_rows, numbers[-1]
+    return found
 
 
 class UniqueTexts:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from pipelines.engines import EngineSettings, Failure, run_parts
+from pipelines.augmenting.snapshot import last_texts
+from pipelines.engines import EngineSettings, Failure, Follower, run_parts, worker_count
 from pipelines.errors import DiskFullError, JobError
 from pipelines.machine.hardware import counted_hardware, refuse_other_hardware, ruling_hardware
 from pipelines.run_folder.parquet import write_tables
@@ -58,10 +60,8 @@ class StageState:
         return [part for part in range(self.stage.names.parts) if part not in self.records]
 
 
-def run_stage(
-    storage: Storage, state: StageState, engine: EngineSettings, reporter: Reporter, lock: WriterLock
-) -> list[Record]:
-    """Runs what is left of a stage; a manifest of earlier shards is removed first.
+class StageRun:
+    """A stage of a job that is run to its end, by itself or beside the one before it.
 
     Args:
         storage: the run directory.
@@ -69,52 +69,115 @@ def run_stage(
         engine: how to run the parts that are left; a GPU is taken only where it is of use.
         reporter: is told of it.
         lock: is checked after each part.
-
-    Returns:
-        All records, in order.
-
-    Raises:
-        UserError: parts were made on several kinds of hardware, which was not allowed.
-        JobError: parts failed, or the lock was lost; what was finished is kept.
     """
-    stage, records = state.stage, dict(state.records)
-    failures: list[Failure] = []
 
-    def on_done(done: Record | Failure) -> None:
+    def __init__(
+        self, storage: Storage, state: StageState, engine: EngineSettings, reporter: Reporter, lock: WriterLock
+    ) -> None:
+        self._storage, self._stage, self._reporter, self._lock = storage, state.stage, reporter, lock
+        gpu = engine.gpu and (state.stage.computes or state.stage.gpu)
+        self._engine = replace(engine, gpu=gpu, overlaps=state.stage.overlaps)
+        self._records, self._failures, self._left = dict(state.records), list[Failure](), state.left
+        self._shown, self._whole = False, 0  # whether the reporter shows it; parts from the first on that are there
+        self._next: StageRun | None = None
+
+    def run(self, after: StageRun | None = None) -> list[Record]:
+        """Runs what is left; a manifest of earlier shards is removed first.
+
+        Args:
+            after: the stage that reads this one's shards, where there is one. Where a GPU makes these, the cores
+                draw from them meanwhile, and what is left to `after` is nothing, or what follows a failure.
+
+        Returns:
+            All records, in order.
+
+        Raises:
+            UserError: parts were made on several kinds of hardware, which was not allowed.
+            JobError: parts failed, or the lock was lost; what was finished is kept.
+        """
+        if self._left:
+            stage, beside = self._begun(), []
+            if after is not None and self._may_be_followed(after):
+                self._next, beside = after, [after._following(self)]
+            self._show()
+            try:
+                run_parts(stage, list(self._left), self._engine, self._on_done, *beside)
+            finally:
+                self._hide()
+                if self._next is not None:
+                    self._next._hide()
+        return self._finished()
+
+    def _begun(self) -> Stage:
+        hardware = ruling_hardware(self._stage, self._records.values(), self._engine.mixed_hardware)
+        self._storage.remove(self._stage.names.manifest)
+        return replace(self._stage, hardware=hardware)
+
+    def _may_be_followed(self, after: StageRun) -> bool:
+        """Whether there are cores to spare, and processes would be started anyway.
+
+        With Ray one stage comes after the other: each starts Ray, and takes all its cores for a pool of actors that
+        does not shrink, so two at once would have to share out a cluster which may grow. Nobody has tried that.
+        """
+        is_local = self._engine.engine == "local"
+        return is_local and self._stage.overlaps and worker_count(after._engine, len(after._left)) > 1
+
+    def _following(self, other: StageRun) -> Follower:
+        """What the engine is told of this stage where it runs beside the one whose shards it reads."""
+        texts = last_texts(self._storage, self._stage.bounds)
+        needed = np.searchsorted(other._stage.bounds, texts, side="right")  # parts of the other one, from the first on
+
+        def ready(part: int) -> bool:
+            while other._whole in other._records:
+                other._whole += 1
+            return bool(needed[part] <= other._whole)
+
+        return Follower(
+            self._begun(), list(self._left), self._engine, self._on_done, ready, alone=lambda: not other._left
+        )
+
+    def _on_done(self, done: Record | Failure) -> None:
         if isinstance(done, Failure):
             if done.disk_full:
                 raise DiskFullError(done.reason)
-            failures.append(done)
-            reporter.message(f"{stage.names.data(done.part)} failed: {done.reason}")
+            self._failures.append(done)
+            self._reporter.message(f"{self._stage.names.data(done.part)} failed: {done.reason}")
         else:
-            if not engine.mixed_hardware:
-                refuse_other_hardware(storage, stage, records.values(), done)
-            records[done.part] = done
-            reporter.advanced(done)
-        lock.check()
+            if not self._engine.mixed_hardware:
+                refuse_other_hardware(self._storage, self._stage, self._records.values(), done)
+            self._records[done.part] = done
+            if self._shown:
+                self._reporter.advanced(done)
+        self._left.remove(done.part)
+        self._lock.check()
+        if not self._left and self._next is not None:  # one bar at a time: the next one begins with what is drawn
+            self._hide()
+            self._next._show()
 
-    if state.left:
-        hardware = ruling_hardware(stage, records.values(), engine.mixed_hardware)
-        storage.remove(stage.names.manifest)
-        costs = dict.fromkeys(range(stage.names.parts), 1.0)  # of about the same size each
-        reporter.started(stage.name, stage.names.parts, list(records.values()), costs)
-        try:
-            engine = replace(engine, gpu=engine.gpu and (stage.computes or stage.gpu), overlaps=stage.overlaps)
-            run_parts(replace(stage, hardware=hardware), state.left, engine, on_done)
-        finally:
-            reporter.ended(stage.name)
-    if failures:
-        named = ", ".join(stage.names.data(failure.part) for failure in failures[:3])
-        more = f" and {len(failures) - 3} more" if len(failures) > 3 else ""
-        raise JobError(
-            f"{len(failures)} of {stage.names.parts} shards failed: {named}{more} ({failures[0].reason}); see the logs "
-            f"in {storage.display('logs')}. What was finished is kept: run the same command again"
-        )
-    return [records[part] for part in range(stage.names.parts)]
+    def _show(self) -> None:
+        costs = dict.fromkeys(range(self._stage.names.parts), 1.0)  # of about the same size each
+        self._reporter.started(self._stage.name, len(costs), list(self._records.values()), costs)
+        self._shown = True
+
+    def _hide(self) -> None:
+        if self._shown:
+            self._reporter.ended(self._stage.name)
+        self._shown = False
+
+    def _finished(self) -> list[Record]:
+        if self._failures:
+            named = ", ".join(self._stage.names.data(failure.part) for failure in self._failures[:3])
+            more = f" and {len(self._failures) - 3} more" if len(self._failures) > 3 else ""
+            raise JobError(
+                f"{len(self._failures)} of {self._stage.names.parts} shards failed: {named}{more} "
+                f"({self._failures[0].reason}); see the logs in {self._storage.display('logs')}. What was finished is "
+                "kept: run the same command again"
+            )
+        return [self._records[part] for part in range(self._stage.names.parts)]
 
 
 def write_manifest(storage: Storage, stage: Stage, records: list[Record], file_rows: dict[str, int | None]) -> None:
-    """Writes the manifest of a finished stage unless it is there: `run_stage` removes one that no longer holds.
+    """Writes the manifest of a finished stage unless it is there: `StageRun` removes one that no longer holds.
 
     Args:
         storage: the run directory.

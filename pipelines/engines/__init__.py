@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pipelines.engines.engine import EngineSettings, Failure, OnDone, attempts, worker_count
+from pipelines.engines.engine import GPU_CORES, EngineSettings, Failure, OnDone, attempts, worker_count
+from pipelines.engines.together import Follower, run_together
 
 if TYPE_CHECKING:
     from pipelines.augmenting.stages import Stage
 
-__all__ = ["EngineSettings", "Failure", "OnDone", "run_parts", "worker_count"]
+__all__ = ["EngineSettings", "Failure", "Follower", "OnDone", "run_parts", "worker_count"]
 
 
-def run_parts(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
+def run_parts(
+    stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone, follower: Follower | None = None
+) -> None:
     """Runs the parts of a stage.
 
     Args:
@@ -21,6 +23,7 @@ def run_parts(stage: Stage, parts: list[int], settings: EngineSettings, on_done:
         parts: numbers of the parts that are left; no engine starts if there are none.
         settings: how.
         on_done: called in this process with each part's record or failure, in order of completion.
+        follower: what runs beside it, in processes of its own; only with the local engine.
 
     Raises:
         UserError: models that cannot be used, a Ray cluster that cannot be reached.
@@ -31,11 +34,15 @@ def run_parts(stage: Stage, parts: list[int], settings: EngineSettings, on_done:
         from pipelines.engines.on_ray import run_on_ray
 
         run_on_ray(stage, parts, settings, on_done)
-    elif worker_count(settings, len(parts)) > 1:
-        from pipelines.engines.processes import run_in_processes
+        return
+    from pipelines.engines.processes import in_processes
 
-        run_in_processes(stage, parts, settings, on_done)
+    workers = worker_count(settings, len(parts))
+    if workers > 1:
+        runs = [in_processes(stage, parts, settings, on_done)]
     else:
-        with closing(attempts(stage.make_worker(), stage, parts, settings.at_once)) as made:
-            for done in made:
-                on_done(done)
+        runs = [attempts(stage.make_worker(), stage, parts, settings.at_once, on_done)]
+    if follower is not None:
+        given = (follower.stage, follower.parts, follower.settings, follower.on_done)
+        runs.append(in_processes(*given, follower, GPU_CORES * workers))
+    run_together(*runs)

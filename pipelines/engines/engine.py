@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import socket
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from augment.errors import DeviceLostError
 from pipelines.errors import DiskFullError, JobError, UserError
 from pipelines.machine.limits import usable_cores, usable_memory
+from pipelines.run_folder.lease import ALARM
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipelines.augmenting.stages import ShardMaker, Stage
+    from pipelines.engines.together import Waiting
     from pipelines.run_folder.records import Record
 
 ATTEMPTS = 3
@@ -114,7 +119,7 @@ def attempt(worker: ShardMaker, stage: Stage, part: int, expendable: bool = Fals
     return Failure(part, reason)
 
 
-def attempts(worker: ShardMaker, stage: Stage, parts: Sequence[int], at_once: int) -> Generator[Record | Failure]:
+def attempts(worker: ShardMaker, stage: Stage, parts: Sequence[int], at_once: int, on_done: OnDone) -> Waiting:
     """Makes parts in this process, in threads where several are in hand.
 
     Where the caller stops, or is stopped, the parts in hand are left as they are: nothing more of them is published,
@@ -125,23 +130,42 @@ def attempts(worker: ShardMaker, stage: Stage, parts: Sequence[int], at_once: in
         stage: the stage.
         parts: their numbers.
         at_once: how many are in hand.
+        on_done: called with what came of each, in order of completion.
 
     Yields:
-        What came of each, in order of completion.
+        Those in hand.
     """
     if at_once == 1 or len(parts) == 1:
         for part in parts:
-            yield attempt(worker, stage, part)
+            on_done(attempt(worker, stage, part))
         return
     pool = ThreadPoolExecutor(at_once, PART_THREAD)
-    making = [pool.submit(attempt, worker, stage, part) for part in parts]
+    with deaf_to_ctrl_c():  # or they would take a signal that is kept from the main thread for a moment
+        making = [pool.submit(attempt, worker, stage, part) for part in parts]
     try:
-        for made in as_completed(making):
-            yield made.result()
+        while making:
+            yield list(islice(making, at_once))  # they are begun in order
+            done = [one for one in making if one.done()]
+            making = [one for one in making if one not in done]
+            for one in done:
+                on_done(one.result())
     except BaseException:
         worker.leave()
         pool.shutdown(wait=False, cancel_futures=True)
         raise
+
+
+@contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Blocks Ctrl-C while processes start: they inherit the mask and so print no traceback while they still import.
+
+    The alarm of a lost lease is blocked, too: the pool that it ends would not know a process that is half started.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, ALARM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class RemoteWorker:
@@ -217,12 +241,13 @@ def write_log(stage: Stage, of: str, number: int, text: str) -> None:
         return
 
 
-def worker_count(settings: EngineSettings, parts: int) -> int:
+def worker_count(settings: EngineSettings, parts: int, busy: int = 0) -> int:
     """How many workers to run on this machine.
 
     Args:
         settings: workers, threads and gpu are read.
         parts: parts that are left.
+        busy: cores that others keep busy.
     """
     if settings.workers is not None:
         return min(settings.workers, parts)
@@ -232,4 +257,4 @@ def worker_count(settings: EngineSettings, parts: int) -> int:
         return max(1, min(torch.cuda.device_count(), parts))
     free = usable_memory()
     by_memory = FEW if free is None else free // WORKER_BYTES
-    return max(1, min(usable_cores() // settings.threads, by_memory, parts))
+    return max(1, min((usable_cores() - busy) // settings.threads, by_memory, parts))

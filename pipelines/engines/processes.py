@@ -7,10 +7,10 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from pipelines.engines.engine import (
@@ -20,19 +20,20 @@ from pipelines.engines.engine import (
     Failure,
     OnDone,
     RemoteWorker,
+    deaf_to_ctrl_c,
     published,
     worker_count,
     write_log,
 )
 from pipelines.errors import UserError
 from pipelines.machine.devices import gpu_count, take_gpu, visible_gpus
-from pipelines.run_folder.lease import ALARM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Generator
     from multiprocessing.sharedctypes import Synchronized
 
     from pipelines.augmenting.stages import Stage
+    from pipelines.engines.together import Follower, Waiting
     from pipelines.run_folder.records import Record
 
 END_WAIT = 2.0  # seconds until a process that was killed is gone; one that waits for a disk may take longer
@@ -44,7 +45,14 @@ _threads = ThreadPoolExecutor(AT_ONCE)  # of a worker that has several parts in 
 _in_hand: set[Future[Record | Failure | UserError]] = set()
 
 
-def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, on_done: OnDone) -> None:
+def in_processes(
+    stage: Stage,
+    parts: list[int],
+    settings: EngineSettings,
+    on_done: OnDone,
+    follower: Follower | None = None,
+    busy: int = 0,
+) -> Waiting:
     """Runs parts in several processes of this machine.
 
     A killed process ends the others: finished parts stand, those in flight are tried again in new processes. Before
@@ -56,6 +64,11 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
         parts: numbers of the parts.
         settings: workers, threads, gpu and overlaps are read.
         on_done: called with each part's record or failure.
+        follower: the stage, where it runs beside another one.
+        busy: cores that the other one keeps busy.
+
+    Yields:
+        What is asked of the processes.
     """
     left, breaks = list(parts), dict.fromkeys(parts, 0)
 
@@ -73,7 +86,8 @@ def run_in_processes(stage: Stage, parts: list[int], settings: EngineSettings, o
         pools = [ProcessPoolExecutor(1, spawning, _start, start) for _ in range(workers)]
         try:
             at_once = 1 if suspects else settings.at_once
-            in_flight = _Round(pools, suspects or list(left), at_once).run(settled)
+            few = worker_count(settings, workers, busy)
+            in_flight = yield from _Round(pools, suspects or left, at_once, follower, few).run(settled)
         except BaseException:
             _kill(pools)
             raise
@@ -97,34 +111,46 @@ class _Round:
     """Gives parts to processes till all are done or a process dies; each has up to `at_once` in its hand.
 
     Args:
-        pools: one process each.
+        pools: one process each, started when it is first asked.
         parts: to be done.
         at_once: see `EngineSettings`.
+        follower: says which parts are ready; None where all are.
+        few: how many processes are asked while a follower is not alone.
     """
 
-    def __init__(self, pools: list[ProcessPoolExecutor], parts: list[int], at_once: int) -> None:
-        self._waiting, self._at_once = iter(parts), at_once
+    def __init__(
+        self, pools: list[ProcessPoolExecutor], parts: list[int], at_once: int, follower: Follower | None, few: int
+    ) -> None:
+        self._waiting, self._at_once, self._follower, self._few = deque(parts), at_once, follower, few
         self._in_hand: dict[ProcessPoolExecutor, set[int]] = {pool: set() for pool in pools}
         self._asked: dict[Future[Results], ProcessPoolExecutor] = {}
 
-    def run(self, on_done: OnDone) -> list[int]:
+    def run(self, on_done: OnDone) -> Generator[Collection[Future[Results]], None, list[int]]:
         """Runs; `on_done` is called with each part's record or failure. Gives the parts in flight when one died."""
         try:
-            for pool in self._in_hand:
-                self._ask(pool)
-            while self._asked:
-                done = wait(self._asked, return_when=FIRST_COMPLETED).done
+            while self._ask_idle() or self._waiting:
+                yield self._asked
+                done = [future for future in self._asked if future.done()]
                 for future in sorted(done, key=lambda future: future.exception() is not None):  # what died comes last
                     self._take(self._asked.pop(future), future.result(), on_done)
         except BrokenProcessPool:
             return sorted(chain.from_iterable(self._in_hand.values()))
         return []
 
+    def _ask_idle(self) -> bool:
+        """Gives those that are idle something to do; says whether any is at work."""
+        alone = self._follower is None or self._follower.alone()
+        for pool in islice(self._in_hand, None if alone else self._few):
+            if pool not in self._asked.values():
+                self._ask(pool)
+        return bool(self._asked)
+
     def _ask(self, pool: ProcessPoolExecutor) -> None:
-        part = next(self._waiting, None)
+        is_ready = self._waiting and (self._follower is None or self._follower.ready(self._waiting[0]))
+        part = self._waiting.popleft() if is_ready else None
         self._in_hand[pool] |= set() if part is None else {part}
         if self._in_hand[pool]:
-            with _deaf_to_ctrl_c():
+            with deaf_to_ctrl_c():
                 self._asked[pool.submit(_work, part, self._at_once)] = pool
 
     def _take(self, pool: ProcessPoolExecutor, results: Results, on_done: OnDone) -> None:
@@ -133,20 +159,6 @@ class _Round:
                 raise result
             self._in_hand[pool].remove(result.part)
             on_done(result)
-        self._ask(pool)
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Blocks Ctrl-C while processes start: they inherit the mask and so print no traceback while they still import.
-
-    The alarm of a lost lease is blocked, too: the pool that it ends would not know a process that is half started.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, ALARM])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(stage: Stage, parent: int, gpus: list[str], started: Synchronized[int]) -> None:

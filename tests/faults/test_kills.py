@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -21,11 +23,16 @@ from tests.pipelines.jobs import (
     identities,
     intact,
     kill,
+    later_wins,
     records,
     start,
     tinyaug,
     wait_for,
 )
+from tests.ready import start_ready
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TWO_WORKERS = ("--engine", "local", "--workers", "2")
 ON_RAY = ("--engine", "ray", "--workers", "2")
@@ -90,6 +97,27 @@ def test_driver_killed_at_any_time(command, run, reference):
             time.sleep(chance.uniform(0, 1.5) * starting[workers_now])
         process.send_signal(signal.SIGKILL)
         assert finish(process).code in (0, -signal.SIGKILL)
+        assert identities(set(finished)) == finished
+        finished = identities(intact(run))
+    done(*command())
+    assert identities(set(finished)) == finished
+    assert contents(run) == contents(reference)
+    assert not (run / ".partial").exists()
+
+
+def test_driver_killed_while_shards_are_drawn_beside_the_candidates(command, run, reference):
+    """Killed again and again, it comes to its end, and what it drew before all candidates were there counts."""
+    finished: dict[Path, tuple[int, int]] = {}
+    for _ in range(2):
+        goal = len(records(run, "augmented")) + 1
+        words = later_wins(*command("--workers", 2))
+        process = start_ready("tests.faults.overlapped", words, {**os.environ, "BESIDE": "1"})
+        wait_for(lambda goal=goal: len(records(run, "augmented")) >= goal, process)
+        drawing = workers(process)
+        kill(process)
+        assert drawing
+        assert not psutil.wait_procs(drawing, timeout=30)[1]
+        assert len(records(run, "candidates")) < len(records(reference, "candidates"))
         assert identities(set(finished)) == finished
         finished = identities(intact(run))
     done(*command())

@@ -103,12 +103,19 @@ def test_signals_while_ray_starts_and_is_at_work_and_a_killed_driver(command, ru
     assert contents(run) == contents(reference)
 
 
+@pytest.mark.parametrize("beside", ["", "beside"])
 @pytest.mark.parametrize("how", ["Ctrl-C", "lost lease"])
-def test_parts_in_hand_are_left(command, run, reference, how):
-    """Three parts are in hand, each of which would take seconds; what becomes of them is seen by nobody."""
-    variables = {**os.environ, "LEASED": "1" if how == "lost lease" else ""}
-    process = start_ready("tests.faults.overlapped", later_wins(*command()), variables)
-    wait_for(lambda: records(run, "candidates"), process)
+def test_parts_in_hand_are_left(command, run, reference, how, beside):
+    """Three parts are in hand, each of which would take seconds; what becomes of them is seen by nobody.
+
+    Where shards are drawn beside, a process that does so is there, too.
+    """
+    variables = {**os.environ, "LEASED": "1" if how == "lost lease" else "", "BESIDE": beside}
+    workers = ("--workers", 2) if beside else ()
+    process = start_ready("tests.faults.overlapped", later_wins(*command(*workers)), variables)
+    wait_for(lambda: records(run, "augmented" if beside else "candidates"), process)
+    everyone = psutil.Process(process.pid).children(recursive=True)
+    assert bool(everyone) == bool(beside)
     before = time.monotonic()
     if how == "lost lease":
         (run / ".lock").write_text(json.dumps(THEIRS))
@@ -116,6 +123,7 @@ def test_parts_in_hand_are_left(command, run, reference, how):
         os.killpg(process.pid, signal.SIGINT)
     ran = finish(process)
     assert time.monotonic() - before < 3
+    assert not psutil.wait_procs(everyone, timeout=30)[1]
     assert (ran.code, "Traceback" in ran.err) == (1 if how == "lost lease" else 130, False), ran.err
     assert ("found that of process 7" if how == "lost lease" else "To go on: ") in ran.err
     left = everything(run)

@@ -9,13 +9,15 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipelines.engines import EngineSettings, Failure, run_parts, worker_count
 from pipelines.engines.on_ray import RayWorker, run_on_ray
-from pipelines.engines.processes import run_in_processes
+from pipelines.engines.processes import in_processes
+from pipelines.engines.together import run_together
 from pipelines.errors import JobError, UserError
 from pipelines.run_folder.records import Record, ShardNames
 from pipelines.run_folder.storage import Storage
@@ -77,6 +79,11 @@ def run(work: Work, workers: int, engine: str = "local") -> tuple[set[int], dict
     assert sorted(one.part for one in found) == list(range(len(work.orders)))
     failed = {one.part: one.reason for one in found if isinstance(one, Failure)}
     return {one.part for one in found} - failed.keys(), failed
+
+
+def run_in_processes(*given: Any) -> None:
+    """Runs parts in processes, of one worker, too."""
+    run_together(in_processes(*given))
 
 
 def test_failures_are_tried_again_and_named(tmp_path):
