@@ -141,7 +141,7 @@ class UniqueTexts:
         columns, rows = [batch.column(name) for name in self.names], np.arange(batch.num_rows)
         seen = _row_by_row(columns, rows)
         partners = _row_by_row([*columns[1:], columns[0]], rows) if self._with_partner else None  # the next column's
-        ids = text_ids(_utf8(seen), None if partners is None else _utf8(partners))
+        ids = text_ids(seen, partners)
         numbers, firsts = self._numbers.add(np.frombuffer(ids, dtype=np.uint64).reshape(-1, 2))
         new = pa.array(np.flatnonzero(firsts))
         found = [_as_digests(ids), seen, *([] if partners is None else [partners])]
@@ -180,6 +180,7 @@ def _write_train(
     head, rows = next(batches), 0  # there is one, or what is wrong has been said
     width = len(texts.names)
     link = pa.field(TEXT_NUMBERS, pa.list_(pa.int64(), width))
+
     with (
         storage.writing(ROWS) as rows_sink,
         storage.writing(TEXTS) as texts_sink,
@@ -193,7 +194,7 @@ def _write_train(
             rows_writer.write_table(pa.Table.from_batches([batch]).append_column(link, lists))
             texts_writer.write_table(new)
             if words is not None:
-                words.add(new.column("text").to_pylist())
+                words.add(new.column("text"))
             rows += batch.num_rows
     return rows
 
@@ -227,11 +228,6 @@ def _row_by_row(columns: Sequence[pa.Array], rows: np.ndarray) -> pa.Array:
         return columns[0]
     places = rows[:, None] + len(rows) * np.arange(len(columns))  # (R, C)
     return pa.concat_arrays(columns).take(pa.array(places.reshape(-1)))
-
-
-def _utf8(texts: pa.Array) -> list[bytes]:
-    values: list[bytes] = texts.cast(pa.binary()).to_pylist()
-    return values
 
 
 def _as_digests(ids: bytes) -> pa.Array:
