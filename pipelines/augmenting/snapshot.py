@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from augment.text_numbers import TextNumbers, text_ids
 from pipelines.augmenting.distinct_words import DistinctWords, word_bounds
 from pipelines.augmenting.plan import part_bounds, text_costs, usual_part_tokens
+from pipelines.machine.behind import Behind
 from pipelines.run_folder.parquet import open_writer, write_tables
 from pipelines.run_folder.records import Reject
 from pipelines.run_folder.storage import Storage
@@ -181,20 +182,26 @@ def _write_train(
     width = len(texts.names)
     link = pa.field(TEXT_NUMBERS, pa.list_(pa.int64(), width))
 
+    def take_words(new: pa.Table) -> None:
+        if words is not None:
+            words.add(new.column("text"))
+
     with (
         storage.writing(ROWS) as rows_sink,
         storage.writing(TEXTS) as texts_sink,
         open_writer(rows_sink, head.schema.append(link)) as rows_writer,
         open_writer(texts_sink, texts.schema) as texts_writer,
+        Behind(rows_writer.write_table) as write_rows,
+        Behind(texts_writer.write_table) as write_texts,
+        Behind(take_words) as take,
     ):
         for batch in chain([head], batches):
             numbers, new = texts.add(batch)
             labels.add(batch)
             lists = pa.FixedSizeListArray.from_arrays(pa.array(numbers), width)
-            rows_writer.write_table(pa.Table.from_batches([batch]).append_column(link, lists))
-            texts_writer.write_table(new)
-            if words is not None:
-                words.add(new.column("text"))
+            write_rows(pa.Table.from_batches([batch]).append_column(link, lists))
+            write_texts(new)
+            take(new)
             rows += batch.num_rows
     return rows
 
