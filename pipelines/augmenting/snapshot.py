@@ -17,7 +17,7 @@ from augment.text_numbers import TextNumbers, text_ids
 from pipelines.augmenting.distinct_words import DistinctWords, word_bounds
 from pipelines.augmenting.plan import part_bounds, text_costs, usual_part_tokens
 from pipelines.machine.behind import Behind
-from pipelines.run_folder.parquet import open_writer, write_tables
+from pipelines.run_folder.parquet import open_thread_writer, open_writer, write_tables
 from pipelines.run_folder.records import Reject
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import LabelCounter
@@ -189,8 +189,8 @@ def _write_train(
     with (
         storage.writing(ROWS) as rows_sink,
         storage.writing(TEXTS) as texts_sink,
-        open_writer(rows_sink, head.schema.append(link)) as rows_writer,
-        open_writer(texts_sink, texts.schema) as texts_writer,
+        open_thread_writer(rows_sink, head.schema.append(link)) as rows_writer,
+        open_thread_writer(texts_sink, texts.schema) as texts_writer,
         Behind(rows_writer.write_table) as write_rows,
         Behind(texts_writer.write_table) as write_texts,
         Behind(take_words) as take,
