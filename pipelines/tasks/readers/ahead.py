@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Ahead:
-    """Makes rows of lots of lines; after a lot that is not read by columns it begins anew with a single one.
+    """Makes rows of lots of lines: of the first alone, then of twice as many at once, up to two for each thread.
 
     Args:
         threads: How many; 1: the caller's own alone.
@@ -50,15 +50,12 @@ class Ahead:
         self._begin(lines, by_columns)
         if not self._lots:
             return lines(0), None
-        lot, rows = self._lots.popleft()
-        made = rows()
         self._at_once = min(2 * self._at_once, self._most)
-        if made is None:
-            self.forget()
-        return lot, made
+        lot, rows = self._lots.popleft()
+        return lot, rows()
 
     def forget(self) -> None:
-        """Begins anew: the last lot was not taken."""
+        """Begins anew, as the last lot was not taken and the next may be others than those that follow it."""
         self._lots.clear()
         self._at_once = 1
 
