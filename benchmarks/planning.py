@@ -1,9 +1,11 @@
 """Reading and planning an input, before anything is computed: rows a second, processor time and memory.
 
-    python benchmarks/planning.py [--rows 1000000] [--formats csv tsv jsonl parquet] [--json out.json]
+    python benchmarks/planning.py [--rows 1000000] [--formats csv tsv jsonl parquet] [--words] [--json out.json]
 
 For each format a file of made-up words is written, then read in processes of their own: by columns, as jobs do, and
 row by row by the exact reader, which jobs use where anything is wrong. The input snapshots must be the same bytes.
+`--words` also collects the distinct words, as jobs with word vectors do. The last number is the rows over the processor
+time of the thread that numbers them: what more cores could give at most. `taskset -c 0` leaves one core.
 """
 
 from __future__ import annotations
@@ -44,10 +46,14 @@ AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class Measured:
-    """What reading one file took: seconds, processor seconds, bytes of memory at the peak, and digests of the input."""
+    """What reading one file took: seconds, processor seconds, bytes of memory at the peak, and digests of the input.
+
+    `alone` is the part of the processor seconds that was one thread's, and no core's but one.
+    """
 
     wall: float
     cpu: float
+    alone: float
     memory: int
     digests: list[str]
 
@@ -57,11 +63,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
+    parser.add_argument("--words", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--read", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.read:
-        print(json.dumps(_read(Path(arguments.read[0]), exact=arguments.read[1] == "exact")))
+        print(json.dumps(_read(Path(arguments.read[0]), arguments.read[1] == "exact", arguments.words)))
         return
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +76,7 @@ def main() -> None:
             path = Path(folder) / f"train.{suffix}"
             _write(path, arguments.rows)
             ways = ("columns",) if suffix == "parquet" else ("columns", "exact")
-            measured = {way: _apart(path, way) for way in ways}
+            measured = {way: _apart(path, way, arguments.words) for way in ways}
             if len({tuple(one.digests) for one in measured.values()}) > 1:
                 raise SystemExit(f"{suffix}: expected the same snapshot from both readers, found others")
             _show(suffix, arguments.rows, measured)
@@ -83,31 +90,32 @@ def _show(suffix: str, rows: int, measured: dict[str, Measured]) -> None:
     for way, one in measured.items():
         Console().print(
             f"{suffix:8} {way:8} {rows / one.wall:10,.0f} rows/s {rows / one.cpu:10,.0f} rows/s of processor time "
-            f"{one.memory / 2**20:8,.0f} MiB",
+            f"{one.memory / 2**20:8,.0f} MiB {rows / one.alone:10,.0f} rows/s at most",
             soft_wrap=True,
         )
 
 
-def _apart(path: Path, way: str) -> Measured:
-    command = [sys.executable, __file__, "--read", str(path), way]
+def _apart(path: Path, way: str, words: bool) -> Measured:
+    command = [sys.executable, __file__, "--read", str(path), way, *(["--words"] if words else [])]
     return Measured(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
-def _read(path: Path, exact: bool) -> dict[str, Any]:
+def _read(path: Path, exact: bool, words: bool) -> dict[str, Any]:
     if exact:
         feed._by_columns = lambda *_: None
-    start, before = time.perf_counter(), time.process_time()
+    start, before, alone = time.perf_counter(), time.process_time(), time.thread_time()
     bad: list[Any] = []
     opened = open_task("custom", path, CustomOptions(("text",), "label"), on_bad=bad.append)
     files = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in opened.split("train").files]
     with tempfile.TemporaryDirectory() as out:
-        job = Job(out, out, Identity(opened.task, files, JobSettings(), {}, {}), "", "")
+        vectors = "vectors" if words else None
+        job = Job(out, out, Identity(opened.task, files, JobSettings(), {}, {}), "", "", glove=vectors)
         write_snapshot(job, opened, bad)
-        wall, cpu = time.perf_counter() - start, time.process_time() - before
+        wall, cpu, alone = time.perf_counter() - start, time.process_time() - before, time.thread_time() - alone
         # Linux alone; getrusage gives the peak of the process that started this one where that was higher.
         memory = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
         digests = [_digest(Path(Storage(out).root) / name) for name in (ROWS, TEXTS)]
-    return vars(Measured(wall, cpu, memory, digests))
+    return vars(Measured(wall, cpu, alone, memory, digests))
 
 
 def _digest(path: Path) -> str:

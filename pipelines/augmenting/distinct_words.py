@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pyarrow as pa
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+import pyarrow.compute as pc
 
 SCHEMA = pa.schema([("word", pa.string())])
 LEAST_WORDS = 8192  # fewer are looked up by each worker in some seconds, which a stage of their own would not save
@@ -24,15 +22,20 @@ class DistinctWords:
     """Collects words as texts come; the same texts give the same words."""
 
     def __init__(self) -> None:
-        self._chunks: set[str] = set()
+        self._chunks = pa.chunked_array([], pa.string())  # what stands between white space
         self._words: set[str] = set()
 
-    def add(self, texts: Iterable[str]) -> None:
+    def add(self, texts: pa.Array | pa.ChunkedArray | Sequence[str]) -> None:
         """Takes the words of some texts, as they spell them."""
         if len(self._words) >= MOST_WORDS:
             return
-        for text in texts:
-            self._chunks.update(text.split())
+        if isinstance(texts, Sequence):
+            texts = pa.array(texts, pa.string())
+        for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
+            found = pc.utf8_split_whitespace(chunk).flatten().unique()
+            self._chunks = pa.chunked_array([*self._chunks.chunks, found.filter(pc.not_equal(found, ""))])
+        if len(self._chunks) >= CHUNKS_AT_ONCE:
+            self._chunks = pa.chunked_array([self._chunks.unique()])
         if len(self._chunks) >= CHUNKS_AT_ONCE:
             self._cut()
 
@@ -42,9 +45,9 @@ class DistinctWords:
         return pa.table([sorted(self._words)], schema=SCHEMA)
 
     def _cut(self) -> None:
-        for chunk in self._chunks:
+        for chunk in self._chunks.unique().to_pylist():
             self._words.update(WORD.findall(chunk))
-        self._chunks.clear()
+        self._chunks = pa.chunked_array([], pa.string())
 
 
 def word_bounds(words: int) -> list[int]:

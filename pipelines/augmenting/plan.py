@@ -56,10 +56,10 @@ def part_bounds(costs: Iterable[float], total: float, part_tokens: int) -> list[
         Part i holds the texts from bounds[i] up to bounds[i + 1].
     """
     target = total / min(max(math.ceil(total / part_tokens), 1), MOST_PARTS)
-    bounds, texts, spent = [0], 0, 0.0
+    bounds, texts, spent, enough = [0], 0, 0.0, target * (1 - 1e-9)  # sums of floats
     for texts, cost in enumerate(costs, start=1):
         spent += cost
-        if spent >= target * (1 - 1e-9):  # sums of floats
+        if spent >= enough:
             bounds.append(texts)
             spent = 0.0
     return bounds if bounds[-1] == texts and len(bounds) > 1 else [*bounds, texts]

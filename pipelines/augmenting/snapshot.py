@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from augment.text_numbers import TextNumbers, text_ids
 from pipelines.augmenting.distinct_words import DistinctWords, word_bounds
 from pipelines.augmenting.plan import part_bounds, text_costs, usual_part_tokens
-from pipelines.run_folder.parquet import open_writer, write_tables
+from pipelines.machine.behind import Behind
+from pipelines.run_folder.parquet import open_thread_writer, open_writer, write_tables
 from pipelines.run_folder.records import Reject
 from pipelines.run_folder.storage import Storage
 from pipelines.tasks.label_counts import LabelCounter
@@ -164,7 +165,7 @@ class UniqueTexts:
         columns, rows = [batch.column(name) for name in self.names], np.arange(batch.num_rows)
         seen = _row_by_row(columns, rows)
         partners = _row_by_row([*columns[1:], columns[0]], rows) if self._with_partner else None  # the next column's
-        ids = text_ids(_utf8(seen), None if partners is None else _utf8(partners))
+        ids = text_ids(seen, partners)
         numbers, firsts = self._numbers.add(np.frombuffer(ids, dtype=np.uint64).reshape(-1, 2))
         new = pa.array(np.flatnonzero(firsts))
         found = [_as_digests(ids), seen, *([] if partners is None else [partners])]
@@ -203,20 +204,27 @@ def _write_train(
     head, rows = next(batches), 0  # there is one, or what is wrong has been said
     width = len(texts.names)
     link = pa.field(TEXT_NUMBERS, pa.list_(pa.int64(), width))
+
+    def take_words(new: pa.Table) -> None:
+        if words is not None:
+            words.add(new.column("text"))
+
     with (
         storage.writing(ROWS) as rows_sink,
         storage.writing(TEXTS) as texts_sink,
-        open_writer(rows_sink, head.schema.append(link)) as rows_writer,
-        open_writer(texts_sink, texts.schema) as texts_writer,
+        open_thread_writer(rows_sink, head.schema.append(link)) as rows_writer,
+        open_thread_writer(texts_sink, texts.schema) as texts_writer,
+        Behind(rows_writer.write_table) as write_rows,
+        Behind(texts_writer.write_table) as write_texts,
+        Behind(take_words) as take,
     ):
         for batch in chain([head], batches):
             numbers, new = texts.add(batch)
             labels.add(batch)
             lists = pa.FixedSizeListArray.from_arrays(pa.array(numbers), width)
-            rows_writer.write_table(pa.Table.from_batches([batch]).append_column(link, lists))
-            texts_writer.write_table(new)
-            if words is not None:
-                words.add(new.column("text").to_pylist())
+            write_rows(pa.Table.from_batches([batch]).append_column(link, lists))
+            write_texts(new)
+            take(new)
             rows += batch.num_rows
     return rows
 
@@ -250,11 +258,6 @@ def _row_by_row(columns: Sequence[pa.Array], rows: np.ndarray) -> pa.Array:
         return columns[0]
     places = rows[:, None] + len(rows) * np.arange(len(columns))  # (R, C)
     return pa.concat_arrays(columns).take(pa.array(places.reshape(-1)))
-
-
-def _utf8(texts: pa.Array) -> list[bytes]:
-    values: list[bytes] = texts.cast(pa.binary()).to_pylist()
-    return values
 
 
 def _as_digests(ids: bytes) -> pa.Array:

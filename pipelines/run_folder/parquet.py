@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.run_folder.storage import Storage
 
 ROW_GROUP_ROWS = 16_384
+WRITE_BYTES = 1 << 20
 
 
 class RowReader:
@@ -78,6 +80,17 @@ class RowReader:
 def open_writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
     """A writer with this project's settings; the same rows in the same calls give the same bytes."""
     return pq.ParquetWriter(sink, schema, compression="zstd", compression_level=3)
+
+
+@contextmanager
+def open_thread_writer(sink: Any, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """The same for a thread beside others: each of the many small writes into a file of Python's would wait for them.
+
+    The sink is closed at the end.
+    """
+    raw = sink if isinstance(sink, pa.NativeFile) else pa.PythonFile(sink, "w")
+    with pa.BufferedOutputStream(raw, WRITE_BYTES) as stream, open_writer(stream, schema) as writer:
+        yield writer
 
 
 @dataclass(frozen=True)

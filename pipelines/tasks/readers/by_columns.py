@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from pipelines.tasks.readers.feed import row_ends
 from pipelines.tasks.readers.jsonl_types import EXACT, LONG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipelines.tasks.readers.feed import Block
+
 _QUOTE, _FEED, _RETURN = b'"'[0], b"\n"[0], b"\r"[0]
-_BLANK = frozenset((b"\n", b"\r\n", b"\r", b""))
+_BLANK = (b"\n", b"\r\n", b"\r", b"")
 _SCALARS = (pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.null())
 _LONG_NUMBER = re.compile(rb"[0-9]{4300}")  # Python reads no integer that is longer
 
 
 def csv_rows(
-    lines: list[bytes], names: Sequence[str], delimiter: str, quoted: bool, wanted: Sequence[str]
+    lines: Block, names: Sequence[str], delimiter: str, quoted: bool, wanted: Sequence[str]
 ) -> pa.RecordBatch | None:
     """Some columns of rows of CSV, or of tab-separated ones with or without quoting, as text.
 
@@ -42,7 +43,7 @@ def csv_rows(
     """
     from pyarrow import csv
 
-    block = b"".join(lines)
+    block = lines.data
     if not _is_plain(block) or (quoted and not _is_well_quoted(block, delimiter)):
         return None
     try:
@@ -64,13 +65,20 @@ def csv_rows(
         )
     except pa.ArrowInvalid:
         return None
-    begins = lines if table.num_rows == len(lines) else [lines[0], *(lines[end + 1] for end in row_ends(lines)[:-1])]
-    return _only_batch(table, len(begins)) if _BLANK.isdisjoint(begins) else None
+    begins, ends = lines.begins, lines.ends  # of the lines that rows begin with
+    if table.num_rows < len(lines):
+        first = np.append(0, lines.row_ends()[:-1] + 1)
+        begins, ends = begins[first], ends[first]
+    short = np.flatnonzero(ends - begins <= 2).tolist()
+    is_any_blank = any(block[begins[row] : ends[row]] in _BLANK for row in short)
+    return None if is_any_blank else _only_batch(table, len(begins))
 
 
 def _is_plain(block: bytes) -> bool:
     """Whether lines are UTF-8 and hold nothing that one reader may take for a line end or leave out."""
-    if b"\0" in block or block.count(b"\r") != block.count(b"\r\n") or block.startswith(codecs.BOM_UTF8):
+    if b"\0" in block or block.startswith(codecs.BOM_UTF8):
+        return False
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         return False
     try:
         return block.isascii() or block.decode() is not None
@@ -94,7 +102,7 @@ def _is_well_quoted(block: bytes, delimiter: str) -> bool:
     return bool(opens.all() and (np.isin(after, [*limits, _RETURN]) | (closing == len(content) - 1)).all())
 
 
-def json_rows(lines: list[bytes], schema: pa.Schema | None, text: Sequence[str] = ()) -> pa.RecordBatch | None:
+def json_rows(lines: Block, schema: pa.Schema | None, text: Sequence[str] = ()) -> pa.RecordBatch | None:
     """Rows of JSON lines without nested values.
 
     Args:
@@ -107,11 +115,10 @@ def json_rows(lines: list[bytes], schema: pa.Schema | None, text: Sequence[str] 
     """
     from pyarrow import json
 
-    block = b"".join(lines)
-    objects = block.count(b"}\n{") + block.count(b"}\r\n{") + 1  # a line begins and ends at the outermost level
-    if objects != len(lines) or not block.startswith(b"{") or not block.rstrip(b"\r\n").endswith(b"}"):
+    block = lines.data
+    if not _is_an_object_each(lines) or not _is_plain(block):
         return None
-    if not _is_plain(block) or (max(map(len, lines)) > 4300 and _LONG_NUMBER.search(block)):
+    if (lines.ends - lines.begins).max() > 4300 and _LONG_NUMBER.search(block):
         return None
     try:
         table = json.read_json(
@@ -124,6 +131,16 @@ def json_rows(lines: list[bytes], schema: pa.Schema | None, text: Sequence[str] 
     faulty = any(table.column(name).null_count for name in text)
     floats = (column for column in table.columns if pa.types.is_floating(column.type))
     return None if faulty or not all(map(_is_exact, floats)) else _only_batch(table, len(lines))
+
+
+def _is_an_object_each(lines: Block) -> bool:
+    """Whether every line begins and ends at the outermost level, as far as its first and last bytes tell."""
+    if not lines.data.startswith(b"{") or not lines.data[-3:].rstrip(b"\r\n").endswith(b"}"):
+        return False
+    content, ends = np.frombuffer(lines.data, np.uint8), lines.ends[:-1]
+    last = content[ends - 2]
+    last = np.where(last == _RETURN, content[ends - 3], last)
+    return bool((last == ord("}")).all() and (content[ends] == ord("{")).all())
 
 
 def json_types(batch: pa.RecordBatch) -> dict[str, pa.DataType] | None:

@@ -115,7 +115,7 @@ def _task_batch(
         line, head = chunk.begin(row, text)
         faults.setdefault(good[row], Fault(line, error, head, column))
 
-    numbers = np.asarray(good, np.int64) + first
+    numbers = np.arange(first, first + len(good)) if isinstance(good, range) else np.asarray(good, np.int64) + first
     columns = [_column(column, chunk, numbers, plan.labels, report, place) for column in plan.columns]
     batch = pa.RecordBatch.from_arrays([pa.array(numbers, pa.int64()), *columns], schema=plan.batch_schema)
     if faults or chunk.size > most:

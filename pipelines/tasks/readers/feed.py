@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from io import BytesIO
-from itertools import chain, islice
-from operator import methodcaller
+from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipelines.errors import UserError
+from pipelines.machine.limits import usable_cores
+from pipelines.tasks.readers.ahead import Ahead
+from pipelines.tasks.readers.block import Block
 from pipelines.tasks.readers.lines import Fault, Lines, Record
 from pipelines.tasks.readers.source import BATCH_BYTES
 
@@ -22,12 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Records = Callable[[Iterable[tuple[int, bytes]]], Iterator[Record | Fault]]
-    ByColumns = Callable[[list[bytes]], pa.RecordBatch | None]
+    ByColumns = Callable[[Block], pa.RecordBatch | None]
 
 SAMPLED_ROWS = 512
 """Rows of a lot where not all are read: all who sample a file see the same ones."""
-
-_MARKS = methodcaller("count", b'"')
 
 
 class Feed:
@@ -46,71 +43,83 @@ class Feed:
     def __init__(self, path: Path) -> None:
         self.number, self.passed, self.lines = 1, 0, Lines(path)
         self.broken: UserError | None = None
-        self._blocks = self.lines.blocks()
-        self._held: list[bytes] = []
-        self._taken = 0  # of those that are held
+        self._unread = self.lines.blocks()
+        self._held: list[Block] = []
+        self._taken = 0  # lines of the first that is held
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        while ahead := self._held[self._taken : self._taken + 1] or self.ahead(1):
-            number = self.number
-            self.take(ahead)
-            yield number, ahead[0]
+        while self._held or self._read():
+            for line in self._held[0].part(self._taken, len(self._held[0])).lines():
+                number = self.number
+                self._take(1, len(line))
+                yield number, line
         if self.broken is not None:
             raise self.broken
 
-    def ahead(self, count: int) -> list[bytes]:
-        """The next lines: fewer at the end, at damage, which is told when it is reached, or beyond BATCH_BYTES."""
-        del self._held[: self._taken]
-        self._taken = 0
-        size = sum(map(len, self._held))
-        try:
-            while len(self._held) < count and size < BATCH_BYTES and (block := next(self._blocks, None)) is not None:
-                self._held += BytesIO(block).readlines() or [block]
-                size += len(block)
-        except UserError as error:
-            self.broken = error
-        return self._held[:count]
+    def ahead(self, count: int, after: int = 0) -> Block:
+        """Lines that come next: fewer at the end, at damage, which is told when it is reached, or beyond BATCH_BYTES.
 
-    def rows_ahead(self, rows: int) -> list[bytes]:
-        """The lines of so many quoted rows, or all that are ahead."""
+        Args:
+            count: How many.
+            after: How many before them are passed over.
+        """
+        found: list[Block] = []
+        passed, left, size, place = self._taken + after, count, 0, 0
+        while left and size < BATCH_BYTES and (place < len(self._held) or self._read()):
+            held, place = self._held[place], place + 1
+            if passed < len(held):
+                found.append(held.part(passed, passed + left))
+                left, size = left - len(found[-1]), size + len(found[-1].data)
+            passed = max(0, passed - len(held))
+        return Block.joined(found)
+
+    def rows_ahead(self, rows: int, after: int = 0) -> Block:
+        """The lines of so many quoted rows, or all that are ahead; arguments as of `ahead`."""
         count = rows
         while True:
-            lines = self.ahead(count)
-            ends = row_ends(lines)
+            lines = self.ahead(count, after)
+            ends = lines.row_ends()
             if len(ends) >= rows:
-                return lines[: ends[rows - 1] + 1]
+                return lines.part(0, int(ends[rows - 1]) + 1)
             if len(lines) < count:
                 return lines
             count *= 2
 
-    def take(self, lines: list[bytes]) -> None:
+    def take(self, lines: Block) -> None:
         """Leaves lines that are ahead behind."""
-        self._taken += len(lines)
-        self.number += len(lines)
-        self.passed += sum(map(len, lines))
+        self._take(len(lines), len(lines.data))
 
     def skip(self, size: int, quoted: bool) -> None:
         """Leaves about so many bytes of lines behind, up to the end of a row."""
-        held = b"".join(self._held[self._taken :])
-        self._held, self._taken = [], 0
+        if self._held:
+            self._held[0], self._taken = self._held[0].part(self._taken, len(self._held[0])), 0
         end, marks = self.passed + size, 0
-        for block in chain([held], self._blocks):
-            if self.passed + len(block) > end:
-                self._held = BytesIO(block).readlines()
+        while block := self._held[0] if self._held else next(self._unread, None):
+            self._held[:1] = [block]
+            if self.passed + len(block.data) > end:
                 break
-            self.number, self.passed = self.number + block.count(b"\n"), self.passed + len(block)
-            marks += block.count(b'"')
+            marks += block.data.count(b'"')
+            self.take(block)
         while self.passed < end or (quoted and marks % 2):
             if not (ahead := self.ahead(1)):
                 break
-            marks += ahead[0].count(b'"')
+            marks += ahead.data.count(b'"')
             self.take(ahead)
 
+    def _read(self) -> bool:
+        """Whether more could be read."""
+        try:
+            block = next(self._unread, None)
+        except UserError as error:
+            self.broken, block = error, None
+        if block is not None:
+            self._held.append(block)
+        return block is not None
 
-def row_ends(lines: list[bytes]) -> np.ndarray:
-    """The lines that quoted rows end with, int64: those after which the number of quotation marks is even."""
-    marks = np.fromiter(map(_MARKS, lines), np.int64, len(lines))
-    return np.flatnonzero(np.cumsum(marks) % 2 == 0)
+    def _take(self, count: int, size: int) -> None:
+        self.number, self.passed, self._taken = self.number + count, self.passed + size, self._taken + count
+        while self._held and self._taken >= len(self._held[0]):
+            self._taken -= len(self._held.pop(0))
 
 
 @dataclass(frozen=True)
@@ -156,42 +165,44 @@ def lots(feed: Feed, form: Format, rows: int, every: int = 1) -> Iterator[Lot]:
         UserError: If the file cannot be read.
     """
     if every == 1:
-        yield from _lots(feed, form, rows)
+        yield from _lots(feed, form, rows, usable_cores())
         return
     start, read = feed.passed, 0
     before = start
-    for lot in _lots(feed, form, SAMPLED_ROWS):
+    for lot in _lots(feed, form, SAMPLED_ROWS, 1):
         size = feed.passed - before
         feed.skip((every - 1) * size, form.quoted)
         read, before = read + size, feed.passed
         yield replace(lot, stands_for=(before - start) / max(1, read))
 
 
-def _lots(feed: Feed, form: Format, rows: int) -> Iterator[Lot]:
+def _lots(feed: Feed, form: Format, rows: int, threads: int) -> Iterator[Lot]:
     records = None
-    while True:
-        if records is None and (lot := _by_columns(feed, form, rows)):
-            yield lot
-            continue
-        records = records or form.records(feed)
-        taken = _some(records, rows)
-        if not taken:
-            return
-        yield Lot(partial(list, taken))
-        last = taken[-1]
-        if last.head if isinstance(last, Record) else last.text:
-            records = None  # after all but blank rows, which are held back until it is known what follows
+    with Ahead(threads, BATCH_BYTES) as ahead:
+        while True:
+            if records is None and (lot := _by_columns(feed, form, rows, ahead)):
+                yield lot
+                continue
+            records = records or form.records(feed)
+            taken = _some(records, rows)
+            if not taken:
+                return
+            yield Lot(partial(list, taken))
+            last = taken[-1]
+            if last.head if isinstance(last, Record) else last.text:
+                records = None  # after all but blank rows, which are held back until it is known what follows
 
 
-def _by_columns(feed: Feed, form: Format, rows: int) -> Lot | None:
-    if form.by_columns is None or not (lines := feed.rows_ahead(rows) if form.quoted else feed.ahead(rows)):
+def _by_columns(feed: Feed, form: Format, rows: int, ahead: Ahead) -> Lot | None:
+    if form.by_columns is None:
         return None
-    batch = form.by_columns(lines) if sum(map(len, lines)) < BATCH_BYTES else None
+    lines, batch = ahead.next_lot(partial(feed.rows_ahead if form.quoted else feed.ahead, rows), form.by_columns)
     if batch is None or (batch.num_rows < rows and feed.broken is not None):
+        ahead.forget()
         return None
     first = feed.number
     feed.take(lines)
-    return Lot(lambda: list(form.records(enumerate(lines, first))), batch)
+    return Lot(lambda: list(form.records(enumerate(lines.lines(), first))), batch)
 
 
 def _some(records: Iterator[Record | Fault], rows: int) -> list[Record | Fault]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.errors import UserError
+from pipelines.tasks.readers.block import Block
 from pipelines.tasks.task import NO_UTF8, TEXT_SHOWN
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Lines:
         except UNREADABLE as error:
             raise self._unreadable(line, error) from error
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Iterator[Block]:
         """The same lines, without their numbers, as many in one as a read of the file brings.
 
         Raises:
@@ -127,8 +128,8 @@ class Lines:
             with self.path.open("rb", READ_BYTES) as self._raw, unpacked(self._raw, self.path) as file:
                 while data := file.read1(-1):  # the reads of readline: a damaged file ends at the same line
                     if end := data.rfind(b"\n") + 1:
-                        block = self._begun(bytes(held + data[:end]), line)
-                        line, held = line + block.count(b"\n"), bytearray(data[end:])
+                        block = self._begun(bytes(held + data[:end]) if held else data[:end], line)
+                        line, held = line + len(block), bytearray(data[end:])
                         yield block
                     elif len(held) <= MAX_LINE:
                         held += data
@@ -137,11 +138,11 @@ class Lines:
         except UNREADABLE as error:
             raise self._unreadable(line, error) from error
 
-    def _begun(self, block: bytes, line: int) -> bytes:
-        """A block of which the first line, of that number, may be too long or have a byte-order mark."""
+    def _begun(self, block: bytes, line: int) -> Block:
+        """The lines of a block of which the first line, of that number, may be too long or have a byte-order mark."""
         if len(block) > MAX_LINE + 1 and (end := block.find(b"\n") + 1 or len(block)) > MAX_LINE + 1:
             block = block[: MAX_LINE + 1] + b"\n" + block[end:]
-        return self._without_mark(block) if line == 1 else block
+        return Block.of(self._without_mark(block) if line == 1 else block)
 
     def _unreadable(self, line: int, error: Exception) -> UserError:
         found = getattr(error, "strerror", None) or f"damage ({error}); copy it again"
