@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from distill.errors import DistillError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -93,6 +95,51 @@ class Compared:
     def entries(self) -> Tensor | int:
         """That count in an example: (B,), or a number that all have."""
         return self.features * self.positions
+
+
+def scores_compared(student: Tensor, teacher: Tensor, own: Own, window: int | None = None) -> Compared:
+    """Raw scores (B, h, T, T) of a layer, over own pairs; with a window over those of them that lie within it.
+
+    Raises:
+        DistillError: the shapes differ.
+    """
+    check_same_shape("attention scores", student, teacher)
+    heads, width = student.shape[1:3]
+    if window is not None and window < width - 1:
+        unseen, pairs = own.unseen(window, student)
+        return Compared(student, teacher, unseen, heads, pairs)
+    every = width**2 if own.squared_lengths is None else own.squared_lengths
+    return Compared(student, teacher, own.padded_pairs, heads, every)
+
+
+def states_compared(student: Tensor, teacher: Tensor, own: Own) -> Compared:
+    """States (B, T, d) of a layer, or of the embedding, over own positions.
+
+    Raises:
+        DistillError: the shapes differ.
+    """
+    check_same_shape("hidden states", student, teacher)
+    positions = student.shape[1] if own.lengths is None else own.lengths
+    return Compared(student, teacher, own.padded, student.shape[2], positions)
+
+
+def check_same_shape(what: str, student: Tensor, teacher: Tensor) -> None:
+    """Refuses states that cannot be compared.
+
+    Args:
+        what: they are.
+        student: its states.
+        teacher: its states.
+
+    Raises:
+        DistillError: the shapes differ.
+    """
+    if student.shape != teacher.shape:
+        raise DistillError(
+            f"expected {what} of one shape; found {tuple(student.shape)} for the student and "
+            f"{tuple(teacher.shape)} for the teacher. Check head counts, widths, labels and projections "
+            "(heads: HeadReduction.MEAN compares means over heads)."
+        )
 
 
 def mean_squares(compared: Sequence[Compared]) -> Tensor:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from distill.distances import Compared, Own, mean_squares
+from distill.distances import Compared, Own, check_same_shape, mean_squares, scores_compared, states_compared
 from distill.errors import DistillError
 from distill.layer_maps import check_weight_count, check_weight_values
 
@@ -116,7 +116,7 @@ def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor | None, window
     Raises:
         DistillError: the shapes differ, as they do for other head counts.
     """
-    return mean_squares([_scores_compared(student, teacher, Own(mask), window)])[0]
+    return mean_squares([scores_compared(student, teacher, Own(mask), window)])[0]
 
 
 def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
@@ -133,7 +133,7 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor
     Raises:
         DistillError: the shapes differ.
     """
-    return mean_squares([_states_compared(student, teacher, Own(mask))])[0]
+    return mean_squares([states_compared(student, teacher, Own(mask))])[0]
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -152,14 +152,14 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.
     Raises:
         DistillError: the shapes differ.
     """
-    _same_shape("logits", student, teacher)
+    check_same_shape("logits", student, teacher)
     target = torch.softmax(_wide(teacher) / temperature, dim=-1)
     return -(target * torch.log_softmax(_wide(student) / temperature, dim=-1)).sum(-1)
 
 
 def score_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """The mean squared difference of scores, (B, 1) to (B,), in regression tasks; of logits (B, C) in BiLSTM_soft."""
-    _same_shape("scores", student, teacher)
+    check_same_shape("scores", student, teacher)
     return (_wide(student) - _wide(teacher)).square().mean(-1)
 
 
@@ -212,7 +212,7 @@ def patience_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     Source: S. Sun, Y. Cheng, Z. Gan and J. Liu, Patient Knowledge Distillation for BERT Model Compression (2019).
     """
-    _same_shape("[CLS] states", student, teacher)
+    check_same_shape("[CLS] states", student, teacher)
     mine, theirs = (nn.functional.normalize(_wide(states), dim=-1) for states in (student, teacher))
     return (mine - theirs).square().mean((1, 2))
 
@@ -244,14 +244,14 @@ def intermediate_losses(
     weights, own = settings.weights(layers), Own(mask)
     losses: dict[str, Tensor] = {}
     if settings.embedding and student.embedding is not None and teacher.embedding is not None:
-        losses["embedding"] = _weighted([_states_compared(student.embedding, teacher.embedding, own)], weights)
+        losses["embedding"] = _weighted([states_compared(student.embedding, teacher.embedding, own)], weights)
     if settings.attention:
         reduced = [[_reduce_heads(scores, settings.heads) for scores in one.scores] for one in (student, teacher)]
         each = zip(*reduced, windows or [None] * layers, strict=True)
-        scores = [_scores_compared(s, t, own, window) for s, t, window in each]
+        scores = [scores_compared(s, t, own, window) for s, t, window in each]
         losses["attention"] = _weighted(scores, weights[1:])
     if settings.hidden:
-        states = [_states_compared(s, t, own) for s, t in zip(student.hidden, teacher.hidden, strict=True)]
+        states = [states_compared(s, t, own) for s, t in zip(student.hidden, teacher.hidden, strict=True)]
         losses["hidden"] = _weighted(states, weights[1:])
     return losses
 
@@ -264,22 +264,6 @@ def stacked_losses(losses: Mapping[str, Tensor]) -> Tensor:
 def total_loss(losses: Mapping[str, Tensor]) -> Tensor:
     """Eq. 11: the sum over the kinds, (B,)."""
     return stacked_losses(losses).sum(0)
-
-
-def _scores_compared(student: Tensor, teacher: Tensor, own: Own, window: int | None = None) -> Compared:
-    _same_shape("attention scores", student, teacher)
-    heads, width = student.shape[1:3]
-    if window is not None and window < width - 1:
-        unseen, pairs = own.unseen(window, student)
-        return Compared(student, teacher, unseen, heads, pairs)
-    every = width**2 if own.squared_lengths is None else own.squared_lengths
-    return Compared(student, teacher, own.padded_pairs, heads, every)
-
-
-def _states_compared(student: Tensor, teacher: Tensor, own: Own) -> Compared:
-    _same_shape("hidden states", student, teacher)
-    positions = student.shape[1] if own.lengths is None else own.lengths
-    return Compared(student, teacher, own.padded, student.shape[2], positions)
 
 
 def _weighted(compared: Sequence[Compared], weights: Sequence[float]) -> Tensor:
@@ -299,12 +283,3 @@ def _reduce_heads(scores: Tensor, reduction: HeadReduction) -> Tensor:
 def _wide(values: Tensor) -> Tensor:
     """Half precisions become float32: squares of raw scores overflow or lose their digits otherwise."""
     return values if values.dtype == torch.float64 else values.float()
-
-
-def _same_shape(what: str, student: Tensor, teacher: Tensor) -> None:
-    if student.shape != teacher.shape:
-        raise DistillError(
-            f"expected {what} of one shape; found {tuple(student.shape)} for the student and "
-            f"{tuple(teacher.shape)} for the teacher. Check head counts, widths, labels and projections "
-            "(heads: HeadReduction.MEAN compares means over heads)."
-        )
