@@ -122,7 +122,7 @@ def last_texts(storage: Storage, bounds: list[int]) -> np.ndarray:
     ends, found = np.array(bounds[1:]), np.zeros(len(bounds) - 1, dtype=np.int64)
     rows = greatest = 0
     with storage.open_input(ROWS) as stream:
-        for batch in pq.ParquetFile(stream).iter_batches(columns=[TEXT_NUMBERS]):
+        for batch in pq.ParquetFile(stream, pre_buffer=True).iter_batches(columns=[TEXT_NUMBERS]):
             numbers = batch.column(0).flatten().to_numpy().reshape(batch.num_rows, -1).max(axis=1)  # (R,)
             numbers = np.maximum.accumulate(np.maximum(numbers, greatest))
             inside = (ends > rows) & (ends <= rows + batch.num_rows)

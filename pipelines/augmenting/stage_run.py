@@ -150,7 +150,7 @@ class StageRun:
                 self._reporter.advanced(done)
         self._left.remove(done.part)
         self._lock.check()
-        if not self._left and self._next is not None:  # one bar at a time: the next one begins with what is drawn
+        if not (self._left or self._failures) and self._next is not None:  # one bar at a time, with what is drawn
             self._hide()
             self._next._show()
 

@@ -121,7 +121,7 @@ class Split:
         on_bad = pass_over if self.picked is not None and self.picked.inside else self.on_bad  # they are the others'
         for index, source in enumerate(self.sources):
             left, first = None if limit is None else limit - start, start
-            if left == 0:
+            if left is not None and left <= 0:  # chunks are taken whole
                 break
             for chunk, whole in read(source, self.plan, on_bad, start, left, rows):
                 batch = whole if self.picked is None else self.picked.of(whole)

@@ -42,9 +42,11 @@ class Feed:
 
     def __init__(self, path: Path) -> None:
         self.number, self.passed, self.lines = 1, 0, Lines(path)
+        self.done = 0  # bytes of the file that were read for the lines that were taken
         self.broken: UserError | None = None
         self._unread = self.lines.blocks()
         self._held: list[Block] = []
+        self._read_to: list[int] = []  # bytes of the file that were read with each that is held, and before
         self._taken = 0  # lines of the first that is held
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
@@ -94,8 +96,8 @@ class Feed:
         if self._held:
             self._held[0], self._taken = self._held[0].part(self._taken, len(self._held[0])), 0
         end, marks = self.passed + size, 0
-        while block := self._held[0] if self._held else next(self._unread, None):
-            self._held[:1] = [block]
+        while self._held or self._read():
+            block = self._held[0]
             if self.passed + len(block.data) > end:
                 break
             marks += block.data.count(b'"')
@@ -114,12 +116,15 @@ class Feed:
             self.broken, block = error, None
         if block is not None:
             self._held.append(block)
+            self._read_to.append(self.lines.done)
         return block is not None
 
     def _take(self, count: int, size: int) -> None:
         self.number, self.passed, self._taken = self.number + count, self.passed + size, self._taken + count
         while self._held and self._taken >= len(self._held[0]):
-            self._taken -= len(self._held.pop(0))
+            self._taken, self.done = self._taken - len(self._held.pop(0)), self._read_to.pop(0)
+        if self._taken:
+            self.done = self._read_to[0]
 
 
 @dataclass(frozen=True)

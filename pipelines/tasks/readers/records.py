@@ -50,7 +50,7 @@ def _chunks(
     if header is not None:
         next(header(feed), None)
     for lot in lots(feed, form(columns), rows, every):
-        done = feed.lines.done / total
+        done = feed.done / total
         if lot.batch is None:
             yield _chunk(names, lot, done)
         else:

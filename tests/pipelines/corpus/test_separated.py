@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from pipelines.corpus.files import open_files
 from pipelines.errors import UserError
+from pipelines.tasks.readers import feed
 
 
 def test_a_column_of_a_file_with_separators(tmp_path):
@@ -20,3 +23,20 @@ def test_a_column_of_a_file_with_separators(tmp_path):
         open_files(tmp_path / "a.tsv", "text")
     (tmp_path / "c.txt").write_text("Five.\n")
     assert [path.name for path in open_files(tmp_path, "text").files] == ["c.txt"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_share_that_was_read_does_not_depend_on_the_cores(tmp_path, monkeypatch, packed):
+    """Plans are made by it, and more cores read further ahead."""
+    path = tmp_path / ("reviews.csv.gz" if packed else "reviews.csv")
+    rows = [f"{number},a film of {number * 7919} scenes{' and more' * (number % 40)}\n" for number in range(12_000)]
+    content = "".join(["id,text\n", *rows]).encode()
+    path.write_bytes(gzip.compress(content) if packed else content)
+    found = []
+    for cores in (1, 2, 8):
+        monkeypatch.setattr(feed, "usable_cores", lambda cores=cores: cores)
+        found.append([piece.done for piece in open_files(path, "text").pieces()])
+    assert found[0] == found[1] == found[2]
+    quarter = found[0][len(found[0]) // 4]
+    assert 0.2 < quarter < (0.7 if packed else 0.6)  # read by large pieces, the packed ones larger
+    assert found[0][-1] == pytest.approx(1)

@@ -127,3 +127,11 @@ def test_files_of_json_lines_share_types_and_may_lack_columns(tmp_path):
 def test_files_without_objects_are_refused(tmp_path, content):
     with pytest.raises(UserError, match="expected one JSON object a line"):
         custom_rows(write(tmp_path / "r.json", content), "t")
+
+
+def test_a_limit_within_the_first_of_several_files(tmp_path):
+    """Nested values are read row by row, in chunks that are taken whole."""
+    for part in range(3):
+        write(tmp_path / f"train-{part}.jsonl", lines(*({"t": f"{part} {n}", "c": {"d": [n]}} for n in range(5000))))
+    split = open_task("custom", tmp_path, CustomOptions(("t",))).split("train")
+    assert sum(batch.num_rows for batch in split.batches(limit=700, rows=512)) == 700
