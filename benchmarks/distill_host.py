@@ -1,6 +1,6 @@
 """Host time of a training step on a GPU: everything but teacher and student, which are replaced by what costs nothing.
 
-python benchmarks/distill_host.py --task sst2 --data GLUE/SST-2 --mlm MODEL [--rows 32 256]
+python benchmarks/distill_host.py [--task sst2 --data GLUE/SST-2 --mlm MODEL] [--rows 32 256]
 
 The loop of the intermediate stage runs on a CPU as it does on a GPU: a thread packs batches, a teacher runs ahead on
 groups of them, full batches are replayed. The teacher gives the same empty states each time, a replay computes nothing.
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from distill.shards import Batch
     from distill.teacher import Wanted
 
+DEMO = ROOT / "pipelines" / "demo"
 WIDTH, HEADS, LAYERS = 768, 12, 4  # of BERT-base's states, at the layers of a 4-layer student
 KINDS = ("embedding", "attention", "hidden")
 
@@ -59,8 +60,8 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="sst2")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--mlm", default="bert-base-uncased")
+    parser.add_argument("--data", type=Path, default=DEMO / "sst2", help="of the task; the embedded sentences serve")
+    parser.add_argument("--mlm", default=str(DEMO / "mlm"), help="whose tokenizer cuts them")
     parser.add_argument("--texts", type=int, default=3000, help="each of which comes 20 times")
     parser.add_argument("--rows", type=int, nargs="+", default=[32, 256], help="of a step")
     parser.add_argument("--seconds", type=float, default=20, help="of which the second half counts")

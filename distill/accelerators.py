@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, PartialState
 
+from distill.errors import DistillError
 from distill.precision import Precision
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ def own_accelerator(stage: Stage, settings: TrainSettings) -> Accelerator:
     Args:
         stage: its losses say whether DDP has to look for unused parameters.
         settings: of the loop, with a precision other than AUTO.
+
+    Raises:
+        DistillError: fp16 without a GPU.
     """
+    if settings.precision is Precision.FP16 and PartialState().device.type != "cuda":
+        raise DistillError("expected a GPU for precision fp16; found none. Use bf16 or fp32.")
     # Accelerate keeps one precision a process; stages may differ in theirs. The process group stays.
     AcceleratorState._reset_state(reset_partial_state=False)
     unused = DistributedDataParallelKwargs(find_unused_parameters=not stage.reaches_all)

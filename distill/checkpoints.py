@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from distill.training_settings import TrainSettings
 
 STATE_FILE, WEIGHTS_FILE, OPTIMISER_FILE = "state.json", "weights.safetensors", "optimiser.pt"
+# Settings that checkpoints of before lack, by what they were then: a teacher in each step, no compiled kernels.
+LEFT_OUT = {"teacher_group": (None, 1), "compiled": (False,)}
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,9 @@ def run_identity(
     # may go on without them where they fail, or with them where they did.
     for name in ("log_every", "checkpoint_every", "cpu", "graphs"):
         loop.pop(name)
-    if loop["teacher_group"] in (None, 1):  # a teacher in each step, as on any CPU
-        loop.pop("teacher_group")
-    if not loop["compiled"]:  # as checkpoints of before have it
-        loop.pop("compiled")
+    for name, usual in LEFT_OUT.items():
+        if loop[name] in usual:
+            loop.pop(name)
     loop["parts"] = loop.pop("accumulation") * processes
     data.pop("workers")
     # Content decides the row groups, too.
@@ -175,8 +176,10 @@ def load_checkpoint(
         raise DistillError(
             f"expected a checkpoint in {found[-1]}; it cannot be read ({error}). Delete it and start anew."
         ) from error
-    for name, value in json.loads(json.dumps(run)).items():
-        there = stored["run"].get(name)
+    usual = {name: values[-1] for name, values in LEFT_OUT.items()}
+    own, theirs = usual | json.loads(json.dumps(run)), usual | stored["run"]
+    for name, value in own.items():
+        there = theirs.get(name)
         if there != value:
             if name == "shards":  # the first pair that differs
                 pairs = itertools.zip_longest(value, there or [])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from distill.errors import DistillError
 from distill.step import flat_targets, laid_out, targets_bytes
 
 if TYPE_CHECKING:
@@ -101,7 +102,13 @@ class CudaRecorder:
 
 
 def make_recorder() -> Recorder:
-    """The recorder of a run."""
+    """The recorder of a run.
+
+    Raises:
+        DistillError: there is no GPU.
+    """
+    if not torch.cuda.is_available():
+        raise DistillError("expected a GPU, on which steps run as graphs; found none. Leave `graphs` out.")
     return CudaRecorder()
 
 

@@ -59,6 +59,9 @@ class TrainSettings:
     compiled: bool = False
 
     def __post_init__(self) -> None:
+        if self.precision not in tuple(Precision):
+            raise DistillError(f"expected a precision of {', '.join(Precision)}; found {self.precision!r}. Choose one.")
+        object.__setattr__(self, "precision", Precision(self.precision))  # its name will do
         for name in ("epochs", "accumulation", "log_every", "checkpoint_every", "max_steps", "teacher_group"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -15,9 +15,10 @@ from distill.targets import Targets
 from distill.teacher import Precision
 from distill.training import train
 from distill.training_settings import Hooks, TrainSettings
+from tests.devices import HAS_GPU
 from tests.distill.data import open_stream
 from tests.distill.models import tiny_student
-from tests.distill.runs import losses, tiny_pair, tiny_run, tiny_targets, weights
+from tests.distill.runs import BrokenOff, losses, tiny_pair, tiny_run, tiny_targets, weights
 
 
 def test_losses_fall_and_are_logged(data, tmp_path):
@@ -158,3 +159,24 @@ def test_schedule():
 def test_settings_are_checked(changes):
     with pytest.raises(DistillError):
         TrainSettings(**({"epochs": 1, "learning_rate": 1e-3} | changes))
+
+
+@pytest.mark.parametrize(("first", "then", "expected"), [(True, False, "False"), (False, True, "True")])
+def test_compiled_kernels_are_a_run_s_own(data, tmp_path, first, then, expected):
+    with pytest.raises(BrokenOff):
+        tiny_run(data, tmp_path, stop_at=9, compiled=first)
+    with pytest.raises(DistillError, match=f"expected compiled {expected} as this run has"):
+        tiny_run(data, tmp_path, compiled=then)
+    tiny_run(data, tmp_path, compiled=first)
+
+
+@pytest.mark.skipif(HAS_GPU, reason="needs a machine without a CUDA device")
+def test_what_needs_a_gpu_is_refused_without_one(data, tmp_path):
+    with pytest.raises(DistillError, match="expected a GPU, on which steps run as graphs; found none"):
+        tiny_run(data, tmp_path / "a", graphs=True)
+    with pytest.raises(DistillError, match="expected a GPU for precision fp16; found none"):
+        tiny_run(data, tmp_path / "b", precision="fp16")
+    with pytest.raises(DistillError, match="expected a GPU for precision tf32"):
+        tiny_run(data, tmp_path / "c", precision="tf32")
+    with pytest.raises(DistillError, match="expected a precision of auto, fp32, tf32, bf16, fp16; found 'half'"):
+        tiny_run(data, tmp_path / "d", precision="half")
