@@ -52,7 +52,7 @@ def step_floor(ours: Ours, steps: int) -> dict[str, float]:
         found["by itself"] = _milliseconds(by_itself, steps)
         for name, compiled in (("as a graph", False), ("as a graph, compiled", True)) if gpu else ():
             recorded = StudentStep(*given_alike, compiled)
-            run = partial(GraphSteps(recorded, make_recorder(), rows).run, part, given)
+            run = partial(GraphSteps(recorded, make_recorder(device), rows).run, part, given)
             began = time.perf_counter()
             ms = _milliseconds(run, steps)
             making = 1000 * (time.perf_counter() - began) - steps * ms

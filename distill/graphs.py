@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from distill.config_checks import reason
 from distill.errors import DistillError
 from distill.step import flat_targets, laid_out, targets_bytes
 
@@ -101,14 +102,19 @@ class CudaRecorder:
         random.graphsafe_set_state(random.clone_state())
 
 
-def make_recorder() -> Recorder:
+def make_recorder(device: torch.device) -> Recorder:
     """The recorder of a run.
 
+    Args:
+        device: that it trains on.
+
     Raises:
-        DistillError: there is no GPU.
+        DistillError: that is no GPU.
     """
-    if not torch.cuda.is_available():
-        raise DistillError("expected a GPU, on which steps run as graphs; found none. Leave `graphs` out.")
+    if device.type != "cuda":
+        raise DistillError(
+            f"expected a GPU, on which steps run as graphs; found the device {device}. Leave `graphs` out."
+        )
     return CudaRecorder()
 
 
@@ -182,7 +188,8 @@ class GraphSteps:
             if targets_bytes(given, layout.width, layout.width) > len(memory):
                 return None
             packed, static = part.packed.array.to(memory.device, copy=True), laid_out(given, memory)
-            self._make_kernels(recorder, layout.split(packed), static, share)
+            if step.compiled:
+                self._make_kernels(recorder, layout.split(packed), static, share)
             replay = recorder.record(lambda: step(layout.split(packed), static, share))
         except Exception as error:
             step.optimiser.zero_grad(set_to_none=True)
@@ -190,13 +197,13 @@ class GraphSteps:
             self._seen.clear()
             if self._failed == ATTEMPTS:
                 text = "training goes on without CUDA graphs, more slowly: a step could not be recorded (%s)"
-                log.warning(text, _reason(error))
+                log.warning(text, reason(error))
                 self._recorder, self._graphs, self._memory = None, {}, None
             return None
         return _Recorded(packed, static, replay)
 
     def _make_kernels(self, recorder: Recorder, tensors: BatchTensors, given: TeacherTargets, share: float) -> None:
-        """Has kernels compiled where they are to be; where that fails, those of before are recorded."""
+        """Has kernels compiled; where that fails, those of before are recorded."""
         step = self._step
         try:
             with recorder.ordinary():
@@ -205,7 +212,7 @@ class GraphSteps:
             step.compiled = False
             step.optimiser.zero_grad(set_to_none=True)
             text = "training goes on without torch.compile, more slowly: it could not make the kernels of a step (%s)"
-            log.warning(text, _reason(error))
+            log.warning(text, reason(error))
 
     def _targets_memory(self, given: TeacherTargets, width: int) -> Tensor:
         """Room for the outputs of the widest batch (bytes,); it stays, for recorded graphs read it."""
@@ -213,7 +220,3 @@ class GraphSteps:
             size = min(TARGETS_BYTES, targets_bytes(given, width, self._longest or width))
             self._memory = torch.empty(size, dtype=torch.uint8, device=self._step.stage.model.device)
         return self._memory
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -104,15 +104,13 @@ class StudentStep:
         return self.update(self.gradients(tensors, given, share, self.compiled))
 
     def make_kernels(self, tensors: BatchTensors, given: TeacherTargets, share: float) -> None:
-        """Has `torch.compile` make the kernels of such a step if they are wanted and not made; trains nothing.
+        """Has `torch.compile` make the kernels of such a step unless they are made; trains nothing.
 
         Args:
             tensors: as those of the step, and where they will be.
             given: likewise.
             share: as for `gradients`.
         """
-        if not self.compiled:
-            return
         self._made = self._made or torch.compile(self._losses, dynamic=True)
         cards = [tensors.ids.device] if tensors.ids.device.type == "cuda" else []
         with torch.random.fork_rng(cards):

@@ -136,7 +136,8 @@ class _Loop:
         wanted = self.settings.graphs
         usual = self.accelerator.device.type == "cuda" if wanted is None else wanted
         single = self.accelerator.num_processes == 1 and self.settings.accumulation == 1
-        return make_recorder() if usual and self.stage.captured and single and self.accelerator.scaler is None else None
+        able = self.stage.captured and single and self.accelerator.scaler is None
+        return make_recorder(self.accelerator.device) if usual and able else None
 
     def _feed(self, graphs: bool) -> Feed:
         device, own = self.stage.model.device, self.settings.accumulation

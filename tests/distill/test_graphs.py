@@ -70,7 +70,7 @@ def recorder(monkeypatch):
     """What a run with graphs records by."""
 
     def chosen(one):
-        monkeypatch.setattr(training, "make_recorder", lambda: one)
+        monkeypatch.setattr(training, "make_recorder", lambda _: one)
         return one
 
     return chosen

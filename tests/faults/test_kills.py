@@ -51,6 +51,14 @@ def workers(process, engine: str = "local") -> list[psutil.Process]:
     return found
 
 
+def comes_to_its_end(command, run, reference, finished) -> None:
+    """The same command once more: what was finished is kept, and all is as where nothing was killed."""
+    done(*command())
+    assert identities(set(finished)) == finished
+    assert contents(run) == contents(reference)
+    assert not (run / ".partial").exists()
+
+
 def test_the_job_has_many_parts(reference):
     assert min(len(records(reference, stage)) for stage in ("candidates", "augmented")) >= PARTS
 
@@ -72,10 +80,7 @@ def test_driver_killed_again_and_again(command, run, reference):
         assert len(records(run)) < len(records(reference))
         assert identities(set(finished)) == finished
         finished = identities(intact(run))
-    done(*command())
-    assert identities(set(finished)) == finished
-    assert contents(run) == contents(reference)
-    assert not (run / ".partial").exists()
+    comes_to_its_end(command, run, reference, finished)
     assert orphans
     assert not psutil.wait_procs(orphans, timeout=30)[1]
 
@@ -99,10 +104,7 @@ def test_driver_killed_at_any_time(command, run, reference):
         assert finish(process).code in (0, -signal.SIGKILL)
         assert identities(set(finished)) == finished
         finished = identities(intact(run))
-    done(*command())
-    assert identities(set(finished)) == finished
-    assert contents(run) == contents(reference)
-    assert not (run / ".partial").exists()
+    comes_to_its_end(command, run, reference, finished)
 
 
 def test_driver_killed_while_shards_are_drawn_beside_the_candidates(command, run, reference):
@@ -120,10 +122,7 @@ def test_driver_killed_while_shards_are_drawn_beside_the_candidates(command, run
         assert len(records(run, "candidates")) < len(records(reference, "candidates"))
         assert identities(set(finished)) == finished
         finished = identities(intact(run))
-    done(*command())
-    assert identities(set(finished)) == finished
-    assert contents(run) == contents(reference)
-    assert not (run / ".partial").exists()
+    comes_to_its_end(command, run, reference, finished)
 
 
 def test_killed_workers_are_replaced(command, run, reference):
